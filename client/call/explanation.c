@@ -6,6 +6,7 @@
 #include "client/call/model_cuts.h"
 #include "client/call/model_tokenizer.h"
 #include "client/call/support.h"
+#include "client/report/change_text.h"
 #include "client/report/model_graph.h"
 #include "client/report/report.h"
 #include "client/show/explain_view.h"
@@ -16,7 +17,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { ARRAYS_MAX = 1 << 30, STRONGEST = 8 };
+enum { ARRAYS_MAX = 1 << 30, STRONGEST = 8, TENSORS_SHOWN = 32 };
 
 typedef struct shown {
     ps_client *client;
@@ -110,17 +111,6 @@ static void token_text(void *user, uint32_t id, ps_buf *out)
     ps_tokenizer_token(s->tokenizer, id, out);
 }
 
-static void put_json(shown *s)
-{
-    ps_json_writer w = ps_json_begin(s->client);
-    ps_json_object(&w);
-    ps_json_put_uint(&w, "job_id", s->job_id);
-    ps_json_key(&w, "report");
-    ps_json_embed(&w, ps_buf_cstr(&s->json));
-    ps_json_object_end(&w);
-    ps_json_finish(s->client);
-}
-
 static ps_explain_view view_of(shown *s, size_t rows)
 {
     return (ps_explain_view){.manifest = &s->manifest,
@@ -134,12 +124,32 @@ static ps_explain_view view_of(shown *s, size_t rows)
                              .strongest = STRONGEST};
 }
 
+static ps_status put_json(shown *s)
+{
+    bool compared = *s->manifest.other != '\0';
+    ps_status st = compared ? read_arrays(s) : PS_OK;
+    if (st)
+        return st;
+    const ps_explain_view view = view_of(s, 0);
+    ps_json_writer w = ps_json_begin(s->client);
+    ps_json_object(&w);
+    ps_json_put_uint(&w, "job_id", s->job_id);
+    ps_json_key(&w, "report");
+    ps_json_embed(&w, ps_buf_cstr(&s->json));
+    if (compared)
+        ps_change_json(&w, &view);
+    ps_json_object_end(&w);
+    ps_json_finish(s->client);
+    return PS_OK;
+}
+
 static ps_status put_text(shown *s, size_t rows)
 {
     ps_status st = read_arrays(s);
     if (st)
         return st;
     const ps_explain_view view = view_of(s, rows);
+    ps_change_text(&s->client->out, &s->client->style, &view, TENSORS_SHOWN);
     ps_explain_text(&s->client->out, &s->client->style, &view);
     return PS_OK;
 }
@@ -202,7 +212,7 @@ ps_status ps_explanation_show(ps_client *client, uint64_t job_id, size_t rows)
     if (!st)
         st = look_up(&s);
     if (!st && client->json)
-        put_json(&s);
+        st = put_json(&s);
     else if (!st)
         st = put_text(&s, rows);
     shown_free(&s);

@@ -12,7 +12,7 @@
     row(artifacts) row(fetch) row(delete_job) row(delete_artifact) row(prune) \
     row(workers) \
     row(models) row(model) row(report) row(losses) row(influence) row(export) row(import) row(delete) \
-    row(evaluate) row(explain) row(compare) row(predict) row(generate) row(tokenize) \
+    row(evaluate) row(explain) row(compare) row(diff) row(predict) row(generate) row(tokenize) \
     row(status) row(drain) row(reload) row(checkpoint) \
     row(cert_create_ca) row(cert_create_server) row(cert_create_client) row(cert_inspect) \
     row(context_list) row(context_use) row(context_set) row(context_show) row(context_delete) \

@@ -29,8 +29,9 @@ static void free_result(ps_explanation_result *r)
 
 void ps_explanation_free(ps_explanation *m)
 {
-    char **texts[] = {&m->model, &m->model_version, &m->architecture, &m->data,    &m->psd_version,
-                      &m->score, &m->target,        &m->baseline,     &m->contents};
+    char **texts[] = {&m->model,       &m->model_version, &m->architecture, &m->data,
+                      &m->psd_version, &m->score,         &m->target,       &m->baseline,
+                      &m->contents,    &m->other,         &m->other_version};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         ps_free(texts[i]);
     for (size_t i = 0; i < m->n_results; i++)
@@ -73,6 +74,13 @@ static void write_lineage(const ps_explanation *m, ps_json_writer *w)
     if (m->n_tensors)
         write_texts("tensors", m->tensors, m->n_tensors, w);
     ps_json_object_end(w);
+    if (m->other && *m->other) {
+        ps_json_key(w, "compared_with");
+        ps_json_object(w);
+        ps_json_put_string(w, "name", m->other);
+        ps_json_put_string(w, "version", m->other_version);
+        ps_json_object_end(w);
+    }
     if (m->data && *m->data)
         ps_json_put_string(w, "data", m->data);
     ps_json_put_string(w, "psd_version", m->psd_version);

@@ -4,7 +4,7 @@
  *
  *     {"psd_explain": 1, "job": 7,
  *      "lineage": {"model": {"name", "version", "architecture", "tensors": []}, "data",
- *                  "psd_version", "seed"},
+ *                  "compared_with": {"name", "version"}, "psd_version", "seed"},
  *      "score", "target", "baseline", "classes", "language",
  *      "results": [{"kind", "method", "arguments": {},
  *                   "arrays": [{"name", "array", "axes": [], "entries": []}],
@@ -68,6 +68,7 @@ typedef struct ps_explanation {
     char *score, *target, *baseline; /* as words: "logit", "difference 3 5" */
     bool classes;                    /* predictions are classes, or tokens; else numbers */
     bool language;                   /* rows are tokens */
+    char *other, *other_version;     /* that it was compared with; "": none */
     char **tensors;                  /* names of the model's, in the order of an axis "tensor" */
     size_t n_tensors;
     char *contents; /* the array of what is in the rows; "": they are not shown */

@@ -330,16 +330,28 @@ static ps_status read_model(ps_json_reader *r, ps_explanation *out)
     return st;
 }
 
+static ps_status read_other(ps_json_reader *r, ps_explanation *out)
+{
+    ps_json_token key;
+    ps_status st = ps_json_expect(r, PS_JSON_OBJECT, &key);
+    while (ps_json_member(r, &key, &st))
+        st = is(&key, "name")      ? read_text(r, &out->other)
+             : is(&key, "version") ? read_text(r, &out->other_version)
+                                   : ps_json_skip(r);
+    return st;
+}
+
 static ps_status read_lineage(ps_json_reader *r, ps_explanation *out)
 {
     ps_json_token key;
     ps_status st = ps_json_expect(r, PS_JSON_OBJECT, &key);
     while (ps_json_member(r, &key, &st))
-        st = is(&key, "model")         ? read_model(r, out)
-             : is(&key, "data")        ? read_text(r, &out->data)
-             : is(&key, "psd_version") ? read_text(r, &out->psd_version)
-             : is(&key, "seed")        ? read_count(r, &out->seed)
-                                       : ps_json_skip(r);
+        st = is(&key, "model")           ? read_model(r, out)
+             : is(&key, "compared_with") ? read_other(r, out)
+             : is(&key, "data")          ? read_text(r, &out->data)
+             : is(&key, "psd_version")   ? read_text(r, &out->psd_version)
+             : is(&key, "seed")          ? read_count(r, &out->seed)
+                                         : ps_json_skip(r);
     return st;
 }
 
@@ -376,8 +388,9 @@ static ps_status read_member(ps_json_reader *r, const ps_json_token *key, uint64
 
 static void settle_texts(ps_explanation *m)
 {
-    char **texts[] = {&m->model, &m->model_version, &m->architecture, &m->data,    &m->psd_version,
-                      &m->score, &m->target,        &m->baseline,     &m->contents};
+    char **texts[] = {&m->other,        &m->other_version, &m->model,       &m->model_version,
+                      &m->architecture, &m->data,          &m->psd_version, &m->score,
+                      &m->target,       &m->baseline,      &m->contents};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         settle(texts[i]);
 }

@@ -255,6 +255,43 @@ def prompts_of_a_language_model(cluster):
     assert "prompt 0" in unmet and "above the tolerance" in unmet and "1 of 1 rows are not within the tolerance" in unmet, unmet
 
 
+def decoded_int2(path, name):
+    """A tensor that psd stored as int2/row: of each row a float16 scale, then four codes a byte, w = scale * (code - 2)."""
+    metadata, tensors = read_safetensors(path)
+    shape = json.loads(metadata["psd.forms"])[name]["shape"]
+    rows = tensors[name]
+    scale = rows[:, :2].copy().view(np.float16).astype(np.float64)
+    codes = np.stack([(rows[:, 2:] >> shift) & 3 for shift in (0, 2, 4, 6)], axis=-1).reshape(len(rows), -1)[:, :shape[1]]
+    return scale * (codes.astype(np.float64) - 2)
+
+
+def a_child_in_fewer_bits_is_told_from_its_parent(cluster):
+    """One tensor is rounded to 2 bits, which comes first; the others stay."""
+    files = (cluster.dir / "test-features.gz", cluster.dir / "test-labels.gz")
+    cluster.wait_job(cluster.submit(
+        f"kind: compress\nname: child\nmodel_name: tiny\ndata: {{format: idx, test: {{features: {files[0]}, labels: {files[1]}}}}}\n"
+        "compress: {quantise: {scheme: int2, method: round, group: row, keep: ['layers.1.*']}}\n"))
+    found = cluster.psctl_json("diff", "tiny", "child")
+    first, *others = sorted(found["tensors"], key=lambda tensor: -tensor["change"])
+    cluster.psctl("export", "child", "-o", cluster.dir / "child.safetensors")
+    a = Numpy(cluster).w[0]
+    d = decoded_int2(cluster.dir / "child.safetensors", "layers.0.weight") - a
+    assert first["name"] == "layers.0.weight" and first["change"] > 0.1 and len(others) == 3, first
+    assert all(tensor["change"] == 0 for tensor in others), others
+    for name, value in (("change", np.linalg.norm(d) / np.linalg.norm(a)), ("largest", np.abs(d).max()),
+                        ("largest_at", np.abs(d).argmax()), ("sqnr", 20 * np.log10(np.linalg.norm(a) / np.linalg.norm(d))),
+                        ("change_largest_singular", np.linalg.svd(d, compute_uv=False)[0])):
+        assert abs(first[name] - value) <= 1e-5 * abs(value), (name, first[name], value)
+    assert found["report"]["lineage"]["compared_with"]["name"] == "child", found["report"]["lineage"]
+    text = cluster.psctl("diff", "tiny", "child").stdout.splitlines()
+    assert text[0] == "tiny and child" and text[2].startswith("layers.0.weight") and "the same" in text[3], text
+    # the other way round it is the child that is explained, decoded
+    back = {tensor["name"]: tensor for tensor in cluster.psctl_json("diff", "child", "tiny")["tensors"]}["layers.0.weight"]
+    assert abs(back["norm"] - first["other_norm"]) <= 1e-6 * back["norm"] and abs(back["change_norm"] - first["change_norm"]) < 1e-6
+    done = cluster.psctl("diff", "tiny", "nobody", check=False)
+    assert done.returncode == 5 and "nobody" in done.stderr, done
+
+
 def jobs_are_the_same_whoever_computes_them():
     with Cluster() as cluster:
         _, _, x, y = cluster.tiny_data(rows=2000)
@@ -267,6 +304,7 @@ def jobs_are_the_same_whoever_computes_them():
         psctl_shows_what_was_found(cluster)
         a_model_in_fewer_bits_is_explained_by_its_numbers(cluster, x)
         a_page_and_a_graph_are_made_of_it(cluster)
+        a_child_in_fewer_bits_is_told_from_its_parent(cluster)
         what_is_wrong_is_said_in_a_line(cluster)
         a_worker_reads_artifacts_of_its_own_jobs_alone(cluster)
         prompts_of_a_language_model(cluster)

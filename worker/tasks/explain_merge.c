@@ -140,6 +140,7 @@ static ps_status leave_result(merging *m, Psd__V1__TaskResult *result)
                                              .model = model,
                                              .job_id = task->job_id,
                                              .version = task->model_version,
+                                             .other_version = task->teacher_version,
                                              .psd_version = version ? version : "",
                                              .parts = &m->all,
                                              .layout = &layout},

@@ -12,8 +12,9 @@ typedef struct ps_explanation_of {
     const ps_job_spec *job;
     const ps_spec_model *model;
     uint64_t job_id;
-    const char *version;     /* of the stored model */
-    const char *psd_version; /* of this program */
+    const char *version;       /* of the stored model */
+    const char *other_version; /* of the one that it is compared with; "": none */
+    const char *psd_version;   /* of this program */
     const ps_explain_parts *parts;
     const ps_model_layout *layout; /* the model's parameters */
 } ps_explanation_of;

@@ -9,7 +9,8 @@
 /* As a file of the first version has it, and with keys that nobody knows yet. */
 static const char known[] =
     "{\"psd_explain\":1,\"job\":7,\"lineage\":{\"model\":{\"name\":\"m\",\"version\":\"v\","
-    "\"architecture\":\"mlp\",\"tensors\":[\"a\",\"b\"]},\"data\":\"/d/"
+    "\"architecture\":\"mlp\",\"tensors\":[\"a\",\"b\"]},\"compared_with\":{\"name\":\"c\","
+    "\"version\":\"v\"},\"data\":\"/d/"
     "x\",\"psd_version\":\"0.1.0\",\"seed\":3},\"score\":"
     "\"logit\",\"target\":\"class 3\",\"baseline\":\"zero\",\"classes\":true,\"language\":false,"
     "\"results\":[{\"kind\":\"attributions\",\"method\":\"integrated_gradients\",\"arguments\":{"
@@ -41,6 +42,8 @@ START_TEST(what_is_written_reads_back)
     ck_assert_ptr_null(ps_explanation_find(r, "value"));
     ck_assert_uint_eq(m.n_tensors, 2);
     ck_assert_str_eq(m.tensors[1], "b");
+    ck_assert_str_eq(m.other, "c");
+    ck_assert_str_eq(m.other_version, "v");
     ck_assert_uint_eq(m.left_out, 2);
     ck_assert_uint_eq(m.left_out_rows[1], 6);
     ps_explanation_write(&m, &again);
