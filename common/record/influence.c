@@ -21,6 +21,7 @@ enum {
     HEAD_MAX = 64 << 20,
     UNITS_MAX = 1 << 20,
 };
+#define ELEMENTS_MAX (UINT64_C(1) << 63)
 
 /* ---- the head ---- */
 
@@ -78,7 +79,7 @@ static bool read_tensor(ps_cursor *c, ps_influence_head *head, ps_influence_tens
     head->elements = ps_realloc(head->elements, (head->n_units + units) * sizeof *head->elements);
     for (uint32_t u = 0; u < units; u++) {
         uint64_t elements = ps_read_u64le(c);
-        if (elements == 0 || elements > UINT64_C(1) << 48)
+        if (elements == 0 || elements > ELEMENTS_MAX / UNITS_MAX) /* the sum of all is a number */
             return false;
         head->elements[head->n_units++] = elements;
     }
