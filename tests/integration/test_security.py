@@ -20,7 +20,7 @@ POLICY = {
     "Jobs": {"Submit": "sa", "Get": "soa", "List": "soa", "Cancel": "sa", "Watch": "soa", "Delete": "sa", "Prune": "sa"},
     "Workers": {"Attach": "w", "List": "soa"},
     "Models": {"List": "soa", "Get": "soa", "Import": "sa", "Export": "wsa", "Delete": "sa", "ListArtifacts": "soa",
-               "PutArtifact": "wsa", "GetArtifact": "wsa", "DeleteArtifact": "sa"},
+               "PutArtifact": "wsa", "GetArtifact": "wsoa", "DeleteArtifact": "sa"},
     "Admin": {"Status": "soa", "Reload": "a", "Checkpoint": "a", "Drain": "a"},
 }
 GRPC_OWN = ["grpc.health.v1.Health/Check", "grpc.health.v1.Health/List", "grpc.health.v1.Health/Watch",
