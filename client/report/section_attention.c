@@ -3,6 +3,8 @@
 #include "client/report/cells.h"
 #include "client/report/html.h"
 #include "client/report/numbers.h"
+#include "client/report/palette.h"
+#include "client/report/png.h"
 #include "client/report/section_rows.h"
 #include "common/base/mem.h"
 
@@ -64,13 +66,95 @@ static void put_map(ps_report *r, size_t which, ps_buf *out)
     ps_free(&mean);
 }
 
+/* ---- where each head looks, of the first row ---- */
+
+enum { THUMB = 46, SIDE_MOST = 256, HEADS_MOST = 400, LEVELS = 65 };
+
+static void put_thumb(ps_buf *out, const ps_numbers *all, uint64_t from, uint64_t side, int x,
+                      int y)
+{
+    ps_rgb palette[LEVELS];
+    ps_buf png = PS_BUF_EMPTY;
+    uint8_t *pixels = ps_alloc((size_t)(side * side));
+    for (int i = 0; i < LEVELS; i++)
+        palette[i] = ps_palette_sequential((double)i / (LEVELS - 1));
+    for (uint64_t i = 0; i < side * side; i++) {
+        double p = ps_number_at(all, from + i);
+        pixels[i] = (uint8_t)lround((LEVELS - 1) * (isfinite(p) ? fmin(fmax(p, 0), 1) : 0));
+    }
+    ps_png(&png, pixels, (uint32_t)side, (uint32_t)side, palette, LEVELS);
+    ps_html(out,
+            "<image x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" "
+            "preserveAspectRatio=\"none\" href=\"data:image/png;base64,",
+            x, y, THUMB, THUMB);
+    ps_html_base64(out, ps_buf_slice(&png));
+    ps_buf_puts(out, "\"/>");
+    ps_free(&pixels);
+    ps_buf_free(&png);
+}
+
+static void put_thumbs(ps_buf *out, const ps_numbers *all, uint64_t layers, uint64_t heads,
+                       uint64_t side)
+{
+    enum { LEFT = 26, TOP = 18, GAP = 4 };
+    int width = LEFT + (int)heads * (THUMB + GAP), height = TOP + (int)layers * (THUMB + GAP);
+    ps_html(out,
+            "<svg class=\"figure\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" "
+            "role=\"group\"><title>Where each head looks: a row of a picture a token, a column a "
+            "token that it looks at</title>\n",
+            width, height, width, height);
+    for (uint64_t i = 0; i < layers * heads; i++) {
+        uint64_t layer = i / heads, head = i % heads;
+        int x = LEFT + (int)head * (THUMB + GAP), y = TOP + (int)layer * (THUMB + GAP);
+        if (!layer)
+            ps_html(out, "<text class=\"what\" text-anchor=\"middle\" x=\"%d\" y=\"11\">%d</text>",
+                    x + THUMB / 2, (int)head);
+        if (!head)
+            ps_html(out, "<text class=\"what\" text-anchor=\"end\" x=\"20\" y=\"%d\">%d</text>",
+                    y + THUMB / 2 + 4, (int)layer);
+        ps_html(out, "<g class=\"cell\" data-cell=\"%d,%d\"><title>layer %d, head %d</title>",
+                (int)layer, (int)head, (int)layer, (int)head);
+        put_thumb(out, all, i * side * side, side, x, y);
+        ps_html(out,
+                "<rect class=\"edge\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" "
+                "fill=\"none\"/></g>\n",
+                x, y, THUMB, THUMB);
+    }
+    ps_buf_puts(out, "</svg>\n");
+}
+
+static void put_patterns(ps_report *r, ps_buf *out)
+{
+    const ps_explain_view *v = r->explanation;
+    const char *array = ps_array_of(v, METHOD, "patterns");
+    ps_numbers all = ps_numbers_of(v, array, 0);
+    uint64_t side = ps_array_last(v, array),
+             heads = ps_array_last(v, ps_array_of(v, METHOD, "entropy"));
+    uint64_t n = side && side <= SIDE_MOST && all.data ? all.n / (side * side) : 0;
+    if (!n || !heads || n > HEADS_MOST || n % heads || all.n != n * side * side)
+        return;
+    ps_buf picture = PS_BUF_EMPTY;
+    put_thumbs(&picture, &all, n / heads, heads, side);
+    ps_html(out, "<h3>%s %d: where each head looks</h3>\n<figure class=\"scroll\">",
+            *v->manifest->data ? "Row" : "Prompt", (int)v->manifest->rows[0].row);
+    if (!ps_room_take(&r->room, &picture, out))
+        ps_room_left_out(&r->room, "where each head looks");
+    ps_buf_puts(
+        out, "<figcaption class=\"note\">Of a picture, a row is a token and a column one that it "
+             "looks at; light is much.</figcaption></figure>\n");
+    ps_buf_free(&picture);
+}
+
 static void draw(ps_report *r, ps_buf *out)
 {
     ps_buf_puts(out, "<div class=\"maps\">\n");
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         put_map(r, i, out);
+    ps_buf_puts(out, "</div>\n");
+    if (r->explanation->manifest->n_rows)
+        put_patterns(r, out);
     ps_buf_puts(
-        out, "</div>\n<p class=\"note\">A row a layer, a column a head. What this does not say: "
+        out, "<p class=\"note\">A row a layer, a column a head. What this does not say: "
              "where a head looks is not yet what it does; it may carry little from there.</p>\n");
 }
 

@@ -10,9 +10,10 @@ static const float counts[4] = {7, 2, 0, 11}, summary[5] = {0.9F, 0.25F, 0.15F, 
                    losses[8] = {0.1F, 0.9F, 0.9F, 0, 4.5F, 0.99F, 0.011F, 1},
                    statistics[4] = {0.5F, 1, NAN, 3}, histogram[8] = {1, 5, 9, 2, 0, 4, 0, 0},
                    singular[6] = {8, 4, 1, NAN, NAN, NAN}, rank[4] = {2, 1, 5, NAN},
-                   top[8] = {0, 1, 1, 0, 1, 0, 0, NAN},
+                   patterns[4] = {1, 0.5F, NAN, 7}, top[8] = {0, 1, 1, 0, 1, 0, 0, NAN},
                    likely[8] = {-0.1F, -3, -0.5F, -1, 0, -9, NAN, NAN};
 static const ps_safetensors_tensor tensors[] = {
+    {.name = "a", .dtype = PS_SAFETENSORS_F32, .n_dims = 5, .shape = {2, 1, 2, 1, 1}},
     {.name = "c", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 2}},
     {.name = "h", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 4}},
     {.name = "l", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 4}},
@@ -26,10 +27,11 @@ static const ps_safetensors_tensor tensors[] = {
 static const struct {
     const void *data;
     size_t bytes;
-} arrays[] = {
-    {counts, sizeof counts}, {histogram, sizeof histogram}, {losses, sizeof losses},
-    {likely, sizeof likely}, {rank, sizeof rank},           {summary, sizeof summary},
-    {top, sizeof top},       {singular, sizeof singular},   {statistics, sizeof statistics}};
+} arrays[] = {{patterns, sizeof patterns},   {counts, sizeof counts},
+              {histogram, sizeof histogram}, {losses, sizeof losses},
+              {likely, sizeof likely},       {rank, sizeof rank},
+              {summary, sizeof summary},     {top, sizeof top},
+              {singular, sizeof singular},   {statistics, sizeof statistics}};
 enum { ARRAYS = sizeof tensors / sizeof *tensors };
 
 static ps_status write_file(void *state, const void *data, size_t len)
@@ -48,7 +50,7 @@ static const char manifest[] =
     "{\"name\":\"log_probability\",\"array\":\"r\"},{\"name\":\"top\",\"array\":\"t\"},"
     "{\"name\":\"top_log_probability\",\"array\":\"p\"}]},"
     "{\"method\":\"attention\",\"arrays\":[{\"name\":\"entropy\",\"array\":\"p\"},"
-    "{\"name\":\"distance\",\"array\":\"t\"}]},"
+    "{\"name\":\"distance\",\"array\":\"t\"},{\"name\":\"patterns\",\"array\":\"a\"}]},"
     "{\"method\":\"direct_logits\",\"arrays\":[{\"name\":\"heads\",\"array\":\"t\"},"
     "{\"name\":\"mlp\",\"array\":\"r\"},{\"name\":\"embed\",\"array\":\"s\"}]},"
     "{\"method\":\"weights\",\"arrays\":[{\"name\":\"statistics\",\"array\":\"w\",\"entries\":"
@@ -185,6 +187,7 @@ START_TEST(heads_have_a_cell_each_and_means_are_over_rows)
     has(&out, "<title>layer 0, head 0\n-0.05</title>"); /* of -0.1 and 0 */
     has(&out, "<title>layer 0, head 1\n-6</title>");
     has(&out, "<title>layer 1, head 0\n0.5</title>"); /* how far */
+    has(&out, "<title>layer 0, head 1</title><image x=\"76\"");
     has_not(&out, "nan");
     ps_buf_free(&out);
     draw(&f, "parts", &out);
