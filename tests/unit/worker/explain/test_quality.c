@@ -1,6 +1,8 @@
 /* infidelity, sensitivity, randomisation: against their definitions over the model's own answers
- * and slopes in float64. */
+ * and slopes in float64; infidelity and deletion against other libraries
+ * (tests/golden/explain/quality.py). */
 #include "tests/unit/worker/explain/net.h"
+#include "tests/unit/worker/models/golden_fixture.h"
 
 #include "tests/lib/check_main.h"
 
@@ -9,7 +11,7 @@
 static const double baseline = 0.25;
 static char ablation[] = "feature_ablation", slopes[] = "saliency", products[] = "gradient_x_input";
 static char infidelity[] = "infidelity", sensitivity[] = "sensitivity",
-            randomisation[] = "randomisation";
+            randomisation[] = "randomisation", deletion[] = "deletion";
 
 static ps_spec_explain_method attributions[] = {
     {.method = slopes}, {.method = ablation}, {.method = products}};
@@ -129,6 +131,70 @@ START_TEST(groups_are_shared_out)
                             4.5 * (double)net_array(&part, "standard_error")[row]);
     }
     ps_explain_part_free(&part);
+    net_close(&n);
+}
+END_TEST
+
+/* ---- other libraries ---- */
+
+static void open_golden(net *n, golden_file *golden)
+{
+    golden_open(golden, "explain/", "quality");
+    open_job(n, 20);
+    memcpy(n->inputs, golden_get(golden, "", "inputs"), sizeof n->inputs);
+    memcpy(n->w1, golden_get(golden, "", "w1"), sizeof n->w1);
+    memcpy(n->b1, golden_get(golden, "", "b1"), sizeof n->b1);
+    memcpy(n->w2, golden_get(golden, "", "w2"), sizeof n->w2);
+    memcpy(n->b2, golden_get(golden, "", "b2"), sizeof n->b2);
+    net_fill(n);
+    net_again(n);
+}
+
+/* Captum's, over all subsets. */
+START_TEST(infidelity_is_captums)
+{
+    static const char *const names[] = {"infidelity", "normalised"};
+    net n;
+    golden_file golden;
+    open_golden(&n, &golden);
+    for (int normalise = 0; normalise < 2; normalise++) {
+        const float *want = golden_get(&golden, "", names[normalise]);
+        ps_explain_part part;
+        net_run(&n,
+                &(ps_spec_explain_method){
+                    .method = infidelity, .of = ablation, .samples = 20000, .normalise = normalise},
+                &part);
+        for (size_t row = 0; row < NET_ROWS; row++) {
+            double error = (double)net_array(&part, "standard_error")[row];
+            ck_assert_double_lt(error, 0.05 * (double)want[row]);
+            ck_assert_double_lt(
+                fabs((double)net_array(&part, "infidelity")[row] - (double)want[row]), 4.5 * error);
+        }
+        ps_explain_part_free(&part);
+    }
+    golden_close(&golden);
+    net_close(&n);
+}
+END_TEST
+
+/* Quantus says f behind each feature that has gone. */
+START_TEST(deletion_is_pixel_flipping)
+{
+    net n;
+    golden_file golden;
+    ps_explain_part part;
+    open_golden(&n, &golden);
+    const float *want = golden_get(&golden, "", "curves");
+    net_run(&n,
+            &(ps_spec_explain_method){
+                .method = deletion, .of = ablation, .steps = NET_IN, .samples = 2},
+            &part);
+    for (size_t row = 0; row < NET_ROWS; row++)
+        for (size_t k = 0; k < NET_IN; k++)
+            ck_assert_double_eq_tol((double)net_array(&part, "curve")[row * (NET_IN + 1) + k + 1],
+                                    (double)want[row * NET_IN + k], 1e-5);
+    ps_explain_part_free(&part);
+    golden_close(&golden);
     net_close(&n);
 }
 END_TEST
@@ -326,6 +392,8 @@ static const ps_check_case cases[] = {
     {.test = &infidelity_is_the_mean_over_all_subsets, .repeat = 2},
     {&of_a_linear_model_what_ablation_says_is_right},
     {&groups_are_shared_out},
+    {&infidelity_is_captums},
+    {&deletion_is_pixel_flipping},
     {&sensitivity_is_the_largest_change_nearby},
     {&slopes_of_a_linear_model_change_nowhere},
     {&layers_are_drawn_anew_from_the_last_and_put_back},
