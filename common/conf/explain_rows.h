@@ -67,6 +67,11 @@ enum {
     ROW(logit_lens, inside, PS_EXPLAIN_LANGUAGE, 1, {"top"})                                     \
     ROW(direct_logits, inside, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_BACKWARD, 1, {NULL})             \
     ROW(attention, inside, PS_EXPLAIN_LANGUAGE, 1, {"patterns"})                                 \
+    ROW(activations, inside, PS_EXPLAIN_ANY, 1, {"point"})                                       \
+    ROW(similarity, inside, PS_EXPLAIN_ANY, 1, {"point"})                                        \
+    ROW(pca, inside, PS_EXPLAIN_ANY, 1, {"point"}, {"components"})                               \
+    ROW(probes, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_LABELS, 1, {"point"}, {"ridge"},             \
+        {"train_share"})                                                                         \
     ROW(deletion, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"steps", 20}, {"samples", 10})            \
     ROW(insertion, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"steps", 20}, {"samples", 10})           \
     ROW(infidelity, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"samples", 100}, {"normalise"})         \
@@ -85,12 +90,16 @@ enum {
     INT(side_max, "2048", 1, 65536)                                 \
     INT(top, "5", 1, 100)                                           \
     FLAG(patterns, "true")                                          \
+    INT(components, "3", 1, 16)                                     \
     REAL(epsilon, "1e-6", 0, 10)                                    \
     REAL(noise, "0.15", 0, 10)                                      \
     REAL(tolerance, "0.01", 1e-9, 1)                                \
     REAL(radius, "0.02", 0, 1e6)                                    \
+    REAL(ridge, "0.01", 1e-9, 1e6)                                  \
+    REAL(train_share, "0.7", 0.01, 0.99)                            \
     FLAG(normalise, "false")                                        \
     TEXT(of, "", 0, 64)                                             \
+    TEXT(point, "", 0, 32)                                          \
     INTS(window, "[]", 0, 2, 1, 65536)                              \
     INTS(stride, "[]", 0, 2, 1, 65536)                              \
     INTS(shape, "[]", 0, 2, 1, 65536)                               \
