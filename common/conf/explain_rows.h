@@ -61,6 +61,8 @@ enum {
         {"epsilon"})                                                                             \
     ROW(cp_lrp, attributions, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_BACKWARD | PS_EXPLAIN_LOGITS, 1,  \
         {NULL})                                                                                  \
+    ROW(conductance, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"steps"}, {"tolerance"},  \
+        {"steps_max"})                                                                           \
     ROW(weights, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_SHARED, 1, {"side_max"})                    \
     ROW(weight_change, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_SHARED | PS_EXPLAIN_OTHER, 1,         \
         {"side_max", 512})                                                                       \

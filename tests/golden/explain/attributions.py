@@ -147,6 +147,10 @@ def layers(name):
         put(f"{at}lrp/{epsilon}", found)
     with torch.no_grad():
         put(at + "shapley", [shares(lambda z: model(z)[:, CLASS], row, baseline[0], groups_of(SIZES[0])) for row in x])
+    layer = method.LayerConductance(model, model[1])
+    by_captum = layer.attribute(x, baselines=baseline, target=CLASS, n_steps=5000, method="riemann_middle")
+    again = torch.stack([conductance(model, row, baseline[0])[0] for row in x])
+    assert (by_captum - again).abs().max() < 1e-3 * again.abs().max()
     for i, found in enumerate(zip(*(conductance(model, row, baseline[0]) for row in x))):
         put(f"{at}conductance/{i}", torch.stack(found))
 
@@ -172,8 +176,9 @@ def flat(tensor):
     return tensor.transpose(0, 1).reshape(tensor.shape[1], -1)
 
 
-def run_gpt2(p, x, lrp):
-    """Logits after the last token; x[length, 16] are the tokens' embeddings."""
+def run_gpt2(p, x, lrp, streams=None):
+    """Logits after the last token; x[length, 16] are the tokens' embeddings. streams: a list that what is
+    behind each block is put into."""
     def norm(x, at):
         centred = x - x.mean(-1, keepdim=True)
         return centred / stop((centred.pow(2).mean(-1, keepdim=True) + 1e-5).sqrt(), lrp) * p[at + ".weight"] + p[at + ".bias"]
@@ -188,10 +193,11 @@ def run_gpt2(p, x, lrp):
         post = F.gelu(pre, approximate="tanh")
         post = pre * (post / pre).detach() if lrp else post
         x = x + post @ p[at + "mlp.c_proj.weight"] + p[at + "mlp.c_proj.bias"]
+        streams is not None and streams.append(x)
     return norm(x, "ln_f")[-1] @ p["wte.weight"].T
 
 
-def run_llama(p, x, lrp):
+def run_llama(p, x, lrp, streams=None):
     def norm(x, at):
         return x / stop((x.pow(2).mean(-1, keepdim=True) + 1e-5).sqrt(), lrp) * p[at + ".weight"]
 
@@ -209,6 +215,7 @@ def run_llama(p, x, lrp):
         normed = norm(x, at + "post_attention_layernorm")
         gate = F.silu(normed @ p[at + "mlp.gate_proj.weight"].T)
         x = x + (stop(gate, lrp) * (normed @ p[at + "mlp.up_proj.weight"].T)) @ p[at + "mlp.down_proj.weight"].T
+        streams is not None and streams.append(x)
     return norm(x, "model.norm")[-1] @ p["lm_head.weight"].T
 
 
@@ -231,6 +238,19 @@ def conservative(run, parameters, x):
         gradient, = torch.autograd.grad(logit, row)
         found.append((gradient * row).sum(-1).detach())
     return torch.stack(found)
+
+
+def stream_conductance(run, parameters, x, baseline):
+    """As conductance, of the stream behind each block: [blocks, length]."""
+    steps, found, before = 2000, torch.zeros(2, LENGTH), None
+    for alpha in torch.linspace(0, 1, steps + 1):
+        streams = []
+        logit = run(parameters, (baseline + alpha * (x - baseline)).requires_grad_(), False, streams)[LOGIT]
+        now = [(y.detach(), g) for y, g in zip(streams, torch.autograd.grad(logit, streams))]
+        for i, ((y, g), (y0, g0)) in enumerate(zip(now, before or now)):
+            found[i] += ((g + g0) / 2 * (y - y0)).sum(-1)
+        before = now
+    return found
 
 
 def exchange(f, table, tokens):
@@ -261,7 +281,9 @@ def language(name, build, run):
 
     assert (f(x) - model(inputs_embeds=x).logits[:, -1, LOGIT]).abs().max() < 1e-5
     at, method = f"{name}/", captum.attr
-    put(at + "saliency", method.Saliency(f).attribute(x.clone(), abs=False).norm(dim=-1).detach())
+    gradient = method.Saliency(f).attribute(x.clone(), abs=False).detach()
+    put(at + "gradient", gradient)
+    put(at + "saliency", gradient.norm(dim=-1))
     put(at + "gradient_x_input", method.InputXGradient(f).attribute(x.clone()).sum(-1).detach())
     for what, baseline in (("zero", torch.zeros_like(x)), ("token", table[torch.full_like(tokens, TOKEN)])):
         put(f"{at}integrated_gradients/{what}", method.IntegratedGradients(f).attribute(
@@ -275,6 +297,8 @@ def language(name, build, run):
         x, sliding_window_shapes=(2, 16), strides=(1, 16), baselines=0.0)[:, :, 0].detach())
     put(at + "shapley", [shares(f, row, torch.zeros_like(row), torch.arange(LENGTH)) for row in x])
     put(at + "cp_lrp", conservative(run, parameters, x))
+    put(at + "conductance", torch.stack(
+        [stream_conductance(run, parameters, row, table[TOKEN].expand_as(row)) for row in x]))
     put(at + "logit", f(x).detach())
     put(at + "exchange", torch.stack([exchange(f, table, row) for row in tokens]))
 

@@ -167,7 +167,7 @@ static void check_method(fixture *f, const ps_spec_explain_method *spec, const c
 static char saliency[] = "saliency", times_input[] = "gradient_x_input",
             integrated[] = "integrated_gradients", ablation[] = "feature_ablation",
             occlusion[] = "occlusion", shapley[] = "shapley", lift[] = "deep_lift", lrp[] = "lrp",
-            cp_lrp[] = "cp_lrp";
+            cp_lrp[] = "cp_lrp", conductance[] = "conductance";
 
 static void check_shared(fixture *f)
 {
@@ -268,11 +268,61 @@ START_TEST(cp_lrp_is_as_autograd_has_it)
 }
 END_TEST
 
+/* Layer by layer, against very many steps; the last batch of points is not full. */
+START_TEST(conductance_of_layers_is_as_autograd_has_it)
+{
+    fixture f;
+    ps_explain_part part;
+    open_layers(&f, activations[_i]);
+    run_method(&f,
+               &(ps_spec_explain_method){
+                   .method = conductance, .steps = 50, .steps_max = 800, .tolerance = 0.005},
+               &part);
+    const ps_explain_array *got = ps_explain_get(&part, conductance);
+    ck_assert(got->rank == 3 && got->shape[1] == 2 && got->shape[2] == 16);
+    for (size_t layer = 0; layer < 2; layer++) {
+        const float *want = golden_of(&f, layer ? "conductance/1" : "conductance/0");
+        size_t units = (size_t)sizes[layer + 1];
+        for (size_t row = 0; row < ROWS; row++)
+            for (size_t k = 0; k < 16; k++) {
+                double value = (double)got->floats[(row * 2 + layer) * 16 + k];
+                ck_assert(isnan(value) == (k >= units));
+                if (k < units)
+                    ck_assert_double_eq_tol(value, (double)want[row * units + k], 0.01);
+            }
+    }
+    for (size_t row = 0; row < ROWS; row++)
+        ck_assert_double_lt((double)ps_explain_get(&part, "residual")->floats[row], 0.0051);
+    ps_explain_part_free(&part);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(conductance_of_blocks_is_as_autograd_has_it)
+{
+    fixture f;
+    ps_explain_part part;
+    open_language(&f, kinds[_i]);
+    set_baseline(&f, true);
+    run_method(&f,
+               &(ps_spec_explain_method){
+                   .method = conductance, .steps = 50, .steps_max = 800, .tolerance = 0.005},
+               &part);
+    check_array(&f, &part, conductance, conductance, 0.01);
+    for (size_t row = 0; row < SEQUENCES; row++)
+        ck_assert_double_lt((double)ps_explain_get(&part, "residual")->floats[row], 0.0051);
+    ps_explain_part_free(&part);
+    close_fixture(&f);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&methods_on_layers_are_as_captum_and_shap_have_them, .repeat = ACTIVATIONS},
     {&rules_on_layers_are_as_captum_and_zennit_have_them, .repeat = ACTIVATIONS},
     {&methods_on_language_models_are_as_captum_and_shap_have_them, .repeat = KINDS},
     {&cp_lrp_is_as_autograd_has_it, .repeat = KINDS},
+    {&conductance_of_layers_is_as_autograd_has_it, .repeat = ACTIVATIONS},
+    {&conductance_of_blocks_is_as_autograd_has_it, .repeat = KINDS},
     {0},
 };
 
