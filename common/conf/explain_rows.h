@@ -61,6 +61,8 @@ enum {
         {"epsilon"})                                                                             \
     ROW(cp_lrp, attributions, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_BACKWARD | PS_EXPLAIN_LOGITS, 1,  \
         {NULL})                                                                                  \
+    ROW(counterfactuals, attributions, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_BACKWARD, 1,             \
+        {"candidates"})                                                                          \
     ROW(conductance, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"steps"}, {"tolerance"},  \
         {"steps_max"})                                                                           \
     ROW(weights, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_SHARED, 1, {"side_max"})                    \
@@ -88,6 +90,7 @@ enum {
     INT(steps, "50", 1, 100000)                                     \
     INT(steps_max, "800", 1, 1000000)                               \
     INT(samples, "2048", 2, 1048576)                                \
+    INT(candidates, "20", 1, 1000)                                  \
     INT(permutations, "10", 1, 100000)                              \
     INT(side_max, "2048", 1, 65536)                                 \
     INT(top, "5", 1, 100)                                           \

@@ -167,7 +167,8 @@ static void check_method(fixture *f, const ps_spec_explain_method *spec, const c
 static char saliency[] = "saliency", times_input[] = "gradient_x_input",
             integrated[] = "integrated_gradients", ablation[] = "feature_ablation",
             occlusion[] = "occlusion", shapley[] = "shapley", lift[] = "deep_lift", lrp[] = "lrp",
-            cp_lrp[] = "cp_lrp", conductance[] = "conductance";
+            cp_lrp[] = "cp_lrp", conductance[] = "conductance",
+            counterfactuals[] = "counterfactuals";
 
 static void check_shared(fixture *f)
 {
@@ -316,6 +317,76 @@ START_TEST(conductance_of_blocks_is_as_autograd_has_it)
 }
 END_TEST
 
+enum { CANDIDATES = 20 };
+
+/* (e_v − e_{x_t})·∂f/∂e_t by the golden gradient, in float64. */
+static double expected(const fixture *f, size_t row, size_t t, size_t token)
+{
+    const float *g = golden_of(f, "gradient") + (row * LENGTH + t) * HIDDEN;
+    const float *x = f->batch.items.points + (row * LENGTH + t) * HIDDEN;
+    const float *table =
+        golden_find(&f->parameters, "parameter/", "wte.weight"); /* or llama's name */
+    double sum = 0;
+    if (!table)
+        table = golden_get(&f->parameters, "parameter/", "model.embed_tokens.weight");
+    for (size_t k = 0; k < HIDDEN; k++)
+        sum += ((double)table[token * HIDDEN + k] - (double)x[k]) * (double)g[k];
+    return sum;
+}
+
+/* How many exchanges are expected to be lower than that, and the lowest at each token. */
+static size_t count_lower(const fixture *f, size_t row, double than, double *lowest)
+{
+    size_t lower = 0;
+    for (size_t t = 0; t < LENGTH; t++) {
+        lowest[t] = INFINITY;
+        for (size_t v = 0; v < VOCABULARY; v++) {
+            if (v == (size_t)f->batch.items.tokens[row * LENGTH + t])
+                continue;
+            double e = expected(f, row, t, v);
+            lower += e < than - 1e-5;
+            lowest[t] = fmin(lowest[t], e);
+        }
+    }
+    return lower;
+}
+
+/* The candidates are those whose estimates are lowest, and what f does is what transformers' does.
+ */
+START_TEST(counterfactual_tokens_are_the_steepest_and_tried)
+{
+    fixture f;
+    ps_explain_part part;
+    open_language(&f, kinds[_i]);
+    run_method(&f, &(ps_spec_explain_method){.method = counterfactuals, .candidates = CANDIDATES},
+               &part);
+    const float *position = ps_explain_get(&part, "position")->floats;
+    const float *token = ps_explain_get(&part, "replacement")->floats;
+    const float *estimate = ps_explain_get(&part, "estimate")->floats;
+    const float *change = ps_explain_get(&part, "change")->floats;
+    for (size_t row = 0; row < SEQUENCES; row++) {
+        double lowest[LENGTH], worst = -INFINITY;
+        for (size_t i = row * CANDIDATES; i < (row + 1) * CANDIDATES; i++) {
+            size_t t = (size_t)position[i], v = (size_t)token[i];
+            ck_assert(t < LENGTH && v < VOCABULARY);
+            ck_assert_double_eq_tol((double)estimate[i], expected(&f, row, t, v), 1e-5);
+            ck_assert_double_eq_tol(
+                (double)change[i],
+                (double)golden_of(&f, "exchange")[(row * LENGTH + t) * VOCABULARY + v], 1e-5);
+            ck_assert(i == row * CANDIDATES || change[i] >= change[i - 1]);
+            worst = fmax(worst, (double)estimate[i]);
+        }
+        ck_assert_uint_lt(count_lower(&f, row, worst, lowest), CANDIDATES);
+        for (size_t t = 0; t < LENGTH; t++)
+            ck_assert_double_eq_tol(
+                (double)ps_explain_get(&part, "values")->floats[row * LENGTH + t], -lowest[t],
+                1e-5);
+    }
+    ps_explain_part_free(&part);
+    close_fixture(&f);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&methods_on_layers_are_as_captum_and_shap_have_them, .repeat = ACTIVATIONS},
     {&rules_on_layers_are_as_captum_and_zennit_have_them, .repeat = ACTIVATIONS},
@@ -323,6 +394,7 @@ static const ps_check_case cases[] = {
     {&cp_lrp_is_as_autograd_has_it, .repeat = KINDS},
     {&conductance_of_layers_is_as_autograd_has_it, .repeat = ACTIVATIONS},
     {&conductance_of_blocks_is_as_autograd_has_it, .repeat = KINDS},
+    {&counterfactual_tokens_are_the_steepest_and_tried, .repeat = KINDS},
     {0},
 };
 
