@@ -43,7 +43,7 @@ class Numpy:
 
     def __init__(self, cluster, name="tiny"):
         path = cluster.dir / f"{name}.safetensors"
-        cluster.psctl("export", name, "-o", path)
+        cluster.psctl("export", name, "--force", "-o", path)
         _, w = read_safetensors(path)
         self.w = [self.numbers(w[f"layers.{i}.weight"]) for i in range(2)]
         self.b = [w[f"layers.{i}.bias"].astype(np.float64) for i in range(2)]
