@@ -29,11 +29,13 @@ static const ps_explain_entries entries[] = {{"statistics", quantities}, {NULL, 
 
 enum { OCTAVE_LEAST = -8, OCTAVES = 17, SIDE = OCTAVES + 1, BINS = 2 * SIDE };
 
-/* Side by side: [0, 2⁻⁸), [2⁻⁸, 2⁻⁷), … [2⁸, ∞), and below 0 the same mirrored. */
+/* [0, 2⁻⁸), [2⁻⁸, 2⁻⁷), … [2⁸, ∞), and below 0 [−2⁻⁸, 0), … (−∞, −2⁸): each has its lower edge. */
 static size_t bin_of(float value)
 {
-    double size = fabs((double)value);
+    double size = fmin(fabs((double)value), ldexp(1, OCTAVE_LEAST + OCTAVES)); /* infinity, too */
     int step = size >= ldexp(1, OCTAVE_LEAST) ? ilogb(size) - OCTAVE_LEAST + 1 : 0;
+    if (value < 0 && step && size == ldexp(1, ilogb(size)))
+        step--;
     size_t at = (size_t)(step < SIDE ? step : SIDE - 1);
     return value < 0 ? SIDE - 1 - at : SIDE + at;
 }
