@@ -8,9 +8,10 @@
  *     selectivity [layer]  accuracy − control
  *     usual       []       how many of the other rows have the label that is the most frequent
  *
- * Of at most the first 1024 rows; 16 deals. One pass forward a row, then (rows³/3) operations a
- * layer: solved by what rows are to each other, (k + λ)·α = y with λ = ridge · the mean of k's
- * diagonal, which is the same as by channels, and does not grow with the width. */
+ * Of at most the first 1024 rows; 16 deals. One pass forward a row, then about rows³/3 operations
+ * a layer, however many labels: solved by what rows are to each other, k·(k + λ)⁻¹·y with λ =
+ * ridge · the mean of k's diagonal: the same as by channels, and it does not grow with the width.
+ */
 #include "worker/explain/hidden.h"
 #include "worker/explain/rows.h"
 
@@ -31,7 +32,9 @@ typedef struct probing {
     uint32_t *dealt; /* likewise */
     double *kernel;  /* [rows, rows] */
     double *factor;  /* [trained, trained]: lower, L·Lᵀ = k + λ */
-    double *alpha;   /* [trained, classes] */
+    double *hat;     /* [tested, trained]: what makes predictions of targets */
+    double *means;   /* [classes]: how often each is, of those it is trained on */
+    double *scores;  /* [classes] */
 } probing;
 
 /* ---- rows ---- */
@@ -103,65 +106,56 @@ static bool decompose(const probing *p)
     return true;
 }
 
-/* Of targets 1 for the row's label and 0 for others, less their mean. */
-static void fill_targets(const probing *p, const uint32_t *labels)
+/* hat[tested, trained] = k·(k + λ)⁻¹: what the targets of those it is trained on come to in the
+ * others, whatever the targets. Row by row, by L and then by Lᵀ. */
+static void make_hat(const probing *p)
 {
-    for (size_t c = 0; c < p->classes; c++) {
-        double mean = 0;
-        for (size_t i = 0; i < p->trained; i++)
-            mean += (labels[p->order[i]] == c) / (double)p->trained;
-        for (size_t i = 0; i < p->trained; i++)
-            p->alpha[i * p->classes + c] = (labels[p->order[i]] == c) - mean;
-    }
-}
-
-static void solve(const probing *p)
-{
-    size_t n = p->trained, classes = p->classes;
+    size_t n = p->trained;
     const double *l = p->factor;
-    for (size_t i = 0; i < n; i++)
-        for (size_t c = 0; c < classes; c++) {
-            double sum = p->alpha[i * classes + c];
+    for (size_t row = 0; row < p->tested; row++) {
+        double *h = p->hat + row * n;
+        for (size_t i = 0; i < n; i++) {
+            double sum = entry(p, n + row, i);
             for (size_t k = 0; k < i; k++)
-                sum -= l[i * n + k] * p->alpha[k * classes + c];
-            p->alpha[i * classes + c] = sum / l[i * n + i];
+                sum -= l[i * n + k] * h[k];
+            h[i] = sum / l[i * n + i];
         }
-    for (size_t i = n; i-- > 0;)
-        for (size_t c = 0; c < classes; c++) {
-            double sum = p->alpha[i * classes + c];
-            for (size_t k = i + 1; k < n; k++)
-                sum -= l[k * n + i] * p->alpha[k * classes + c];
-            p->alpha[i * classes + c] = sum / l[i * n + i];
+        for (size_t i = n; i-- > 0;) {
+            h[i] /= l[i * n + i];
+            for (size_t k = 0; k < i; k++)
+                h[k] -= l[i * n + k] * h[i];
         }
+    }
 }
 
-static double predict(const probing *p, const uint32_t *labels, size_t row, size_t class)
+/* Of targets 1 for the row's label and 0 for others, less their mean: the label that comes to most,
+ * the first of several. */
+static uint32_t predict(const probing *p, const uint32_t *labels, size_t row)
 {
-    double sum = 0, mean = 0;
+    const double *h = p->hat + row * p->trained;
+    double all = 0;
+    uint32_t best = 0;
+    memcpy(p->scores, p->means, p->classes * sizeof *p->scores);
     for (size_t i = 0; i < p->trained; i++) {
-        sum += p->kernel[row * p->kept.rows + p->order[i]] * p->alpha[i * p->classes + class];
-        mean += (labels[p->order[i]] == class) / (double)p->trained;
+        p->scores[labels[p->order[i]]] += h[i];
+        all += h[i];
     }
-    return sum + mean;
+    for (uint32_t c = 0; c < p->classes; c++) {
+        p->scores[c] -= all * p->means[c];
+        if (p->scores[c] > p->scores[best])
+            best = c;
+    }
+    return best;
 }
 
 static double score(const probing *p, const uint32_t *labels)
 {
     double right = 0;
-    fill_targets(p, labels);
-    solve(p);
-    for (size_t i = p->trained; i < p->trained + p->tested; i++) {
-        size_t best = 0;
-        double most = -INFINITY;
-        for (size_t c = 0; c < p->classes; c++) {
-            double is = predict(p, labels, p->order[i], c);
-            if (is > most) {
-                most = is;
-                best = c;
-            }
-        }
-        right += best == labels[p->order[i]];
-    }
+    memset(p->means, 0, p->classes * sizeof *p->means);
+    for (size_t i = 0; i < p->trained; i++)
+        p->means[labels[p->order[i]]] += 1 / (double)p->trained;
+    for (size_t row = 0; row < p->tested; row++)
+        right += predict(p, labels, row) == labels[p->order[p->trained + row]];
     return right / (double)p->tested;
 }
 
@@ -192,6 +186,7 @@ static ps_status probe(probing *p, size_t layer, float *accuracy, float *control
     centre(p);
     if (!decompose(p))
         return PS_OK;
+    make_hat(p);
     double by_chance = 0;
     *accuracy = (float)score(p, p->label);
     for (size_t i = 0; i < DEALS; i++) {
@@ -250,9 +245,11 @@ static ps_status take_memory(probing *p)
     p->dealt = ps_alloc_array(n, sizeof *p->dealt);
     p->kernel = ps_try_alloc_raw(n * n * sizeof *p->kernel);
     p->factor = ps_try_alloc_raw(n * n * sizeof *p->factor);
-    p->alpha = ps_try_alloc_raw(n * n * sizeof *p->alpha); /* at most a label a row */
-    return p->kernel && p->factor && p->alpha ? PS_OK
-                                              : ps_fail(PS_NO_MEMORY, "a probe of %zu rows", n);
+    p->hat = ps_try_alloc_raw(n * n * sizeof *p->hat);
+    p->means = ps_alloc_array(n, sizeof *p->means); /* at most a label a row */
+    p->scores = ps_alloc_array(n, sizeof *p->scores);
+    return p->kernel && p->factor && p->hat ? PS_OK
+                                            : ps_fail(PS_NO_MEMORY, "a probe of %zu rows", n);
 }
 
 static void free_memory(probing *p)
@@ -262,7 +259,9 @@ static void free_memory(probing *p)
     ps_free(&p->dealt);
     ps_free(&p->kernel);
     ps_free(&p->factor);
-    ps_free(&p->alpha);
+    ps_free(&p->hat);
+    ps_free(&p->means);
+    ps_free(&p->scores);
 }
 
 static ps_status finish(ps_explaining *x, const ps_spec_explain_method *spec,
