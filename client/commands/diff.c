@@ -1,23 +1,56 @@
-/* diff: what changed between two stored models, tensor by tensor: a job of kind explain with the
- * method that looks at both. */
+/* diff: what changed between two stored models, tensor by tensor, and with data what that did to
+ * the loss: a job of kind explain with the methods that look at both. */
 #include "client/call/explanation.h"
 #include "client/call/support.h"
 #include "client/commands/commands.h"
 #include "client/follow/run_job.h"
 
-static ps_status make_spec(const ps_texts *names, ps_buf *spec)
+typedef struct options {
+    ps_run_job_options how;
+    const char *sample, *seed;
+} options;
+
+static const ps_flag flags[] = {
+    PS_INFER_FLAGS,
+    {.name = "sample",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, sample),
+     .value = "N",
+     .help = "so many rows of the file, drawn by the seed (default: 64)"},
+    {.name = "seed",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, seed),
+     .value = "S",
+     .help = "of the sample (default: 1)"},
+    {.name = NULL}};
+
+static ps_status put_head(ps_client *client, const ps_texts *names, const options *o, ps_buf *spec)
 {
-    const char *model = names->at[0], *other = names->at[1];
-    ps_status st = ps_check_model_name(model);
+    const char *model = names->at[0];
+    if (names->n > 2)
+        return ps_run_job_spec(client, &o->how, "explain", model, names->at[2],
+                               names->n > 3 ? names->at[3] : NULL, spec, NULL);
+    if (o->sample || o->seed)
+        return ps_client_usage(client, "--sample and --seed are of rows; give a file, too");
+    ps_buf_printf(spec, "kind: explain\nname: diff-%.50s\nmodel_name: %s\n", model, model);
+    return PS_OK;
+}
+
+static ps_status make_spec(ps_client *client, const ps_texts *names, const options *o, ps_buf *spec)
+{
+    ps_status st = ps_check_model_name(names->at[0]);
     if (!st)
-        st = ps_check_model_name(other);
+        st = ps_check_model_name(names->at[1]);
+    if (!st)
+        st = put_head(client, names, o, spec);
     if (st)
         return st;
-    ps_buf_printf(
-        spec,
-        "kind: explain\nname: diff-%.50s\nmodel_name: %s\nexplain: {compare_to: %s, inside: "
-        "[weight_change]}\n",
-        model, model, other);
+    ps_buf_printf(spec, "explain:\n  compare_to: %s\n", names->at[1]);
+    if (o->sample)
+        ps_buf_printf(spec, "  rows: {sample: %s}\n", o->sample);
+    if (o->seed)
+        ps_buf_printf(spec, "  seed: %s\n", o->seed);
+    ps_buf_printf(spec, "  inside: [weight_change%s]\n", names->n > 2 ? ", loss_path" : "");
     return PS_OK;
 }
 
@@ -25,7 +58,7 @@ static ps_status run(ps_client *client, const ps_args *args)
 {
     ps_buf spec = PS_BUF_EMPTY;
     Psd__V1__Job *job = NULL;
-    ps_status st = make_spec(&args->operands, &spec);
+    ps_status st = make_spec(client, &args->operands, args->options, &spec);
     if (!st)
         st = ps_run_job(client, ps_buf_cstr(&spec), &job);
     ps_buf_free(&spec);
@@ -38,11 +71,16 @@ static ps_status run(ps_client *client, const ps_args *args)
 
 const ps_command ps_command_diff = {
     .name = "diff",
-    .operands = "MODEL OTHER",
+    .operands = "MODEL OTHER [FEATURES [LABELS]]",
     .help = "what changed between two stored models, tensor by tensor",
-    .details = "By how much each tensor of OTHER is not that of MODEL, as numbers, whatever form\n"
-               "they are stored in.\n",
+    .details =
+        "By how much each tensor of OTHER is not that of MODEL, as numbers, whatever form\n"
+        "they are stored in. With labelled rows also through which tensors the loss became\n"
+        "another one: parts that add up to the difference. Files are read as psctl evaluate\n"
+        "reads them, on the workers.\n",
+    .flags = flags,
+    .options_size = sizeof(options),
     .least = 2,
-    .most = 2,
+    .most = 4,
     .run = run,
 };

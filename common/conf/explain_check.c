@@ -194,6 +194,8 @@ static ps_status check_labels(const ps_job_spec *s, const ps_conf_doc *doc)
 {
     const ps_spec_explain *e = s->explain;
     const ps_explain_row *row = first_with(e, PS_EXPLAIN_LABELS, PS_EXPLAIN_SHARED);
+    if (!row)
+        row = first_with(e, PS_EXPLAIN_LABELS | PS_EXPLAIN_TEST, 0);
     const char *why = e->n_prompts ? "prompts have none" : "data.test.labels names no file";
     if (labelled(s))
         return PS_OK;
@@ -209,6 +211,8 @@ static ps_status check_rows(const ps_job_spec *s, const ps_conf_doc *doc)
     const ps_spec_explain *e = s->explain;
     const ps_explain_row *row = first_with(e, 0, PS_EXPLAIN_SHARED),
                          *train = first_with(e, PS_EXPLAIN_TRAIN, 0);
+    if (!row)
+        row = first_with(e, PS_EXPLAIN_TEST, 0);
     if (e->rows.count && ps_conf_has(doc, "explain.rows.sample"))
         return ps_conf_fail(doc, "explain.rows.sample",
                             "first and count choose a range, sample draws; say one of them");
@@ -220,8 +224,9 @@ static ps_status check_rows(const ps_job_spec *s, const ps_conf_doc *doc)
          ps_conf_has(doc, "explain.rows.sample")))
         return ps_conf_fail(doc, "explain.rows", "of data.test; all of explain.prompts are taken");
     if (row && !e->n_prompts && !s->data.test)
-        return ps_conf_fail(doc, "data.test", "missing; method %s looks at its rows%s", row->name,
-                            ", or at explain.prompts of a language model");
+        return ps_conf_fail(
+            doc, "data.test", "missing; method %s looks at its rows%s", row->name,
+            row->traits & PS_EXPLAIN_SHARED ? "" : ", or at explain.prompts of a language model");
     if (ps_conf_has(doc, "data") && !ps_conf_has(doc, "data.format"))
         return ps_conf_fail(doc, "data.format", "missing; data have one");
     if (train && !s->data.train)

@@ -68,6 +68,10 @@ enum {
     ROW(weights, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_SHARED, 1, {"side_max"})                    \
     ROW(weight_change, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_SHARED | PS_EXPLAIN_OTHER, 1,         \
         {"side_max", 512})                                                                       \
+    ROW(loss_path, inside,                                                                       \
+        PS_EXPLAIN_ANY | PS_EXPLAIN_SHARED | PS_EXPLAIN_OTHER | PS_EXPLAIN_TEST |                \
+            PS_EXPLAIN_LABELS,                                                                   \
+        1, {"steps", 1}, {"tolerance"}, {"steps_max", 64})                                       \
     ROW(logit_lens, inside, PS_EXPLAIN_LANGUAGE, 1, {"top"})                                     \
     ROW(direct_logits, inside, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_BACKWARD, 1, {NULL})             \
     ROW(attention, inside, PS_EXPLAIN_LANGUAGE, 1, {"patterns"})                                 \

@@ -288,6 +288,18 @@ def a_child_in_fewer_bits_is_told_from_its_parent(cluster):
     # the other way round it is the child that is explained, decoded
     back = {tensor["name"]: tensor for tensor in cluster.psctl_json("diff", "child", "tiny")["tensors"]}["layers.0.weight"]
     assert abs(back["norm"] - first["other_norm"]) <= 1e-6 * back["norm"] and abs(back["change_norm"] - first["change_norm"]) < 1e-6
+    # with rows: all of the loss's difference went through it, and is what evaluate finds
+    found = cluster.psctl_json("diff", "tiny", "child", *files, "--sample", "500")
+    loss = {model: cluster.psctl_json("evaluate", model, *files)["loss"] for model in ("tiny", "child")}
+    path = found["loss_path"]
+    parts = {tensor["name"]: tensor["loss"] for tensor in found["tensors"]}
+    assert path["rows"] == 500 and abs(path["loss"] - loss["tiny"]) < 1e-5 and abs(path["other_loss"] - loss["child"]) < 1e-5, (path, loss)
+    assert abs(path["residual"]) <= 0.011 * abs(path["difference"]) and path["difference"] != 0, path
+    assert abs(parts.pop("layers.0.weight") - path["sum"]) < 1e-6 and not any(parts.values()), parts
+    text = cluster.psctl("diff", "tiny", "child", *files).stdout
+    assert "loss" in text.splitlines()[1] and "adds up to" in text, text
+    refused = cluster.psctl("diff", "tiny", "child", files[0], check=False)
+    assert refused.returncode == 6 and "method loss_path needs labels" in refused.stderr, refused
     done = cluster.psctl("diff", "tiny", "nobody", check=False)
     assert done.returncode == 5 and "nobody" in done.stderr, done
 

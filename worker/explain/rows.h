@@ -10,9 +10,9 @@
         row(gradient_x_input) row(integrated_gradients) row(smooth_grad) row(gradient_shap)        \
             row(shapley) row(permutation_shapley) row(deep_lift) row(lrp) row(cp_lrp)              \
                 row(counterfactuals) row(conductance) row(weights) row(weight_change)              \
-                    row(logit_lens) row(direct_logits) row(attention) row(activations)             \
-                        row(similarity) row(pca) row(probes) row(deletion) row(insertion)          \
-                            row(infidelity) row(sensitivity) row(randomisation)
+                    row(loss_path) row(logit_lens) row(direct_logits) row(attention)               \
+                        row(activations) row(similarity) row(pca) row(probes) row(deletion)        \
+                            row(insertion) row(infidelity) row(sensitivity) row(randomisation)
 
 #define PS_EXPLAIN_METHOD_DECLARE(name) extern const ps_explain_method ps_explain_method_##name;
 PS_EXPLAIN_METHODS(PS_EXPLAIN_METHOD_DECLARE)

@@ -132,6 +132,11 @@ START_TEST(what_makes_no_sense_is_refused_on_its_line)
             "job.yaml:5: explain.compare_to: no method of the job looks at it");
     refuses(DIFF "  compare_to: ../other\n  inside: [weight_change]\n",
             "job.yaml:5: explain.compare_to: '../other' is not a name");
+    refuses(DIFF "  compare_to: other\n  inside: [loss_path]\n",
+            "job.yaml:1: data.test: missing; method loss_path looks at its rows");
+    refuses("kind: explain\nname: why\nmodel_name: mlp\ndata: {format: idx, test: {features: /x}}\n"
+            "explain: {compare_to: other, inside: [loss_path]}\n",
+            "job.yaml:5: explain: method loss_path needs labels: data.test.labels names no file");
     refuses(TRAIN "explain: {attributions: [saliency]}\n",
             "job.yaml:10: explain: not for kind train, only for explain");
 }
