@@ -24,12 +24,21 @@ static const ps_flag flags[] = {
      .help = "of the sample (default: 1)"},
     {.name = NULL}};
 
-static ps_status put_head(ps_client *client, const ps_texts *names, const options *o, ps_buf *spec)
+/* *classes: its answers are classes, or tokens; false without rows. */
+static ps_status put_head(ps_client *client, const ps_texts *names, const options *o, ps_buf *spec,
+                          bool *classes)
 {
+    ps_spec_model *section = NULL;
     const char *model = names->at[0];
-    if (names->n > 2)
-        return ps_run_job_spec(client, &o->how, "explain", model, names->at[2],
-                               names->n > 3 ? names->at[3] : NULL, spec, NULL);
+    *classes = false;
+    if (names->n > 2) {
+        ps_status st = ps_run_job_spec(client, &o->how, "explain", model, names->at[2],
+                                       names->n > 3 ? names->at[3] : NULL, spec, &section);
+        *classes = !st && section && section->loss == PS_SPEC_CROSS_ENTROPY;
+        if (!st && section)
+            ps_spec_model_free(&section);
+        return st;
+    }
     if (o->sample || o->seed)
         return ps_client_usage(client, "--sample and --seed are of rows; give a file, too");
     ps_buf_printf(spec, "kind: explain\nname: diff-%.50s\nmodel_name: %s\n", model, model);
@@ -38,11 +47,12 @@ static ps_status put_head(ps_client *client, const ps_texts *names, const option
 
 static ps_status make_spec(ps_client *client, const ps_texts *names, const options *o, ps_buf *spec)
 {
+    bool classes = false;
     ps_status st = ps_check_model_name(names->at[0]);
     if (!st)
         st = ps_check_model_name(names->at[1]);
     if (!st)
-        st = put_head(client, names, o, spec);
+        st = put_head(client, names, o, spec, &classes);
     if (st)
         return st;
     ps_buf_printf(spec, "explain:\n  compare_to: %s\n", names->at[1]);
@@ -50,6 +60,8 @@ static ps_status make_spec(ps_client *client, const ps_texts *names, const optio
         ps_buf_printf(spec, "  rows: {sample: %s}\n", o->sample);
     if (o->seed)
         ps_buf_printf(spec, "  seed: %s\n", o->seed);
+    if (classes)
+        ps_buf_puts(spec, "  behaviour: [answer_change]\n");
     ps_buf_printf(spec, "  inside: [weight_change%s]\n", names->n > 2 ? ", loss_path" : "");
     return PS_OK;
 }

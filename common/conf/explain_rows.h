@@ -44,6 +44,7 @@ enum {
     ROW(calibration, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_LABELS, 1, {NULL})                   \
     ROW(confusion, behaviour, PS_EXPLAIN_LAYERS | PS_EXPLAIN_LABELS, 1, {NULL})                  \
     ROW(losses, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_LABELS, 1, {NULL})                        \
+    ROW(answer_change, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_OTHER, 1, {NULL})                  \
     ROW(feature_ablation, attributions, PS_EXPLAIN_ANY, 1, {"features"})                         \
     ROW(occlusion, attributions, PS_EXPLAIN_ANY, 1, {"window"}, {"stride"}, {"shape"})           \
     ROW(saliency, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {NULL})                 \

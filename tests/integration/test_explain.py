@@ -296,6 +296,10 @@ def a_child_in_fewer_bits_is_told_from_its_parent(cluster):
     assert path["rows"] == 500 and abs(path["loss"] - loss["tiny"]) < 1e-5 and abs(path["other_loss"] - loss["child"]) < 1e-5, (path, loss)
     assert abs(path["residual"]) <= 0.011 * abs(path["difference"]) and path["difference"] != 0, path
     assert abs(parts.pop("layers.0.weight") - path["sum"]) < 1e-6 and not any(parts.values()), parts
+    answers = found["answer_change"]
+    compared = cluster.psctl_json("compare", "tiny", "child", "--data", files[0], "--labels", files[1])["result"]["report"]
+    assert answers["rows"] == 500 and abs(answers["divergence"] - compared["divergence"]) < 1e-4 * compared["divergence"] + 1e-7, answers
+    assert answers["flips"] == round(500 * (1 - compared["same_top"])), (answers, compared)
     text = cluster.psctl("diff", "tiny", "child", *files).stdout
     assert "loss" in text.splitlines()[1] and "adds up to" in text, text
     refused = cluster.psctl("diff", "tiny", "child", files[0], check=False)
