@@ -76,6 +76,9 @@ enum {
     ROW(logit_lens, inside, PS_EXPLAIN_LANGUAGE, 1, {"top"})                                     \
     ROW(direct_logits, inside, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_BACKWARD, 1, {NULL})             \
     ROW(attention, inside, PS_EXPLAIN_LANGUAGE, 1, {"patterns"})                                 \
+    ROW(head_scores, inside, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_SHARED, 1, {"sequences"},          \
+        {"length"})                                                                              \
+    ROW(head_ablation, inside, PS_EXPLAIN_LANGUAGE, 1, {"replace"})                              \
     ROW(activations, inside, PS_EXPLAIN_ANY, 1, {"point"})                                       \
     ROW(similarity, inside, PS_EXPLAIN_ANY, 1, {"point"})                                        \
     ROW(pca, inside, PS_EXPLAIN_ANY, 1, {"point"}, {"components"})                               \
@@ -100,6 +103,9 @@ enum {
     INT(side_max, "2048", 1, 65536)                                 \
     INT(top, "5", 1, 100)                                           \
     FLAG(patterns, "true")                                          \
+    INT(sequences, "64", 1, 65536)                                  \
+    INT(length, "48", 4, 16000)                                     \
+    WORD(replace, "mean", replace_words)                            \
     INT(components, "3", 1, 16)                                     \
     REAL(epsilon, "1e-6", 0, 10)                                    \
     REAL(noise, "0.15", 0, 10)                                      \

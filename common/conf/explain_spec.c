@@ -12,6 +12,7 @@
 static const char *const show_words[] = {"usual", "true", "false", NULL};
 static const char *const score_words[] = {"logit", "log_probability", "probability", "loss", NULL};
 static const char *const target_words[] = {"predicted", "label", NULL};
+static const char *const replace_words[] = {"mean", "zero", NULL};
 static const char *const target_names[] = {"predicted", "label", "class", "difference"};
 static const char *const baseline_words[] = {"zero", "mean", NULL};
 static const char *const baseline_names[] = {"zero", "mean", "value", "token", "row"};
@@ -135,6 +136,19 @@ int64_t ps_spec_explain_longest(const ps_spec_explain *explain)
         if (explain->prompts[i].n_tokens > longest)
             longest = explain->prompts[i].n_tokens;
     return (int64_t)longest;
+}
+
+int64_t ps_spec_explain_own_longest(const ps_spec_explain *explain, int64_t context_length)
+{
+    int64_t longest = 0;
+    for (size_t i = 0; i < ps_spec_explain_count(explain); i++) {
+        const ps_spec_explain_method *method = ps_spec_explain_at(explain, i);
+        int64_t own =
+            ps_explain_row_has(ps_spec_explain_row(explain, i), "length") ? method->length : 0;
+        if (own > longest)
+            longest = own;
+    }
+    return longest < context_length ? longest : context_length;
 }
 
 bool ps_spec_explain_shows(const ps_spec_explain *explain)

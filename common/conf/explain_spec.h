@@ -83,6 +83,13 @@ typedef struct ps_spec_explain_features {
 
 extern const ps_conf_key ps_spec_explain_features_keys[];
 
+/* What stands in the place of what a head gives: the mean of the rows that are computed together.
+ */
+typedef enum ps_explain_replace {
+    PS_EXPLAIN_REPLACE_MEAN,
+    PS_EXPLAIN_REPLACE_ZERO
+} ps_explain_replace;
+
 #define PS_EXPLAIN_INT_MEMBER(key_, ...)  int64_t key_;
 #define PS_EXPLAIN_REAL_MEMBER(key_, ...) double key_;
 #define PS_EXPLAIN_FLAG_MEMBER(key_, ...) bool key_;
@@ -137,7 +144,10 @@ const ps_explain_row *ps_spec_explain_row(const ps_spec_explain *explain, size_t
 /* Rows or prompts of the job, at most: what data.test does not have of them is left out. */
 uint64_t ps_spec_explain_items(const ps_spec_explain *explain);
 int64_t ps_spec_explain_longest(const ps_spec_explain *explain); /* tokens of a prompt; 0: none */
-bool ps_spec_explain_shows(const ps_spec_explain *explain);      /* what is in them */
+/* Tokens of the longest row that a method makes by itself, or has in its entry, for a model with
+ * that context; 0: none does. */
+int64_t ps_spec_explain_own_longest(const ps_spec_explain *explain, int64_t context_length);
+bool ps_spec_explain_shows(const ps_spec_explain *explain); /* what is in them */
 /* The number of the attribution that an entry with the key `of` is about: the first of that name,
  * or the first. false: this job has none; never once it has been checked. */
 bool ps_spec_explain_of(const ps_spec_explain *explain, const ps_spec_explain_method *method,

@@ -16,6 +16,33 @@ ps_status ps_explain_look(ps_explaining *x, const ps_explain_items *items,
     return st;
 }
 
+static ps_status read_scores(ps_explaining *x, const ps_explain_items *items,
+                             ps_model_point *points, float *logits, double *scores)
+{
+    for (size_t i = 0; i < items->n; i++)
+        points[i] = (ps_model_point){.row = (int64_t)i, .position = items->length - 1};
+    ps_status st = ps_model_outputs_at(x->model, points, items->n, logits);
+    for (size_t i = 0; !st && i < items->n; i++)
+        scores[i] =
+            ps_explain_score_of(&items->goals[i], logits + i * (size_t)x->outputs, x->outputs);
+    return st;
+}
+
+ps_status ps_explain_look_scores(ps_explaining *x, const ps_explain_items *items,
+                                 const ps_model_hooks *hooks, double *scores)
+{
+    ps_model_point *points = ps_try_alloc_raw(items->n * sizeof *points);
+    float *logits = ps_try_alloc_raw(items->n * (size_t)x->outputs * sizeof *logits);
+    ps_status st = points && logits ? PS_OK : ps_fail(PS_NO_MEMORY, "%zu answers", items->n);
+    if (!st)
+        st = ps_explain_look(x, items, hooks);
+    if (!st)
+        st = read_scores(x, items, points, logits, scores);
+    ps_free(&points);
+    ps_free(&logits);
+    return st;
+}
+
 ps_status ps_explain_look_back(ps_explaining *x, const ps_explain_items *items,
                                const ps_model_hooks *hooks)
 {

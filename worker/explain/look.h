@@ -12,6 +12,9 @@ PS_MUST_CHECK ps_status ps_explain_look(ps_explaining *x, const ps_explain_items
 /* One backward, after it, from the gradients of what is explained. */
 PS_MUST_CHECK ps_status ps_explain_look_back(ps_explaining *x, const ps_explain_items *items,
                                              const ps_model_hooks *hooks);
+/* The same, and what is explained of each item then, into scores[n]. Waits for the device. */
+PS_MUST_CHECK ps_status ps_explain_look_scores(ps_explaining *x, const ps_explain_items *items,
+                                               const ps_model_hooks *hooks, double *scores);
 /* Of what a hook sees, the rows of the items' last tokens, from which the answer is read, into
  * out[n, columns]. Waits for the device. */
 PS_MUST_CHECK ps_status ps_explain_last(const ps_explaining *x, const ps_explain_items *items,

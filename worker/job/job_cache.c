@@ -318,6 +318,22 @@ ps_status ps_job_entry_check_teacher(ps_job_entry *e, ps_task_run *run)
     return e->teacher ? ps_teacher_check(e->teacher, run, e->spec) : PS_OK;
 }
 
+/* Tokens of the longest row; 0: as many as the model can take. What is explained is a row of the
+ * data or a prompt, or a row that a method has by itself. */
+static int64_t max_length(const ps_job_entry *e)
+{
+    const ps_spec_explain *explain = e->spec->explain;
+    int64_t rows = e->spec->data.sequence_length;
+    if (!explain || !ps_spec_model_is_language(ps_job_entry_model_spec(e)))
+        return rows;
+    int64_t own = ps_spec_explain_own_longest(explain, ps_job_entry_model_spec(e)->context_length);
+    if (explain->n_prompts)
+        rows = ps_spec_explain_longest(explain);
+    else if (!rows && (e->spec->data.test || e->spec->data.train))
+        return 0;
+    return own > rows ? own : rows;
+}
+
 /* Dropout differs from job to job, and from one start of a worker to the next. What is said of a
  * stored model in a form is the same whichever machine says it: exact. */
 static ps_model_options model_options(const ps_job_entry *e)
@@ -325,9 +341,7 @@ static ps_model_options model_options(const ps_job_entry *e)
     const ps_spec_train *train = e->spec->train;
     const ps_spec_explain *explain = e->spec->explain;
     return (ps_model_options){.max_batch = (int64_t)ps_job_entry_batch(e),
-                              .max_length = explain && explain->n_prompts
-                                                ? ps_spec_explain_longest(explain)
-                                                : e->spec->data.sequence_length,
+                              .max_length = max_length(e),
                               .inference = e->stored != NULL && !explain,
                               .explain = explain != NULL,
                               .forms = explain ? NULL : e->forms,

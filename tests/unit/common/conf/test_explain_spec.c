@@ -70,6 +70,19 @@ START_TEST(targets_and_baselines_are_what_is_written)
 }
 END_TEST
 
+START_TEST(rows_that_methods_make_are_as_long_as_they_say)
+{
+    ps_job_spec *s = parse(PROMPTS "  inside: [attention, {method: head_scores, length: 30}]\n");
+    ck_assert_int_eq(ps_spec_explain_longest(s->explain), 3);
+    ck_assert_int_eq(ps_spec_explain_own_longest(s->explain, 64), 30);
+    ck_assert_int_eq(ps_spec_explain_own_longest(s->explain, 16), 16);
+    ps_job_spec_free(&s);
+    s = parse(HEAD IG);
+    ck_assert_int_eq(ps_spec_explain_own_longest(s->explain, 64), 0);
+    ps_job_spec_free(&s);
+}
+END_TEST
+
 START_TEST(arguments_are_the_methods_own_keys)
 {
     ps_job_spec *s = parse(HEAD "  attributions: [{method: occlusion, window: [2, 3]}]\n");
@@ -244,6 +257,7 @@ END_TEST
 static const ps_check_case cases[] = {
     {&what_is_not_said_has_its_default},
     {&targets_and_baselines_are_what_is_written},
+    {&rows_that_methods_make_are_as_long_as_they_say},
     {&arguments_are_the_methods_own_keys},
     {&what_makes_no_sense_is_refused_on_its_line},
     {&quality_is_of_an_attribution},

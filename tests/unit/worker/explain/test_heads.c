@@ -1,0 +1,183 @@
+/* head_ablation: against PyTorch in float64 (tests/golden/explain/make_inside.py). head_scores:
+ * heads that look where they were told to, and heads that look everywhere. */
+#include "tests/unit/worker/explain/language_net.h"
+
+#include "tests/lib/check_main.h"
+#include "worker/explain/look.h"
+
+static char head_ablation[] = "head_ablation", head_scores[] = "head_scores";
+
+enum { HEADS = LN_LAYERS * LN_HEADS, BY_HEAD = LN_ROWS * HEADS };
+
+START_TEST(what_is_lost_without_a_head_is_what_pytorch_says)
+{
+    static const char *const golden[] = {"ablation/mean", "ablation/zero"};
+    language_net n;
+    ln_open(&n, _i);
+    for (unsigned kind = 0; kind < 2; kind++) {
+        ps_explain_part part;
+        ln_run(&n, &(ps_spec_explain_method){.method = head_ablation, .replace = kind}, &part);
+        ln_compare(&n, &part, "effect", golden[kind], BY_HEAD, 3e-6);
+        ps_explain_part_free(&part);
+    }
+    ln_close(&n);
+}
+END_TEST
+
+/* As a head that gives nothing anyway: W_O of head 1 of block 0 is 0. */
+START_TEST(a_head_that_adds_nothing_is_not_missed)
+{
+    language_net n;
+    ps_explain_part part;
+    float w[LN_WIDTH * LN_WIDTH];
+    size_t i = 0, each = LN_WIDTH / LN_HEADS;
+    ln_open(&n, 0);
+    ck_ok(ps_model_find(n.x.model, "h.0.attn.c_proj.weight", &i));
+    ps_tensor weight = ps_model_parameter(n.x.model, i);
+    ps_stream *stream = ps_model_stream(n.x.model);
+    ck_ok(ps_copy_to_host(stream, w, weight, sizeof w));
+    memset(w + each * LN_WIDTH, 0, each * LN_WIDTH * sizeof *w); /* [in, out] */
+    ps_copy_to_device(stream, weight, w, sizeof w);
+    ps_model_refresh(n.x.model);
+    double scores[LN_ROWS];
+    ck_ok(ps_explain_look_scores(&n.x, &n.batch.items, NULL, scores));
+    n.batch.items.scores = scores;
+    ln_run(&n, &(ps_spec_explain_method){.method = head_ablation, .replace = 1}, &part);
+    const float *effect = ln_array(&part, "effect", BY_HEAD);
+    for (size_t row = 0; row < LN_ROWS; row++) {
+        ck_assert_double_eq((double)effect[row * HEADS + 1], 0);
+        ck_assert(fabsf(effect[row * HEADS]) > 1e-5f);
+    }
+    ps_explain_part_free(&part);
+    ln_close(&n);
+}
+END_TEST
+
+/* ---- heads that look where they were told to ---- */
+
+enum { CONTEXT = 16, BACK = 6 };
+
+static void set(language_net *n, const char *name, const float *values, size_t count)
+{
+    size_t i = 0;
+    ck_ok(ps_model_find(n->x.model, name, &i));
+    ps_tensor t = ps_model_parameter(n->x.model, i);
+    ck_assert_uint_eq((size_t)ps_tensor_count(t), count);
+    ps_copy_to_device(ps_model_stream(n->x.model), t, values, ps_tensor_bytes(t));
+}
+
+/* Positions are points of a circle and tokens are nothing; queries of head 0 of block 0 are turned
+ * back by one position, of head 1 by BACK, and of all others they are 0, so that they look
+ * everywhere alike. */
+static void tell_heads(language_net *n)
+{
+    float wte[LN_VOCABULARY * LN_WIDTH] = {0}, wpe[CONTEXT * LN_WIDTH] = {0};
+    float qkv[LN_WIDTH * 3 * LN_WIDTH] = {0}, bias[3 * LN_WIDTH] = {0};
+    float ones[LN_WIDTH], zeros[LN_WIDTH] = {0};
+    const double step = 8 * atan(1) / CONTEXT, sharp = 40;
+    for (int i = 0; i < LN_WIDTH; i++)
+        ones[i] = 1;
+    for (int t = 0; t < CONTEXT; t++)
+        for (int sign = 0; sign < 2; sign++) {
+            wpe[t * LN_WIDTH + 2 * sign] = (float)((sign ? -1 : 1) * cos(t * step));
+            wpe[t * LN_WIDTH + 2 * sign + 1] = (float)((sign ? -1 : 1) * sin(t * step));
+        }
+    for (int head = 0; head < 2; head++) {
+        double angle = (head ? BACK : 1) * step;
+        float *q = qkv + head * 4, *k = q + LN_WIDTH; /* [in, out]: from x[0], x[1] */
+        q[0] = q[3 * LN_WIDTH + 1] = (float)(sharp * cos(angle));
+        q[3 * LN_WIDTH] = (float)(sharp * sin(angle));
+        q[1] = -q[3 * LN_WIDTH];
+        k[0] = k[3 * LN_WIDTH + 1] = 1;
+    }
+    set(n, "wte.weight", wte, sizeof wte / sizeof *wte);
+    set(n, "wpe.weight", wpe, sizeof wpe / sizeof *wpe);
+    set(n, "h.0.attn.c_attn.weight", qkv, sizeof qkv / sizeof *qkv);
+    set(n, "h.0.attn.c_attn.bias", bias, sizeof bias / sizeof *bias);
+    memset(qkv, 0, sizeof qkv);
+    set(n, "h.1.attn.c_attn.weight", qkv, sizeof qkv / sizeof *qkv);
+    set(n, "h.0.ln_1.weight", ones, LN_WIDTH);
+    set(n, "h.0.ln_1.bias", zeros, LN_WIDTH);
+    ck_ok(ps_stream_sync(ps_model_stream(n->x.model)));
+    ps_model_refresh(n->x.model);
+}
+
+static double value(const ps_explain_part *part, const char *name, size_t head)
+{
+    return (double)ln_array(part, name, HEADS)[head];
+}
+
+/* Of four tokens with period 2 a head that looks everywhere alike takes 1/2, 1/3, 1/4 of the token
+ * before, and 1/3, 1/4 of what stood two before, in whatever row. */
+START_TEST(who_looks_everywhere_has_what_that_comes_to)
+{
+    language_net n;
+    ps_explain_part part;
+    ln_open(&n, 0);
+    tell_heads(&n);
+    ck_ok(ln_try(&n, &(ps_spec_explain_method){.method = head_scores, .sequences = 20, .length = 4},
+                 NULL, &part));
+    for (size_t head = LN_HEADS; head < HEADS; head++) {
+        ck_assert_double_eq_tol(value(&part, "previous", head), 13.0 / 36, 1e-6);
+        ck_assert_double_eq_tol(value(&part, "duplicate", head), 7.0 / 24, 1e-6);
+        ck_assert_double_eq_tol(value(&part, "induction", head), 7.0 / 24, 1e-6);
+    }
+    const float *error = ln_array(&part, "standard_error", 3 * (size_t)HEADS);
+    ck_assert_double_lt((double)error[HEADS - 1], 1e-7);
+    ck_assert_ptr_null(ps_explain_get(&part, "moments"));
+    ps_explain_part_free(&part);
+    ln_close(&n);
+}
+END_TEST
+
+/* Periods of rows of 16 are 6, 7, 8: who looks 6 back finds what stood there with the first, and
+ * what came after it with the second, and so is a third of each. */
+START_TEST(who_looks_at_a_distance_is_told_from_who_finds)
+{
+    language_net n;
+    ps_explain_part part;
+    ln_open(&n, 0);
+    tell_heads(&n);
+    ck_ok(ln_try(
+        &n, &(ps_spec_explain_method){.method = head_scores, .sequences = 200, .length = CONTEXT},
+        NULL, &part));
+    ck_assert_double_gt(value(&part, "previous", 0), 0.99);
+    ck_assert_double_lt(value(&part, "induction", 0), 0.01);
+    ck_assert_double_lt(value(&part, "previous", 1), 0.1);
+    const float *error = ln_array(&part, "standard_error", 3 * (size_t)HEADS);
+    double duplicate = value(&part, "duplicate", 1), induction = value(&part, "induction", 1);
+    ck_assert_double_eq_tol((double)error[HEADS + 1], sqrt(2.0 / 9 / 200), 0.004);
+    ck_assert_double_eq_tol(duplicate, 1.0 / 3, 4 * (double)error[HEADS + 1]);
+    ck_assert_double_eq_tol(induction, 1.0 / 3, 4 * (double)error[2 * HEADS + 1]);
+    ps_explain_part_free(&part);
+    ln_close(&n);
+}
+END_TEST
+
+START_TEST(rows_that_cannot_repeat_are_refused)
+{
+    language_net n;
+    ps_explain_part part;
+    ln_open(&n, 1);
+    n.model_spec.context_length = 3;
+    const ps_spec_explain_method spec = {.method = head_scores, .sequences = 1, .length = 48};
+    ck_assert_int_eq(ln_try(&n, &spec, NULL, &part), PS_INVALID_ARGUMENT);
+    ck_assert_str_eq(ps_error_message(), "rows of 3 tokens, at least 4 are needed to repeat any");
+    ps_explain_part_free(&part);
+    ln_close(&n);
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {.test = &what_is_lost_without_a_head_is_what_pytorch_says, .repeat = 2},
+    {.test = &a_head_that_adds_nothing_is_not_missed},
+    {.test = &who_looks_everywhere_has_what_that_comes_to},
+    {.test = &who_looks_at_a_distance_is_told_from_who_finds},
+    {.test = &rows_that_cannot_repeat_are_refused},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("explain/heads", cases);
+}
