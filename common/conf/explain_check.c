@@ -85,6 +85,47 @@ static ps_status check_values(const entry *e, const ps_explain_row *row, const p
                         e->method->steps);
 }
 
+static const char *const patch_points[] = {"resid_pre", "z", "attn_out", "mlp_out", NULL};
+
+static const char *nth_point(const void *state, size_t i)
+{
+    return patch_points[i];
+}
+
+static ps_status check_point(const char *name, const char *path, const ps_conf_doc *doc)
+{
+    ps_buf allowed = PS_BUF_EMPTY;
+    for (size_t i = 0; patch_points[i]; i++)
+        if (!strcmp(name, patch_points[i]))
+            return PS_OK;
+    ps_conf_allowed(name, nth_point, NULL, &allowed);
+    ps_status st =
+        ps_conf_fail(doc, path, "'%s' is not a kind of points%s", name, ps_buf_cstr(&allowed));
+    ps_buf_free(&allowed);
+    return st;
+}
+
+static ps_status check_patch(const entry *e, const ps_explain_row *row, const ps_conf_doc *doc)
+{
+    const ps_spec_explain_patch *p = &e->method->patch;
+    char path[96];
+    ps_status st = PS_OK;
+    if (!ps_explain_row_has(row, "patch"))
+        return PS_OK;
+    if (!p->n_clean)
+        return ps_conf_fail(doc, e->at,
+                            "no rows to compare; say patch: {clean: [tokens], corrupt: [tokens]}");
+    (void)snprintf(path, sizeof path, "%s.patch.corrupt", e->at);
+    if (p->n_clean != p->n_corrupt)
+        return ps_conf_fail(doc, path,
+                            "%zu tokens, and clean has %zu; they are exchanged one by one",
+                            p->n_corrupt, p->n_clean);
+    (void)snprintf(path, sizeof path, "%s.patch.points", e->at);
+    for (size_t i = 0; !st && i < p->n_points; i++)
+        st = check_point(p->points[i], path, doc);
+    return st;
+}
+
 /* The first entry that is one too many of those that are done in shares. */
 static ps_status check_shares(const ps_spec_explain *e, const ps_conf_doc *doc)
 {
@@ -139,6 +180,8 @@ static ps_status check_methods(const ps_spec_explain *e, const ps_conf_doc *doc)
             st = check_keys(&at, row, doc);
         if (!st)
             st = check_values(&at, row, doc);
+        if (!st)
+            st = check_patch(&at, row, doc);
         if (st)
             return st;
     }
@@ -344,26 +387,50 @@ static ps_status match_baseline(const ps_job_spec *s, const ps_spec_model *m,
     return PS_OK;
 }
 
+static ps_status match_tokens(const ps_job_spec *s, const ps_spec_model *m, const int64_t *tokens,
+                              size_t n, const char *path, const ps_conf_doc *doc)
+{
+    if (n > (size_t)m->context_length)
+        return ps_conf_fail(doc, path, "%zu tokens, and the context of model %s is %" PRId64, n,
+                            s->model_name, m->context_length);
+    for (size_t k = 0; k < n; k++)
+        if (tokens[k] >= m->vocab_size)
+            return ps_conf_fail(doc, path,
+                                "token %" PRId64 ", but the vocabulary of model %s has %" PRId64
+                                "; is it this model's tokenizer?",
+                                tokens[k], s->model_name, m->vocab_size);
+    return PS_OK;
+}
+
+static ps_status match_patches(const ps_job_spec *s, const ps_spec_model *m, const ps_conf_doc *doc)
+{
+    ps_status st = PS_OK;
+    for (size_t i = 0; !st && i < ps_spec_explain_count(s->explain); i++) {
+        const ps_spec_explain_patch *p = &ps_spec_explain_at(s->explain, i)->patch;
+        char path[96];
+        if (!ps_explain_row_has(ps_spec_explain_row(s->explain, i), "patch"))
+            continue;
+        (void)snprintf(path, sizeof path, "%s.patch.clean", entry_at(s->explain, i).at);
+        st = match_tokens(s, m, p->clean, p->n_clean, path, doc);
+        (void)snprintf(path, sizeof path, "%s.patch.corrupt", entry_at(s->explain, i).at);
+        if (!st)
+            st = match_tokens(s, m, p->corrupt, p->n_corrupt, path, doc);
+    }
+    return st;
+}
+
 static ps_status match_prompts(const ps_job_spec *s, const ps_spec_model *m, const ps_conf_doc *doc)
 {
     const ps_spec_explain *e = s->explain;
     if (e->n_prompts && !ps_spec_model_is_language(m))
         return ps_conf_fail(doc, "explain.prompts", "model %s takes no tokens", s->model_name);
-    for (size_t i = 0; i < e->n_prompts; i++) {
-        const ps_spec_explain_prompt *p = &e->prompts[i];
+    ps_status st = PS_OK;
+    for (size_t i = 0; !st && i < e->n_prompts; i++) {
         char path[64];
         (void)snprintf(path, sizeof path, "explain.prompts[%zu]", i);
-        if (p->n_tokens > (size_t)m->context_length)
-            return ps_conf_fail(doc, path, "%zu tokens, and the context of model %s is %" PRId64,
-                                p->n_tokens, s->model_name, m->context_length);
-        for (size_t k = 0; k < p->n_tokens; k++)
-            if (p->tokens[k] >= m->vocab_size)
-                return ps_conf_fail(doc, path,
-                                    "token %" PRId64 ", but the vocabulary of model %s has %" PRId64
-                                    "; is it this model's tokenizer?",
-                                    p->tokens[k], s->model_name, m->vocab_size);
+        st = match_tokens(s, m, e->prompts[i].tokens, e->prompts[i].n_tokens, path, doc);
     }
-    return PS_OK;
+    return st;
 }
 
 static ps_status match_methods(const ps_job_spec *s, const ps_spec_model *m, const ps_conf_doc *doc)
@@ -403,6 +470,8 @@ ps_status ps_spec_explain_match(const ps_job_spec *spec, const ps_spec_model *mo
         st = match_methods(spec, model, doc);
     if (!st)
         st = match_prompts(spec, model, doc);
+    if (!st)
+        st = match_patches(spec, model, doc);
     if (!st)
         st = match_target(spec, model, doc);
     return st ? st : match_baseline(spec, model, doc);

@@ -79,6 +79,8 @@ enum {
     ROW(head_scores, inside, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_SHARED, 1, {"sequences"},          \
         {"length"})                                                                              \
     ROW(head_ablation, inside, PS_EXPLAIN_LANGUAGE, 1, {"replace"})                              \
+    ROW(patching, inside, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_SHARED | PS_EXPLAIN_BACKWARD, 1,      \
+        {"patch"})                                                                               \
     ROW(activations, inside, PS_EXPLAIN_ANY, 1, {"point"})                                       \
     ROW(similarity, inside, PS_EXPLAIN_ANY, 1, {"point"})                                        \
     ROW(pca, inside, PS_EXPLAIN_ANY, 1, {"point"}, {"components"})                               \
@@ -106,6 +108,7 @@ enum {
     INT(sequences, "64", 1, 65536)                                  \
     INT(length, "48", 4, 16000)                                     \
     WORD(replace, "mean", replace_words)                            \
+    MAP(patch, ps_spec_explain_patch, ps_spec_explain_patch_keys)   \
     INT(components, "3", 1, 16)                                     \
     REAL(epsilon, "1e-6", 0, 10)                                    \
     REAL(noise, "0.15", 0, 10)                                      \

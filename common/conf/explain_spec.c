@@ -51,6 +51,15 @@ const ps_conf_key ps_spec_explain_features_keys[] = {
     PS_CONF_END,
 };
 
+const ps_conf_key ps_spec_explain_patch_keys[] = {
+    PS_CONF_INTS("clean", ps_spec_explain_patch, clean, "[]", 0, 16000, 0, INT32_MAX),
+    PS_CONF_INTS("corrupt", ps_spec_explain_patch, corrupt, "[]", 0, 16000, 0, INT32_MAX),
+    PS_CONF_TEXTS("points", ps_spec_explain_patch, points, "[resid_pre, z, attn_out, mlp_out]", 1,
+                  4, 1, 16),
+    PS_CONF_INT("exact_top", ps_spec_explain_patch, exact_top, "10", 0, 65536),
+    PS_CONF_END,
+};
+
 #define KEY_INT(key, ...)             PS_CONF_INT(#key, ps_spec_explain_method, key, __VA_ARGS__),
 #define KEY_REAL(key, ...)            PS_CONF_REAL(#key, ps_spec_explain_method, key, __VA_ARGS__),
 #define KEY_FLAG(key, ...)            PS_CONF_BOOL(#key, ps_spec_explain_method, key, __VA_ARGS__),
@@ -145,6 +154,8 @@ int64_t ps_spec_explain_own_longest(const ps_spec_explain *explain, int64_t cont
         const ps_spec_explain_method *method = ps_spec_explain_at(explain, i);
         int64_t own =
             ps_explain_row_has(ps_spec_explain_row(explain, i), "length") ? method->length : 0;
+        if (ps_explain_row_has(ps_spec_explain_row(explain, i), "patch"))
+            own = (int64_t)method->patch.n_clean;
         if (own > longest)
             longest = own;
     }

@@ -90,6 +90,17 @@ typedef enum ps_explain_replace {
     PS_EXPLAIN_REPLACE_ZERO
 } ps_explain_replace;
 
+/* Two rows of tokens whose inside is exchanged. */
+typedef struct ps_spec_explain_patch {
+    int64_t *clean, *corrupt; /* of one length */
+    size_t n_clean, n_corrupt;
+    char **points; /* kinds of points, by their short names (worker/models/tap.h) */
+    size_t n_points;
+    int64_t exact_top; /* so many are run again */
+} ps_spec_explain_patch;
+
+extern const ps_conf_key ps_spec_explain_patch_keys[];
+
 #define PS_EXPLAIN_INT_MEMBER(key_, ...)  int64_t key_;
 #define PS_EXPLAIN_REAL_MEMBER(key_, ...) double key_;
 #define PS_EXPLAIN_FLAG_MEMBER(key_, ...) bool key_;

@@ -12,8 +12,9 @@
                 row(deep_lift) row(lrp) row(cp_lrp) row(counterfactuals) row(conductance)       \
                     row(weights) row(weight_change) row(loss_path) row(logit_lens)              \
                         row(direct_logits) row(attention) row(head_scores) row(head_ablation)   \
-                            row(activations) row(similarity) row(pca) row(probes) row(deletion) \
-                                row(insertion) row(infidelity) row(sensitivity) row(randomisation)
+                            row(patching) row(activations) row(similarity) row(pca) row(probes) \
+                                row(deletion) row(insertion) row(infidelity) row(sensitivity)   \
+                                    row(randomisation)
 
 #define PS_EXPLAIN_METHOD_DECLARE(name) extern const ps_explain_method ps_explain_method_##name;
 PS_EXPLAIN_METHODS(PS_EXPLAIN_METHOD_DECLARE)

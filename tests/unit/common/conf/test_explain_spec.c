@@ -83,6 +83,27 @@ START_TEST(rows_that_methods_make_are_as_long_as_they_say)
 }
 END_TEST
 
+#define PATCH(what)                                         \
+    "kind: explain\nname: why\nmodel_name: gpt\nexplain:\n" \
+    "  inside: [{method: patching" what "}]\n"
+
+START_TEST(rows_that_are_patched_go_together)
+{
+    ps_job_spec *s = parse(PATCH(", patch: {clean: [1, 2, 3], corrupt: [1, 4, 3]}"));
+    const ps_spec_explain_patch *p = &ps_spec_explain_at(s->explain, 0)->patch;
+    ck_assert_uint_eq(p->n_points, 4);
+    ck_assert_str_eq(p->points[1], "z");
+    ck_assert_int_eq(p->exact_top, 10);
+    ck_assert_int_eq(ps_spec_explain_own_longest(s->explain, 64), 3);
+    ps_job_spec_free(&s);
+    refuses(PATCH(""), "job.yaml:5: explain.inside[0]: no rows to compare; say patch: {clean: ");
+    refuses(PATCH(", patch: {clean: [1, 2], corrupt: [1]}"),
+            "job.yaml:5: explain.inside[0].patch.corrupt: 1 tokens, and clean has 2; they are ");
+    refuses(PATCH(", patch: {clean: [1], corrupt: [2], points: [resid_post]}"),
+            "job.yaml:5: explain.inside[0].patch.points: 'resid_post' is not a kind of points");
+}
+END_TEST
+
 START_TEST(arguments_are_the_methods_own_keys)
 {
     ps_job_spec *s = parse(HEAD "  attributions: [{method: occlusion, window: [2, 3]}]\n");
@@ -216,6 +237,9 @@ static void match(const char *yaml, const char *model)
 START_TEST(a_model_has_what_is_asked_of_it)
 {
     match(HEAD "  target: {class: 3}\n" IG, LAYERS);
+    no_match(PATCH(", patch: {clean: [1, 2], corrupt: [1, 9]}"), TOKENS,
+             "job.yaml:5: explain.inside[0].patch.corrupt: token 9, but the vocabulary of model "
+             "gpt has 9");
     no_match(HEAD "  target: {class: 4}\n" IG, LAYERS,
              "job.yaml:8: explain.target.class: 4, but model mlp has 4 outputs, counted from 0");
     no_match(HEAD "  target: {difference: [0, 9]}\n" IG, LAYERS,
@@ -258,6 +282,7 @@ static const ps_check_case cases[] = {
     {&what_is_not_said_has_its_default},
     {&targets_and_baselines_are_what_is_written},
     {&rows_that_methods_make_are_as_long_as_they_say},
+    {&rows_that_are_patched_go_together},
     {&arguments_are_the_methods_own_keys},
     {&what_makes_no_sense_is_refused_on_its_line},
     {&quality_is_of_an_attribution},
