@@ -9,7 +9,7 @@
  *                                          2020), which sees neither values nor mlps
  *
  * `residual`: how far a query's weights are from adding up to 1, the most of all. One pass forward;
- * memory of one row's blocks at a time, and of patterns if these are wanted. */
+ * memory of one block of a row at a time, or of all patterns if these are wanted. */
 #include "worker/explain/look.h"
 #include "worker/explain/rows.h"
 
@@ -25,9 +25,8 @@ typedef struct attention {
     const ps_explain_items *items;
     size_t layers, heads, length;
     bool keep;
-    float *patterns;       /* [layers, heads, length, length] of one row; keep: of all */
-    double *rolled, *mean; /* [length, length]: of the blocks so far; of a block's heads */
-    double *turn;          /* [length]: a row of the product */
+    float *patterns;       /* [heads, length, length] of a block; keep: [n, layers, ...] */
+    double *rolled, *turn; /* [length]: what the answer has of each token; a step of it */
     float *entropy, *distance, *first; /* [n, layers, heads] */
     float *values;                     /* [n, length] */
     float *residual;                   /* [n] */
@@ -55,8 +54,6 @@ static void measure_head(attention *a, size_t row, size_t layer, size_t head, co
         double all = measure_query(p + query * n, query, &entropy, &distance);
         a->residual[row] = fmaxf(a->residual[row], (float)fabs(all - 1));
         first += query ? (double)p[query * n] : 0;
-        for (size_t k = 0; k < n; k++)
-            a->mean[query * n + k] += (double)p[query * n + k] / (double)a->heads;
     }
     a->entropy[at] = (float)(entropy / (double)n);
     a->distance[at] = (float)(distance / (double)n);
@@ -65,28 +62,21 @@ static void measure_head(attention *a, size_t row, size_t layer, size_t head, co
 
 /* ---- rollout ---- */
 
-/* rolled = (½·mean + ½·I)·rolled; a query has nothing of those behind it, so from the last query
- * backwards the product may be written where it was. */
-static void roll(attention *a)
+/* Of the product the last row alone is wanted: rolled = rolled·(½·mean_h A + ½·I), from the last
+ * block to the first. */
+static void roll(attention *a, const float *patterns)
 {
     size_t n = a->length;
-    for (size_t query = n; query-- > 0;) {
-        for (size_t k = 0; k < n; k++) {
-            double sum = a->rolled[query * n + k];
-            for (size_t via = 0; via <= query; via++)
-                sum += a->mean[query * n + via] * a->rolled[via * n + k];
-            a->turn[k] = sum / 2;
+    for (size_t k = 0; k < n; k++)
+        a->turn[k] = a->rolled[k] / 2;
+    for (size_t head = 0; head < a->heads; head++)
+        for (size_t query = 0; query < n; query++) {
+            const float *p = patterns + (head * n + query) * n;
+            double share = a->rolled[query] / (double)(2 * a->heads);
+            for (size_t k = 0; k <= query; k++)
+                a->turn[k] += share * (double)p[k];
         }
-        memcpy(a->rolled + query * n, a->turn, n * sizeof *a->turn);
-    }
-}
-
-static void begin_row(attention *a)
-{
-    size_t n = a->length;
-    memset(a->rolled, 0, n * n * sizeof *a->rolled);
-    for (size_t i = 0; i < n; i++)
-        a->rolled[i * n + i] = 1;
+    memcpy(a->rolled, a->turn, n * sizeof *a->turn);
 }
 
 /* ---- rows ---- */
@@ -95,42 +85,41 @@ static ps_status look_at_row(attention *a, size_t row)
 {
     size_t n = a->length, each = a->heads * n * n;
     float *patterns = a->patterns + (a->keep ? row * a->layers * each : 0);
-    begin_row(a);
     a->residual[row] = 0;
-    for (size_t layer = 0; layer < a->layers; layer++) {
-        float *p = patterns + layer * each;
+    for (size_t k = 0; k < n; k++)
+        a->rolled[k] = k + 1 == n;
+    for (size_t layer = a->layers; layer-- > 0;) {
+        float *p = patterns + (a->keep ? layer * each : 0);
         ps_status st = ps_model_attention(a->x->model, (int64_t)layer, (int64_t)row, p);
         if (st)
             return st;
-        memset(a->mean, 0, n * n * sizeof *a->mean);
         for (size_t head = 0; head < a->heads; head++)
             measure_head(a, row, layer, head, p + head * n * n);
-        roll(a);
+        roll(a, p);
     }
     for (size_t k = 0; k < n; k++)
-        a->values[row * n + k] = (float)a->rolled[(n - 1) * n + k];
+        a->values[row * n + k] = (float)a->rolled[k];
     return a->x->check ? a->x->check(a->x->user) : PS_OK;
 }
 
 static ps_status take_room(attention *a)
 {
-    size_t n = a->items->n, square = a->length * a->length;
-    size_t of_heads = n * a->layers * a->heads, all = a->layers * a->heads * square;
+    size_t n = a->items->n;
+    size_t of_heads = n * a->layers * a->heads, all = a->layers * a->heads * a->length * a->length;
     if (a->keep && all > PS_EXPLAIN_PART_MAX / sizeof(float) / n)
         return ps_fail(PS_INVALID_ARGUMENT,
                        "patterns of %zu rows have %zu numbers each; say patterns: false, or lower "
                        "explain.batch",
                        n, all);
-    a->patterns = ps_try_alloc_raw(all * (a->keep ? n : 1) * sizeof(float));
-    a->rolled = ps_try_alloc_raw((2 * square + a->length) * sizeof *a->rolled);
+    a->patterns = ps_try_alloc_raw((a->keep ? all * n : all / a->layers) * sizeof(float));
+    a->rolled = ps_try_alloc_raw(2 * a->length * sizeof *a->rolled);
     a->entropy = ps_try_alloc_raw((3 * of_heads + n * a->length + n) * sizeof(float));
     if (!a->patterns || !a->rolled || !a->entropy)
         return ps_fail(PS_NO_MEMORY,
                        "patterns of %zu numbers a row; say patterns: false, or "
                        "lower explain.batch",
                        all);
-    a->mean = a->rolled + square;
-    a->turn = a->mean + square;
+    a->turn = a->rolled + a->length;
     a->distance = a->entropy + of_heads;
     a->first = a->distance + of_heads;
     a->values = a->first + of_heads;
