@@ -14,8 +14,9 @@
  *
  * Estimates are wrong where the way from the one value to the other is curved, as where a softmax
  * is saturated: trust exact_KIND. `residual`: how far from 1 the effect is with the whole stream
- * put in before the first block. Every share makes the estimates, and its part of the exact ones.
- */
+ * put in before the first block. Exact ones are run by the batch, a share
+ * every so many batches: one that has none has nothing to do, and the others make the estimates
+ * each. */
 #include "worker/explain/patch_points.h"
 #include "worker/explain/rows.h"
 
@@ -40,11 +41,12 @@ typedef struct patching {
     int32_t *tokens;       /* [batch, length]: rows of the corrupt one */
     float *logits;         /* [batch, outputs] */
     ps_model_point *at;    /* [batch] */
-    size_t *run, n_run;    /* [batch] points */
-    bool whole;            /* all of the stream before the first block is put in instead */
-    double *sums;          /* [3, points]: estimates, effects, and 1 where there is one */
-    size_t *best;          /* [exact_top] points */
-    ps_status failed;      /* of a hook */
+    const size_t *run;     /* [n_run] points, of best */
+    size_t n_run;
+    bool whole;       /* all of the stream before the first block is put in instead */
+    double *sums;     /* [3, points]: estimates, effects, and 1 where there is one */
+    size_t *best;     /* [exact_top] points */
+    ps_status failed; /* of a hook */
 } patching;
 
 /* ---- passes ---- */
@@ -175,19 +177,19 @@ static ps_status rerun_some(patching *g)
         g->sums[g->points.n + g->run[i]] = effect(g, i);
         g->sums[2 * g->points.n + g->run[i]] = 1;
     }
-    g->n_run = 0;
     return st;
 }
 
 static ps_status rerun(patching *g, size_t n)
 {
+    size_t batch = g->x->batch;
     ps_status st = PS_OK;
-    for (size_t i = g->x->share; !st && i < n; i += PS_EXPLAIN_SHARES) {
-        g->run[g->n_run++] = g->best[i];
-        if (g->n_run == g->x->batch)
-            st = rerun_some(g);
+    for (size_t at = g->x->share * batch; !st && at < n; at += PS_EXPLAIN_SHARES * batch) {
+        g->run = g->best + at;
+        g->n_run = n - at < batch ? n - at : batch;
+        st = rerun_some(g);
     }
-    return !st && g->n_run ? rerun_some(g) : st;
+    return st;
 }
 
 /* What is left of 1 with everything put in. */
@@ -220,34 +222,44 @@ static ps_status put_kind(const patching *g, size_t kind, ps_explain_part *out)
     return st;
 }
 
-static ps_status put(const patching *g, float residual, ps_explain_part *out)
+static ps_status put_kinds(const patching *g, ps_explain_part *out)
+{
+    ps_status st = PS_OK;
+    for (size_t kind = 0; !st && kind < g->points.n_kinds; kind++)
+        st = put_kind(g, kind, out);
+    return st;
+}
+
+/* The first share's, for all. */
+static ps_status put_ends(patching *g, ps_explain_part *out)
 {
     const float ends[2] = {(float)g->clean, (float)g->corrupt};
     const uint64_t shape[1] = {2}, one[1] = {1};
-    ps_status st = ps_explain_put_result(out, "ends", "end", 1, shape, ends);
+    float residual = 0;
+    ps_status st = rerun_whole(g, &residual);
+    if (!st)
+        st = ps_explain_put_result(out, "ends", "end", 1, shape, ends);
     if (!st)
         st = ps_explain_put_result(out, "residual", "total", 1, one, &residual);
-    for (size_t kind = 0; !st && kind < g->points.n_kinds; kind++)
-        st = put_kind(g, kind, out);
     out->tolerance = TOLERANCE;
     return st;
 }
 
 static ps_status patch(patching *g, ps_explain_part *out)
 {
-    float residual = 0;
     size_t n = (size_t)g->spec->exact_top < g->points.n ? (size_t)g->spec->exact_top : g->points.n;
+    if (g->x->share && g->x->share * g->x->batch >= n)
+        return put_kinds(g, out);
     ps_status st = see_clean(g);
     if (!st)
         st = see_corrupt(g);
-    if (st)
-        return st;
-    st = ps_patch_best(g->sums, g->points.n, n, g->best);
     if (!st)
-        st = rerun_whole(g, &residual);
+        st = ps_patch_best(g->sums, g->points.n, n, g->best);
     if (!st)
         st = rerun(g, n);
-    return st ? st : put(g, residual, out);
+    if (!st && !g->x->share)
+        st = put_ends(g, out);
+    return st ? st : put_kinds(g, out);
 }
 
 static ps_status take_room(patching *g)
@@ -256,10 +268,9 @@ static ps_status take_room(patching *g)
     g->tokens = ps_try_alloc_raw(batch * g->points.length * sizeof *g->tokens);
     g->logits = ps_try_alloc_raw(batch * (size_t)g->x->outputs * sizeof *g->logits);
     g->at = ps_try_alloc_raw(batch * sizeof *g->at);
-    g->run = ps_try_alloc_raw(batch * sizeof *g->run);
     g->sums = ps_try_alloc(3 * n * sizeof *g->sums);
     g->best = ps_try_alloc_raw(n * sizeof *g->best);
-    if (!g->tokens || !g->logits || !g->at || !g->run || !g->sums || !g->best)
+    if (!g->tokens || !g->logits || !g->at || !g->sums || !g->best)
         return ps_fail(PS_NO_MEMORY, "%zu points", n);
     for (size_t i = 0; i < batch; i++)
         g->at[i] = (ps_model_point){.row = (int64_t)i, .position = (int64_t)g->points.length - 1};
@@ -278,7 +289,6 @@ static ps_status run(ps_explaining *x, const ps_spec_explain_method *spec, void 
     ps_free(&g.tokens);
     ps_free(&g.logits);
     ps_free(&g.at);
-    ps_free(&g.run);
     ps_free(&g.sums);
     ps_free(&g.best);
     ps_patch_points_free(&g.points);

@@ -94,8 +94,8 @@ START_TEST(the_largest_estimates_are_run_again)
         }
     ck_assert_int_eq(again, TOP);
     ck_assert(least_in >= most_out);
-    /* 2 forward, 1 backward, and the whole stream, of each share; and the points. */
-    ck_assert_uint_eq(n.x.evaluations - LN_ROWS, 4 * PS_EXPLAIN_SHARES + TOP);
+    /* Two batches: 2 forward and 1 backward of two shares; the whole stream, and the points. */
+    ck_assert_uint_eq(n.x.evaluations - LN_ROWS, 2 * 3 + 1 + TOP);
     ps_explain_part_free(&part);
     ln_close(&n);
 }
