@@ -308,6 +308,35 @@ def a_child_in_fewer_bits_is_told_from_its_parent(cluster):
     assert done.returncode == 5 and "nobody" in done.stderr, done
 
 
+def a_language_model_is_looked_into(cluster):
+    """Heads are asked by rows of their own, longer than the prompts; axioms hold; nothing is left out."""
+    job = """kind: explain
+name: look
+model_name: lm
+explain:
+  prompts: [[84, 104, 101], [32, 102, 111, 120]]
+  inside: [logit_lens, direct_logits, attention, {method: head_scores, sequences: 9, length: 12}, head_ablation,
+           {method: patching, patch: {clean: [84, 104, 101], corrupt: [84, 105, 101], exact_top: 4}}]
+"""
+    job_id = cluster.submit(job)
+    cluster.wait_job(job_id)
+    manifest, arrays = fetched(cluster, job_id)
+    by_method = {r["method"]: r for r in manifest["results"]}
+    assert manifest["warnings"] == [] and len(by_method) == 6, manifest["warnings"]
+    for method in ("logit_lens", "direct_logits", "attention", "patching"):
+        residual = by_method[method]["residual"]
+        assert residual["met"] and residual["relative_max"] < 1e-4, (method, residual)
+    path = cluster.dir / "look.safetensors"
+    path.write_bytes(arrays)
+    _, found = read_safetensors(path)
+    patterns = found["inside/2/patterns"]
+    assert np.isnan(patterns[0, :, :, 3]).all() and np.allclose(patterns[1].sum(-1), 1, atol=1e-5), patterns.shape
+    induction = found["inside/3/induction"]
+    assert induction.shape == patterns.shape[1:3] and (induction > 0).all() and (induction < 1).all(), induction
+    exact = np.concatenate([found[f"inside/5/exact_{kind}"].ravel() for kind in ("resid_pre", "z", "attn_out", "mlp_out")])
+    assert np.isfinite(exact).sum() == 4, exact
+
+
 def jobs_are_the_same_whoever_computes_them():
     with Cluster() as cluster:
         _, _, x, y = cluster.tiny_data(rows=2000)
@@ -324,6 +353,7 @@ def jobs_are_the_same_whoever_computes_them():
         what_is_wrong_is_said_in_a_line(cluster)
         a_worker_reads_artifacts_of_its_own_jobs_alone(cluster)
         prompts_of_a_language_model(cluster)
+        a_language_model_is_looked_into(cluster)
 
 
 run([jobs_are_the_same_whoever_computes_them])
