@@ -14,6 +14,10 @@ import make as hf  # noqa: E402
 METHODS = "[saliency, gradient_x_input, {method: integrated_gradients, tolerance: 0.001}, feature_ablation, " \
           "{method: occlusion, window: [2, 2], stride: [1, 1]}]"
 
+BESIDE = "  inside: [activations, similarity, pca, probes]\n" \
+         "  quality: [{method: deletion, of: integrated_gradients}, {method: infidelity, of: feature_ablation}, " \
+         "sensitivity, randomisation]\n"
+
 
 def explain_job(cluster, name, more="", methods=METHODS, rows="{first: 3, count: 100, show: true}"):
     return f"""kind: explain
@@ -94,8 +98,21 @@ def what_numpy_finds(model, x):
     return target, f, out
 
 
+def what_stands_beside(manifest, arrays):
+    methods = [r["method"] for r in manifest["results"][5:]]
+    assert methods == ["activations", "similarity", "pca", "probes", "deletion", "infidelity", "sensitivity",
+                       "randomisation"], methods
+    assert (arrays["quality/0/gain"] > 0).mean() >= 0.9, arrays["quality/0/gain"]
+    assert arrays["quality/0/curve"].shape == (100, 17) and (arrays["quality/1/infidelity"] >= 0).all()
+    assert arrays["quality/3/correlation"].shape == (100, 2)
+    assert arrays["inside/0/statistics"].shape == (1, 32, 6) and arrays["inside/1/cka"] == 1
+    assert arrays["inside/2/coordinates"].shape == (1, 100, 3)
+    assert arrays["inside/3/accuracy"][0] > arrays["inside/3/control"][0] + 0.2
+    assert not [name for name in arrays if name.endswith(("/activations", "/labels", "/range"))], list(arrays)
+
+
 def one_worker_finds_what_numpy_finds(cluster, x, y):
-    job_id = cluster.submit(explain_job(cluster, "one"))
+    job_id = cluster.submit(explain_job(cluster, "one", BESIDE))
     job = cluster.wait_job(job_id)
     manifest, data = fetched(cluster, job_id)
     (cluster.dir / "arrays").write_bytes(data)
@@ -118,6 +135,7 @@ def one_worker_finds_what_numpy_finds(cluster, x, y):
     assert path["steps"]["median"] >= 50 and path["evaluations"] > 100 * 2 * 50, path
     assert manifest["contents"] == "rows/features" and near(arrays["rows/features"], x)
     assert manifest["lineage"]["model"]["name"] == "tiny" and manifest["psd_explain"] == 1
+    what_stands_beside(manifest, arrays)
     names = [a["name"] for a in cluster.psctl_json("artifacts", job_id)["artifacts"]]
     assert sorted(names) == ["explain.json", "explain.safetensors"], names
     assert job["result"]["metrics"]["samples"] == 100, job
@@ -128,7 +146,7 @@ def three_workers_and_a_killed_one(cluster, expected, workers):
     for name in ("w2", "w3"):
         workers.append(cluster.start_worker(name))
     wait_until("three are here", lambda: len(cluster.psctl_json("workers")["workers"]) == 3)
-    job_id = cluster.submit(explain_job(cluster, "three"))
+    job_id = cluster.submit(explain_job(cluster, "three", BESIDE))
     cluster.wait_job(job_id)
     assert fetched(cluster, job_id)[1] == expected
     slow = METHODS.replace("tolerance: 0.001", "tolerance: 0.001, steps: 2000, steps_max: 2000")
