@@ -194,7 +194,7 @@ START_TEST(methods_on_layers_are_as_captum_and_shap_have_them)
                  &(ps_spec_explain_method){
                      .method = integrated, .steps = 50, .steps_max = 50, .tolerance = 1e-5},
                  "values", integrated, 2e-5);
-    for (size_t samples = 1024; samples >= 1022; samples -= 2) /* exact; by the kernel */
+    for (size_t samples = 1024; _i == 0 && samples >= 1022; samples -= 2) /* exact; by the kernel */
         check_method(&f,
                      &(ps_spec_explain_method){
                          .method = shapley,
