@@ -3,6 +3,7 @@
 #include "tests/unit/worker/explain/language_net.h"
 
 #include "tests/lib/check_main.h"
+#include "tests/lib/fault.h"
 
 enum { POINTS = LN_LAYERS * LN_LENGTH, KINDS = 4, EVERY = POINTS * (3 + LN_HEADS) };
 
@@ -120,6 +121,37 @@ START_TEST(of_one_kind_there_are_arrays_of_one_kind)
 }
 END_TEST
 
+/* Whichever piece of memory there is not: it is said, and nothing is left behind. */
+START_TEST(without_memory_all_that_looks_inside_says_so)
+{
+    static char names[][16] = {"logit_lens",  "direct_logits", "attention",
+                               "head_scores", "head_ablation", "patching"};
+    language_net n;
+    rows r;
+    ln_open(&n, 0);
+    ps_spec_explain_method spec = spec_of(&n, &r, 3);
+    spec.top = 2;
+    spec.patterns = true;
+    spec.sequences = 8;
+    spec.length = 8;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const ps_explain_items *items = i == 3 || i == 5 ? NULL : &n.batch.items;
+        ps_status st = PS_NO_MEMORY;
+        spec.method = names[i];
+        for (unsigned k = 1; st; k++) {
+            ps_explain_part part = PS_EXPLAIN_PART_EMPTY;
+            fault_memory(k);
+            st = ln_try(&n, &spec, items, &part);
+            fault_memory(0);
+            ck_assert_msg(!st || st == PS_NO_MEMORY, "%s, %u: %s", names[i], k, ps_error_message());
+            ck_assert_uint_lt(k, 2000);
+            ps_explain_part_free(&part);
+        }
+    }
+    ln_close(&n);
+}
+END_TEST
+
 START_TEST(rows_that_score_alike_are_refused)
 {
     language_net n;
@@ -139,6 +171,7 @@ static const ps_check_case cases[] = {
     {.test = &all_points_are_worth_what_pytorch_says, .repeat = 2},
     {.test = &the_largest_estimates_are_run_again, .repeat = 2},
     {.test = &of_one_kind_there_are_arrays_of_one_kind},
+    {.test = &without_memory_all_that_looks_inside_says_so},
     {.test = &rows_that_score_alike_are_refused},
     {0},
 };
