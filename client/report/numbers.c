@@ -32,6 +32,13 @@ ps_numbers ps_numbers_of(const ps_explain_view *v, const char *array, uint64_t r
                         .n = each};
 }
 
+ps_numbers ps_numbers_whole(const ps_explain_view *v, const char *array)
+{
+    ps_numbers whole = ps_numbers_of(v, array, 0);
+    whole.n *= ps_array_rows(v, array);
+    return whole;
+}
+
 double ps_number_at(const ps_numbers *numbers, uint64_t i)
 {
     float value;

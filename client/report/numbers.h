@@ -15,6 +15,8 @@ typedef struct ps_numbers {
 
 /* data NULL: there is no such array, or no such row; one of a single side has the row 0. */
 ps_numbers ps_numbers_of(const ps_explain_view *view, const char *array, uint64_t row);
+/* All of it at once, of whatever sides. */
+ps_numbers ps_numbers_whole(const ps_explain_view *view, const char *array);
 double ps_number_at(const ps_numbers *numbers, uint64_t i);
 double ps_numbers_sum(const ps_numbers *numbers);   /* of those that are finite */
 double ps_numbers_limit(const ps_numbers *numbers); /* above; 0: all are 0, or none is finite */

@@ -11,10 +11,13 @@ static const float counts[4] = {7, 2, 0, 11}, summary[5] = {0.9F, 0.25F, 0.15F, 
                    statistics[4] = {0.5F, 1, NAN, 3}, histogram[8] = {1, 5, 9, 2, 0, 4, 0, 0},
                    singular[6] = {8, 4, 1, NAN, NAN, NAN}, rank[4] = {2, 1, 5, NAN},
                    patterns[4] = {1, 0.5F, NAN, 7}, top[8] = {0, 1, 1, 0, 1, 0, 0, NAN},
+                   curve[6] = {4, 1, 0, 10, 8, 6}, random_height[2] = {0.5F, 0.7F},
                    likely[8] = {-0.1F, -3, -0.5F, -1, 0, -9, NAN, NAN};
 static const ps_safetensors_tensor tensors[] = {
     {.name = "a", .dtype = PS_SAFETENSORS_F32, .n_dims = 5, .shape = {2, 1, 2, 1, 1}},
     {.name = "c", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 2}},
+    {.name = "d", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 3}},
+    {.name = "e", .dtype = PS_SAFETENSORS_F32, .n_dims = 1, .shape = {2}},
     {.name = "h", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 4}},
     {.name = "l", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 4}},
     {.name = "p", .dtype = PS_SAFETENSORS_F32, .n_dims = 3, .shape = {2, 2, 2}},
@@ -28,6 +31,7 @@ static const struct {
     const void *data;
     size_t bytes;
 } arrays[] = {{patterns, sizeof patterns},   {counts, sizeof counts},
+              {curve, sizeof curve},         {random_height, sizeof random_height},
               {histogram, sizeof histogram}, {losses, sizeof losses},
               {likely, sizeof likely},       {rank, sizeof rank},
               {summary, sizeof summary},     {top, sizeof top},
@@ -53,6 +57,13 @@ static const char manifest[] =
     "{\"name\":\"distance\",\"array\":\"t\"},{\"name\":\"patterns\",\"array\":\"a\"}]},"
     "{\"method\":\"direct_logits\",\"arrays\":[{\"name\":\"heads\",\"array\":\"t\"},"
     "{\"name\":\"mlp\",\"array\":\"r\"},{\"name\":\"embed\",\"array\":\"s\"}]},"
+    "{\"method\":\"deletion\",\"arguments\":{\"steps\":2,\"of\":\"</script><img>\"},\"arrays\":["
+    "{\"name\":\"curve\",\"array\":\"d\"},{\"name\":\"random\",\"array\":\"e\"}]},"
+    "{\"method\":\"infidelity\",\"arguments\":{\"of\":7},\"arrays\":[{\"name\":\"infidelity\","
+    "\"array\":"
+    "\"r\"}]},"
+    "{\"method\":\"randomisation\",\"arguments\":[],\"arrays\":[{\"name\":\"correlation\","
+    "\"array\":\"d\"}]},"
     "{\"method\":\"weights\",\"arrays\":[{\"name\":\"statistics\",\"array\":\"w\",\"entries\":"
     "[\"deviation\",\"stable_rank\"]},{\"name\":\"histogram\",\"array\":\"h\"},{\"name\":"
     "\"singular\","
@@ -119,13 +130,13 @@ static void draw(fixture *f, const char *id, ps_buf *out)
 
 static void has(ps_buf *out, const char *text)
 {
-    ck_assert_msg(strstr(ps_buf_cstr(out), text) != NULL, "%s is not in\n%s", text,
+    ck_assert_msg(strstr(ps_buf_cstr(out), text) != NULL, "%s is not in\n%.2000s", text,
                   ps_buf_cstr(out));
 }
 
 static void has_not(ps_buf *out, const char *text)
 {
-    ck_assert_msg(!strstr(ps_buf_cstr(out), text), "%s is in\n%s", text, ps_buf_cstr(out));
+    ck_assert_msg(!strstr(ps_buf_cstr(out), text), "%s is in\n%.2000s", text, ps_buf_cstr(out));
 }
 
 START_TEST(behaviour_counts_and_names_the_worst)
@@ -201,6 +212,26 @@ START_TEST(heads_have_a_cell_each_and_means_are_over_rows)
 }
 END_TEST
 
+START_TEST(quality_is_a_curve_beside_what_chance_does)
+{
+    fixture f;
+    ps_buf out;
+    setup(&f);
+    draw(&f, "quality", &out);
+    has(&out, "<h3>Deletion, &lt;/script&gt;&lt;img&gt;</h3>");
+    /* of 4, 1, 0 and 10, 8, 6: each from what the row has, 1, to what the baseline has, 0 */
+    has(&out, "in the order of the values\nfeatures as in the baseline, %: 0\n1<");
+    has(&out, "in the order of the values\nfeatures as in the baseline, %: 50\n0.375<");
+    has(&out, "in the order of the values\nfeatures as in the baseline, %: 100\n0<");
+    has(&out, "<td>random</td><td class=\"n\" data-v=\"0.6\">0.6</td>");
+    has(&out, "<td>infidelity</td><td class=\"n\" data-v=\"2.66667\">2.667</td>");
+    has(&out, ": 1\n4.5</title>"); /* randomisation's second step: of 1 and 8 */
+    has_not(&out, "nan");
+    ps_buf_free(&out);
+    teardown(&f);
+}
+END_TEST
+
 /* Arrays of other shapes than a method leaves: whatever is drawn is of what is there. */
 START_TEST(what_does_not_fit_breaks_nothing)
 {
@@ -214,6 +245,8 @@ START_TEST(what_does_not_fit_breaks_nothing)
                      : *array == 's' ? 'c'
                      : *array == 'l' ? 's'
                      : *array == 'r' ? 't'
+                     : *array == 'd' ? 's'
+                     : *array == 'e' ? 't'
                                      : 'v';
         }
     draw(&f, "behaviour", &out);
@@ -222,8 +255,8 @@ START_TEST(what_does_not_fit_breaks_nothing)
     draw(&f, "weights", &out);
     has_not(&out, "nan");
     ps_buf_free(&out);
-    for (size_t i = 0; i < 3; i++) {
-        draw(&f, (const char *[]){"lens", "attention", "parts"}[i], &out);
+    for (size_t i = 0; i < 4; i++) {
+        draw(&f, (const char *[]){"lens", "attention", "parts", "quality"}[i], &out);
         has_not(&out, "nan");
         ps_buf_free(&out);
     }
@@ -240,6 +273,7 @@ START_TEST(what_was_not_asked_for_is_not_there)
     ck_assert(!section_of("behaviour")->present(&f.report));
     ck_assert(!section_of("weights")->present(&f.report));
     ck_assert(!section_of("lens")->present(&f.report));
+    ck_assert(!section_of("quality")->present(&f.report));
     teardown(&f);
 }
 END_TEST
@@ -249,6 +283,7 @@ static const ps_check_case cases[] = {
     {&weights_have_a_line_a_tensor},
     {&a_lens_has_a_cell_a_layer},
     {&heads_have_a_cell_each_and_means_are_over_rows},
+    {&quality_is_a_curve_beside_what_chance_does},
     {&what_does_not_fit_breaks_nothing},
     {&what_was_not_asked_for_is_not_there},
     {0},
