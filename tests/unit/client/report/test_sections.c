@@ -64,6 +64,13 @@ static const char manifest[] =
     "\"r\"}]},"
     "{\"method\":\"randomisation\",\"arguments\":[],\"arrays\":[{\"name\":\"correlation\","
     "\"array\":\"d\"}]},"
+    "{\"method\":\"activations\",\"arrays\":[{\"name\":\"statistics\",\"array\":\"t\",\"entries\":["
+    "\"mean\",\"deviation\"]},{\"name\":\"dead\",\"array\":\"e\"}]},"
+    "{\"method\":\"similarity\",\"arrays\":[{\"name\":\"cka\",\"array\":\"w\"}]},"
+    "{\"method\":\"pca\",\"arrays\":[{\"name\":\"coordinates\",\"array\":\"p\"},{\"name\":"
+    "\"explained\",\"array\":\"w\"}]},"
+    "{\"method\":\"probes\",\"arrays\":[{\"name\":\"accuracy\",\"array\":\"e\"},{\"name\":"
+    "\"control\",\"array\":\"r\"},{\"name\":\"usual\",\"array\":\"s\"}]},"
     "{\"method\":\"weights\",\"arrays\":[{\"name\":\"statistics\",\"array\":\"w\",\"entries\":"
     "[\"deviation\",\"stable_rank\"]},{\"name\":\"histogram\",\"array\":\"h\"},{\"name\":"
     "\"singular\","
@@ -232,6 +239,50 @@ START_TEST(quality_is_a_curve_beside_what_chance_does)
 }
 END_TEST
 
+START_TEST(representation_is_by_layer)
+{
+    fixture f;
+    ps_buf out;
+    setup(&f);
+    draw(&f, "representation", &out);
+    has(&out, "mean\nlayer: 0\n0.5<"); /* of channels 0 and 1 */
+    has(&out, "mean\nlayer: 1\n1<");   /* the other has a NaN */
+    has(&out, "deviation\nlayer: 1\n0<");
+    has(&out, "<td class=\"n\">1</td><td class=\"n\">1</td><td class=\"n\">1</td></tr>");
+    has(&out, "layer 0, layer 1\n1<");
+    has_not(&out, "layer 1, layer 0\n");
+    has(&out, "label, on rows kept apart\nlayer: 1\n0.7<");
+    has(&out, "labels dealt out by chance\nlayer: 1\n1<");
+    has(&out, "<h3>Layer 0: 50 %, 100 %</h3>");
+    has(&out, "<title>&lt;/script&gt;&lt;img onerror=x&gt;</title></path>");
+    has(&out, "<td class=\"n\">2</td><td class=\"n\" data-v=\"-0.3\">-0.3</td><td class=\"n\" "
+              "data-v=\"-2\">-2</td>"); /* of (-0.1, -3) and (-0.5, -1) */
+    has_not(&out, "nan");
+    ps_buf_free(&out);
+    teardown(&f);
+}
+END_TEST
+
+/* Two labels have two colours and two shapes; more than are told apart have one. */
+START_TEST(labels_are_told_apart)
+{
+    fixture f;
+    ps_buf out;
+    setup(&f);
+    f.manifest.rows[1].label = 1;
+    draw(&f, "representation", &out);
+    has(&out, "fill=\"#0072b2\" d=\"M6 6m-3 0a");
+    has(&out, "fill=\"#e69f00\" d=\"M6 6m-2.7-2.7h");
+    has(&out, "<title>boot</title></path>");
+    ps_buf_free(&out);
+    f.manifest.rows[0].label = f.manifest.rows[1].label = -1;
+    draw(&f, "representation", &out);
+    has(&out, "<title>rows</title></path>");
+    ps_buf_free(&out);
+    teardown(&f);
+}
+END_TEST
+
 /* Arrays of other shapes than a method leaves: whatever is drawn is of what is there. */
 START_TEST(what_does_not_fit_breaks_nothing)
 {
@@ -255,8 +306,9 @@ START_TEST(what_does_not_fit_breaks_nothing)
     draw(&f, "weights", &out);
     has_not(&out, "nan");
     ps_buf_free(&out);
-    for (size_t i = 0; i < 4; i++) {
-        draw(&f, (const char *[]){"lens", "attention", "parts", "quality"}[i], &out);
+    for (size_t i = 0; i < 5; i++) {
+        draw(&f, (const char *[]){"lens", "attention", "parts", "quality", "representation"}[i],
+             &out);
         has_not(&out, "nan");
         ps_buf_free(&out);
     }
@@ -273,6 +325,7 @@ START_TEST(what_was_not_asked_for_is_not_there)
     ck_assert(!section_of("behaviour")->present(&f.report));
     ck_assert(!section_of("weights")->present(&f.report));
     ck_assert(!section_of("lens")->present(&f.report));
+    ck_assert(!section_of("representation")->present(&f.report));
     ck_assert(!section_of("quality")->present(&f.report));
     teardown(&f);
 }
@@ -284,6 +337,8 @@ static const ps_check_case cases[] = {
     {&a_lens_has_a_cell_a_layer},
     {&heads_have_a_cell_each_and_means_are_over_rows},
     {&quality_is_a_curve_beside_what_chance_does},
+    {&representation_is_by_layer},
+    {&labels_are_told_apart},
     {&what_does_not_fit_breaks_nothing},
     {&what_was_not_asked_for_is_not_there},
     {0},
