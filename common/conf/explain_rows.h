@@ -40,89 +40,93 @@ enum {
  * that it left before merged in between; its keys, each with a default of its own where that is not
  * the usual one, nor 0. Sorted by section. A method with the key `of` is about an attribution of
  * the same job. */
-#define PS_EXPLAIN_ROWS(ROW)                                                                     \
-    ROW(calibration, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_LABELS, 1, {NULL})                   \
-    ROW(confusion, behaviour, PS_EXPLAIN_LAYERS | PS_EXPLAIN_LABELS, 1, {NULL})                  \
-    ROW(losses, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_LABELS, 1, {NULL})                        \
-    ROW(answer_change, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_OTHER, 1, {NULL})                  \
-    ROW(feature_ablation, attributions, PS_EXPLAIN_ANY, 1, {"features"})                         \
-    ROW(occlusion, attributions, PS_EXPLAIN_ANY, 1, {"window"}, {"stride"}, {"shape"})           \
-    ROW(saliency, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {NULL})                 \
-    ROW(gradient_x_input, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {NULL})         \
-    ROW(integrated_gradients, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"steps"},  \
-        {"tolerance"}, {"steps_max"})                                                            \
-    ROW(smooth_grad, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"samples", 50},     \
-        {"noise"})                                                                               \
-    ROW(gradient_shap, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"samples", 200})  \
-    ROW(shapley, attributions, PS_EXPLAIN_ANY, 1, {"features"}, {"samples"})                     \
-    ROW(permutation_shapley, attributions, PS_EXPLAIN_ANY, 1, {"features"}, {"permutations"})    \
+// clang-format off
+#define PS_EXPLAIN_ROWS(ROW) \
+    ROW(calibration, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_LABELS, 1, {NULL}) \
+    ROW(confusion, behaviour, PS_EXPLAIN_LAYERS | PS_EXPLAIN_LABELS, 1, {NULL}) \
+    ROW(losses, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_LABELS, 1, {NULL}) \
+    ROW(answer_change, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_OTHER, 1, {NULL}) \
+    ROW(feature_ablation, attributions, PS_EXPLAIN_ANY, 1, {"features"}) \
+    ROW(occlusion, attributions, PS_EXPLAIN_ANY, 1, {"window"}, {"stride"}, {"shape"}) \
+    ROW(saliency, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {NULL}) \
+    ROW(gradient_x_input, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {NULL}) \
+    ROW(integrated_gradients, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"steps"}, \
+        {"tolerance"}, {"steps_max"}) \
+    ROW(smooth_grad, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"samples", 50}, \
+        {"noise"}) \
+    ROW(gradient_shap, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"samples", 200}) \
+    ROW(shapley, attributions, PS_EXPLAIN_ANY, 1, {"features"}, {"samples"}) \
+    ROW(permutation_shapley, attributions, PS_EXPLAIN_ANY, 1, {"features"}, {"permutations"}) \
     ROW(deep_lift, attributions, PS_EXPLAIN_LAYERS | PS_EXPLAIN_BACKWARD | PS_EXPLAIN_LOGITS, 1, \
-        {NULL})                                                                                  \
-    ROW(lrp, attributions, PS_EXPLAIN_LAYERS | PS_EXPLAIN_BACKWARD | PS_EXPLAIN_LOGITS, 1,       \
-        {"epsilon"})                                                                             \
-    ROW(cp_lrp, attributions, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_BACKWARD | PS_EXPLAIN_LOGITS, 1,  \
-        {NULL})                                                                                  \
-    ROW(counterfactuals, attributions, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_BACKWARD, 1,             \
-        {"candidates"})                                                                          \
-    ROW(conductance, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"steps"}, {"tolerance"},  \
-        {"steps_max"})                                                                           \
-    ROW(weights, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_SHARED, 1, {"side_max"})                    \
-    ROW(weight_change, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_SHARED | PS_EXPLAIN_OTHER, 1,         \
-        {"side_max", 512})                                                                       \
-    ROW(loss_path, inside,                                                                       \
-        PS_EXPLAIN_ANY | PS_EXPLAIN_SHARED | PS_EXPLAIN_OTHER | PS_EXPLAIN_TEST |                \
-            PS_EXPLAIN_LABELS,                                                                   \
-        1, {"steps", 1}, {"tolerance"}, {"steps_max", 64})                                       \
-    ROW(logit_lens, inside, PS_EXPLAIN_LANGUAGE, 1, {"top"})                                     \
-    ROW(direct_logits, inside, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_BACKWARD, 1, {NULL})             \
-    ROW(attention, inside, PS_EXPLAIN_LANGUAGE, 1, {"patterns"})                                 \
-    ROW(head_scores, inside, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_SHARED, 1, {"sequences"},          \
-        {"length"})                                                                              \
-    ROW(head_ablation, inside, PS_EXPLAIN_LANGUAGE, 1, {"replace"})                              \
-    ROW(patching, inside, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_SHARED | PS_EXPLAIN_BACKWARD, 1,      \
-        {"patch"})                                                                               \
-    ROW(activations, inside, PS_EXPLAIN_ANY, 1, {"point"})                                       \
-    ROW(similarity, inside, PS_EXPLAIN_ANY, 1, {"point"})                                        \
-    ROW(pca, inside, PS_EXPLAIN_ANY, 1, {"point"}, {"components"})                               \
-    ROW(probes, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_LABELS, 1, {"point"}, {"ridge"},             \
-        {"train_share"})                                                                         \
-    ROW(deletion, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"steps", 20}, {"samples", 10})            \
-    ROW(insertion, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"steps", 20}, {"samples", 10})           \
-    ROW(infidelity, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"samples", 100}, {"normalise"})         \
-    ROW(sensitivity, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"samples", 10}, {"radius"})            \
+        {NULL}) \
+    ROW(lrp, attributions, PS_EXPLAIN_LAYERS | PS_EXPLAIN_BACKWARD | PS_EXPLAIN_LOGITS, 1, \
+        {"epsilon"}) \
+    ROW(cp_lrp, attributions, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_BACKWARD | PS_EXPLAIN_LOGITS, 1, \
+        {NULL}) \
+    ROW(counterfactuals, attributions, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_BACKWARD, 1, \
+        {"candidates"}) \
+    ROW(conductance, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"steps"}, {"tolerance"}, \
+        {"steps_max"}) \
+    ROW(weights, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_SHARED, 1, {"side_max"}) \
+    ROW(weight_change, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_SHARED | PS_EXPLAIN_OTHER, 1, \
+        {"side_max", 512}) \
+    ROW(loss_path, inside, \
+        PS_EXPLAIN_ANY | PS_EXPLAIN_SHARED | PS_EXPLAIN_OTHER | PS_EXPLAIN_TEST | \
+            PS_EXPLAIN_LABELS, \
+        1, {"steps", 1}, {"tolerance"}, {"steps_max", 64}) \
+    ROW(logit_lens, inside, PS_EXPLAIN_LANGUAGE, 1, {"top"}) \
+    ROW(direct_logits, inside, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_BACKWARD, 1, {NULL}) \
+    ROW(attention, inside, PS_EXPLAIN_LANGUAGE, 1, {"patterns"}) \
+    ROW(head_scores, inside, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_SHARED, 1, {"sequences"}, \
+        {"length"}) \
+    ROW(head_ablation, inside, PS_EXPLAIN_LANGUAGE, 1, {"replace"}) \
+    ROW(patching, inside, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_SHARED | PS_EXPLAIN_BACKWARD, 1, \
+        {"patch"}) \
+    ROW(activations, inside, PS_EXPLAIN_ANY, 1, {"point"}) \
+    ROW(similarity, inside, PS_EXPLAIN_ANY, 1, {"point"}) \
+    ROW(pca, inside, PS_EXPLAIN_ANY, 1, {"point"}, {"components"}) \
+    ROW(probes, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_LABELS, 1, {"point"}, {"ridge"}, \
+        {"train_share"}) \
+    ROW(deletion, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"steps", 20}, {"samples", 10}) \
+    ROW(insertion, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"steps", 20}, {"samples", 10}) \
+    ROW(infidelity, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"samples", 100}, {"normalise"}) \
+    ROW(sensitivity, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"samples", 10}, {"radius"}) \
     ROW(randomisation, quality, PS_EXPLAIN_ANY, 1, {"of"})
+// clang-format on
 
 /* Keys below an entry, each a member of that name of ps_spec_explain_method. INT(key, default,
  * least, most); REAL likewise; FLAG(key, default); WORD(key, default, a list of words); TEXT(key,
  * default, fewest, most bytes); INTS(key, default, fewest, most entries, least, most); MAP(key, its
  * struct, its keys). */
+// clang-format off
 #define PS_EXPLAIN_KEY_ROWS(INT, REAL, FLAG, WORD, TEXT, INTS, MAP) \
-    INT(steps, "50", 1, 100000)                                     \
-    INT(steps_max, "800", 1, 1000000)                               \
-    INT(samples, "2048", 2, 1048576)                                \
-    INT(candidates, "20", 1, 1000)                                  \
-    INT(permutations, "10", 1, 100000)                              \
-    INT(side_max, "2048", 1, 65536)                                 \
-    INT(top, "5", 1, 100)                                           \
-    FLAG(patterns, "true")                                          \
-    INT(sequences, "64", 1, 65536)                                  \
-    INT(length, "48", 4, 16000)                                     \
-    WORD(replace, "mean", replace_words)                            \
-    MAP(patch, ps_spec_explain_patch, ps_spec_explain_patch_keys)   \
-    INT(components, "3", 1, 16)                                     \
-    REAL(epsilon, "1e-6", 0, 10)                                    \
-    REAL(noise, "0.15", 0, 10)                                      \
-    REAL(tolerance, "0.01", 1e-9, 1)                                \
-    REAL(radius, "0.02", 0, 1e6)                                    \
-    REAL(ridge, "0.01", 1e-9, 1e6)                                  \
-    REAL(train_share, "0.7", 0.01, 0.99)                            \
-    FLAG(normalise, "false")                                        \
-    TEXT(of, "", 0, 64)                                             \
-    TEXT(point, "", 0, 32)                                          \
-    INTS(window, "[]", 0, 2, 1, 65536)                              \
-    INTS(stride, "[]", 0, 2, 1, 65536)                              \
-    INTS(shape, "[]", 0, 2, 1, 65536)                               \
+    INT(steps, "50", 1, 100000) \
+    INT(steps_max, "800", 1, 1000000) \
+    INT(samples, "2048", 2, 1048576) \
+    INT(candidates, "20", 1, 1000) \
+    INT(permutations, "10", 1, 100000) \
+    INT(side_max, "2048", 1, 65536) \
+    INT(top, "5", 1, 100) \
+    FLAG(patterns, "true") \
+    INT(sequences, "64", 1, 65536) \
+    INT(length, "48", 4, 16000) \
+    WORD(replace, "mean", replace_words) \
+    MAP(patch, ps_spec_explain_patch, ps_spec_explain_patch_keys) \
+    INT(components, "3", 1, 16) \
+    REAL(epsilon, "1e-6", 0, 10) \
+    REAL(noise, "0.15", 0, 10) \
+    REAL(tolerance, "0.01", 1e-9, 1) \
+    REAL(radius, "0.02", 0, 1e6) \
+    REAL(ridge, "0.01", 1e-9, 1e6) \
+    REAL(train_share, "0.7", 0.01, 0.99) \
+    FLAG(normalise, "false") \
+    TEXT(of, "", 0, 64) \
+    TEXT(point, "", 0, 32) \
+    INTS(window, "[]", 0, 2, 1, 65536) \
+    INTS(stride, "[]", 0, 2, 1, 65536) \
+    INTS(shape, "[]", 0, 2, 1, 65536) \
     MAP(features, ps_spec_explain_features, ps_spec_explain_features_keys)
+// clang-format on
 
 typedef enum ps_explain_section {
 #define X(name) PS_EXPLAIN_SECTION_##name,

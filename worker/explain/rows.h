@@ -5,16 +5,45 @@
 
 #include "worker/explain/method.h"
 
-#define PS_EXPLAIN_METHODS(row)                                                                 \
-    row(calibration) row(confusion) row(losses) row(answer_change) row(feature_ablation)        \
-        row(occlusion) row(saliency) row(gradient_x_input) row(integrated_gradients)            \
-            row(smooth_grad) row(gradient_shap) row(shapley) row(permutation_shapley)           \
-                row(deep_lift) row(lrp) row(cp_lrp) row(counterfactuals) row(conductance)       \
-                    row(weights) row(weight_change) row(loss_path) row(logit_lens)              \
-                        row(direct_logits) row(attention) row(head_scores) row(head_ablation)   \
-                            row(patching) row(activations) row(similarity) row(pca) row(probes) \
-                                row(deletion) row(insertion) row(infidelity) row(sensitivity)   \
-                                    row(randomisation)
+// clang-format off
+#define PS_EXPLAIN_METHODS(row) \
+    row(calibration) \
+    row(confusion) \
+    row(losses) \
+    row(answer_change) \
+    row(feature_ablation) \
+    row(occlusion) \
+    row(saliency) \
+    row(gradient_x_input) \
+    row(integrated_gradients) \
+    row(smooth_grad) \
+    row(gradient_shap) \
+    row(shapley) \
+    row(permutation_shapley) \
+    row(deep_lift) \
+    row(lrp) \
+    row(cp_lrp) \
+    row(counterfactuals) \
+    row(conductance) \
+    row(weights) \
+    row(weight_change) \
+    row(loss_path) \
+    row(logit_lens) \
+    row(direct_logits) \
+    row(attention) \
+    row(head_scores) \
+    row(head_ablation) \
+    row(patching) \
+    row(activations) \
+    row(similarity) \
+    row(pca) \
+    row(probes) \
+    row(deletion) \
+    row(insertion) \
+    row(infidelity) \
+    row(sensitivity) \
+    row(randomisation)
+// clang-format on
 
 #define PS_EXPLAIN_METHOD_DECLARE(name) extern const ps_explain_method ps_explain_method_##name;
 PS_EXPLAIN_METHODS(PS_EXPLAIN_METHOD_DECLARE)
