@@ -3,6 +3,7 @@
 #include "client/call/explanation.h"
 
 #include "client/call/file_receive.h"
+#include "client/call/list.h"
 #include "client/call/model_cuts.h"
 #include "client/call/model_tokenizer.h"
 #include "client/call/support.h"
@@ -165,8 +166,22 @@ static ps_status graph_of(shown *s, ps_graph **out)
     return st;
 }
 
+/* Where it comes from, as far as psd tells it; NULL: it does not. */
+static void look_back(const shown *s, ProtobufCMessage **job, ProtobufCMessage **models)
+{
+    Psd__V1__GetJobRequest get = PSD__V1__GET_JOB_REQUEST__INIT;
+    Psd__V1__ListModelsRequest list = PSD__V1__LIST_MODELS_REQUEST__INIT;
+    get.job_id = s->job_id;
+    if (ps_client_unary(s->client, "/psd.v1.Jobs/Get", &get.base, &psd__v1__job__descriptor, job))
+        *job = NULL;
+    if (ps_client_list(s->client, "/psd.v1.Models/List", &list.base,
+                       &psd__v1__list_models_response__descriptor, 0, models))
+        *models = NULL;
+}
+
 static ps_status put_html(shown *s, const char *command, ps_buf *out)
 {
+    ProtobufCMessage *job = NULL, *models = NULL;
     ps_graph *graph = NULL;
     ps_status st = read_arrays(s);
     if (!st)
@@ -175,6 +190,8 @@ static ps_status put_html(shown *s, const char *command, ps_buf *out)
         return st;
     const ps_explain_view view = view_of(s, 0);
     ps_fold *fold = graph ? ps_fold_of(graph, PS_FOLD_OPS) : NULL;
+    look_back(s, &job, &models);
+    const Psd__V1__ListModelsResponse *stored = (const Psd__V1__ListModelsResponse *)(void *)models;
     ps_report report = {.title = s->manifest.model,
                         .command = command,
                         .model = (const Psd__V1__Model *)(void *)s->told,
@@ -182,6 +199,9 @@ static ps_status put_html(shown *s, const char *command, ps_buf *out)
                         .fold = fold,
                         .quantity = ps_quantities[0],
                         .explanation = &view,
+                        .models = stored ? stored->models : NULL,
+                        .n_models = stored ? stored->n_models : 0,
+                        .job_file = job ? ((const Psd__V1__Job *)(void *)job)->spec : NULL,
                         .now_ms = ps_clock_wall_ms(&ps_clock_system),
                         .room = ps_room_of(PS_ROOM_DEFAULT)};
     ps_report_html(&report, out);
@@ -189,6 +209,8 @@ static ps_status put_html(shown *s, const char *command, ps_buf *out)
     if (fold)
         ps_fold_free(&fold);
     ps_graph_free(&graph);
+    ps_reply_free(&job);
+    ps_reply_free(&models);
     return PS_OK;
 }
 

@@ -21,6 +21,9 @@ typedef struct ps_report {
     const ps_quantity *quantity;
     const ps_explain_view *explanation; /* of a job of kind explain; its rows and strongest do not
                                            count here */
+    Psd__V1__Model *const *models;      /* all that are stored, among which its parents are */
+    size_t n_models;
+    const char *job_file; /* YAML of the job that explains */
     int64_t now_ms;
     ps_room room;
 } ps_report;

@@ -99,6 +99,7 @@ for what, word in (("image", "<image width"), ("tokens", 'class="tokens"')):
     assert page.text.count(HOSTILE) >= 20 and text.count("<img") == 0 and len(page.scripts) == 2
     for heading in ("Weights", "Behaviour", "What is taken for what", "Is it right as often as it says?", "Where it is most wrong"):
         assert page.text.count(heading) >= 1, heading
+    assert f"The job filekind: explain\nname: {HOSTILE}\n" in page.text and "not stored any more" not in page.text
     assert len(re.findall(r'data-cell="[01],[01]"><title>label ', text)) == 4 and text.count('class="dot"') == 15
     assert text.count('class="area"') == 30 and 25 <= text.count('class="curve"') <= 30
     manifest = json.loads(page.scripts[0][1])["explanation"]

@@ -193,6 +193,7 @@ int main(int argc, char **argv)
                         .fold = fold,
                         .quantity = ps_quantities[0],
                         .explanation = strcmp(what, "graph") != 0 && !small ? &view : NULL,
+                        .job_file = "kind: explain\nname: " HOSTILE "\n",
                         .now_ms = 1700000000000,
                         .room = ps_room_of(small ? 20000 : PS_ROOM_DEFAULT)};
     ps_buf out = PS_BUF_EMPTY;

@@ -283,6 +283,72 @@ START_TEST(labels_are_told_apart)
 }
 END_TEST
 
+static char empty[] = "", grown[] = "grown", first_version[] = "v1", second_version[] = "v2";
+
+static Psd__V1__Model stored_model(char *name, char *parent, char *parent_version, char *version)
+{
+    Psd__V1__Model model = PSD__V1__MODEL__INIT;
+    model.name = name;
+    model.parent = parent;
+    model.parent_version = parent_version;
+    model.version = version;
+    model.forms = empty;
+    model.job_id = *parent ? 4 : 0;
+    return model;
+}
+
+START_TEST(lineage_goes_up_and_down)
+{
+    fixture f;
+    ps_buf out;
+    setup(&f);
+    Psd__V1__Model root = stored_model(hostile, empty, empty, second_version),
+                   own = stored_model(plain, hostile, first_version, first_version),
+                   child = stored_model(grown, plain, first_version, first_version);
+    Psd__V1__Model *all[] = {&root, &own, &child};
+    f.report.model = &own;
+    f.report.models = all;
+    f.report.n_models = 3;
+    f.report.command = "psctl report 7";
+    f.report.job_file = "kind: explain\nname: </code><img>\n";
+    draw(&f, "lineage", &out);
+    const char *text = ps_buf_cstr(&out);
+    const char *above =
+        strstr(text, "<li>&lt;/script&gt;&lt;img onerror=x&gt; <small>imported</small>");
+    const char *here =
+        strstr(text, "<li><b>boot</b> <small>by job 4</small> <small>of an older &lt;/script");
+    const char *below = strstr(text, "<li>grown");
+    ck_assert(above && here && below && above < here && here < below);
+    has(&out, "kind: explain\nname: &lt;/code&gt;&lt;img&gt;\n</code>");
+    has(&out, "<code>psctl report 7</code>");
+    ps_buf_free(&out);
+    f.report.n_models = 2;
+    f.report.models = all + 1; /* its parent is gone */
+    draw(&f, "lineage", &out);
+    has(&out, "onerror=x&gt; <small>not stored any more</small>");
+    ps_buf_free(&out);
+    root.parent = grown; /* a ring */
+    f.report.n_models = 3;
+    f.report.models = all;
+    draw(&f, "lineage", &out);
+    has(&out, "<b>boot</b>");
+    size_t opened = 0, closed = 0;
+    for (const char *at = ps_buf_cstr(&out); (at = strstr(at, "<ul")); at++)
+        opened++;
+    for (const char *at = ps_buf_cstr(&out); (at = strstr(at, "</ul")); at++)
+        closed++;
+    ck_assert_uint_eq(opened, closed);
+    ps_buf_free(&out);
+    f.report.model = NULL; /* it is gone */
+    f.report.job_file = NULL;
+    draw(&f, "lineage", &out);
+    has_not(&out, "boot");
+    has_not(&out, "job.yaml");
+    ps_buf_free(&out);
+    teardown(&f);
+}
+END_TEST
+
 /* Arrays of other shapes than a method leaves: whatever is drawn is of what is there. */
 START_TEST(what_does_not_fit_breaks_nothing)
 {
@@ -339,6 +405,7 @@ static const ps_check_case cases[] = {
     {&quality_is_a_curve_beside_what_chance_does},
     {&representation_is_by_layer},
     {&labels_are_told_apart},
+    {&lineage_goes_up_and_down},
     {&what_does_not_fit_breaks_nothing},
     {&what_was_not_asked_for_is_not_there},
     {0},
