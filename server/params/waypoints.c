@@ -11,6 +11,8 @@
 
 #include <inttypes.h>
 
+enum { LAST_ONES = 2 }; /* rows that wait for their clock are booked before its update */
+
 /* Of the segment that begins here. */
 typedef enum segment_state { NO_END, WAITS, OUT, DONE } segment_state;
 
@@ -27,6 +29,7 @@ struct ps_waypoints {
     ps_list list; /* ascending */
     size_t n, most;
     uint64_t last;          /* number */
+    unsigned last_ones;     /* taken since all rows are booked */
     uint64_t every, memory; /* as started with */
     uint64_t due;           /* the step from which on the next may be taken */
 };
@@ -68,6 +71,7 @@ static bool add(ps_param_store *store, ps_waypoints *w)
         return false;
     p->version = ps_update_count(store);
     p->number = ++w->last;
+    w->last_ones += ps_ledger_all_booked(store->ledger);
     if (!ps_list_empty(&w->list))
         at(w->list.prev)->segment = WAITS;
     ps_list_append(&w->list, &p->link);
@@ -113,6 +117,7 @@ static bool is_due(ps_param_store *store, ps_waypoints *w)
     ps_mutex_unlock(&store->updates.lock);
     bool end = ps_ledger_all_booked(store->ledger); /* the last one is taken in any case */
     ps_mutex_lock(&w->lock);
+    end = end && w->last_ones < LAST_ONES; /* and no other for pushes of no rows */
     bool due = at(w->list.prev)->version < issued && (end || (steps >= w->due && w->n < w->most));
     ps_mutex_unlock(&w->lock);
     return due;

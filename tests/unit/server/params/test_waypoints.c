@@ -1,5 +1,6 @@
 #include "server/params/waypoints.h"
 
+#include "server/params/ledger.h"
 #include "server/params/update.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/params.h"
@@ -8,6 +9,8 @@ static ps_param_store *store_of(uint64_t steps, uint64_t memory)
 {
     test_params p;
     test_params_init(&p, 6, 5);
+    p.config.rows = 1;
+    p.config.epochs = 1;
     p.config.column_blocks = 2;
     p.config.block_elements = 4;
     ps_param_store *store;
@@ -118,10 +121,30 @@ START_TEST(while_memory_is_used_up_segments_grow)
 }
 END_TEST
 
+START_TEST(pushes_after_the_last_row_take_no_waypoint_each)
+{
+    ps_param_store *store = store_of(1000, 0);
+    const ps_row_span row = {0, 1};
+    const ps_push_header last = {.incarnation = 1, .sequence = 1, .lease = 7, .rows = row};
+    ps_push_reply reply;
+    size_t left, most;
+    ps_ledger_lease_begin(ps_param_store_ledger(store), 7, 0, row);
+    ck_ok(test_params_push(store, "worker", &last, 1, &reply));
+    ps_waypoints_count(store, &left, &most);
+    ck_assert_uint_eq(left, 1);
+    for (uint64_t i = 2; i <= 20; i++)
+        push(store, i);
+    ps_waypoints_count(store, &left, &most);
+    ck_assert_uint_eq(left, 2);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&parameters_of_a_waypoint_stay_as_they_were},
     {&segments_go_out_once_come_back_and_free_what_they_began_at},
     {&while_memory_is_used_up_segments_grow},
+    {&pushes_after_the_last_row_take_no_waypoint_each},
     {0},
 };
 
