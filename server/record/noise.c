@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { HELD_MAX = 1024 }; /* gradients of a clock: they are searched one by one */
+
 typedef struct held {
     uint64_t key; /* of worker and rows */
     double square, rows;
@@ -15,8 +17,9 @@ typedef struct held {
 
 struct ps_noise {
     ps_mutex lock;
-    held *held;
-    size_t n_held, capacity;
+    held held[HELD_MAX];
+    size_t n_held;
+    bool too_many;           /* gradients for `held` */
     bool pairing, has_first; /* somebody has the pair; its first is there */
     double first_square, first_rows;
     float *first; /* [elements]; NULL: no pairs */
@@ -43,7 +46,6 @@ void ps_noise_free(ps_noise **noise)
     ps_noise *n = *noise;
     if (!n)
         return;
-    free(n->held);
     free(n->first);
     ps_mutex_destroy(&n->lock);
     ps_free(noise);
@@ -96,13 +98,13 @@ void ps_noise_hold(ps_noise *n, const char *worker, uint64_t row_begin, double r
     ps_mutex_lock(&n->lock);
     while (i < n->n_held && n->held[i].key != key)
         i++;
-    if (i == n->capacity) {
-        n->capacity = n->capacity ? 2 * n->capacity : 16;
-        n->held = ps_realloc(n->held, n->capacity * sizeof *n->held);
+    if (i == HELD_MAX) {
+        n->too_many = true; /* the mean is of more than these: they tell nothing */
+    } else {
+        if (i == n->n_held)
+            n->held[n->n_held++] = (held){.key = key, .rows = rows};
+        n->held[i].square += square;
     }
-    if (i == n->n_held)
-        n->held[n->n_held++] = (held){.key = key, .rows = rows};
-    n->held[i].square += square;
     ps_mutex_unlock(&n->lock);
 }
 
@@ -115,8 +117,10 @@ void ps_noise_merge(ps_noise *n, double square)
         squares[i] = n->held[i].square;
         rows[i] = n->held[i].rows;
     }
-    add(n, squares, rows, count, square);
+    if (!n->too_many)
+        add(n, squares, rows, count, square);
     n->n_held = 0;
+    n->too_many = false;
     ps_mutex_unlock(&n->lock);
     free(squares);
 }

@@ -26,7 +26,8 @@ void ps_noise_free(ps_noise **noise);
 
 /* ---- gradients that are merged ---- */
 
-/* A push that is held: of this worker's gradient of these rows, which other pushes are of, too. */
+/* A push that is held: of this worker's gradient of these rows, which other pushes are of, too. Of
+ * more than 1024 gradients nothing is estimated. */
 void ps_noise_hold(ps_noise *noise, const char *worker, uint64_t row_begin, double rows,
                    double square);
 /* |ḡ|² of all that were held. */

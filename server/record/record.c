@@ -12,6 +12,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Of sketches that are held: 16384 pushes of a clock, as record.influence.sketch is by itself. */
+#define HELD_MAX ((size_t)1 << 30)
+
 struct ps_record_sketch {
     const ps_sketch *hash;
     ps_list link; /* of those that are free, or held */
@@ -26,6 +29,8 @@ struct ps_record {
     uint32_t size, every; /* of the options */
     ps_mutex lock;
     ps_list spare, held;
+    size_t n_held;
+    bool too_many; /* were held: none of them is put */
     ps_mutex file_lock;
     ps_record_file *file;
     ps_buf encoded; /* the record that is being written */
@@ -177,6 +182,23 @@ void ps_record_put(ps_record *r, ps_record_sketch **sketch, const ps_influence_p
     give_back(r, sketch);
 }
 
+static size_t most_held(const ps_record *r)
+{
+    size_t each = ps_sketch_width(r->hash) * sizeof(float) + ps_sketch_units(r->hash);
+    return HELD_MAX / (each + sizeof(ps_record_sketch));
+}
+
+/* A worker can push more of a clock than there is memory for. Without some of them the shares of
+ * the others would be wrong, too. */
+static void drop_held(ps_record *r)
+{
+    ps_mutex_require_held(&r->lock);
+    ps_log_warning("record", "an update of more than %zu pushes is not recorded", r->n_held);
+    free_all(&r->held);
+    r->n_held = 0;
+    r->too_many = true;
+}
+
 void ps_record_hold(ps_record *r, ps_record_sketch **sketch, const ps_influence_push *push)
 {
     ps_record_sketch *s = *sketch;
@@ -184,7 +206,10 @@ void ps_record_hold(ps_record *r, ps_record_sketch **sketch, const ps_influence_
     (void)snprintf(s->worker, sizeof s->worker, "%s", push->worker);
     s->push.worker = s->worker;
     ps_mutex_lock(&r->lock);
-    ps_list_append(&r->held, &s->link);
+    if (!r->too_many && r->n_held == most_held(r))
+        drop_held(r);
+    r->n_held += !r->too_many;
+    ps_list_append(r->too_many ? &r->spare : &r->held, &s->link);
     ps_mutex_unlock(&r->lock);
     *sketch = NULL;
 }
@@ -192,7 +217,7 @@ void ps_record_hold(ps_record *r, ps_record_sketch **sketch, const ps_influence_
 bool ps_record_holds(ps_record *r)
 {
     ps_mutex_lock(&r->lock);
-    bool holds = !ps_list_empty(&r->held);
+    bool holds = r->n_held > 0 || r->too_many;
     ps_mutex_unlock(&r->lock);
     return holds;
 }
@@ -266,6 +291,8 @@ void ps_record_merge(ps_record *r, ps_record_sketch **update, uint64_t version)
         ps_list_remove(first);
         ps_list_append(&held, first);
     }
+    r->n_held = 0;
+    r->too_many = false;
     ps_mutex_unlock(&r->lock);
     ps_record_sketch *mean = ps_record_begin(r);
     double correction = share_out(r->hash, &held, (*update)->numbers, mean->numbers);

@@ -56,6 +56,7 @@ void ps_record_add_gradient(ps_record_sketch *sketch, size_t unit, uint64_t begi
                             const ps_wire_float *values, size_t n, float weight);
 /* The sketch is over with these. push is copied. */
 void ps_record_put(ps_record *record, ps_record_sketch **sketch, const ps_influence_push *push);
+/* There is a limit to what may be held: an update of more pushes is not recorded at all. */
 void ps_record_hold(ps_record *record, ps_record_sketch **sketch, const ps_influence_push *push);
 bool ps_record_holds(ps_record *record); /* something */
 /* version: of the update. Nothing is held afterwards. */

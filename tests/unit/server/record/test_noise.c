@@ -95,6 +95,26 @@ START_TEST(pairs_of_gradients_tell_the_same)
 }
 END_TEST
 
+START_TEST(so_many_gradients_of_a_clock_tell_nothing)
+{
+    ps_noise *n;
+    ps_noise_scale got;
+    ck_ok(ps_noise_create(0, &n));
+    for (uint64_t rows = 0; rows < 5000; rows++) /* rows are what a worker says */
+        ps_noise_hold(n, "a", rows, 1, 1e30);
+    ps_noise_merge(n, 1);
+    ps_noise_get(n, &got);
+    ck_assert_uint_eq(got.estimates, 0);
+    ps_noise_hold(n, "a", 0, 2, 5); /* the next clock is measured again */
+    ps_noise_hold(n, "b", 0, 2, 5);
+    ps_noise_merge(n, 3);
+    ps_noise_get(n, &got);
+    ck_assert_uint_eq(got.estimates, 1);
+    ck_assert_double_eq_tol(got.trace, 8, 1e-12);
+    ps_noise_free(&n);
+}
+END_TEST
+
 START_TEST(one_gradient_tells_nothing)
 {
     const double one[] = {1, 2};
@@ -111,6 +131,7 @@ END_TEST
 static const ps_check_case cases[] = {
     {&gradients_of_a_clock_tell_trace_and_square},
     {&pairs_of_gradients_tell_the_same},
+    {&so_many_gradients_of_a_clock_tell_nothing},
     {&one_gradient_tells_nothing},
     {0},
 };

@@ -1,0 +1,79 @@
+/* The record alone: one unit, whose sketch is as wide as it has elements. */
+#include "server/record/record.h"
+
+#include "common/base/mem.h"
+#include "tests/lib/check_main.h"
+
+#include <math.h>
+#include <unistd.h>
+
+static const char path[] = "record.bin";
+
+static ps_record *record_of(uint32_t elements)
+{
+    ps_influence_tensor tensor = {.name = (char[]){"w"}, .units = 1};
+    uint64_t all = elements;
+    const ps_influence_head head = {
+        .tensors = &tensor, .n_tensors = 1, .n_units = 1, .elements = &all};
+    const ps_record_options options = {
+        .disk = &ps_disk_system, .path = path, .sketch = elements, .every = 1, .budget = 1 << 26};
+    ps_record *record;
+    ck_ok(ps_record_open(&options, &head, &record));
+    return record;
+}
+
+static void end(ps_record **record)
+{
+    ps_record_free(record);
+    ck_assert_int_eq(unlink(path), 0);
+}
+
+static ps_record_sketch *change_of(ps_record *record, const float *after, size_t n)
+{
+    float *before = ps_alloc_array(n, sizeof *before);
+    ps_record_sketch *sketch = ps_record_begin(record);
+    ps_record_add_change(sketch, 0, 0, before, after, n);
+    free(before);
+    return sketch;
+}
+
+static void hold(ps_record *record, uint64_t sequence, const float *gradient, size_t n)
+{
+    const ps_influence_push push = {.sequence = sequence, .weight = 1, .worker = "worker"};
+    ps_record_sketch *sketch = change_of(record, gradient, n);
+    ps_record_hold(record, &sketch, &push);
+}
+
+static void merge(ps_record *record, const float *change, size_t n)
+{
+    ps_record_sketch *update = change_of(record, change, n);
+    ck_assert(ps_record_holds(record));
+    ps_record_merge(record, &update, 1);
+    ck_assert(!ps_record_holds(record));
+}
+
+START_TEST(an_update_of_more_pushes_than_may_be_held_is_not_recorded)
+{
+    ps_record *record = record_of(PS_SKETCH_SIZE_MAX); /* 4 MiB each, of which few are touched */
+    const float one = 1;
+    for (uint64_t i = 1; i <= 300; i++)
+        hold(record, i, &one, 1);
+    merge(record, &one, 1);
+    ck_assert_uint_eq(ps_record_count(record), 0);
+    hold(record, 301, &one, 1);
+    hold(record, 302, &one, 1);
+    merge(record, &one, 1);
+    ck_assert_uint_eq(ps_record_count(record), 2);
+    end(&record);
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {&an_update_of_more_pushes_than_may_be_held_is_not_recorded},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("record/record", cases);
+}
