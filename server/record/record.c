@@ -9,6 +9,7 @@
 #include "common/base/require.h"
 #include "server/record/record_file.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -278,7 +279,8 @@ static double share_out(const ps_sketch *hash, const ps_list *held, float *updat
         ps_list_each(node, held)
             take_share(ps_container(node, ps_record_sketch, link), u, part, share, own);
     }
-    return all > 0 ? rest / all : 0;
+    double share = all > 0 ? rest / all : 0;
+    return isfinite(share) ? share : 1; /* squares of a diverged training overflow */
 }
 
 void ps_record_merge(ps_record *r, ps_record_sketch **update, uint64_t version)

@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "tests/lib/check_main.h"
 
+#include <float.h>
 #include <math.h>
 #include <unistd.h>
 
@@ -68,8 +69,43 @@ START_TEST(an_update_of_more_pushes_than_may_be_held_is_not_recorded)
 }
 END_TEST
 
+/* Gradients that may be pushed, changes that overflow: what is written can be read. */
+START_TEST(a_training_that_diverges_leaves_a_record_that_can_be_read)
+{
+    const float changes[][2] = {{INFINITY, 1}, {NAN, 0}, {-FLT_MAX, FLT_MAX}};
+    const float gradient[] = {FLT_MAX, -FLT_MAX};
+    ps_record *record = record_of(64);
+    ps_buf file = PS_BUF_EMPTY;
+    ps_influence_head head;
+    ps_influence_record got;
+    float numbers[64];
+    size_t used, n = 0;
+    for (uint64_t i = 0; i < 3; i++) {
+        hold(record, 2 * i, gradient, 2);
+        hold(record, 2 * i + 1, gradient, 2);
+        merge(record, changes[i], 2);
+    }
+    ck_ok(ps_disk_read_file(&ps_disk_system, path, 1 << 20, &file));
+    ck_ok(ps_influence_head_read(ps_buf_slice(&file), &head, &used));
+    ps_cursor at = ps_cursor_of(ps_slice_of(file.data + used, file.len - used));
+    ps_status st;
+    while (!(st = ps_influence_read(&at, ps_record_shape(record), &got, numbers))) {
+        ck_assert(got.push.correction >= 0 && got.push.correction <= 1 + 1e-6);
+        for (size_t i = 0; i < ps_sketch_width(ps_record_shape(record)); i++)
+            ck_assert(isfinite(numbers[i]));
+        n++;
+    }
+    ck_assert_int_eq(st, PS_END);
+    ck_assert_uint_eq(n, 6);
+    ps_influence_head_free(&head);
+    ps_buf_free(&file);
+    end(&record);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&an_update_of_more_pushes_than_may_be_held_is_not_recorded},
+    {&a_training_that_diverges_leaves_a_record_that_can_be_read},
     {0},
 };
 
