@@ -53,6 +53,12 @@ void ps_loss_gradient_read(const ps_sketch *shape, const uint8_t *bytes, float *
 
 /* ---- the report ---- */
 
+size_t ps_loss_report_most(size_t units, size_t gradient_bytes)
+{
+    enum { AROUND = 192, NUMBER = 25 }; /* a double of 17 digits and its comma */
+    return AROUND + units * NUMBER + 2 * gradient_bytes;
+}
+
 void ps_loss_report_write(const ps_loss_segment *s, size_t units, ps_buf *json)
 {
     ps_json_writer w = ps_json_writer_to(json);

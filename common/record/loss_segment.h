@@ -33,6 +33,8 @@ size_t ps_loss_gradient_bytes(const ps_sketch *shape);
 void ps_loss_gradient_write(const ps_sketch *shape, const float *numbers, uint8_t *out);
 void ps_loss_gradient_read(const ps_sketch *shape, const uint8_t *bytes, float *numbers);
 
+/* Bytes of a report at most. */
+size_t ps_loss_report_most(size_t units, size_t gradient_bytes);
 void ps_loss_report_write(const ps_loss_segment *segment, size_t units, ps_buf *json);
 /* json is hostile. gradient_bytes: that it must have. PS_INVALID_ARGUMENT. */
 PS_MUST_CHECK ps_status ps_loss_report_read(ps_slice json, size_t units, size_t gradient_bytes,

@@ -10,6 +10,7 @@
 #include "server/files/noise_file.h"
 #include "server/params/recording.h"
 #include "server/params/waypoints.h"
+#include "server/sched/task_result.h"
 
 #include <string.h>
 
@@ -45,10 +46,29 @@ static ps_status record(const ps_lifecycle *l, uint64_t job_id, ps_param_store *
     return st;
 }
 
+/* Else no worker could say what it has measured. shape: of sketches; NULL: there are none. */
+static ps_status check_reports(const ps_placement *placement, const ps_sketch *shape)
+{
+    size_t units = 0;
+    for (size_t t = 0; t < placement->n_tensors; t++)
+        units += placement->tensors[t].n_shards;
+    size_t most = ps_loss_report_most(units, shape ? ps_loss_gradient_bytes(shape) : 0);
+    if (most <= PS_RESULT_REPORT)
+        return PS_OK;
+    return ps_fail(PS_INVALID_ARGUMENT,
+                   "record.loss_changes: a report on %zu column blocks may have %zu bytes, at most "
+                   "%d; make record.influence.sketch or column_blocks smaller",
+                   units, most, PS_RESULT_REPORT);
+}
+
 static ps_status keep_losses(ps_param_store *store, ps_spec_record_losses of)
 {
     ps_record *r = ps_param_store_recorder(store);
-    ps_param_store_measure(store, of.tolerance, r ? ps_record_shape(r) : NULL);
+    const ps_sketch *shape = r ? ps_record_shape(r) : NULL;
+    ps_status st = check_reports(ps_param_store_placement(store), shape);
+    if (st)
+        return st;
+    ps_param_store_measure(store, of.tolerance, shape);
     return ps_waypoints_start(store, (uint64_t)of.every, of.memory);
 }
 

@@ -28,6 +28,7 @@ typedef struct ps_task_kind {
     const char *also;   /* a worker that does tasks of this name does these, too; NULL: none */
     bool trains;        /* its rows are booked (book.h), its worker is a member of the controller */
     bool late;          /* goes out behind what was decided with it (send.h) */
+    bool optional;      /* its job can do without it: any failure of it goes to `back` */
     /* Of one that trains: the tensor, by its number in the job's store, that its pushes set and no
      * other's (ledger.h). NULL: none. */
     uint32_t (*sets)(const ps_lease *lease);
@@ -40,7 +41,8 @@ typedef struct ps_task_kind {
     /* It is done, with code 0: what the result means. What is taken over of it becomes NULL. */
     void (*done)(ps_job *job, ps_lease *lease, ps_task_result *result);
     /* It is not going to be done under this lease: what is left must be given out again. failed:
-     * the worker said so, and another may succeed (this may fail the job, at the third time);
+     * the worker said so, and another may succeed (this may fail the job, at the third time), or
+     * the kind is optional;
      * otherwise the worker was lost or is stopping. */
     void (*back)(ps_job *job, ps_lease *lease, bool failed, const char *message);
     /* Do other workers wait for what this task does? Then it is taken from a worker whose

@@ -86,7 +86,7 @@ static void take_result(ps_sched *s, ps_lease *lease, ps_task_result *result)
     } else if (counts && result->code == GRPC_CANCELLED) {
         lease->worker->stopping_ns = ps_core_now(s) + s->conf.lease_timeout_ms * 1000000;
         lease->kind->back(job, lease, false, message);
-    } else if (counts && result->retry) {
+    } else if (counts && (result->retry || lease->kind->optional)) {
         s->tasks_failed++;
         lease->kind->back(job, lease, true, message);
     } else if (counts) {

@@ -36,8 +36,12 @@ static void fill(const ps_lease *lease, ps_parcel *parcel)
     parcel->task.settled = lease->job->settled;
 }
 
-static const ps_task_kind probe_task = {
-    .name = "probe", .phrase = "a probe task", .fill = fill, .done = measured, .back = back};
+static const ps_task_kind probe_task = {.name = "probe",
+                                        .phrase = "a probe task",
+                                        .optional = true,
+                                        .fill = fill,
+                                        .done = measured,
+                                        .back = back};
 
 bool ps_train_next_probe(ps_job *job, ps_worker *worker, bool pressing, ps_lease *task)
 {

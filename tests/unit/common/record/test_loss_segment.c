@@ -64,8 +64,31 @@ START_TEST(a_report_that_makes_no_sense_is_refused)
 }
 END_TEST
 
+START_TEST(no_report_is_longer_than_is_promised)
+{
+    enum { UNITS = 100, BYTES = 500 };
+    const double longest = -2.2250738585072014e-308;
+    double parts[UNITS];
+    uint8_t gradient[BYTES] = {0};
+    for (size_t i = 0; i < UNITS; i++)
+        parts[i] = longest;
+    const ps_loss_segment one = {.loss_begin = longest,
+                                 .loss_end = longest,
+                                 .gradients = UINT32_MAX,
+                                 .parts = parts,
+                                 .gradient = gradient,
+                                 .gradient_bytes = BYTES};
+    ps_buf json = PS_BUF_EMPTY;
+    ps_loss_report_write(&one, UNITS, &json);
+    ck_assert_uint_le(json.len, ps_loss_report_most(UNITS, BYTES));
+    ck_assert_uint_gt(json.len + 100, ps_loss_report_most(UNITS, BYTES));
+    ps_buf_free(&json);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&a_report_is_read_as_it_was_written},
+    {&no_report_is_longer_than_is_promised},
     {&a_report_that_makes_no_sense_is_refused},
     {0},
 };
