@@ -20,6 +20,7 @@ struct ps_waypoint {
     ps_list link;
     uint64_t number, version;
     segment_state segment;
+    uint32_t lost;        /* so often, with who had it */
     uint32_t held;        /* by pulls */
     ps_block_seen seen[]; /* [blocks] */
 };
@@ -227,6 +228,18 @@ bool ps_waypoints_back(ps_param_store *store, uint64_t number)
 bool ps_waypoints_done(ps_param_store *store, uint64_t number, ps_segment *out)
 {
     return end_of(store, number, DONE, out);
+}
+
+uint32_t ps_waypoints_lost(ps_param_store *store, uint64_t number)
+{
+    ps_waypoints *w = store->waypoints;
+    if (!w)
+        return 0;
+    ps_mutex_lock(&w->lock);
+    ps_waypoint *p = find(w, number);
+    uint32_t times = p && p->segment == OUT ? ++p->lost : 0;
+    ps_mutex_unlock(&w->lock);
+    return times;
 }
 
 void ps_waypoints_count(ps_param_store *store, size_t *left, size_t *most)

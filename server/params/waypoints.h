@@ -43,6 +43,8 @@ bool ps_waypoints_take(ps_param_store *store, ps_segment *out);
 /* It waits again; or it is done, and *out is what it was. false: it is not out. */
 bool ps_waypoints_back(ps_param_store *store, uint64_t number);
 bool ps_waypoints_done(ps_param_store *store, uint64_t number, ps_segment *out);
+/* Who had it is lost: for which time. It is still out. 0: it is not. */
+uint32_t ps_waypoints_lost(ps_param_store *store, uint64_t number);
 /* Segments that are not done, of how many that may be. */
 void ps_waypoints_count(ps_param_store *store, size_t *left, size_t *most);
 

@@ -90,6 +90,16 @@ static void segment_back(void *user, uint64_t job_id, uint64_t number)
     ps_run_unref(&run);
 }
 
+static uint32_t segment_lost(void *user, uint64_t job_id, uint64_t number)
+{
+    ps_run *run;
+    uint32_t times = 0;
+    if (ledger_of(user, job_id, &run))
+        times = ps_waypoints_lost(ps_run_store(run), number);
+    ps_run_unref(&run);
+    return times;
+}
+
 static ps_status put_segment(ps_param_store *store, uint64_t number, const char *report)
 {
     ps_segment segment;
@@ -134,5 +144,6 @@ const ps_sched_book ps_lifecycle_book = {.begin = begin,
                                          .adopt = adopt,
                                          .segment_take = segment_take,
                                          .segment_back = segment_back,
+                                         .segment_lost = segment_lost,
                                          .segment_done = segment_done,
                                          .segments_left = segments_left};

@@ -74,6 +74,15 @@ void ps_book_segment_back(const ps_job *job, uint64_t number)
         book->segment_back(job->sched->out.store_user, job->record->id, number);
 }
 
+uint32_t ps_book_segment_lost(const ps_job *job, uint64_t number)
+{
+    ps_core_require_locked(job->sched);
+    const ps_sched_book *book = book_of(job);
+    return book && book->segment_lost
+               ? book->segment_lost(job->sched->out.store_user, job->record->id, number)
+               : 0;
+}
+
 ps_status ps_book_segment_done(const ps_job *job, uint64_t number, const char *report)
 {
     ps_core_require_locked(job->sched);

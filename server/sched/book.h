@@ -12,6 +12,7 @@ bool ps_book_state(const ps_job *job, ps_ledger_state *out);
 /* Segments of a training whose losses are recorded, as ps_sched_book has them. */
 bool ps_book_segment_take(const ps_job *job, bool pressing, uint64_t *number);
 void ps_book_segment_back(const ps_job *job, uint64_t number);
+uint32_t ps_book_segment_lost(const ps_job *job, uint64_t number);
 PS_MUST_CHECK ps_status ps_book_segment_done(const ps_job *job, uint64_t number,
                                              const char *report);
 bool ps_book_segments_left(const ps_job *job);

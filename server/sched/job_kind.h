@@ -43,7 +43,7 @@ typedef struct ps_task_kind {
     /* It is not going to be done under this lease: what is left must be given out again. failed:
      * the worker said so, and another may succeed (this may fail the job, at the third time), or
      * the kind is optional;
-     * otherwise the worker was lost or is stopping. */
+     * otherwise the worker was lost (message "") or is stopping. */
     void (*back)(ps_job *job, ps_lease *lease, bool failed, const char *message);
     /* Do other workers wait for what this task does? Then it is taken from a worker whose
      * connection has ended much sooner than at the lease's timeout. NULL: never. */

@@ -103,6 +103,8 @@ typedef struct ps_sched_book {
      * pressing: only when many wait. */
     bool (*segment_take)(void *user, uint64_t job_id, bool pressing, uint64_t *number);
     void (*segment_back)(void *user, uint64_t job_id, uint64_t number);
+    /* The worker that had it is lost: for which time. It is still out. */
+    uint32_t (*segment_lost)(void *user, uint64_t job_id, uint64_t number);
     /* With what a worker says of it (hostile); NULL: it is not measured. PS_INVALID_ARGUMENT: what
      * it says is none; the segment is over all the same. */
     ps_status (*segment_done)(void *user, uint64_t job_id, uint64_t number, const char *report);

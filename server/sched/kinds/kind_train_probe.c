@@ -9,6 +9,8 @@
 
 #include <inttypes.h>
 
+enum { LOSSES_MAX = 3 };
+
 static void measured(ps_job *job, ps_lease *lease, ps_task_result *result)
 {
     if (ps_book_segment_done(job, lease->piece.begin, result->report))
@@ -17,17 +19,26 @@ static void measured(ps_job *job, ps_lease *lease, ps_task_result *result)
     ps_train_finish_if_done(job);
 }
 
+static void give_up(ps_job *job, uint64_t number, const char *why)
+{
+    ps_job_say(job, PS_LOG_WARNING, "psd", "segment %" PRIu64 " of the losses is not measured: %s",
+               number, why);
+    if (!ps_book_segment_done(job, number, NULL))
+        ps_train_finish_if_done(job);
+}
+
+/* A worker that leaves in order has nothing against its segment; one that is lost may have died of
+ * it, and so would the next. */
 static void back(ps_job *job, ps_lease *lease, bool failed, const char *message)
 {
     uint64_t number = lease->piece.begin;
-    if (!failed) {
+    bool lost = !failed && !*message;
+    if (failed)
+        give_up(job, number, message);
+    else if (lost && ps_book_segment_lost(job, number) >= LOSSES_MAX)
+        give_up(job, number, "its worker was lost, again and again; see the log of the last");
+    else
         ps_book_segment_back(job, number);
-        return;
-    }
-    ps_job_say(job, PS_LOG_WARNING, "psd", "segment %" PRIu64 " of the losses is not measured: %s",
-               number, message);
-    if (!ps_book_segment_done(job, number, NULL))
-        ps_train_finish_if_done(job);
 }
 
 static void fill(const ps_lease *lease, ps_parcel *parcel)

@@ -85,8 +85,11 @@ START_TEST(segments_go_out_once_come_back_and_free_what_they_began_at)
     ck_assert(!ps_waypoints_take(store, &c));
     ck_assert(a.number == 1 && a.begin == 0 && a.end == 1);
     ck_assert(b.number == 2 && b.begin == 1 && b.end == 2);
+    ck_assert_uint_eq(ps_waypoints_lost(store, 1), 1);
     ck_assert(ps_waypoints_back(store, 1) && !ps_waypoints_back(store, 1));
+    ck_assert_uint_eq(ps_waypoints_lost(store, 1), 0);
     ck_assert(ps_waypoints_take(store, &c) && c.number == 1);
+    ck_assert_uint_eq(ps_waypoints_lost(store, 1), 2);
     ps_waypoint *held;
     ck_ok(ps_waypoint_hold(store, 1, &held));
     ck_assert(ps_waypoints_done(store, 2, &b) && ps_waypoints_done(store, 1, &a));

@@ -8,7 +8,7 @@
 /* One segment, and what was asked of it. */
 static struct {
     bool waits, is_out;
-    unsigned backs, dones, measured;
+    unsigned backs, losses, dones, measured;
 } segment;
 
 static void book_begin(void *user, uint64_t job_id, const ps_booked_task *task)
@@ -48,6 +48,12 @@ static void segment_back(void *user, uint64_t job_id, uint64_t number)
     segment.backs++;
 }
 
+static uint32_t segment_lost(void *user, uint64_t job_id, uint64_t number)
+{
+    ck_assert(segment.is_out);
+    return ++segment.losses;
+}
+
 static ps_status segment_done(void *user, uint64_t job_id, uint64_t number, const char *report)
 {
     ck_assert(segment.is_out);
@@ -68,6 +74,7 @@ static const ps_sched_book book = {.begin = book_begin,
                                    .state = book_state,
                                    .segment_take = segment_take,
                                    .segment_back = segment_back,
+                                   .segment_lost = segment_lost,
                                    .segment_done = segment_done,
                                    .segments_left = segments_left};
 
@@ -124,9 +131,52 @@ START_TEST(nor_does_a_report_that_is_too_long)
 }
 END_TEST
 
+/* A new psworker of the same name: what the one before had is lost. */
+static void start_anew(ps_world *w, uint64_t incarnation)
+{
+    for (size_t i = 0; i < w->n_tasks; i++)
+        w->tasks[i].answered = true;
+    ck_ok(ps_world_hello(w, 1, "w1", incarnation, 1, NULL, 0));
+}
+
+START_TEST(a_segment_that_its_workers_die_of_is_given_up)
+{
+    uint64_t id;
+    ps_world *w = begin(&id);
+    for (uint64_t incarnation = 2; incarnation < 4; incarnation++) {
+        start_anew(w, incarnation);
+        ck_assert_uint_eq(segment.dones, 0);
+        ck_assert_str_eq(ps_world_task_of(w, 1)->kind, "probe");
+    }
+    start_anew(w, 4);
+    assert_goes_on_without(w, id);
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(workers_that_leave_in_order_do_not_count)
+{
+    uint64_t id;
+    ps_world *w = begin(&id);
+    for (uint64_t incarnation = 2; incarnation < 9; incarnation++) {
+        if (incarnation % 2)
+            ps_sched_leave(w->sched, 1);
+        else
+            ps_world_failed(w, ps_world_task_of(w, 1), 1, true, "stopping");
+        ck_assert_uint_eq(segment.losses, 0);
+        start_anew(w, incarnation);
+        ck_assert_str_eq(ps_world_task_of(w, 1)->kind, "probe");
+    }
+    ck_assert_uint_eq(segment.backs, 7);
+    ps_world_free(&w);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&a_segment_that_cannot_be_measured_fails_no_training},
     {&nor_does_a_report_that_is_too_long},
+    {&a_segment_that_its_workers_die_of_is_given_up},
+    {&workers_that_leave_in_order_do_not_count},
     {0},
 };
 
