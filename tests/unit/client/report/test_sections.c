@@ -1,6 +1,7 @@
 /* sections: what methods have left, as HTML: figures that are there, and names that stay names. */
 #include "client/report/report.h"
 
+#include "common/base/mem.h"
 #include "tests/lib/check_main.h"
 
 #include <math.h>
@@ -71,6 +72,12 @@ static const char manifest[] =
     "\"explained\",\"array\":\"w\"}]},"
     "{\"method\":\"probes\",\"arrays\":[{\"name\":\"accuracy\",\"array\":\"e\"},{\"name\":"
     "\"control\",\"array\":\"r\"},{\"name\":\"usual\",\"array\":\"s\"}]},"
+    "{\"method\":\"weight_change\",\"arrays\":[{\"name\":\"statistics\",\"array\":\"w\","
+    "\"entries\":[\"change\",\"sqnr\"]}]},"
+    "{\"method\":\"loss_path\",\"arrays\":[{\"name\":\"by_tensor\",\"array\":\"e\"},{\"name\":"
+    "\"summary\",\"array\":\"s\",\"entries\":[\"loss\",\"other_loss\"]}]},"
+    "{\"method\":\"answer_change\",\"arrays\":[{\"name\":\"rows\",\"array\":\"l\",\"entries\":["
+    "\"divergence\",\"flip\",\"loss\",\"other_loss\"]}]},"
     "{\"method\":\"weights\",\"arrays\":[{\"name\":\"statistics\",\"array\":\"w\",\"entries\":"
     "[\"deviation\",\"stable_rank\"]},{\"name\":\"histogram\",\"array\":\"h\"},{\"name\":"
     "\"singular\","
@@ -349,6 +356,27 @@ START_TEST(lineage_goes_up_and_down)
 }
 END_TEST
 
+START_TEST(difference_is_by_tensor_and_by_row)
+{
+    fixture f;
+    ps_buf out;
+    setup(&f);
+    ps_free(&f.manifest.other);
+    f.manifest.other = ps_strdup("<img>");
+    draw(&f, "difference", &out);
+    has(&out, "<b>&lt;img&gt;</b>");
+    has(&out, "<dt>The other&#39;s</dt><dd>0.25</dd>");
+    has(&out, "<code>a&lt;b&gt;</code></td><td class=\"n\" data-v=\"0.5\">+0.5</td>");
+    has(&out, "data-v=\"50\">50 %</td>");
+    has(&out, "x=\"60.0\" width=\"42.9\""); /* 0.5 of 0.7, to the right */
+    const char *worst = strstr(ps_buf_cstr(&out), "<td class=\"n\">60</td>");
+    ck_assert(worst && strstr(worst, "<td class=\"n\">3</td>"));
+    has_not(&out, "nan");
+    ps_buf_free(&out);
+    teardown(&f);
+}
+END_TEST
+
 /* Arrays of other shapes than a method leaves: whatever is drawn is of what is there. */
 START_TEST(what_does_not_fit_breaks_nothing)
 {
@@ -372,8 +400,10 @@ START_TEST(what_does_not_fit_breaks_nothing)
     draw(&f, "weights", &out);
     has_not(&out, "nan");
     ps_buf_free(&out);
-    for (size_t i = 0; i < 5; i++) {
-        draw(&f, (const char *[]){"lens", "attention", "parts", "quality", "representation"}[i],
+    for (size_t i = 0; i < 6; i++) {
+        draw(&f,
+             (const char *[]){"lens", "attention", "parts", "quality", "representation",
+                              "difference"}[i],
              &out);
         has_not(&out, "nan");
         ps_buf_free(&out);
@@ -392,6 +422,7 @@ START_TEST(what_was_not_asked_for_is_not_there)
     ck_assert(!section_of("weights")->present(&f.report));
     ck_assert(!section_of("lens")->present(&f.report));
     ck_assert(!section_of("representation")->present(&f.report));
+    ck_assert(!section_of("difference")->present(&f.report));
     ck_assert(!section_of("quality")->present(&f.report));
     teardown(&f);
 }
@@ -406,6 +437,7 @@ static const ps_check_case cases[] = {
     {&representation_is_by_layer},
     {&labels_are_told_apart},
     {&lineage_goes_up_and_down},
+    {&difference_is_by_tensor_and_by_row},
     {&what_does_not_fit_breaks_nothing},
     {&what_was_not_asked_for_is_not_there},
     {0},
