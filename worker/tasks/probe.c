@@ -15,6 +15,7 @@
 #include "worker/data/prefetch.h"
 #include "worker/data/shuffle.h"
 #include "worker/job/job_cache.h"
+#include "worker/tasks/kept_gradient.h"
 #include "worker/tasks/pass.h"
 #include "worker/tasks/task_kind.h"
 
@@ -251,37 +252,25 @@ static ps_status interval(probing *p, const point *a, const point *b, unsigned s
 }
 
 /* The end of a segment is the next one's beginning: its gradient stays with the job's entry. */
-typedef struct kept {
-    uint64_t waypoint, elements;
-    double loss;
-    float gradient[];
-} kept;
-
 static bool take_kept(const probing *p, point *out)
 {
-    const kept *k = *ps_job_entry_note(p->entry);
-    if (!k || k->waypoint != p->run->task->row_begin || k->elements != p->maps->elements)
+    double loss;
+    size_t bytes = (size_t)p->maps->elements * sizeof *out->gradient;
+    const float *gradient =
+        ps_kept_gradient_at(*ps_job_entry_note(p->entry), p->begin, p->maps->elements, &loss);
+    if (!gradient)
         return false;
-    size_t bytes = (size_t)k->elements * sizeof *out->gradient;
-    *out = (point){.loss = k->loss, .gradient = ps_try_alloc_raw(bytes)};
+    *out = (point){.loss = loss, .gradient = ps_try_alloc_raw(bytes)};
     if (out->gradient)
-        memcpy(out->gradient, k->gradient, bytes);
+        memcpy(out->gradient, gradient, bytes);
     return out->gradient;
 }
 
 static void keep(const probing *p, const point *end)
 {
     void **note = ps_job_entry_note(p->entry);
-    size_t bytes = (size_t)p->maps->elements * sizeof *end->gradient;
     ps_free(note);
-    kept *k = ps_try_alloc_raw(sizeof *k + bytes);
-    if (!k)
-        return;
-    k->waypoint = p->run->task->row_end;
-    k->elements = p->maps->elements;
-    k->loss = end->loss;
-    memcpy(k->gradient, end->gradient, bytes);
-    *note = k;
+    *note = ps_kept_gradient_make(p->end, end->gradient, p->maps->elements, end->loss);
 }
 
 static ps_status along(probing *p)
