@@ -81,6 +81,14 @@ static bool add(ps_param_store *store, ps_waypoints *w)
     return true;
 }
 
+static uint64_t steps_of(ps_param_store *store)
+{
+    ps_mutex_lock(&store->updates.lock);
+    uint64_t steps = store->updates.steps;
+    ps_mutex_unlock(&store->updates.lock);
+    return steps;
+}
+
 ps_status ps_waypoints_start(ps_param_store *store, uint64_t steps, uint64_t memory)
 {
     ps_loop_require_off();
@@ -92,9 +100,7 @@ ps_status ps_waypoints_start(ps_param_store *store, uint64_t steps, uint64_t mem
     w->every = steps;
     w->memory = memory;
     w->most = most < 2 ? 2 : most > 4096 ? 4096 : (size_t)most;
-    ps_mutex_lock(&store->updates.lock);
-    w->due = store->updates.steps + steps;
-    ps_mutex_unlock(&store->updates.lock);
+    w->due = steps_of(store) + steps;
     ps_update_enter_alone(store);
     ps_mutex_lock(&w->lock);
     bool taken = add(store, w);
@@ -131,12 +137,11 @@ void ps_waypoints_look(ps_param_store *store)
         return;
     ps_update_enter_alone(store);
     if (is_due(store, w)) { /* nobody else was sooner */
+        uint64_t steps = steps_of(store);
         ps_mutex_lock(&w->lock);
         (void)add(store, w);
+        w->due = steps + w->every;
         ps_mutex_unlock(&w->lock);
-        ps_mutex_lock(&store->updates.lock);
-        w->due = store->updates.steps + w->every;
-        ps_mutex_unlock(&store->updates.lock);
     }
     ps_update_leave(store);
 }
