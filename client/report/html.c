@@ -5,6 +5,7 @@
 #include "common/base/require.h"
 #include "common/base/text.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,6 +36,8 @@ void ps_html_text(ps_buf *out, const char *text)
     }
 }
 
+#define MANY_DIGITS 1e15 /* from here on %f is said as %g: numbers of workers may be anything */
+
 /* "%-5.2f" from the percent sign on; how it is to be read. */
 typedef struct conversion {
     char text[16];
@@ -57,12 +60,19 @@ static conversion read_conversion(const char *format)
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral" /* the caller's was checked */
+static int put_real(char text[64], const conversion *c, double value)
+{
+    if (c->letter == 'f' && isfinite(value) && fabs(value) >= MANY_DIGITS)
+        return snprintf(text, 64, "%g", value);
+    return snprintf(text, 64, c->text, value);
+}
+
 static void put_number(ps_buf *out, const conversion *c, va_list *args)
 {
     char text[64];
     int n = -1;
     if (c->letter == 'g' || c->letter == 'f')
-        n = snprintf(text, sizeof text, c->text, va_arg(*args, double));
+        n = put_real(text, c, va_arg(*args, double));
     else if (c->letter != 'd' && c->letter != 'u')
         PS_REQUIRE(false);
     else if (c->longs == 2)

@@ -32,6 +32,8 @@ START_TEST(numbers_are_those_of_printf)
 {
     says("-3 7 18446744073709551615 2.50 1e+20 100%", "%d %u %" PRIu64 " %.2f %g 100%%", -3, 7u,
          UINT64_MAX, 2.5, 1e20);
+    says("1e+302% 1e+15 999999999999999.0 inf nan", "%.1f%% %.1f %.1f %.1f %.1f", 1e302, 1e15,
+         999999999999999.0, HUGE_VAL, fabs((double)NAN));
     says("  4|9|-8", "%3d|%zu|%" PRId64, 4, (size_t)9, (int64_t)-8);
 }
 END_TEST
