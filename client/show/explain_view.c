@@ -191,9 +191,10 @@ static void put_row(ps_buf *out, const ps_style *style, const ps_explain_view *v
 
 /* ---- what holds of all ---- */
 
-static void put_method(ps_buf *out, const ps_explanation_result *r)
+static void put_method(ps_buf *out, const ps_style *style, const ps_explanation_result *r)
 {
-    ps_buf_printf(out, "%s: %" PRIu64 " evaluations, %s of workers", r->method, r->evaluations,
+    ps_put_text(out, style, PS_COLOR_NONE, r->method);
+    ps_buf_printf(out, ": %" PRIu64 " evaluations, %s of workers", r->evaluations,
                   ps_human_duration(r->seconds).text);
     if (isfinite(r->steps_max))
         ps_buf_printf(out, ", steps %.0f (at most %.0f)", r->steps_median, r->steps_max);
@@ -228,7 +229,7 @@ void ps_explain_text(ps_buf *out, const ps_style *style, const ps_explain_view *
                       m->n_rows - shown);
     ps_buf_putc(out, '\n');
     for (size_t i = 0; i < m->n_results; i++)
-        put_method(out, &m->results[i]);
+        put_method(out, style, &m->results[i]);
     for (size_t i = 0; i < m->n_warnings; i++) {
         ps_put_text(out, style, PS_COLOR_YELLOW, "warning: ");
         ps_put_text(out, style, PS_COLOR_NONE, m->warnings[i]);

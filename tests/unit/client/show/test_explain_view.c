@@ -104,6 +104,10 @@ START_TEST(arrays_that_are_not_there_are_left_out)
     has(text, "prompt 1");
     has(text, "m: 0 evaluations");
     free(text);
+    text = view_of("{\"psd_explain\":1,\"results\":[{\"method\":\"m\\u001b[2J\"}],\"rows\":[]}",
+                   &view, &(ps_style){.color = false});
+    has(text, "m?[2J: 0 evaluations");
+    free(text);
 }
 END_TEST
 
