@@ -79,7 +79,7 @@ static void compare(const float *z, const float *its, int64_t n, int32_t label, 
         double p = (double)z[i] - mine, q = (double)its[i] - other;
         divergence += exp(p) * (p - q);
     }
-    out[DIVERGENCE] = (float)fmax(divergence, 0); /* but for rounding */
+    out[DIVERGENCE] = (float)ps_explain_worse(divergence, 0); /* not below it by rounding */
     out[FLIP] = ps_explain_largest(z, n) != ps_explain_largest(its, n);
     out[LOSS] = label < 0 ? NAN : (float)(mine - (double)z[label]);
     out[OTHER_LOSS] = label < 0 ? NAN : (float)(other - (double)its[label]);

@@ -52,7 +52,7 @@ static void measure_head(attention *a, size_t row, size_t layer, size_t head, co
     double entropy = 0, distance = 0, first = 0;
     for (size_t query = 0; query < n; query++) {
         double all = measure_query(p + query * n, query, &entropy, &distance);
-        a->residual[row] = fmaxf(a->residual[row], (float)fabs(all - 1));
+        a->residual[row] = (float)ps_explain_worse((double)a->residual[row], fabs(all - 1));
         first += query ? (double)p[query * n] : 0;
     }
     a->entropy[at] = (float)(entropy / (double)n);

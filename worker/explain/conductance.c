@@ -201,7 +201,7 @@ static void close_rows(conducting *c, double tolerance)
         size_t row = c->open[i];
         double most = 0;
         for (size_t layer = 0; layer < c->layers; layer++)
-            most = fmax(most, settle(c, row, layer));
+            most = ps_explain_worse(most, settle(c, row, layer));
         c->residual[row] = (float)most;
         c->steps_used[row] = (float)c->steps;
         if (!(most <= tolerance))

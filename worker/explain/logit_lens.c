@@ -118,7 +118,7 @@ static float residual_of(const float *z, const float *answer, size_t n)
 {
     double apart = 0, largest = 1e-12;
     for (size_t i = 0; i < n; i++) {
-        apart = fmax(apart, fabs((double)z[i] - (double)answer[i]));
+        apart = ps_explain_worse(apart, fabs((double)z[i] - (double)answer[i]));
         largest = fmax(largest, fabs((double)answer[i]));
     }
     return (float)(apart / largest);

@@ -40,6 +40,8 @@
 #include "worker/explain/scoring.h"
 #include "worker/models/model.h"
 
+#include <math.h>
+
 typedef struct ps_explain_baseline ps_explain_baseline;
 typedef struct ps_explain_other ps_explain_other;
 
@@ -120,6 +122,12 @@ extern const ps_explain_method *const ps_explain_methods[];
 
 /* A stream of its own for the method that runs and this item. */
 void ps_explain_rng(const ps_explaining *x, uint64_t item, ps_rng *out);
+
+/* The larger of two residuals: one that is NaN is, and stays so, where fmax would forget it. */
+static inline double ps_explain_worse(double a, double b)
+{
+    return isnan(a) || a > b ? a : b;
+}
 
 /* ---- many points through the model ---- */
 

@@ -82,8 +82,27 @@ START_TEST(answers_differ_as_their_probabilities_do)
 }
 END_TEST
 
+START_TEST(an_answer_that_is_no_number_is_not_the_same)
+{
+    const ps_spec_explain_method spec = {.method = (char *)(uintptr_t) "answer_change"};
+    ps_explain_part part;
+    net_open(&t.net, 3, 0);
+    net_open(&t.other, 3, 0);
+    t.other.b2[0] = NAN;
+    t.how = (ps_explain_other){.name = "b", .open = open_other};
+    t.net.x.other = &t.how;
+    net_run(&t.net, &spec, &part);
+    ck_assert(isnan(net_array(&part, "rows")[0]));
+    ck_assert(isnan(net_array(&part, "summary")[1]));
+    ps_explain_part_free(&part);
+    net_close(&t.other);
+    net_close(&t.net);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&answers_differ_as_their_probabilities_do},
+    {&an_answer_that_is_no_number_is_not_the_same},
     {0},
 };
 
