@@ -15,7 +15,9 @@
 
 #include <math.h>
 
-static void probabilities_of(const float *z, size_t n, double *p)
+/* Returns what makes z logarithms of probabilities: −ln p is it less z, also of a p that is too
+ * small for a double. */
+static double probabilities_of(const float *z, size_t n, double *p)
 {
     double most = (double)z[0], sum = 0;
     for (size_t i = 1; i < n; i++)
@@ -24,6 +26,7 @@ static void probabilities_of(const float *z, size_t n, double *p)
         sum += p[i] = exp((double)z[i] - most);
     for (size_t i = 0; i < n; i++)
         p[i] /= sum;
+    return most + log(sum);
 }
 
 /* Room for one row's probabilities. */
@@ -66,10 +69,12 @@ static ps_status run_calibration(ps_explaining *x, const ps_spec_explain_method 
     ps_calibration c = {0};
     size_t n = (size_t)x->outputs;
     for (size_t i = 0; i < items->n; i++) {
-        if (items->labels[i] < 0)
+        const float *z = items->logits + i * n;
+        int32_t label = items->labels[i];
+        if (label < 0)
             continue;
-        probabilities_of(items->logits + i * n, n, state);
-        ps_calibration_add(&c, state, n, (size_t)items->labels[i], NULL);
+        double loss = probabilities_of(z, n, state) - (double)z[label];
+        ps_calibration_add(&c, state, n, (size_t)label, loss, NULL);
     }
     return put_calibration(&c, out);
 }
@@ -79,6 +84,8 @@ static ps_status finish_calibration(ps_explaining *x, const ps_spec_explain_meth
 {
     const ps_explain_array *bins = ps_explain_get(merged, "bins");
     const ps_explain_array *totals = ps_explain_get(merged, "totals");
+    if (!bins && !totals) /* all rows were left out */
+        return PS_OK;
     if (!bins || !totals || ps_explain_array_count(bins) != (size_t)PS_CALIBRATION_BINS * 3 ||
         ps_explain_array_count(totals) != 3)
         return ps_fail(PS_CORRUPT, "calibration: sums are missing");
@@ -128,12 +135,12 @@ static const char *const loss_quantities[] = {"loss", "confidence", "probability
 static const ps_explain_entries loss_entries[] = {{"rows", loss_quantities}, {NULL, NULL}};
 typedef enum loss_quantity { LOSS, CONFIDENCE, PROBABILITY, ANSWER, LOSS_QUANTITIES } loss_quantity;
 
-static void measure(const double *p, size_t n, int32_t label, float *out)
+static void measure(const double *p, size_t n, int32_t label, double loss, float *out)
 {
     size_t best = 0;
     for (size_t i = 1; i < n; i++)
         best = p[i] > p[best] ? i : best;
-    out[LOSS] = label < 0 ? NAN : (float)-log(p[label]);
+    out[LOSS] = label < 0 ? NAN : (float)loss;
     out[CONFIDENCE] = (float)p[best];
     out[PROBABILITY] = label < 0 ? NAN : (float)p[label];
     out[ANSWER] = (float)best;
@@ -147,8 +154,10 @@ static ps_status run_losses(ps_explaining *x, const ps_spec_explain_method *spec
     if (!rows)
         return ps_fail(PS_NO_MEMORY, "losses of a batch");
     for (size_t i = 0; i < items->n; i++) {
-        probabilities_of(items->logits + i * n, n, state);
-        measure(state, n, items->labels[i], rows + i * LOSS_QUANTITIES);
+        const float *z = items->logits + i * n;
+        int32_t label = items->labels[i];
+        double loss = probabilities_of(z, n, state) - (label < 0 ? 0 : (double)z[label]);
+        measure(state, n, label, loss, rows + i * LOSS_QUANTITIES);
     }
     ps_status st = ps_explain_put_values(out, "rows", "quantity", items->n, LOSS_QUANTITIES, rows);
     ps_free(&rows);

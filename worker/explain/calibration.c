@@ -21,10 +21,12 @@ static size_t bin_of(double confidence)
 }
 
 void ps_calibration_add(ps_calibration *c, const double *probabilities, size_t classes,
-                        size_t label, uint64_t *confusion)
+                        size_t label, double loss, uint64_t *confusion)
 {
     PS_REQUIRE(label < classes);
     size_t answer = largest(probabilities, classes);
+    if (!isfinite(probabilities[answer]) || isnan(loss))
+        return;
     ps_calibration_bin *bin = &c->bins[bin_of(probabilities[answer])];
     bin->rows += 1;
     bin->confidence += probabilities[answer];
@@ -34,7 +36,7 @@ void ps_calibration_add(ps_calibration *c, const double *probabilities, size_t c
         double off = probabilities[i] - (i == label);
         c->brier += off * off;
     }
-    c->nll -= log(probabilities[label]);
+    c->nll += loss;
     if (confusion)
         confusion[label * classes + answer]++;
 }

@@ -19,13 +19,15 @@ typedef struct ps_calibration {
     ps_calibration_bin bins[PS_CALIBRATION_BINS];
     double rows;
     double brier; /* Σ over rows and classes of (p − is)² (Brier 1950) */
-    double nll;   /* Σ −ln p of the label; infinite where one was 0 */
+    double nll;   /* Σ −ln p of the label */
 } ps_calibration;
 
-/* A row's probabilities[classes], which add up to 1. label < classes. confusion[classes, classes],
- * rows are labels, columns answers (the first of equals): one more; NULL: not wanted. */
+/* A row's probabilities[classes], which add up to 1. label < classes; loss: −ln of its probability,
+ * which may be too small for a double. confusion[classes, classes], rows are labels, columns
+ * answers (the first of equals): one more; NULL: not wanted. A row that is not finite is left out.
+ */
 void ps_calibration_add(ps_calibration *c, const double *probabilities, size_t classes,
-                        size_t label, uint64_t *confusion);
+                        size_t label, double loss, uint64_t *confusion);
 void ps_calibration_merge(ps_calibration *into, const ps_calibration *other);
 
 /* Σ rows/all · |share that is right − mean confidence|: the expected calibration error (Naeini

@@ -78,6 +78,40 @@ START_TEST(each_row_is_one_count_and_one_line)
 }
 END_TEST
 
+/* e^-2000 is 0 in float64, and its logarithm none. */
+START_TEST(a_loss_is_told_where_its_probability_is_too_small)
+{
+    net n;
+    ps_explain_part rows, all;
+    net_open(&n, 12, 0);
+    memset(n.w2, 0, sizeof n.w2);
+    memcpy(n.b2, (const float[NET_OUT]){2000, 0, 2000}, sizeof n.b2);
+    net_fill(&n);
+    net_again(&n);
+    net_run(&n, &(ps_spec_explain_method){.method = losses}, &rows);
+    net_run(&n, &(ps_spec_explain_method){.method = calibration}, &all);
+    double sum = 0;
+    for (size_t row = 0; row < NET_ROWS; row++) {
+        double want = log(2) + (n.labels[row] == 1 ? 2000 : 0);
+        ck_assert_double_eq_tol((double)net_array(&rows, "rows")[row * 4], want, 1e-3);
+        sum += want;
+    }
+    ck_assert_double_eq_tol((double)net_array(&all, "summary")[1], sum / NET_ROWS, 1e-3);
+    ps_explain_part_free(&rows);
+    ps_explain_part_free(&all);
+    net_close(&n);
+}
+END_TEST
+
+START_TEST(nothing_is_told_of_no_rows)
+{
+    ps_explain_part none = PS_EXPLAIN_PART_EMPTY;
+    ck_ok(ps_explain_method_find(calibration)->finish(NULL, NULL, &none));
+    ck_assert_uint_eq(none.n, 0);
+    ps_explain_part_free(&none);
+}
+END_TEST
+
 /* All shares added up say each tensor once. */
 START_TEST(shares_of_the_weights_add_up_to_all_tensors)
 {
@@ -149,6 +183,8 @@ END_TEST
 static const ps_check_case cases[] = {
     {&sums_over_the_rows_are_those_of_their_answers},
     {&each_row_is_one_count_and_one_line},
+    {&a_loss_is_told_where_its_probability_is_too_small},
+    {&nothing_is_told_of_no_rows},
     {&shares_of_the_weights_add_up_to_all_tensors},
     {&a_matrix_that_is_too_large_is_left_out_and_said},
     {0},
