@@ -148,8 +148,10 @@ static void put_text(ps_client *client, const ranking *r, size_t top)
         ps_table_printf(t, "%zu", f->number);
         ps_table_printf(t, "%" PRIu64, f->push.version);
         ps_table_printf(t, "%" PRIu32, f->push.epoch + 1);
-        ps_table_printf(t, "%" PRIu64 "-%" PRIu64, f->push.row_begin,
-                        f->push.row_end ? f->push.row_end - 1 : 0);
+        if (f->push.row_end)
+            ps_table_printf(t, "%" PRIu64 "-%" PRIu64, f->push.row_begin, f->push.row_end - 1);
+        else
+            ps_table_text(t, "-"); /* not said */
     }
     ps_table_render(t, &client->style, &client->out);
     ps_table_free(&t);

@@ -66,7 +66,7 @@ static row *row_of(view *v, const char *name, uint64_t order)
             return &v->rows[i - 1];
     if (v->n % 64 == 0)
         v->rows = ps_realloc(v->rows, (v->n + 64) * sizeof *v->rows);
-    v->rows[v->n] = (row){.name = ps_strdup(name), .order = order, .first = UINT64_MAX};
+    v->rows[v->n] = (row){.name = ps_strdup(name), .order = order};
     return &v->rows[v->n++];
 }
 
@@ -82,7 +82,9 @@ static void add_push(void *user, const ps_loss_share *share)
     r->change += share->change;
     r->epoch = p->epoch;
     r->version = p->version;
-    r->first = p->row_begin < r->first ? p->row_begin : r->first;
+    if (!p->row_end)
+        return; /* not said */
+    r->first = r->end && r->first < p->row_begin ? r->first : p->row_begin;
     r->end = p->row_end > r->end ? p->row_end : r->end;
 }
 
@@ -107,11 +109,19 @@ static int by_size(const void *a, const void *b)
 
 /* ---- what is shown ---- */
 
+static void put_range(ps_table *t, const row *r)
+{
+    if (r->end)
+        ps_table_printf(t, "%" PRIu64 "-%" PRIu64, r->first, r->end - 1);
+    else
+        ps_table_text(t, "-");
+}
+
 static void put_cells(ps_table *t, const view *v, const row *r)
 {
     ps_table_text(t, r->name);
     if (v->by == BY_TENSOR)
-        ps_table_printf(t, "%" PRIu64 "-%" PRIu64, r->first, r->end - 1);
+        put_range(t, r);
     if (v->by == BY_WORKER || v->by == BY_SHARD)
         ps_table_printf(t, "%zu", r->pushes);
     if (v->by == BY_PUSH) {
@@ -120,7 +130,7 @@ static void put_cells(ps_table *t, const view *v, const row *r)
     }
     if (v->by == BY_SHARD || v->by == BY_PUSH) {
         ps_table_printf(t, "%" PRIu32, r->epoch + 1);
-        ps_table_printf(t, "%" PRIu64 "-%" PRIu64, r->first, r->end - 1);
+        put_range(t, r);
     }
     ps_table_printf(t, "%+.6f", r->change);
 }

@@ -142,13 +142,15 @@ void ps_recording_hold_block(ps_param_store *store, ps_record_sketch *sketch, ui
 ps_influence_push ps_recording_about(ps_param_store *store, const char *worker,
                                      const ps_push_header *header, const ps_push_reply *reply)
 {
+    /* the ledger has looked at rows of a lease; others are what the worker likes to say */
+    bool booked = header->lease && header->rows.begin < header->rows.end;
     return (ps_influence_push){.version = reply->version,
                                .clock = header->clock,
                                .client = header->incarnation,
                                .sequence = header->sequence,
                                .lease = header->lease,
-                               .row_begin = header->rows.begin,
-                               .row_end = header->rows.end,
+                               .row_begin = booked ? header->rows.begin : 0,
+                               .row_end = booked ? header->rows.end : 0,
                                .staleness = reply->staleness,
                                .epoch = ps_ledger_lease_epoch(store->ledger, header->lease),
                                .weight = header->weight,

@@ -4,6 +4,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "server/params/ledger.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/params.h"
 
@@ -172,6 +173,8 @@ static void begin(training *t, const char *optimizer, const char *mode, uint32_t
                               .epsilon = 1e-8};
     p.config.column_blocks = 2;
     p.config.block_elements = 500;
+    p.config.rows = BATCH;
+    p.config.epochs = 1;
     p.config.controller = test_controller(mode);
     t->merges = !strcmp(mode, "bsp");
     t->path = path;
@@ -380,10 +383,37 @@ START_TEST(pushes_that_are_merged_get_shares_that_add_up)
 }
 END_TEST
 
+START_TEST(rows_are_those_that_the_ledger_has_booked)
+{
+    const ps_push_header said[] = {
+        {.incarnation = 1, .sequence = 1, .rows = {3, 9}}, /* without a lease */
+        {.incarnation = 1, .sequence = 2, .lease = 7, .rows = {4, 6}},
+        {.incarnation = 1, .sequence = 3, .lease = 7, .rows = {5, 0}},
+    };
+    static double nothing[ALL];
+    ps_push_reply reply;
+    t = (training){0};
+    begin(&t, "sgd", "asp", 512);
+    ps_ledger_lease_begin(ps_param_store_ledger(t.store), 7, 0, (ps_row_span){4, 8});
+    for (int i = 0; i < 3; i++)
+        ck_ok(test_params_push(t.store, "worker-0", &said[i], 1, &reply));
+    read_record(&t, nothing, &f);
+    ck_assert_uint_eq(f.n, 3);
+    for (uint64_t i = 0; i < 3; i++) {
+        const ps_influence_push *p = &f.record[i * WORKERS].push;
+        ck_assert_uint_eq(p->sequence, i + 1);
+        ck_assert_uint_eq(p->row_begin, i == 1 ? 4 : 0);
+        ck_assert_uint_eq(p->row_end, i == 1 ? 6 : 0);
+    }
+    end(&t, &f);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {.test = &sketches_rank_pushes_as_their_changes_do_and_find_the_worker_with_bad_labels,
      .repeat = 2},
     {.test = &pushes_that_are_merged_get_shares_that_add_up, .repeat = 2},
+    {&rows_are_those_that_the_ledger_has_booked},
     {0},
 };
 
