@@ -16,6 +16,11 @@ struct ps_record_file {
     uint64_t bytes;
 };
 
+static char *fresh_of(const char *path)
+{
+    return ps_asprintf("%s" PS_RECORD_FILE_FRESH, path);
+}
+
 static ps_status copy(const ps_disk *disk, int from, int to, uint64_t bytes)
 {
     uint8_t *piece = ps_alloc(PIECE);
@@ -63,11 +68,33 @@ static ps_status copy_prefix(const ps_disk *disk, const char *path, int to, ps_s
     return st;
 }
 
-/* *file is open, and has its name. */
+/* *file is open, and has its name, also after a crash. */
+static ps_status take_name(const ps_disk *disk, const char *fresh, const char *path, int file)
+{
+    char *folder = ps_disk_folder_of(path);
+    ps_status st = disk->fsync(disk->state, file);
+    if (!st)
+        st = disk->rename(disk->state, fresh, path);
+    if (!st)
+        st = disk->sync_folder(disk->state, folder);
+    ps_free(&folder);
+    return st;
+}
+
+/* What was written in vain takes no room: there may be none because of it. */
+static ps_status give_up(const ps_disk *disk, const char *fresh, int file, ps_status st)
+{
+    ps_error error;
+    ps_error_save(&error, st);
+    disk->close(disk->state, file);
+    (void)!disk->unlink(disk->state, fresh);
+    return ps_error_raise(&error);
+}
+
 static ps_status begin(const ps_disk *disk, const char *path, ps_slice head, uint64_t position,
                        int *file)
 {
-    char *fresh = ps_asprintf("%s.new", path);
+    char *fresh = fresh_of(path);
     ps_status st = disk->unlink(disk->state, fresh);
     if (!st || st == PS_NOT_FOUND)
         st = disk->open(disk->state, fresh, PS_DISK_CREATE, file);
@@ -75,11 +102,9 @@ static ps_status begin(const ps_disk *disk, const char *path, ps_slice head, uin
         st = position ? copy_prefix(disk, path, *file, head, position)
                       : ps_disk_write_all(disk, *file, head.data, head.len);
         if (!st)
-            st = disk->fsync(disk->state, *file);
-        if (!st)
-            st = disk->rename(disk->state, fresh, path);
+            st = take_name(disk, fresh, path, *file);
         if (st)
-            disk->close(disk->state, *file);
+            st = give_up(disk, fresh, *file, st);
     }
     ps_free(&fresh);
     return st;
@@ -99,6 +124,16 @@ ps_status ps_record_file_open(const ps_disk *disk, const char *path, ps_slice he
                           .bytes = position ? position : head.len};
     *out = f;
     return PS_OK;
+}
+
+ps_status ps_record_file_remove(const ps_disk *disk, const char *path)
+{
+    char *fresh = fresh_of(path);
+    ps_status st = disk->unlink(disk->state, fresh);
+    if (!st || st == PS_NOT_FOUND)
+        st = disk->unlink(disk->state, path);
+    ps_free(&fresh);
+    return st == PS_NOT_FOUND ? PS_OK : st;
 }
 
 void ps_record_file_close(ps_record_file **file)

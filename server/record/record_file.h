@@ -5,6 +5,9 @@
 
 #include "common/base/disk.h"
 
+/* Of a file that is being made, behind its name. */
+#define PS_RECORD_FILE_FRESH ".new"
+
 typedef struct ps_record_file ps_record_file;
 
 /* A new file that begins with head; or (position > 0) the first so many bytes of what is at path,
@@ -12,7 +15,9 @@ typedef struct ps_record_file ps_record_file;
  * name. PS_CORRUPT: shorter, or another beginning. */
 PS_MUST_CHECK ps_status ps_record_file_open(const ps_disk *disk, const char *path, ps_slice head,
                                             uint64_t position, ps_record_file **out);
-void ps_record_file_close(ps_record_file **file);          /* NULL is nothing */
+void ps_record_file_close(ps_record_file **file); /* NULL is nothing */
+/* With what an opening that was cut off has left beside it; nothing is there: PS_OK. */
+PS_MUST_CHECK ps_status ps_record_file_remove(const ps_disk *disk, const char *path);
 uint64_t ps_record_file_bytes(const ps_record_file *file); /* that were added whole */
 /* After a failure the file is as it was before: what was written of it is behind its bytes, and
  * must be ended there. */

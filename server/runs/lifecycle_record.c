@@ -10,6 +10,7 @@
 #include "server/files/noise_file.h"
 #include "server/params/recording.h"
 #include "server/params/waypoints.h"
+#include "server/record/record_file.h"
 #include "server/sched/task_result.h"
 
 #include <string.h>
@@ -224,10 +225,9 @@ ps_status ps_lifecycle_record_finish(const ps_lifecycle *l, uint64_t job_id, ps_
 void ps_lifecycle_record_remove(const ps_lifecycle *l, uint64_t job_id)
 {
     ps_loop_require_off();
-    const ps_disk *disk = l->conf.files.disk;
     char *path = full_path(l, job_id);
-    ps_status st = disk->unlink(disk->state, path);
-    if (st && st != PS_NOT_FOUND)
+    ps_status st = ps_record_file_remove(l->conf.files.disk, path);
+    if (st)
         ps_log_warning("record", "job %llu has ended: %s", (unsigned long long)job_id,
                        ps_error_message());
     ps_free(&path);

@@ -6,6 +6,7 @@
 #include "common/base/require.h"
 #include "common/loop/off_loop.h"
 #include "server/durable/checkpoint.h"
+#include "server/record/record_file.h"
 #include "server/runs/lifecycle_internal.h"
 #include "server/runs/lifecycle_record.h"
 #include "server/sched/kinds/kinds.h"
@@ -124,34 +125,59 @@ typedef struct sweep {
     unsigned swept;
 } sweep;
 
+/* Of JOB, or JOB and suffix? A job that the catalog does not know keeps its files: the catalog may
+ * be the wrong one. */
+static bool has_ended(ps_lifecycle *l, const char *name, const char *suffix, uint64_t *job_id,
+                      ps_job_state *state)
+{
+    char again[32];
+    *job_id = strtoull(name, NULL, 10);
+    (void)snprintf(again, sizeof again, "%llu%s", (unsigned long long)*job_id, suffix);
+    ps_job_record *record = NULL;
+    if (strcmp(again, name) != 0 || ps_sched_job_get(l->sched, *job_id, &record))
+        return false;
+    *state = record->state;
+    ps_job_record_free(&record);
+    return *state >= PS_JOB_DONE;
+}
+
 static void sweep_one(void *user, const char *name)
 {
     sweep *s = user;
-    ps_lifecycle *l = s->lifecycle;
-    char again[24];
-    uint64_t job_id = strtoull(name, NULL, 10);
-    (void)snprintf(again, sizeof again, "%llu", (unsigned long long)job_id);
-    ps_job_record *record = NULL;
-    /* a job that the catalog does not know keeps its files: the catalog may be the wrong one */
-    if (strcmp(again, name) != 0 || ps_sched_job_get(l->sched, job_id, &record))
+    uint64_t job_id;
+    ps_job_state state;
+    if (!has_ended(s->lifecycle, name, "", &job_id, &state))
         return;
-    if (record->state >= PS_JOB_DONE) {
-        ps_lifecycle_record_remove(l, job_id);
-        ps_lifecycle_remove(l, job_id, record->state);
-        s->swept++;
-    }
-    ps_job_record_free(&record);
+    ps_lifecycle_remove(s->lifecycle, job_id, state);
+    s->swept++;
+}
+
+static void sweep_record(void *user, const char *name)
+{
+    sweep *s = user;
+    uint64_t job_id;
+    ps_job_state state;
+    if (has_ended(s->lifecycle, name, "", &job_id, &state) ||
+        has_ended(s->lifecycle, name, PS_RECORD_FILE_FRESH, &job_id, &state))
+        ps_lifecycle_record_remove(s->lifecycle, job_id);
+}
+
+static void sweep_folder(sweep *s, const char *name, void (*each)(void *user, const char *name))
+{
+    const ps_stored_files *files = &s->lifecycle->conf.files;
+    char *folder = ps_asprintf("%s/%s", files->data_dir, name);
+    if (files->disk->list(files->disk->state, folder, each, s))
+        ps_log_warning("checkpoint", "%s", ps_error_message());
+    ps_free(&folder);
 }
 
 void ps_lifecycle_sweep(ps_lifecycle *l)
 {
     sweep s = {.lifecycle = l};
-    char *folder = ps_asprintf("%s/checkpoints", l->conf.files.data_dir);
-    if (l->conf.files.disk->list(l->conf.files.disk->state, folder, sweep_one, &s))
-        ps_log_warning("checkpoint", "%s", ps_error_message());
+    sweep_folder(&s, "checkpoints", sweep_one);
+    sweep_folder(&s, "records", sweep_record);
     if (s.swept)
         ps_log_info("checkpoint", "removed those of ended jobs=%u", s.swept);
-    ps_free(&folder);
     if (ps_stored_files_sweep(&l->conf.files))
         ps_log_warning("files", "%s", ps_error_message());
 }

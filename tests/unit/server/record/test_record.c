@@ -2,7 +2,9 @@
 #include "server/record/record.h"
 
 #include "common/base/mem.h"
+#include "server/record/record_file.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/fault_disk.h"
 
 #include <float.h>
 #include <math.h>
@@ -103,9 +105,51 @@ START_TEST(a_training_that_diverges_leaves_a_record_that_can_be_read)
 }
 END_TEST
 
+static void put(ps_record *record, uint64_t sequence)
+{
+    const ps_influence_push push = {.sequence = sequence, .weight = 1, .worker = "worker"};
+    const float one = 1;
+    ps_record_sketch *sketch = change_of(record, &one, 1);
+    ps_record_put(record, &sketch, &push);
+}
+
+static ps_status go_on(const ps_disk *disk, const ps_record_options *settings, ps_record **out)
+{
+    ps_influence_tensor tensor = {.name = (char[]){"w"}, .units = 1};
+    uint64_t all = 64;
+    const ps_influence_head head = {
+        .tensors = &tensor, .n_tensors = 1, .n_units = 1, .elements = &all};
+    ps_record_options options = *settings;
+    options.disk = disk;
+    options.path = path;
+    return ps_record_open(&options, &head, out);
+}
+
+START_TEST(one_that_cannot_be_gone_on_with_leaves_no_copy_on_a_full_disk)
+{
+    ps_record *record = record_of(64);
+    for (uint64_t i = 1; i <= 20; i++)
+        put(record, i);
+    const ps_record_options settings = ps_record_settings(record);
+    ps_record_free(&record);
+    fault_disk state;
+    ps_disk disk = fault_disk_table(&state);
+    state.room = settings.position / 2;
+    ck_assert_int_eq(go_on(&disk, &settings, &record), PS_NO_SPACE);
+    ck_assert_int_ne(access("record.bin" PS_RECORD_FILE_FRESH, F_OK), 0);
+    state.room = UINT64_MAX;
+    ck_ok(go_on(&disk, &settings, &record));
+    ck_assert_uint_eq(ps_record_position(record), settings.position);
+    ps_record_free(&record);
+    ck_ok(ps_record_file_remove(&disk, path));
+    ck_ok(ps_record_file_remove(&disk, path)); /* again: nothing is there */
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&an_update_of_more_pushes_than_may_be_held_is_not_recorded},
     {&a_training_that_diverges_leaves_a_record_that_can_be_read},
+    {&one_that_cannot_be_gone_on_with_leaves_no_copy_on_a_full_disk},
     {0},
 };
 

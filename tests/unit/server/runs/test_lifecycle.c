@@ -450,7 +450,14 @@ START_TEST(the_sweep_takes_folders_of_ended_jobs_and_no_others)
         (void)snprintf(path, sizeof path, "%s/checkpoints/%s", r.stored.dir, names[i]);
         ck_assert_int_eq(mkdir(path, 0700), 0);
     }
+    static const char *const records[] = {"1", "1.new", "77", "77.new", "notes"};
+    for (size_t i = 0; i < 5; i++) {
+        char path[32];
+        (void)snprintf(path, sizeof path, "records/%s", records[i]);
+        test_stored_write(&r.stored, path, "r", 1);
+    }
     restart(&r);
+    ck_assert_uint_eq(test_stored_count(&r.stored, "records"), 3);
     ck_assert(!has_checkpoints(&r, id)); /* 1 */
     ck_assert(has_checkpoints(&r, runs));
     ck_assert(has_checkpoints(&r, 77)); /* of another catalog, perhaps */
