@@ -146,18 +146,24 @@ void ps_waypoints_look(ps_param_store *store)
     ps_update_leave(store);
 }
 
-/* With the lock: those that no segment needs any more. */
-static void drop_old(ps_param_store *store, ps_waypoints *w)
+/* With the lock: those that no segment needs any more, into *dropped, to be released without it. */
+static void drop_old(ps_waypoints *w, ps_list *dropped)
 {
     ps_mutex_require_held(&w->lock);
+    ps_list_init(dropped);
     while (w->list.next != &w->list) {
         ps_waypoint *first = at(w->list.next);
         if (first->segment != DONE || first->held)
             break;
         ps_list_remove(&first->link);
+        ps_list_append(dropped, &first->link);
         w->n--;
-        release_blocks(first, store->placement->blocks);
     }
+}
+
+static void release_all(ps_param_store *store, ps_list *dropped)
+{
+    ps_list_each_safe(node, dropped) release_blocks(at(node), store->placement->blocks);
 }
 
 void ps_waypoints_free(ps_waypoints **waypoints)
@@ -207,32 +213,43 @@ bool ps_waypoints_take(ps_param_store *store, ps_segment *out)
     return found;
 }
 
-static bool end_of(ps_param_store *store, uint64_t number, segment_state to, ps_segment *out)
+/* With the lock. NULL: it is not out. */
+static ps_waypoint *find_out(ps_waypoints *w, uint64_t number)
+{
+    ps_waypoint *p = find(w, number);
+    return p && p->segment == OUT ? p : NULL;
+}
+
+bool ps_waypoints_back(ps_param_store *store, uint64_t number)
 {
     ps_waypoints *w = store->waypoints;
     if (!w)
         return false;
     ps_mutex_lock(&w->lock);
-    ps_waypoint *p = find(w, number);
-    bool is_out = p && p->segment == OUT;
-    if (is_out) {
-        *out = segment_of(p);
-        p->segment = to;
-        drop_old(store, w);
-    }
+    ps_waypoint *p = find_out(w, number);
+    if (p)
+        p->segment = WAITS;
     ps_mutex_unlock(&w->lock);
-    return is_out;
-}
-
-bool ps_waypoints_back(ps_param_store *store, uint64_t number)
-{
-    ps_segment segment;
-    return end_of(store, number, WAITS, &segment);
+    return p;
 }
 
 bool ps_waypoints_done(ps_param_store *store, uint64_t number, ps_segment *out)
 {
-    return end_of(store, number, DONE, out);
+    ps_waypoints *w = store->waypoints;
+    ps_list dropped;
+    if (!w)
+        return false;
+    ps_mutex_lock(&w->lock);
+    ps_waypoint *p = find_out(w, number);
+    bool was_out = p;
+    if (p) {
+        *out = segment_of(p);
+        p->segment = DONE;
+    }
+    drop_old(w, &dropped);
+    ps_mutex_unlock(&w->lock);
+    release_all(store, &dropped);
+    return was_out;
 }
 
 uint32_t ps_waypoints_lost(ps_param_store *store, uint64_t number)
@@ -241,8 +258,8 @@ uint32_t ps_waypoints_lost(ps_param_store *store, uint64_t number)
     if (!w)
         return 0;
     ps_mutex_lock(&w->lock);
-    ps_waypoint *p = find(w, number);
-    uint32_t times = p && p->segment == OUT ? ++p->lost : 0;
+    ps_waypoint *p = find_out(w, number);
+    uint32_t times = p ? ++p->lost : 0;
     ps_mutex_unlock(&w->lock);
     return times;
 }
@@ -281,14 +298,16 @@ ps_status ps_waypoint_hold(ps_param_store *store, uint64_t number, ps_waypoint *
 void ps_waypoint_let_go(ps_param_store *store, ps_waypoint **waypoint)
 {
     ps_waypoint *p = *waypoint;
+    ps_list dropped;
     *waypoint = NULL;
     if (!p)
         return;
     ps_mutex_lock(&store->waypoints->lock);
     PS_REQUIRE(p->held > 0);
     p->held--;
-    drop_old(store, store->waypoints);
+    drop_old(store->waypoints, &dropped);
     ps_mutex_unlock(&store->waypoints->lock);
+    release_all(store, &dropped);
 }
 
 uint64_t ps_waypoint_version(const ps_waypoint *waypoint)

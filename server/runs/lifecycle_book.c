@@ -1,5 +1,6 @@
 /* Which rows of a job are in its parameters: the parameters' ledger, by the job's number. Under the
- * scheduler's mutex; it takes the runs' lock and the ledger's, for as long as a look at a table. */
+ * scheduler's mutex, but for segment_done; it takes the runs' lock and the ledger's, for as long as
+ * a look at a table. */
 #include "server/params/ledger.h"
 #include "server/params/recording.h"
 #include "server/params/waypoints.h"

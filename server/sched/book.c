@@ -85,7 +85,7 @@ uint32_t ps_book_segment_lost(const ps_job *job, uint64_t number)
 
 ps_status ps_book_segment_done(const ps_job *job, uint64_t number, const char *report)
 {
-    ps_core_require_locked(job->sched);
+    ps_core_require_unlocked(job->sched);
     const ps_sched_book *book = book_of(job);
     return book && book->segment_done
                ? book->segment_done(job->sched->out.store_user, job->record->id, number, report)

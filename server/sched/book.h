@@ -13,6 +13,7 @@ bool ps_book_state(const ps_job *job, ps_ledger_state *out);
 bool ps_book_segment_take(const ps_job *job, bool pressing, uint64_t *number);
 void ps_book_segment_back(const ps_job *job, uint64_t number);
 uint32_t ps_book_segment_lost(const ps_job *job, uint64_t number);
+/* Without the mutex. */
 PS_MUST_CHECK ps_status ps_book_segment_done(const ps_job *job, uint64_t number,
                                              const char *report);
 bool ps_book_segments_left(const ps_job *job);

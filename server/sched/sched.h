@@ -86,7 +86,7 @@ typedef struct ps_booked_task {
 } ps_booked_task;
 
 /* Which rows of a training job are in its parameters: they are booked with the updates (ledger.h).
- * Asked with the mutex held: quick, and never calling back. */
+ * Asked with the mutex held, but for segment_done: quick, and never calling back. */
 typedef struct ps_sched_book {
     /* A task is given out. */
     void (*begin)(void *user, uint64_t job_id, const ps_booked_task *task);
@@ -106,7 +106,8 @@ typedef struct ps_sched_book {
     /* The worker that had it is lost: for which time. It is still out. */
     uint32_t (*segment_lost)(void *user, uint64_t job_id, uint64_t number);
     /* With what a worker says of it (hostile); NULL: it is not measured. PS_INVALID_ARGUMENT: what
-     * it says is none; the segment is over all the same. */
+     * it says is none; the segment is over all the same. As the functions of ps_sched_out are
+     * called: without the mutex. */
     ps_status (*segment_done)(void *user, uint64_t job_id, uint64_t number, const char *report);
     bool (*segments_left)(void *user, uint64_t job_id); /* some wait, or are out */
 } ps_sched_book;

@@ -56,6 +56,9 @@ static uint32_t segment_lost(void *user, uint64_t job_id, uint64_t number)
 
 static ps_status segment_done(void *user, uint64_t job_id, uint64_t number, const char *report)
 {
+    ps_job_record *job = ps_world_job(user, job_id); /* the scheduler is not held up meanwhile */
+    ck_assert_int_eq(job->state, PS_JOB_RUNNING);
+    ps_job_record_free(&job);
     ck_assert(segment.is_out);
     segment.is_out = false;
     segment.dones++;
