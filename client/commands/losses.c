@@ -55,19 +55,27 @@ typedef struct view {
     size_t only; /* of this segment alone; SIZE_MAX: of all */
     const ps_loss_file *losses;
     row *rows;
-    size_t n;
+    size_t n, capacity;
     double corrected;
 } view;
 
-static row *row_of(view *v, const char *name, uint64_t order)
+static row *add_row(view *v, const char *name, uint64_t order)
 {
-    for (size_t i = v->n; i > 0; i--)
-        if (v->rows[i - 1].order == order && !strcmp(v->rows[i - 1].name, name))
-            return &v->rows[i - 1];
-    if (v->n % 64 == 0)
-        v->rows = ps_realloc(v->rows, (v->n + 64) * sizeof *v->rows);
+    if (v->n == v->capacity) {
+        v->capacity = v->capacity ? 2 * v->capacity : 64;
+        v->rows = ps_realloc(v->rows, v->capacity * sizeof *v->rows);
+    }
     v->rows[v->n] = (row){.name = ps_strdup(name), .order = order};
     return &v->rows[v->n++];
+}
+
+/* A push comes once, and there may be millions: no other row is looked for. */
+static row *row_of(view *v, const char *name, uint64_t order)
+{
+    for (size_t i = v->by == BY_PUSH ? 0 : v->n; i > 0; i--)
+        if (v->rows[i - 1].order == order && !strcmp(v->rows[i - 1].name, name))
+            return &v->rows[i - 1];
+    return add_row(v, name, order);
 }
 
 static void add_push(void *user, const ps_loss_share *share)
@@ -92,7 +100,7 @@ static void add_tensors(view *v)
 {
     for (size_t u = 0; u < v->losses->n_units; u++) {
         const ps_loss_unit *unit = &v->losses->units[u];
-        row *r = row_of(v, unit->tensor, unit->column_begin);
+        row *r = add_row(v, unit->tensor, unit->column_begin);
         r->first = unit->column_begin;
         r->end = unit->column_end;
         for (size_t i = 0; i < v->losses->n_segments; i++)
