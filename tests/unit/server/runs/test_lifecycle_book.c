@@ -154,10 +154,39 @@ START_TEST(an_evaluated_epoch_whose_clock_had_not_ended_is_gone_on_with)
 }
 END_TEST
 
+/* No report of a worker could say what it has measured. */
+START_TEST(losses_of_too_many_column_blocks_are_refused)
+{
+    enum { TENSORS = 50, COLUMNS = 64 };
+    static char names[TENSORS][16], none[] = "";
+    static uint64_t shape[] = {1, COLUMNS};
+    ps_data_plan_tensor tensors[TENSORS];
+    rig r;
+    open_rig(&r);
+    for (size_t i = 0; i < TENSORS; i++) {
+        (void)snprintf(names[i], sizeof names[i], "t%zu", i);
+        tensors[i] = (ps_data_plan_tensor){.name = names[i], .shape = shape, .n_shape = 2};
+    }
+    const ps_data_plan plan = {
+        .train_rows = ROWS, .tensors = tensors, .n_tensors = TENSORS, .model = none};
+    uint64_t id = ps_world_submit(r.world, "a", 1, "asp", false,
+                                  "column_blocks: 64\nrecord: {loss_changes: {}}\n");
+    ps_world_attach(r.world, 1, "w1");
+    ps_task_result result = {.lease_id = ps_world_task_of(r.world, 1)->lease};
+    result.plan = ps_data_plan_copy(&plan);
+    ck_ok(ps_sched_result(r.world->sched, 1, &result));
+    settle(&r);
+    ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_FAILED);
+    ps_world_assert_reason(r.world, id, "a report on 3200 column blocks");
+    close_rig(&r);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&rows_are_given_out_again_from_where_pushes_ended},
     {&an_evaluated_epoch_whose_clock_had_not_ended_is_gone_on_with},
     {&a_checkpoint_without_rows_is_read, .repeat = 2},
+    {&losses_of_too_many_column_blocks_are_refused},
     {0},
 };
 
