@@ -295,8 +295,9 @@ static ps_status check_target(const ps_spec_explain *e, const ps_conf_doc *doc)
     return PS_OK;
 }
 
-static ps_status check_baseline(const ps_spec_explain *e, const ps_conf_doc *doc)
+static ps_status check_baseline(const ps_job_spec *s, const ps_conf_doc *doc)
 {
+    const ps_spec_explain *e = s->explain;
     static const char *const keys[] = {"explain.baseline.of", "explain.baseline.value",
                                        "explain.baseline.token", "explain.baseline.row"};
     size_t said = 0;
@@ -305,10 +306,12 @@ static ps_status check_baseline(const ps_spec_explain *e, const ps_conf_doc *doc
     if (said > 1)
         return ps_conf_fail(doc, "explain.baseline",
                             "one of of, value, token and row, not several");
-    if (e->n_prompts && (e->baseline.kind == PS_EXPLAIN_MEAN || e->baseline.kind == PS_EXPLAIN_ROW))
-        return ps_conf_fail(doc, "explain.baseline", "%s: prompts have no rows of data",
-                            ps_explain_baseline_name(e->baseline.kind));
-    return PS_OK;
+    if ((e->baseline.kind != PS_EXPLAIN_MEAN && e->baseline.kind != PS_EXPLAIN_ROW) || s->data.test)
+        return PS_OK;
+    return ps_conf_fail(doc, "explain.baseline", "%s: %s",
+                        ps_explain_baseline_name(e->baseline.kind),
+                        e->n_prompts ? "prompts have no rows of data"
+                                     : "it is made of data.test, which is missing");
 }
 
 ps_status ps_spec_explain_check(const ps_job_spec *spec, const ps_conf_doc *doc)
@@ -324,7 +327,7 @@ ps_status ps_spec_explain_check(const ps_job_spec *spec, const ps_conf_doc *doc)
         st = check_rows(spec, doc);
     if (!st)
         st = check_target(spec->explain, doc);
-    return st ? st : check_baseline(spec->explain, doc);
+    return st ? st : check_baseline(spec, doc);
 }
 
 /* ---- and the model ---- */

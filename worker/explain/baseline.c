@@ -55,15 +55,18 @@ ps_status ps_explain_baseline_make(const ps_spec_explain_baseline *spec, size_t 
                                    ps_explain_baseline *out)
 {
     *out = (ps_explain_baseline){.kind = spec->kind, .inputs = inputs, .token = -1};
+    if (!data && (spec->kind == PS_EXPLAIN_MEAN || spec->kind == PS_EXPLAIN_ROW))
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "explain.baseline: it is made of data.test, which the job does not have");
     out->numbers = ps_try_alloc(inputs * sizeof *out->numbers);
     if (!out->numbers)
         return ps_fail(PS_NO_MEMORY, "a baseline of %zu inputs", inputs);
     switch (spec->kind) {
     case PS_EXPLAIN_MEAN:
-        PS_REQUIRE(data && ps_dataset_features(data) == inputs);
+        PS_REQUIRE(ps_dataset_features(data) == inputs);
         return mean_of(data, inputs, out->numbers);
     case PS_EXPLAIN_ROW:
-        PS_REQUIRE(data && ps_dataset_features(data) == inputs);
+        PS_REQUIRE(ps_dataset_features(data) == inputs);
         return row_of(spec, data, out->numbers);
     case PS_EXPLAIN_VALUE:
         for (size_t k = 0; k < inputs; k++)

@@ -14,8 +14,8 @@ typedef struct ps_explain_baseline {
 } ps_explain_baseline;
 
 /* data: of kinds MEAN and ROW, else it may be NULL. embedding: of kind TOKEN, [inputs]. Freed with
- * _free, also after a failure. PS_OUT_OF_RANGE: there is no such row. PS_NO_MEMORY; fails as
- * reading does. */
+ * _free, also after a failure. PS_OUT_OF_RANGE: there is no such row. PS_INVALID_ARGUMENT: there
+ * are no data to make it of. PS_NO_MEMORY; fails as reading does. */
 PS_MUST_CHECK ps_status ps_explain_baseline_make(const ps_spec_explain_baseline *spec,
                                                  size_t inputs, const ps_dataset *data,
                                                  const float *embedding, ps_explain_baseline *out);

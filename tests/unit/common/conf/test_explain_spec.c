@@ -149,6 +149,10 @@ START_TEST(what_makes_no_sense_is_refused_on_its_line)
     refuses(PROMPTS "  target: label\n" IG, "job.yaml:6: explain.target: label: prompts have none");
     refuses(PROMPTS "  baseline: mean\n" IG,
             "job.yaml:6: explain.baseline: mean: prompts have no rows of data");
+    refuses(DIFF "  baseline: mean\n  inside: [weights]\n",
+            "job.yaml:5: explain.baseline: mean: it is made of data.test, which is missing");
+    refuses(DIFF "  baseline: {row: 0}\n  inside: [weights]\n",
+            "job.yaml:5: explain.baseline: row: it is made of data.test, which is missing");
     refuses(PROMPTS "  rows: {sample: 3}\n" IG, "job.yaml:6: explain.rows: of data.test; all of");
     refuses("kind: explain\nname: why\nmodel_name: mlp\nexplain:\n" IG,
             "job.yaml:1: data.test: missing; method integrated_gradients looks at its rows");

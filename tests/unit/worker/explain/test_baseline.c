@@ -66,9 +66,23 @@ START_TEST(a_row_that_is_not_there_is_refused)
 }
 END_TEST
 
+START_TEST(what_is_made_of_data_needs_some)
+{
+    static const unsigned kinds[] = {PS_EXPLAIN_MEAN, PS_EXPLAIN_ROW};
+    for (size_t i = 0; i < 2; i++) {
+        ps_explain_baseline baseline;
+        ck_assert_int_eq(ps_explain_baseline_make(&(ps_spec_explain_baseline){.kind = kinds[i]}, 2,
+                                                  NULL, NULL, &baseline),
+                         PS_INVALID_ARGUMENT);
+        ps_explain_baseline_free(&baseline);
+    }
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&a_baseline_is_what_the_job_says},
     {&a_row_that_is_not_there_is_refused},
+    {&what_is_made_of_data_needs_some},
     {0},
 };
 
