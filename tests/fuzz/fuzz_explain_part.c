@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const ps_safetensors_sink sink = {.write = drop, .state = &bytes};
     ps_explain_parts_init(&all, 2);
     for (int i = 0; i < 2; i++)
-        if (!ps_explain_parts_read(ps_slice_of(data, size), 2, &part) &&
+        if (!ps_explain_parts_read(ps_slice_of(data, size), 2, 1024, &part) &&
             ps_explain_parts_merge(&all, &part))
             break;
     if (ps_explain_parts_write(&all, sink) || !bytes)

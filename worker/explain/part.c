@@ -143,22 +143,31 @@ static void put_all(const float *from, uint64_t rows, const uint64_t *shape, con
     }
     for (uint64_t i = 0; i < rows * n_wide; i++)
         to[i] = NAN;
-    for (uint64_t i = 0; i < rows; i++)
+    for (uint64_t i = 0; n && i < rows; i++)
         put_row(from + i * n, shape, wide, rank, to + i * n_wide);
 }
 
-/* Rows as wide as both need behind those of the array. */
+/* As wide as both need. One without numbers needs nothing: shapes come from files, where width is
+ * free as long as nothing is in it. */
+static void widen(const ps_explain_array *a, uint64_t rows, int rank, const uint64_t *shape,
+                  uint64_t *wide)
+{
+    bool have = ps_explain_array_count(a) > 0, more = rows && count_from(shape, 0, rank) > 0;
+    const uint64_t *before = a->shape + 1,
+                   *alone = more || (!have && !a->shape[0]) ? shape : before;
+    for (int i = 0; i < rank; i++)
+        wide[i] = !have || !more ? alone[i] : before[i] > shape[i] ? before[i] : shape[i];
+}
+
+/* Rows behind those of the array. */
 static ps_status append(ps_explain_part *part, ps_explain_array *a, uint64_t rows, int rank,
                         const uint64_t *shape, const float *values)
 {
-    uint64_t wide[PS_EXPLAIN_RANK_MAX] = {0}, total;
-    bool wider = false;
-    for (int i = 0; i < rank; i++) {
-        wide[i] = a->shape[i + 1] > shape[i] ? a->shape[i + 1] : shape[i];
-        wider |= wide[i] != a->shape[i + 1];
-    }
-    uint64_t row = count_from(wide, 0, rank), all = a->shape[0] + rows;
-    if (__builtin_mul_overflow(row, all, &total) || !fits(part, total, sizeof(float)))
+    uint64_t wide[PS_EXPLAIN_RANK_MAX] = {0}, all, total;
+    widen(a, rows, rank, shape, wide);
+    uint64_t row = count_from(wide, 0, rank);
+    if (__builtin_add_overflow(a->shape[0], rows, &all) ||
+        __builtin_mul_overflow(row, all, &total) || !fits(part, total, sizeof(float)))
         return too_large(a->name);
     float *grown = ps_try_alloc_raw((total ? total : 1) * sizeof *grown);
     if (!grown)

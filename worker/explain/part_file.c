@@ -33,11 +33,13 @@ void ps_explain_parts_free(ps_explain_parts *parts)
     *parts = (ps_explain_parts){0};
 }
 
-void ps_explain_parts_add_row(ps_explain_parts *parts, const ps_explain_row_info *info)
+ps_status ps_explain_parts_add_row(ps_explain_parts *parts, const ps_explain_row_info *info)
 {
     if (parts->n_info == parts->capacity) {
         size_t capacity = parts->capacity ? 2 * parts->capacity : 64;
-        ps_explain_row_info *grown = ps_alloc_array(capacity, sizeof *grown);
+        ps_explain_row_info *grown = ps_try_alloc_raw(capacity * sizeof *grown);
+        if (!grown)
+            return ps_fail(PS_NO_MEMORY, "a list of %zu rows", capacity);
         if (parts->n_info)
             memcpy(grown, parts->info, parts->n_info * sizeof *grown);
         ps_free(&parts->info);
@@ -45,6 +47,7 @@ void ps_explain_parts_add_row(ps_explain_parts *parts, const ps_explain_row_info
         parts->capacity = capacity;
     }
     parts->info[parts->n_info++] = *info;
+    return PS_OK;
 }
 
 void ps_explain_parts_leave_out(ps_explain_parts *parts, uint64_t row)
@@ -60,8 +63,8 @@ ps_status ps_explain_parts_merge(ps_explain_parts *into, ps_explain_parts *more)
     ps_status st = ps_explain_merge(&into->rows, &more->rows);
     for (size_t i = 0; !st && i < into->n_methods; i++)
         st = ps_explain_merge(&into->methods[i], &more->methods[i]);
-    for (size_t i = 0; i < more->n_info; i++)
-        ps_explain_parts_add_row(into, &more->info[i]);
+    for (size_t i = 0; !st && i < more->n_info; i++)
+        st = ps_explain_parts_add_row(into, &more->info[i]);
     for (uint64_t i = 0; i < more->n_left_out; i++)
         ps_explain_parts_leave_out(into, i < PS_EXPLAIN_LEFT_OUT ? more->left_out[i] : 0);
     ps_explain_parts_free(more);
@@ -282,17 +285,20 @@ static ps_status read_row(ps_json_reader *r, ps_explain_parts *out)
     info.label = (int64_t)label;
     info.prediction = (int64_t)prediction;
     info.target = (int64_t)target;
-    if (!st)
-        ps_explain_parts_add_row(out, &info);
-    return st;
+    return st ? st : ps_explain_parts_add_row(out, &info);
 }
 
-static ps_status read_row_list(ps_json_reader *r, ps_explain_parts *out)
+static ps_status too_many(void)
+{
+    return corrupt("it has more rows than its task");
+}
+
+static ps_status read_row_list(ps_json_reader *r, uint64_t most, ps_explain_parts *out)
 {
     ps_json_token token;
     ps_status st = ps_json_expect(r, PS_JSON_ARRAY, &token);
     while (!st && !(st = ps_json_next(r, &token)) && token.kind == PS_JSON_ARRAY)
-        st = read_row(r, out);
+        st = out->n_info < most ? read_row(r, out) : too_many();
     return st || token.kind == PS_JSON_ARRAY_END ? st : corrupt("rows are no list");
 }
 
@@ -307,7 +313,7 @@ static ps_status read_left_out(ps_json_reader *r, ps_explain_parts *out)
     return st || token.kind == PS_JSON_ARRAY_END ? st : corrupt("rows left out are no list");
 }
 
-static ps_status read_rows(ps_slice text, ps_explain_parts *out)
+static ps_status read_rows(ps_slice text, uint64_t most, ps_explain_parts *out)
 {
     ps_json_reader r;
     ps_json_token token;
@@ -316,7 +322,7 @@ static ps_status read_rows(ps_slice text, ps_explain_parts *out)
     while (ps_json_member(&r, &token, &st)) {
         double n = 0;
         if (!strcmp((const char *)token.text.data, "rows"))
-            st = read_row_list(&r, out);
+            st = read_row_list(&r, most, out);
         else if (!strcmp((const char *)token.text.data, "left_out"))
             st = read_left_out(&r, out);
         else if (!strcmp((const char *)token.text.data, "n_left_out"))
@@ -325,7 +331,7 @@ static ps_status read_rows(ps_slice text, ps_explain_parts *out)
             st = ps_json_skip(&r);
     }
     ps_json_reader_free(&r);
-    return st;
+    return st || out->n_info + out->n_left_out <= most ? st : too_many();
 }
 
 /* An array of a method, as the header describes it and the file has it. */
@@ -371,6 +377,7 @@ typedef struct reading {
     ps_slice bytes;
     const ps_safetensors *file;
     size_t number; /* of the part */
+    uint64_t rows; /* at most */
     ps_explain_part *part;
 } reading;
 
@@ -385,6 +392,8 @@ static ps_status take_array(const reading *in, const described *d)
                 ((unsigned)d->kind != PS_EXPLAIN_OF_ROWS || t->n_dims > 0);
     if (!fits || in->part->n == PS_EXPLAIN_ARRAYS_MAX || ps_explain_get(in->part, d->name))
         return corrupt("an array is not what its header says");
+    if ((unsigned)d->kind == PS_EXPLAIN_OF_ROWS && t->shape[0] > in->rows)
+        return too_many();
     size_t len = (size_t)(t->end - t->begin);
     void *memory = ps_try_alloc_raw(len ? len : 1);
     if (!memory)
@@ -451,31 +460,33 @@ static ps_status read_part(ps_slice text, const reading *in)
     return st;
 }
 
-static ps_status read_all(const ps_safetensors *file, ps_slice bytes, ps_explain_parts *out)
+static ps_status read_all(const ps_safetensors *file, ps_slice bytes, uint64_t most,
+                          ps_explain_parts *out)
 {
     const char *version = ps_safetensors_metadata(file, VERSION_KEY),
                *rows = ps_safetensors_metadata(file, "rows");
     if (!version || strcmp(version, VERSION) != 0 || !rows)
         return corrupt("it is of another version, or none");
-    ps_status st = read_rows(ps_slice_str(rows), out);
+    ps_status st = read_rows(ps_slice_str(rows), most, out);
     for (size_t i = 0; !st && i <= out->n_methods; i++) {
         char key[40];
         (void)snprintf(key, sizeof key, "method.%zu", i);
         const char *text = ps_safetensors_metadata(file, key);
         ps_explain_part *part = i < out->n_methods ? &out->methods[i] : &out->rows;
-        const reading in = {.bytes = bytes, .file = file, .number = i, .part = part};
+        const reading in = {.bytes = bytes, .file = file, .number = i, .rows = most, .part = part};
         st = text ? read_part(ps_slice_str(text), &in) : corrupt("a method is missing");
     }
     return st;
 }
 
-ps_status ps_explain_parts_read(ps_slice bytes, size_t n_methods, ps_explain_parts *out)
+ps_status ps_explain_parts_read(ps_slice bytes, size_t n_methods, uint64_t rows,
+                                ps_explain_parts *out)
 {
     ps_safetensors *file = NULL;
     ps_explain_parts_init(out, n_methods);
     ps_status st = ps_safetensors_parse(bytes, bytes.len, &file);
     if (!st)
-        st = read_all(file, bytes, out);
+        st = read_all(file, bytes, rows, out);
     ps_safetensors_free(&file);
     if (st)
         ps_explain_parts_free(out);

@@ -33,16 +33,17 @@ typedef struct ps_explain_parts {
 
 void ps_explain_parts_init(ps_explain_parts *parts, size_t n_methods);
 void ps_explain_parts_free(ps_explain_parts *parts);
-void ps_explain_parts_add_row(ps_explain_parts *parts, const ps_explain_row_info *info);
+PS_MUST_CHECK ps_status ps_explain_parts_add_row(
+    ps_explain_parts *parts, const ps_explain_row_info *info); /* PS_NO_MEMORY */
 void ps_explain_parts_leave_out(ps_explain_parts *parts, uint64_t row);
 /* All of `more` behind it; more is empty then. */
 PS_MUST_CHECK ps_status ps_explain_parts_merge(ps_explain_parts *into, ps_explain_parts *more);
 
 PS_MUST_CHECK ps_status ps_explain_parts_write(const ps_explain_parts *parts,
                                                ps_safetensors_sink sink);
-/* Into parts of n_methods. PS_CORRUPT: it is no such file, or has a method that the job does not.
- */
-PS_MUST_CHECK ps_status ps_explain_parts_read(ps_slice bytes, size_t n_methods,
+/* Into parts of n_methods and at most so many rows. PS_CORRUPT: it is no such file, has a method
+ * that the job does not, or rows that its task had not, in an array or left out. PS_NO_MEMORY. */
+PS_MUST_CHECK ps_status ps_explain_parts_read(ps_slice bytes, size_t n_methods, uint64_t rows,
                                               ps_explain_parts *out);
 
 #endif

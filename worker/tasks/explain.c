@@ -103,13 +103,13 @@ static double probability(const float *z, int64_t outputs, int64_t of)
     return exp((double)z[of] - most) / sum;
 }
 
-static void tell_row(piece *p, const ps_explain_items *items, size_t i)
+static ps_status tell_row(piece *p, const ps_explain_items *items, size_t i)
 {
     const ps_explaining *x = &p->task.x;
     const float *z = items->logits + i * (size_t)x->outputs;
     bool classes = x->model_spec->loss == PS_SPEC_CROSS_ENTROPY;
     int64_t best = classes ? ps_explain_largest(z, x->outputs) : 0;
-    ps_explain_parts_add_row(
+    return ps_explain_parts_add_row(
         &p->out, &(ps_explain_row_info){.row = items->row[i],
                                         .label = items->labels[i],
                                         .prediction = best,
@@ -138,10 +138,11 @@ static ps_status tell_rows(piece *p, const ps_explain_items *items)
 {
     if (p->task.stage.pass)
         return PS_OK;
-    for (size_t i = 0; i < items->n; i++)
-        tell_row(p, items, i);
-    if (!ps_spec_explain_shows(p->task.spec))
-        return PS_OK;
+    ps_status st = PS_OK;
+    for (size_t i = 0; !st && i < items->n; i++)
+        st = tell_row(p, items, i);
+    if (st || !ps_spec_explain_shows(p->task.spec))
+        return st;
     if (items->tokens)
         return show_tokens(p, items);
     return ps_explain_put_values(&p->out.rows, "features", "feature", items->n,

@@ -20,14 +20,17 @@ typedef struct merging {
 
 /* ---- reading ---- */
 
-static ps_status merge_one(merging *m, unsigned stage, uint64_t begin)
+/* Rows: one an item at most. */
+static ps_status merge_one(merging *m, const ps_explain_stage *stage, uint64_t begin)
 {
     char name[PS_EXPLAIN_FILE_NAME];
     ps_explain_parts part;
-    ps_explain_part_name(stage, begin, name);
+    uint64_t left = stage->items - begin;
+    uint64_t rows = left < stage->per_piece ? left : stage->per_piece;
+    ps_explain_part_name(stage->number, begin, name);
     ps_status st = ps_gate_check(m->task.run->remote->gate);
     if (!st)
-        st = ps_explain_task_fetch(&m->task, name, &part);
+        st = ps_explain_task_fetch(&m->task, name, rows, &part);
     if (st)
         return st;
     st = ps_explain_parts_merge(&m->all, &part);
@@ -38,19 +41,17 @@ static ps_status merge_stage(merging *m, const ps_explain_stage *stage)
 {
     ps_status st = PS_OK;
     for (uint64_t begin = 0; !st && begin < stage->items; begin += stage->per_piece)
-        st = merge_one(m, stage->number, begin);
+        st = merge_one(m, stage, begin);
     return st;
 }
 
 /* What stands of the rows comes with the first pass. */
 static ps_status merge_before(merging *m)
 {
-    char name[PS_EXPLAIN_FILE_NAME];
     ps_explain_parts before;
     if (m->task.stage.pass == 0)
         return PS_OK;
-    ps_explain_pass_name(m->task.stage.pass - 1, name);
-    ps_status st = ps_explain_task_fetch(&m->task, name, &before);
+    ps_status st = ps_explain_task_fetch_before(&m->task, &before);
     if (st)
         return st;
     ps_explain_parts *all = &m->all;

@@ -74,13 +74,11 @@ static ps_status make_baseline(ps_explain_task *t)
 
 static ps_status fetch_before(ps_explain_task *t)
 {
-    char name[PS_EXPLAIN_FILE_NAME];
     ps_explain_parts_init(&t->before, t->n_methods);
     if (t->stage.pass == 0)
         return PS_OK;
-    ps_explain_pass_name(t->stage.pass - 1, name);
     ps_explain_parts_free(&t->before);
-    return ps_explain_task_fetch(t, name, &t->before);
+    return ps_explain_task_fetch_before(t, &t->before);
 }
 
 ps_status ps_explain_task_open(ps_explain_task *t)
@@ -140,7 +138,8 @@ static ps_status take(void *state, ps_slice bytes)
     return PS_OK;
 }
 
-ps_status ps_explain_task_fetch(const ps_explain_task *t, const char *name, ps_explain_parts *out)
+ps_status ps_explain_task_fetch(const ps_explain_task *t, const char *name, uint64_t rows,
+                                ps_explain_parts *out)
 {
     ps_buf bytes = PS_BUF_EMPTY;
     Psd__V1__GetArtifactRequest request = PSD__V1__GET_ARTIFACT_REQUEST__INIT;
@@ -150,9 +149,17 @@ ps_status ps_explain_task_fetch(const ps_explain_task *t, const char *name, ps_e
     ps_status st =
         ps_transfer_download(t->run->remote, "/psd.v1.Models/GetArtifact", &request.base, &sink);
     if (!st)
-        st = ps_explain_parts_read(ps_buf_slice(&bytes), t->n_methods, out);
+        st = ps_explain_parts_read(ps_buf_slice(&bytes), t->n_methods, rows, out);
     ps_buf_free(&bytes);
     return st ? ps_wrap(st, "%s", name) : PS_OK;
+}
+
+ps_status ps_explain_task_fetch_before(const ps_explain_task *t, ps_explain_parts *out)
+{
+    char name[PS_EXPLAIN_FILE_NAME];
+    PS_REQUIRE(t->stage.pass > 0);
+    ps_explain_pass_name(t->stage.pass - 1, name);
+    return ps_explain_task_fetch(t, name, ps_spec_explain_items(t->spec), out);
 }
 
 ps_status ps_explain_spool_write(void *spool, const void *data, size_t len)

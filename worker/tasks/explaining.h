@@ -32,9 +32,12 @@ PS_MUST_CHECK ps_status ps_explain_task_begin(ps_task_run *run, ps_explain_task 
 PS_MUST_CHECK ps_status ps_explain_task_open(ps_explain_task *task);
 void ps_explain_task_close(ps_explain_task *task); /* in any case */
 
-/* Parts that other tasks, or the pass before, left with the job. PS_CORRUPT, ... */
+/* Parts that another task left with the job, of at most so many rows; what the pass before this
+ * one left. PS_CORRUPT, ... */
 PS_MUST_CHECK ps_status ps_explain_task_fetch(const ps_explain_task *task, const char *name,
-                                              ps_explain_parts *out);
+                                              uint64_t rows, ps_explain_parts *out);
+PS_MUST_CHECK ps_status ps_explain_task_fetch_before(const ps_explain_task *task,
+                                                     ps_explain_parts *out);
 /* Leaves what is spooled: writes parts to psd under that name. */
 PS_MUST_CHECK ps_status ps_explain_task_leave(const ps_explain_task *task, const char *name,
                                               const ps_explain_parts *parts,

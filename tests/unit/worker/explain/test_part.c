@@ -115,12 +115,56 @@ START_TEST(more_than_a_part_may_hold_is_refused)
 }
 END_TEST
 
+/* [rows, width] of a part, of which a file says one and has no numbers. */
+static ps_explain_part empty_part(uint64_t rows, uint64_t width)
+{
+    ps_explain_part p = PS_EXPLAIN_PART_EMPTY;
+    ck_ok(ps_explain_put_values(&p, "values", "feature", 0, 0, NULL));
+    p.arrays[0].shape[0] = rows;
+    p.arrays[0].shape[1] = width;
+    return p;
+}
+
+START_TEST(rows_do_not_wrap)
+{
+    ps_explain_part all = empty_part((UINT64_C(1) << 63) - 1, 0);
+    for (int i = 0; i < 2; i++) {
+        ps_explain_part more = empty_part(i ? 2 : (UINT64_C(1) << 63) - 1, 0);
+        const float one = 1;
+        ck_assert_int_eq(ps_explain_merge(&all, &more), i ? PS_OUT_OF_RANGE : PS_OK);
+        ck_assert_int_eq(ps_explain_put_values(&all, "values", "feature", 10, 1, &one),
+                         PS_OUT_OF_RANGE);
+    }
+    ps_explain_part_free(&all);
+}
+END_TEST
+
+START_TEST(the_width_of_no_rows_is_not_taken)
+{
+    const float one[] = {1};
+    for (int first = 0; first < 2; first++) {
+        ps_explain_part all = PS_EXPLAIN_PART_EMPTY, wide = empty_part(0, UINT64_C(1) << 29);
+        if (first)
+            ck_ok(ps_explain_merge(&all, &wide));
+        ck_ok(ps_explain_put_values(&all, "values", "feature", 1, 1, one));
+        if (!first)
+            ck_ok(ps_explain_merge(&all, &wide));
+        ck_assert_uint_eq(ps_explain_get(&all, "values")->shape[0], 1);
+        ck_assert_uint_eq(ps_explain_get(&all, "values")->shape[1], 1);
+        ck_assert(ps_explain_get(&all, "values")->floats[0] == 1);
+        ps_explain_part_free(&all);
+    }
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&rows_come_behind_those_before},
     {&smaller_rows_are_filled_up},
     {&parts_merge_rows_behind_rows_and_sums_by_addition},
     {&parts_that_differ_are_not_merged},
     {&more_than_a_part_may_hold_is_refused},
+    {&rows_do_not_wrap},
+    {&the_width_of_no_rows_is_not_taken},
     {0},
 };
 

@@ -23,12 +23,12 @@ static void make(ps_explain_parts *parts, uint64_t row)
     ps_explain_warn(&parts->methods[1], "row %d is steep", (int)row);
     parts->methods[1].evaluations = 7;
     parts->methods[1].tolerance = 0.25;
-    ps_explain_parts_add_row(parts, &(ps_explain_row_info){.row = row,
-                                                           .label = -1,
-                                                           .prediction = 2,
-                                                           .target = 1,
-                                                           .confidence = 0.75,
-                                                           .score = 1.0 / 3});
+    ck_ok(ps_explain_parts_add_row(parts, &(ps_explain_row_info){.row = row,
+                                                                 .label = -1,
+                                                                 .prediction = 2,
+                                                                 .target = 1,
+                                                                 .confidence = 0.75,
+                                                                 .score = 1.0 / 3}));
     ps_explain_parts_leave_out(parts, row + 100);
 }
 
@@ -36,7 +36,7 @@ static void read_back(const ps_explain_parts *parts, ps_explain_parts *out)
 {
     ps_buf bytes = PS_BUF_EMPTY;
     ck_ok(ps_explain_parts_write(parts, (ps_safetensors_sink){.write = append, .state = &bytes}));
-    ck_ok(ps_explain_parts_read(ps_buf_slice(&bytes), 2, out));
+    ck_ok(ps_explain_parts_read(ps_buf_slice(&bytes), 2, 2, out));
     ps_buf_free(&bytes);
 }
 
@@ -79,17 +79,45 @@ START_TEST(a_part_of_another_job_is_refused)
     ck_ok(
         ps_explain_parts_write(&written, (ps_safetensors_sink){.write = append, .state = &bytes}));
     ps_explain_parts_free(&written);
-    ck_assert_int_eq(ps_explain_parts_read(ps_buf_slice(&bytes), 3, &out), PS_CORRUPT);
+    ck_assert_int_eq(ps_explain_parts_read(ps_buf_slice(&bytes), 3, 2, &out), PS_CORRUPT);
     ck_assert_str_eq(ps_error_message(), "a part of an explanation: a method is missing");
     bytes.len -= 1;
-    ck_assert_int_eq(ps_explain_parts_read(ps_buf_slice(&bytes), 2, &out), PS_CORRUPT);
+    ck_assert_int_eq(ps_explain_parts_read(ps_buf_slice(&bytes), 2, 2, &out), PS_CORRUPT);
     ps_buf_free(&bytes);
+}
+END_TEST
+
+static void refuses_rows(ps_explain_parts *parts, uint64_t rows)
+{
+    ps_explain_parts out;
+    ps_buf bytes = PS_BUF_EMPTY;
+    ck_ok(ps_explain_parts_write(parts, (ps_safetensors_sink){.write = append, .state = &bytes}));
+    ck_assert_int_eq(ps_explain_parts_read(ps_buf_slice(&bytes), 2, rows, &out), PS_CORRUPT);
+    ck_assert_str_eq(ps_error_message(),
+                     "a part of an explanation: it has more rows than its task");
+    ps_buf_free(&bytes);
+    ps_explain_parts_free(parts);
+}
+
+/* Also those that take no bytes. */
+START_TEST(rows_that_the_task_had_not_are_refused)
+{
+    ps_explain_parts parts;
+    make(&parts, 5);
+    refuses_rows(&parts, 1); /* one told, and one left out */
+    make(&parts, 5);
+    refuses_rows(&parts, 0);
+    ps_explain_parts_init(&parts, 2);
+    ck_ok(ps_explain_put_values(&parts.methods[0], "values", "feature", 1, 0, NULL));
+    parts.methods[0].arrays[0].shape[0] = (UINT64_C(1) << 61) - 1;
+    refuses_rows(&parts, 16);
 }
 END_TEST
 
 static const ps_check_case cases[] = {
     {&what_is_written_reads_back_and_merges},
     {&a_part_of_another_job_is_refused},
+    {&rows_that_the_task_had_not_are_refused},
     {0},
 };
 
