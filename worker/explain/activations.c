@@ -206,7 +206,8 @@ static bool gather(const ps_explain_part *merged, finishing *f)
                            *channels = ps_explain_get(merged, "channels"),
                            *count = ps_explain_get(merged, "count");
     if (!sums || !range || !channels || !count || !sums->doubles || !count->doubles ||
-        !range->floats || !channels->floats || sums->rank != 3 || range->rank != 4)
+        !range->floats || !channels->floats || sums->rank != 3 || range->rank != 4 ||
+        channels->rank != 1 || ps_explain_array_count(count) != 1)
         return false;
     *f = (finishing){.layers = (size_t)sums->shape[0],
                      .widest = (size_t)sums->shape[1],

@@ -86,7 +86,8 @@ static ps_status finish_calibration(ps_explaining *x, const ps_spec_explain_meth
     const ps_explain_array *totals = ps_explain_get(merged, "totals");
     if (!bins && !totals) /* all rows were left out */
         return PS_OK;
-    if (!bins || !totals || ps_explain_array_count(bins) != (size_t)PS_CALIBRATION_BINS * 3 ||
+    if (!bins || !totals || !bins->doubles || !totals->doubles ||
+        ps_explain_array_count(bins) != (size_t)PS_CALIBRATION_BINS * 3 ||
         ps_explain_array_count(totals) != 3)
         return ps_fail(PS_CORRUPT, "calibration: sums are missing");
     ps_calibration c = {.rows = totals->doubles[0]};

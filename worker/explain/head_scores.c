@@ -171,6 +171,7 @@ static double error_of(double sum, double squares, double n)
     return n > 1 ? sqrt(fmax(squares / n - mean * mean, 0) / (n - 1)) : (double)NAN;
 }
 
+/* moments: a copy, as results move what stands behind one of their name. */
 static ps_status put_means(const ps_explain_array *moments, double rows, float *room,
                            ps_explain_part *merged)
 {
@@ -191,13 +192,14 @@ static ps_status put_means(const ps_explain_array *moments, double rows, float *
 static ps_status finish(ps_explaining *x, const ps_spec_explain_method *spec,
                         ps_explain_part *merged)
 {
-    const ps_explain_array *moments = ps_explain_get(merged, "moments");
+    const ps_explain_array *found = ps_explain_get(merged, "moments");
     const ps_explain_array *rows = ps_explain_get(merged, "rows");
-    if (!moments || !rows || moments->rank != 4 || moments->shape[0] != 2 ||
-        moments->shape[1] != SCORES || ps_explain_array_count(rows) != 1)
+    if (!found || !rows || !found->doubles || !rows->doubles || found->rank != 4 ||
+        found->shape[0] != 2 || found->shape[1] != SCORES || ps_explain_array_count(rows) != 1)
         return ps_fail(PS_CORRUPT, "head_scores: sums are missing");
-    float *room = ps_try_alloc_raw((size_t)ps_explain_array_count(moments) * sizeof *room);
-    ps_status st = room ? put_means(moments, rows->doubles[0], room, merged)
+    const ps_explain_array moments = *found;
+    float *room = ps_try_alloc_raw((size_t)ps_explain_array_count(&moments) * sizeof *room);
+    ps_status st = room ? put_means(&moments, rows->doubles[0], room, merged)
                         : ps_fail(PS_NO_MEMORY, "scores of heads");
     ps_free(&room);
     if (!st) {

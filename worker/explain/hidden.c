@@ -164,7 +164,8 @@ bool ps_explain_kept_of(const ps_explain_part *merged, ps_explain_kept *out)
 {
     const ps_explain_array *values = ps_explain_get(merged, "activations"),
                            *channels = ps_explain_get(merged, "channels");
-    if (!values || !channels || !values->floats || !channels->floats || values->rank != 2)
+    if (!values || !channels || !values->floats || !channels->floats || values->rank != 2 ||
+        values->shape[0] > PS_EXPLAIN_KEPT_ROWS || channels->rank != 1)
         return false;
     *out = (ps_explain_kept){.rows = (size_t)values->shape[0],
                              .layers = (size_t)channels->shape[0],

@@ -50,7 +50,7 @@ typedef struct ps_explain_kept {
     const float *values;   /* [rows, total] */
 } ps_explain_kept;
 
-/* false: no row is there. */
+/* false: no row is there, or these are not what run leaves, as more than PS_EXPLAIN_KEPT_ROWS. */
 bool ps_explain_kept_of(const ps_explain_part *merged, ps_explain_kept *out);
 static inline size_t ps_explain_kept_columns(const ps_explain_kept *kept, size_t layer)
 {

@@ -299,21 +299,22 @@ static ps_status run(ps_explaining *x, const ps_spec_explain_method *spec, void 
 
 static ps_status finish_kind(ps_tap_kind kind, ps_explain_part *merged)
 {
-    const ps_explain_array *a = ps_explain_get(merged, ps_tap_kind_name(kind));
+    const ps_explain_array *found = ps_explain_get(merged, ps_tap_kind_name(kind));
     char name[2 * PS_EXPLAIN_NAME]; /* of short words */
-    if (!a)
+    if (!found)
         return PS_OK;
-    if (a->kind != PS_EXPLAIN_SUMS || a->rank < 3 || a->shape[0] != 3)
-        return ps_fail(PS_CORRUPT, "patching: %s has no sums", a->name);
-    size_t n = (size_t)(ps_explain_array_count(a) / 3);
+    if (!found->doubles || found->rank < 3 || found->rank > 4 || found->shape[0] != 3)
+        return ps_fail(PS_CORRUPT, "patching: %s has no sums", found->name);
+    const ps_explain_array a = *found; /* results move what stands behind one of their name */
+    size_t n = (size_t)(ps_explain_array_count(&a) / 3);
     float *values = ps_try_alloc_raw((n ? n : 1) * sizeof *values);
     ps_status st = values ? PS_OK : ps_fail(PS_NO_MEMORY, "%zu points", n);
     for (size_t k = 0; !st && k < 2; k++) {
         for (size_t i = 0; i < n; i++)
-            values[i] = k && a->doubles[2 * n + i] == 0 ? NAN : (float)a->doubles[k * n + i];
-        (void)snprintf(name, sizeof name, "%s_%s", k ? "exact" : "estimate", a->name);
-        st = ps_explain_put_result(merged, name, a->rank == 4 ? "layer token head" : "layer token",
-                                   a->rank - 1, a->shape + 1, values);
+            values[i] = k && a.doubles[2 * n + i] == 0 ? NAN : (float)a.doubles[k * n + i];
+        (void)snprintf(name, sizeof name, "%s_%s", k ? "exact" : "estimate", a.name);
+        st = ps_explain_put_result(merged, name, a.rank == 4 ? "layer token head" : "layer token",
+                                   a.rank - 1, a.shape + 1, values);
     }
     ps_free(&values);
     if (!st)
