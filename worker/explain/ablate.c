@@ -1,7 +1,7 @@
-/* Happy path: the features of each set are listed once. Of a language model each point is the row
- * with those of a set replaced. Of models of layers what the first layer gives of a row is kept,
- * and a set changes it by W[:,S]·(x′ − x)_S: as long as sets are small that saves the largest
- * product of the pass (of 784-512-256-10 three quarters of it). */
+/* Happy path: the features of each set are listed by whoever asks. Of a language model each point
+ * is the row with those of a set replaced. Of models of layers what the first layer gives of a row
+ * is kept, and a set changes it by W[:,S]·(x′ − x)_S: as long as sets are small that saves the
+ * largest product of the pass (of 784-512-256-10 three quarters of it). */
 #include "worker/explain/ablate.h"
 
 #include "worker/explain/baseline.h"
@@ -18,8 +18,8 @@ typedef struct ablating {
     ps_explaining *x;
     const ps_explain_items *items;
     size_t sets, width, features;
-    size_t *begin; /* [sets + 1]: of a set's features in `members` */
-    uint32_t *members;
+    const size_t *begin; /* as ps_ablation has it */
+    const uint32_t *members;
     size_t units;    /* of the first layer, where it is begun behind that */
     float *weights;  /* [features, units] */
     float *answered; /* [n, units]: what it gives of the rows */
@@ -27,23 +27,27 @@ typedef struct ablating {
     float *drops;
 } ablating;
 
-static ps_status list_members(const ps_ablation *ablation, ablating *a)
+/* ---- sets ---- */
+
+enum { MEMBERS_MAX = 1 << 28 };
+
+ps_status ps_ablation_make(size_t sets, size_t members, ps_ablation *out)
 {
-    size_t n = 0;
-    a->begin = ps_try_alloc_raw((a->sets + 1) * sizeof *a->begin);
-    for (size_t set = 0; a->begin && set <= a->sets; set++) {
-        a->begin[set] = n;
-        for (size_t f = 0; set < a->sets && f < a->features; f++)
-            n += ablation->has(ablation->user, set, f);
-    }
-    a->members = a->begin ? ps_try_alloc_raw((n ? n : 1) * sizeof *a->members) : NULL;
-    if (!a->members)
-        return ps_fail(PS_NO_MEMORY, "%zu sets of features", a->sets);
-    for (size_t set = 0, at = 0; set < a->sets; set++)
-        for (size_t f = 0; f < a->features; f++)
-            if (ablation->has(ablation->user, set, f))
-                a->members[at++] = (uint32_t)f;
-    return PS_OK;
+    *out = (ps_ablation){.sets = sets};
+    if (members > MEMBERS_MAX)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "%zu sets have %zu features together, and at most %d are listed; make "
+                       "them smaller, or fewer by a larger stride",
+                       sets, members, MEMBERS_MAX);
+    out->begin = ps_try_alloc((sets + 1) * sizeof *out->begin);
+    out->members = ps_try_alloc_raw((members ? members : 1) * sizeof *out->members);
+    return out->begin && out->members ? PS_OK : ps_fail(PS_NO_MEMORY, "%zu sets of features", sets);
+}
+
+void ps_ablation_free(ps_ablation *ablation)
+{
+    ps_free(&ablation->begin);
+    ps_free(&ablation->members);
 }
 
 /* ---- points ---- */
@@ -156,14 +160,12 @@ ps_status ps_ablate(ps_explaining *x, const ps_explain_items *items, const ps_ab
     ablating a = {.x = x,
                   .items = items,
                   .sets = ablation->sets,
+                  .begin = ablation->begin,
+                  .members = ablation->members,
                   .width = ps_explain_width(x, items),
                   .features = ps_explain_features(x, items),
                   .drops = drops};
-    ps_status st = list_members(ablation, &a);
-    if (!st)
-        st = ablate(&a);
-    ps_free(&a.begin);
-    ps_free(&a.members);
+    ps_status st = ablate(&a);
     ps_free(&a.weights);
     ps_free(&a.answered);
     return st;

@@ -7,21 +7,34 @@
 
 #include "common/base/mem.h"
 
-static bool has(const void *user, size_t set, size_t feature)
+/* By counting: begin[g + 1] is where the next feature of group g goes, and in the end where g + 1
+ * begins. */
+static void list_groups(const ps_explain_groups *groups, ps_ablation *out)
 {
-    const ps_explain_groups *groups = user;
-    return groups->of[feature] == set;
+    for (size_t f = 0; f < groups->features; f++)
+        if (groups->of[f] + 2 <= groups->n)
+            out->begin[groups->of[f] + 2]++;
+    for (size_t g = 1; g <= groups->n; g++)
+        out->begin[g] += out->begin[g - 1];
+    for (size_t f = 0; f < groups->features; f++)
+        out->members[out->begin[groups->of[f] + 1]++] = (uint32_t)f;
 }
 
 static ps_status ablate(ps_explaining *x, const ps_explain_items *items,
                         const ps_explain_groups *groups, ps_explain_part *out)
 {
     float *drops = ps_try_alloc_raw(items->n * groups->n * sizeof *drops);
-    const ps_ablation ablation = {.sets = groups->n, .has = has, .user = groups};
-    ps_status st = drops ? ps_ablate(x, items, &ablation, drops)
-                         : ps_fail(PS_NO_MEMORY, "values of %zu groups", groups->n);
+    ps_ablation ablation;
+    ps_status st = ps_ablation_make(groups->n, groups->features, &ablation);
+    if (!st && !drops)
+        st = ps_fail(PS_NO_MEMORY, "values of %zu groups", groups->n);
+    if (!st) {
+        list_groups(groups, &ablation);
+        st = ps_ablate(x, items, &ablation, drops);
+    }
     if (!st)
         st = ps_explain_put_groups(x, groups, items->n, drops, out);
+    ps_ablation_free(&ablation);
     ps_free(&drops);
     return st;
 }

@@ -10,6 +10,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 enum { USUAL = 4 }; /* side of a window of an image */
 
@@ -63,41 +64,56 @@ static size_t begin(size_t i, size_t step, size_t side, size_t window)
     return i * step + window > side ? side - window : i * step;
 }
 
-static bool has(const void *user, size_t set, size_t feature)
+static void list_windows(const windows *w, ps_ablation *out)
 {
-    const windows *w = user;
-    size_t top = begin(set / w->n_along, w->down, w->rows, w->high);
-    size_t left = begin(set % w->n_along, w->along, w->columns, w->wide);
-    size_t row = feature / w->columns, column = feature % w->columns;
-    return row >= top && row < top + w->high && column >= left && column < left + w->wide;
-}
-
-static void share_out(const windows *w, const float *drops, float *values)
-{
-    size_t features = w->rows * w->columns, sets = w->n_down * w->n_along;
-    for (size_t f = 0; f < features; f++) {
-        double sum = 0;
-        size_t n = 0;
-        for (size_t s = 0; s < sets; s++)
-            if (has(w, s, f)) {
-                sum += (double)drops[s];
-                n++;
-            }
-        values[f] = n ? (float)(sum / (double)n) : 0;
+    size_t at = 0;
+    for (size_t set = 0; set < out->sets; set++) {
+        size_t top = begin(set / w->n_along, w->down, w->rows, w->high);
+        size_t left = begin(set % w->n_along, w->along, w->columns, w->wide);
+        for (size_t row = top; row < top + w->high; row++)
+            for (size_t column = left; column < left + w->wide; column++)
+                out->members[at++] = (uint32_t)(row * w->columns + column);
+        out->begin[set + 1] = at;
     }
 }
 
-static ps_status occlude(ps_explaining *x, const ps_explain_items *items, const windows *w,
-                         ps_explain_part *out)
+/* sums, n: [features], of one row and of all. */
+static void share_out(const ps_ablation *sets, const float *drops, size_t features, double *sums,
+                      const uint32_t *n, float *values)
 {
-    size_t sets = w->n_down * w->n_along, features = w->rows * w->columns;
+    memset(sums, 0, features * sizeof *sums);
+    for (size_t s = 0; s < sets->sets; s++)
+        for (size_t m = sets->begin[s]; m < sets->begin[s + 1]; m++)
+            sums[sets->members[m]] += (double)drops[s];
+    for (size_t f = 0; f < features; f++)
+        values[f] = n[f] ? (float)(sums[f] / n[f]) : 0;
+}
+
+static ps_status share_all(const ps_ablation *sets, const float *drops, size_t rows,
+                           size_t features, float *values)
+{
+    double *sums = ps_try_alloc_raw(features * sizeof *sums);
+    uint32_t *n = ps_try_alloc(features * sizeof *n);
+    for (size_t m = 0; n && m < sets->begin[sets->sets]; m++)
+        n[sets->members[m]]++;
+    for (size_t i = 0; sums && n && i < rows; i++)
+        share_out(sets, drops + i * sets->sets, features, sums, n, values + i * features);
+    ps_status st = sums && n ? PS_OK : ps_fail(PS_NO_MEMORY, "sums of %zu features", features);
+    ps_free(&sums);
+    ps_free(&n);
+    return st;
+}
+
+static ps_status occlude(ps_explaining *x, const ps_explain_items *items, const windows *w,
+                         const ps_ablation *ablation, ps_explain_part *out)
+{
+    size_t sets = ablation->sets, features = w->rows * w->columns;
     float *drops = ps_try_alloc_raw(items->n * sets * sizeof *drops);
     float *values = ps_try_alloc_raw(items->n * features * sizeof *values);
-    const ps_ablation ablation = {.sets = sets, .has = has, .user = w};
-    ps_status st = drops && values ? ps_ablate(x, items, &ablation, drops)
+    ps_status st = drops && values ? ps_ablate(x, items, ablation, drops)
                                    : ps_fail(PS_NO_MEMORY, "values of %zu windows", sets);
-    for (size_t i = 0; !st && i < items->n; i++)
-        share_out(w, drops + i * sets, values + i * features);
+    if (!st)
+        st = share_all(ablation, drops, items->n, features, values);
     if (!st)
         st = ps_explain_put_values(out, "values", x->language ? "token" : "feature", items->n,
                                    features, values);
@@ -110,8 +126,18 @@ static ps_status run(ps_explaining *x, const ps_spec_explain_method *spec, void 
                      const ps_explain_items *items, ps_explain_part *out)
 {
     windows w;
+    ps_ablation ablation;
     ps_status st = lay_out(spec, ps_explain_features(x, items), x->language, &w);
-    return st ? st : occlude(x, items, &w, out);
+    if (st)
+        return st;
+    size_t sets = w.n_down * w.n_along;
+    st = ps_ablation_make(sets, sets * w.high * w.wide, &ablation);
+    if (!st) {
+        list_windows(&w, &ablation);
+        st = occlude(x, items, &w, &ablation, out);
+    }
+    ps_ablation_free(&ablation);
+    return st;
 }
 
 const ps_explain_method ps_explain_method_occlusion = {.name = "occlusion", .run = run};
