@@ -21,7 +21,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PS_SHAPLEY_EXACT_MAX = 20, PS_SHAPLEY_PLAYERS_MAX = 4096 };
+enum {
+    PS_SHAPLEY_EXACT_MAX = 20,
+    PS_SHAPLEY_PLAYERS_MAX = 4096,
+    PS_SHAPLEY_MEMBERS_MAX = 1 << 28 /* coalitions · players of a plan, bytes */
+};
 
 /* values[2^players], of the coalition whose players are the bits of the index; out[players].
  * players: 1 to PS_SHAPLEY_EXACT_MAX. */
@@ -39,15 +43,21 @@ typedef struct ps_shapley_plan {
 
 /* At most `most` coalitions, from 1 a player: all of those sizes that they suffice for, smallest
  * and largest first, and of the others pairs by chance, none twice. PS_INVALID_ARGUMENT: fewer than
- * players; PS_NO_MEMORY. players: 2 to PS_SHAPLEY_PLAYERS_MAX. */
+ * players, or more than PS_SHAPLEY_MEMBERS_MAX bytes of them; PS_NO_MEMORY. players: 2 to
+ * PS_SHAPLEY_PLAYERS_MAX. */
 PS_MUST_CHECK ps_status ps_shapley_plan_make(size_t players, size_t most, ps_rng *rng,
                                              ps_shapley_plan *out);
 void ps_shapley_plan_free(ps_shapley_plan *plan);
 
-/* values[count] of the plan's coalitions -> out[players]. PS_OUT_OF_RANGE: they do not tell the
- * players apart (more coalitions are wanted); PS_NO_MEMORY. */
+/* Is the work to end? PS_OK: it goes on. NULL: nobody asks for that. */
+typedef ps_status (*ps_shapley_check)(void *user);
+
+/* values[count] of the plan's coalitions -> out[players], in count·players²/2 + players³/6
+ * operations. PS_OUT_OF_RANGE: they do not tell the players apart (more coalitions are wanted);
+ * PS_NO_MEMORY; as check(user), which is asked time and again. */
 PS_MUST_CHECK ps_status ps_shapley_solve(const ps_shapley_plan *plan, double empty, double full,
-                                         const double *values, double *out);
+                                         const double *values, ps_shapley_check check, void *user,
+                                         double *out);
 
 /* ---- permutations ---- */
 

@@ -191,12 +191,14 @@ ps_status ps_shapley_plan_make(size_t players, size_t most, ps_rng *rng, ps_shap
                        most, players);
     if (players < 40 && most > (size_t)1 << players)
         most = (size_t)1 << players;
+    if (most > PS_SHAPLEY_MEMBERS_MAX / players)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "%zu samples of %zu features are too many: at most %zu samples, or more "
+                       "where features are taken together",
+                       most, players, (size_t)PS_SHAPLEY_MEMBERS_MAX / players);
     ps_shapley_plan plan = {.players = players};
-    if (most + 1 <= SIZE_MAX / players) {
-        plan.members =
-            ps_try_alloc_raw((most + 1) * players); /* one behind the last is drawn into */
-        plan.weights = ps_try_alloc_raw((most + 1) * sizeof *plan.weights);
-    }
+    plan.members = ps_try_alloc_raw((most + 1) * players); /* one behind the last is drawn into */
+    plan.weights = ps_try_alloc_raw((most + 1) * sizeof *plan.weights);
     ps_status st = PS_OK;
     if (!plan.members || !plan.weights)
         st = ps_fail(PS_NO_MEMORY, "%zu coalitions of %zu players", most, players);
@@ -224,7 +226,21 @@ typedef struct normal {
     double *a; /* [n, n], the lower half */
     double *b; /* [n] */
     int8_t *x; /* [n], of a coalition */
+    ps_shapley_check check;
+    void *user;
+    uint64_t done; /* operations since it was asked */
 } normal;
+
+enum { OFTEN = 1 << 26 }; /* operations: some hundredths of a second */
+
+static ps_status go_on(normal *e, uint64_t operations)
+{
+    e->done += operations;
+    if (e->done < OFTEN || !e->check)
+        return PS_OK;
+    e->done = 0;
+    return e->check(e->user);
+}
 
 static void add_coalition(normal *e, const uint8_t *members, double weight, double value,
                           double delta)
@@ -243,10 +259,14 @@ static void add_coalition(normal *e, const uint8_t *members, double weight, doub
     }
 }
 
-/* a = L·Lᵀ in place; false: not positive definite, in float64's eyes. */
-static bool factor(double *a, size_t n)
+/* a = L·Lᵀ in place; *definite false: it is not, in float64's eyes. */
+static ps_status factor(normal *e, bool *definite)
 {
-    for (size_t i = 0; i < n; i++) {
+    double *a = e->a;
+    size_t n = e->n;
+    ps_status st = PS_OK;
+    *definite = true;
+    for (size_t i = 0; !st && *definite && i < n; i++) {
         double whole = a[i * n + i];
         for (size_t j = 0; j <= i; j++) {
             double sum = a[i * n + j];
@@ -257,10 +277,11 @@ static bool factor(double *a, size_t n)
             else if (sum > 1e-12 * whole)
                 a[i * n + i] = sqrt(sum);
             else
-                return false;
+                *definite = false;
         }
+        st = go_on(e, i * i / 2);
     }
-    return true;
+    return st;
 }
 
 /* L·Lᵀ·x = b, in b. */
@@ -281,9 +302,17 @@ static void substitute(const double *l, size_t n, double *b)
 static ps_status solve(normal *e, const ps_shapley_plan *plan, double empty, double delta,
                        const double *values, double *out)
 {
-    for (size_t c = 0; c < plan->count; c++)
+    ps_status st = PS_OK;
+    bool definite = false;
+    for (size_t c = 0; !st && c < plan->count; c++) {
         add_coalition(e, members_of(plan, c), plan->weights[c], values[c] - empty, delta);
-    if (!factor(e->a, e->n))
+        st = go_on(e, e->n * e->n / 2);
+    }
+    if (!st)
+        st = factor(e, &definite);
+    if (st)
+        return st;
+    if (!definite)
         return ps_fail(PS_OUT_OF_RANGE,
                        "%zu coalitions do not tell %zu features apart: raise "
                        "samples",
@@ -298,10 +327,10 @@ static ps_status solve(normal *e, const ps_shapley_plan *plan, double empty, dou
 }
 
 ps_status ps_shapley_solve(const ps_shapley_plan *plan, double empty, double full,
-                           const double *values, double *out)
+                           const double *values, ps_shapley_check check, void *user, double *out)
 {
     PS_REQUIRE(plan->players >= 2);
-    normal e = {.n = plan->players - 1};
+    normal e = {.n = plan->players - 1, .check = check, .user = user};
     e.a = ps_try_alloc(e.n * e.n * sizeof *e.a);
     e.b = ps_try_alloc(e.n * sizeof *e.b);
     e.x = ps_try_alloc(e.n);

@@ -115,7 +115,8 @@ static ps_status solve_plan(game *g, const ps_shapley_plan *plan)
     if (!st)
         st = value_all(g, plan->count);
     if (!st)
-        st = ps_shapley_solve(plan, g->empty, g->items->scores[g->item], g->values, shares);
+        st = ps_shapley_solve(plan, g->empty, g->items->scores[g->item], g->values, g->x->check,
+                              g->x->user, shares);
     if (!st)
         keep(g, shares);
     ps_free(&g->values);

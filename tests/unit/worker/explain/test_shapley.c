@@ -97,7 +97,7 @@ static void solve_by_kernel(const double *values, size_t n, size_t most, uint64_
     double *valued = calloc(plan->count, sizeof *valued);
     for (size_t c = 0; c < plan->count; c++)
         valued[c] = values[bits_of(plan->members + c * n, n)];
-    ck_ok(ps_shapley_solve(plan, values[0], values[((size_t)1 << n) - 1], valued, got));
+    ck_ok(ps_shapley_solve(plan, values[0], values[((size_t)1 << n) - 1], valued, NULL, NULL, got));
     free(valued);
 }
 
@@ -191,7 +191,7 @@ START_TEST(many_players_that_add_up_are_exact)
     double full = 2;
     for (size_t i = 0; i < WIDE; i++)
         full += sqrt((double)i);
-    ck_ok(ps_shapley_solve(&plan, 2, full, values, got));
+    ck_ok(ps_shapley_solve(&plan, 2, full, values, NULL, NULL, got));
     for (size_t i = 0; i < WIDE; i++)
         ck_assert_double_eq_tol(got[i], sqrt((double)i), 1e-9);
     ps_shapley_plan_free(&plan);
@@ -206,7 +206,29 @@ START_TEST(too_few_coalitions_are_refused)
     ck_assert_int_eq(ps_shapley_plan_make(10, 9, &rng, &plan), PS_INVALID_ARGUMENT);
     ck_ok(ps_shapley_plan_make(30, 30, &rng, &plan));
     double values[64] = {0}, got[30];
-    ck_assert_int_eq(ps_shapley_solve(&plan, 0, 1, values, got), PS_OUT_OF_RANGE);
+    ck_assert_int_eq(ps_shapley_solve(&plan, 0, 1, values, NULL, NULL, got), PS_OUT_OF_RANGE);
+    ps_shapley_plan_free(&plan);
+}
+END_TEST
+
+static ps_status refuse(void *user)
+{
+    ++*(int *)user;
+    return ps_fail(PS_CANCELLED, "enough");
+}
+
+START_TEST(many_coalitions_of_many_players_are_bounded_and_can_be_ended)
+{
+    enum { MANY = 500, COALITIONS = 1000 };
+    ps_rng rng;
+    ps_rng_seed(&rng, 1);
+    ps_shapley_plan plan;
+    int asked = 0;
+    ck_assert_int_eq(ps_shapley_plan_make(4096, 1 << 20, &rng, &plan), PS_INVALID_ARGUMENT);
+    ck_ok(ps_shapley_plan_make(MANY, COALITIONS, &rng, &plan));
+    double values[COALITIONS] = {0}, got[MANY];
+    ck_assert_int_eq(ps_shapley_solve(&plan, 0, 1, values, refuse, &asked, got), PS_CANCELLED);
+    ck_assert_int_eq(asked, 1);
     ps_shapley_plan_free(&plan);
 }
 END_TEST
@@ -257,6 +279,7 @@ static const ps_check_case cases[] = {
     {&a_coalition_is_asked_for_once},
     {&many_players_that_add_up_are_exact},
     {&too_few_coalitions_are_refused},
+    {&many_coalitions_of_many_players_are_bounded_and_can_be_ended},
     {&orders_keep_the_sum_and_say_how_sure_they_are},
     {0},
 };
