@@ -100,12 +100,12 @@ enum {
  * struct, its keys). */
 // clang-format off
 #define PS_EXPLAIN_KEY_ROWS(INT, REAL, FLAG, WORD, TEXT, INTS, MAP) \
-    INT(steps, "50", 1, 100000) \
-    INT(steps_max, "800", 1, 1000000) \
+    INT(steps, "50", 1, 4096) \
+    INT(steps_max, "800", 1, 4096) \
     INT(samples, "2048", 2, 1048576) \
     INT(candidates, "20", 1, 1000) \
     INT(permutations, "10", 1, 100000) \
-    INT(side_max, "2048", 1, 65536) \
+    INT(side_max, "2048", 1, 8192) \
     INT(top, "5", 1, 100) \
     FLAG(patterns, "true") \
     INT(sequences, "64", 1, 65536) \

@@ -21,7 +21,7 @@ static double root(size_t n, size_t i, double *slope)
     for (int step = 0; step < 100; step++) {
         double dx = legendre(n, x, slope) / *slope;
         x -= dx;
-        if (fabs(dx) < 1e-16)
+        if (fabs(dx) < 1e-15) /* what is left is its square */
             break;
     }
     (void)legendre(n, x, slope);
@@ -31,11 +31,12 @@ static double root(size_t n, size_t i, double *slope)
 /* The i-th root from the right is the negative of the i-th from the left. */
 void ps_gauss_legendre(size_t n, double *points, double *weights)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; 2 * i < n; i++) {
         double slope, x = root(n, i, &slope);
         if (n % 2 && i == n / 2)
             x = 0;
         points[n - 1 - i] = (1 + x) / 2;
-        weights[n - 1 - i] = 1 / ((1 - x * x) * slope * slope);
+        points[i] = (1 - x) / 2;
+        weights[i] = weights[n - 1 - i] = 1 / ((1 - x * x) * slope * slope);
     }
 }

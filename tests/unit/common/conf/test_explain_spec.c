@@ -116,6 +116,15 @@ START_TEST(arguments_are_the_methods_own_keys)
 }
 END_TEST
 
+START_TEST(what_would_take_days_is_refused)
+{
+    refuses(HEAD "  attributions: [{method: integrated_gradients, steps: 4, steps_max: 4097}]\n",
+            "job.yaml:8: explain.attributions[0].steps_max: ");
+    refuses(HEAD "  inside: [{method: weights, side_max: 8193}]\n",
+            "job.yaml:8: explain.inside[0].side_max: ");
+}
+END_TEST
+
 START_TEST(what_makes_no_sense_is_refused_on_its_line)
 {
     refuses(HEAD "  seed: 1\n", "job.yaml:7: explain: nothing to do; say explain.attributions");
@@ -288,6 +297,7 @@ static const ps_check_case cases[] = {
     {&rows_that_methods_make_are_as_long_as_they_say},
     {&rows_that_are_patched_go_together},
     {&arguments_are_the_methods_own_keys},
+    {&what_would_take_days_is_refused},
     {&what_makes_no_sense_is_refused_on_its_line},
     {&quality_is_of_an_attribution},
     {&a_model_has_what_is_asked_of_it},

@@ -33,9 +33,9 @@ END_TEST
 
 START_TEST(gauss_and_legendre_integrate_polynomials)
 {
-    static const size_t sizes[] = {1, 2, 3, 5, 50, 800};
-    double points[800], weights[800];
-    for (size_t i = 0; i < 6; i++) {
+    static const size_t sizes[] = {1, 2, 3, 5, 50, 51, 800, 4096};
+    double points[4096], weights[4096];
+    for (size_t i = 0; i < 8; i++) {
         size_t n = sizes[i];
         ps_gauss_legendre(n, points, weights);
         double sum = 0, power = 0;
