@@ -4,8 +4,8 @@
  *
  *    pieces ──▶ merge ──▶ clearing: its parts go ──▶ the next pass's pieces … ──▶ done
  *
- * A worker that is lost costs its piece. After a restart of psd the parts that are there count as
- * done; nothing else has to be remembered.
+ * A worker that is lost costs its piece, and one that says it is done and has left no part. After a
+ * restart of psd the parts that are there count as done; nothing else has to be remembered.
  *
  * Fails besides: the model lacks what the job asks of it (at submission). */
 #include "common/base/mem.h"
@@ -19,6 +19,7 @@
 #include "server/sched/kinds/retry.h"
 #include "server/sched/worker.h"
 
+#include <stdio.h>
 #include <string.h>
 
 typedef struct explaining {
@@ -198,34 +199,6 @@ static void answered(ps_job *job)
         ps_job_move(job, PS_JOB_DONE, "", w->result);
 }
 
-static void piece_done(ps_job *job, ps_lease *lease, ps_task_result *result)
-{
-    ps_core_require_locked(job->sched);
-    explaining *w = job->work;
-    if (lease->piece.epoch != w->stage.number)
-        return; /* nobody waits for it */
-    ps_epoch_rows_done(&w->rows, 0, lease->piece.end - lease->piece.begin);
-    if (ps_epoch_rows_all_done(&w->rows))
-        complete_stage(job);
-    ps_job_changed(job);
-}
-
-static void merge_done(ps_job *job, ps_lease *lease, ps_task_result *result)
-{
-    ps_core_require_locked(job->sched);
-    explaining *w = job->work;
-    ps_job_progress *p = &job->record->progress;
-    uint64_t samples;
-    ps_buf json = PS_BUF_EMPTY;
-    if (w->stage.last && ps_task_result_count(result, "samples", &samples))
-        p->samples = p->samples_total = w->done = samples;
-    ps_result_said(result, ps_model_job_seconds(job), &json);
-    ps_free(&w->result);
-    w->result = ps_strdup(ps_buf_cstr(&json));
-    ps_buf_free(&json);
-    piece_done(job, lease, result);
-}
-
 static void back(ps_job *job, ps_lease *lease, bool failed, const char *message)
 {
     ps_core_require_locked(job->sched);
@@ -236,6 +209,80 @@ static void back(ps_job *job, ps_lease *lease, bool failed, const char *message)
         return;
     piece.epoch = 0;
     ps_epoch_rows_back(&w->rows, &piece);
+}
+
+/* Does the result list it? Whether it is there is the catalog's to know, which is on a disk: a
+ * merge that does not find a part fails. */
+static bool has_left(const ps_task_result *result, const char *name)
+{
+    for (size_t i = 0; i < result->n_artifacts; i++)
+        if (!strcmp(result->artifacts[i], name))
+            return true;
+    return false;
+}
+
+/* The first of the files of a task that it has not left; NULL: they are all there. */
+static const char *missing(const explaining *w, const ps_lease *lease, const ps_task_result *result,
+                           char name[PS_EXPLAIN_FILE_NAME])
+{
+    if (w->stage.kind == PS_EXPLAIN_STAGE_MERGE && w->stage.last)
+        return !has_left(result, PS_EXPLAIN_ARRAYS)     ? PS_EXPLAIN_ARRAYS
+               : !has_left(result, PS_EXPLAIN_MANIFEST) ? PS_EXPLAIN_MANIFEST
+                                                        : NULL;
+    if (w->stage.kind == PS_EXPLAIN_STAGE_MERGE)
+        ps_explain_pass_name(w->stage.pass, name);
+    else
+        ps_explain_part_name(w->stage.number, lease->piece.begin, name);
+    return has_left(result, name) ? NULL : name;
+}
+
+/* A task of this stage that has left what it was to leave; another is given back. */
+static bool counts(ps_job *job, ps_lease *lease, const ps_task_result *result)
+{
+    const explaining *w = job->work;
+    char name[PS_EXPLAIN_FILE_NAME], message[PS_EXPLAIN_FILE_NAME + 32];
+    if (lease->piece.epoch != w->stage.number)
+        return false; /* nobody waits for it */
+    const char *lacks = missing(w, lease, result, name);
+    if (!lacks)
+        return true;
+    (void)snprintf(message, sizeof message, "it has not left %s", lacks);
+    back(job, lease, true, message);
+    return false;
+}
+
+static void end_piece(ps_job *job, const ps_lease *lease)
+{
+    explaining *w = job->work;
+    ps_epoch_rows_done(&w->rows, 0, lease->piece.end - lease->piece.begin);
+    if (ps_epoch_rows_all_done(&w->rows))
+        complete_stage(job);
+    ps_job_changed(job);
+}
+
+static void piece_done(ps_job *job, ps_lease *lease, ps_task_result *result)
+{
+    ps_core_require_locked(job->sched);
+    if (counts(job, lease, result))
+        end_piece(job, lease);
+}
+
+static void merge_done(ps_job *job, ps_lease *lease, ps_task_result *result)
+{
+    ps_core_require_locked(job->sched);
+    explaining *w = job->work;
+    ps_job_progress *p = &job->record->progress;
+    uint64_t samples;
+    ps_buf json = PS_BUF_EMPTY;
+    if (!counts(job, lease, result))
+        return;
+    if (w->stage.last && ps_task_result_count(result, "samples", &samples))
+        p->samples = p->samples_total = w->done = samples;
+    ps_result_said(result, ps_model_job_seconds(job), &json);
+    ps_free(&w->result);
+    w->result = ps_strdup(ps_buf_cstr(&json));
+    ps_buf_free(&json);
+    end_piece(job, lease);
 }
 
 static void show(ps_job *job)

@@ -39,14 +39,29 @@ static void is_task(const ps_world_task *task, const char *kind, uint32_t stage,
     ck_assert_uint_eq(task->end, end);
 }
 
-static void done(ps_world *w, uint64_t session, double samples)
+/* With that file as what it has left; NULL: all that it should. */
+static void done_with(ps_world *w, uint64_t session, double samples, const char *left)
 {
     ps_world_task *task = ps_world_task_of(w, session);
-    ps_task_result result = {.lease_id = task->lease};
+    char part[64], said[64];
+    static char arrays[] = "explain.safetensors", manifest[] = "explain.json";
+    char *names[] = {part}, *results[] = {arrays, manifest}, *others[] = {said};
+    ps_task_result result = {.lease_id = task->lease, .n_artifacts = 1};
+    bool merge = !strcmp(task->kind, "explain_merge");
+    (void)snprintf(part, sizeof part, "part-%u-%u.safetensors", (unsigned)task->epoch,
+                   (unsigned)task->begin);
+    (void)snprintf(said, sizeof said, "%s", left ? left : "");
+    result.artifacts = left ? others : merge ? results : names;
+    result.n_artifacts = !left && merge ? 2 : 1;
     if (samples > 0)
         ps_task_result_add(&result, "samples", samples);
     task->answered = true;
     ck_ok(ps_sched_result(w->sched, session, &result));
+}
+
+static void done(ps_world *w, uint64_t session, double samples)
+{
+    done_with(w, session, samples, NULL);
 }
 
 START_TEST(pieces_are_given_out_and_then_merged)
@@ -105,6 +120,32 @@ START_TEST(a_lost_worker_costs_its_piece)
 }
 END_TEST
 
+/* A worker that says that it is done. */
+START_TEST(what_is_not_left_is_not_done)
+{
+    uint64_t id;
+    ps_world *w = begin(&id);
+    done_with(w, 1, 0, "part-0-16.safetensors"); /* of another piece */
+    is_task(ps_world_task_of(w, 1), "explain", 0, 16, 32);
+    done(w, 1, 0);
+    is_task(ps_world_task_of(w, 1), "explain", 0, 32, 40);
+    done(w, 1, 0);
+    ps_world_run_ms(w, 2000);
+    is_task(ps_world_task_of(w, 1), "explain", 0, 0, 16);
+    done(w, 1, 0);
+    for (int i = 0; i < 3; i++) {
+        is_task(ps_world_task_of(w, 1), "explain_merge", 1, 0, 1);
+        done_with(w, 1, 40, "explain.safetensors");
+        ps_world_run_ms(w, 4000);
+    }
+    ps_job_record *r = ps_world_job(w, id);
+    ck_assert_int_eq(r->state, PS_JOB_FAILED);
+    ck_assert_ptr_nonnull(strstr(r->reason, "it has not left explain.json"));
+    ps_job_record_free(&r);
+    ps_world_free(&w);
+}
+END_TEST
+
 static void restarted(const char *artifacts, const char *kind, uint32_t stage, uint64_t first,
                       uint64_t end)
 {
@@ -136,6 +177,7 @@ static const ps_check_case cases[] = {
     {&pieces_are_given_out_and_then_merged},
     {&a_piece_that_fails_is_tried_again_whole},
     {&a_lost_worker_costs_its_piece},
+    {&what_is_not_left_is_not_done},
     {&after_a_restart_parts_that_are_there_are_done},
     {0},
 };
