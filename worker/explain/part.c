@@ -78,8 +78,7 @@ static ps_status too_large(const char *name)
                    (uint64_t)PS_EXPLAIN_PART_MAX);
 }
 
-/* What the arrays of a part hold. */
-static uint64_t part_bytes(const ps_explain_part *part)
+uint64_t ps_explain_part_bytes(const ps_explain_part *part)
 {
     uint64_t bytes = 0;
     for (size_t i = 0; i < part->n; i++)
@@ -90,7 +89,8 @@ static uint64_t part_bytes(const ps_explain_part *part)
 /* Room for n numbers more. */
 static bool fits(const ps_explain_part *part, uint64_t n, size_t one)
 {
-    return n <= PS_EXPLAIN_PART_MAX / one && part_bytes(part) + n * one <= PS_EXPLAIN_PART_MAX;
+    return n <= PS_EXPLAIN_PART_MAX / one &&
+           ps_explain_part_bytes(part) + n * one <= PS_EXPLAIN_PART_MAX;
 }
 
 static ps_status add_array(ps_explain_part *part, const ps_explain_array *like,

@@ -62,6 +62,7 @@ ps_explain_array *ps_explain_find(ps_explain_part *part, const char *name);
 const ps_explain_array *ps_explain_get(const ps_explain_part *part, const char *name);
 void ps_explain_drop(ps_explain_part *part, const char *name);
 uint64_t ps_explain_array_count(const ps_explain_array *array);
+uint64_t ps_explain_part_bytes(const ps_explain_part *part);  /* of all arrays */
 uint64_t ps_explain_row_count(const ps_explain_array *array); /* numbers of a row; OF_ROWS */
 
 /* Rows behind those of that name, copied: values is [rows, shape...], `axes` names all but the

@@ -39,6 +39,11 @@ void ps_explain_parts_leave_out(ps_explain_parts *parts, uint64_t row);
 /* All of `more` behind it; more is empty then. */
 PS_MUST_CHECK ps_status ps_explain_parts_merge(ps_explain_parts *into, ps_explain_parts *more);
 
+/* Bytes of all arrays of a file at most: it is read whole. */
+#define PS_EXPLAIN_FILE_MAX (UINT64_C(1) << 30)
+/* Can it be read again when it is written? PS_OUT_OF_RANGE: no; *method has the most of it, of
+ * n_methods: the rows have. */
+PS_MUST_CHECK ps_status ps_explain_parts_fit(const ps_explain_parts *parts, size_t *method);
 PS_MUST_CHECK ps_status ps_explain_parts_write(const ps_explain_parts *parts,
                                                ps_safetensors_sink sink);
 /* Into parts of n_methods and at most so many rows. PS_CORRUPT: it is no such file, has a method

@@ -267,6 +267,8 @@ static ps_status explain_rows(piece *p, uint64_t begin, uint64_t end)
             st = p->task.x.check(p->task.x.user);
         if (!st)
             st = explain_some(p, &raw);
+        if (!st) /* rather than when all of it has been computed */
+            st = ps_explain_task_fits(&p->task, &p->out);
         first += n;
         if (!st)
             report(p, first, n);

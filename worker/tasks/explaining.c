@@ -9,8 +9,8 @@
 
 #include <inttypes.h>
 
-/* Bytes of a part at most, when it is read again. */
-#define PART_BYTES_MAX ((size_t)1 << 30)
+/* Bytes of a part's file at most. */
+#define PART_BYTES_MAX ((size_t)PS_EXPLAIN_FILE_MAX + PS_SAFETENSORS_MAX_HEADER + 8)
 
 ps_status ps_explain_task_begin(ps_task_run *run, ps_explain_task *out)
 {
@@ -169,13 +169,26 @@ ps_status ps_explain_spool_write(void *spool, const void *data, size_t len)
     return ps_spool_step(s);
 }
 
+ps_status ps_explain_task_fits(const ps_explain_task *t, const ps_explain_parts *parts)
+{
+    size_t method;
+    ps_status st = ps_explain_parts_fit(parts, &method);
+    if (!st)
+        return PS_OK;
+    return method < t->n_methods
+               ? ps_wrap(st, "method %s", ps_spec_explain_at(t->spec, method)->method)
+               : ps_wrap(st, "explain.rows.show");
+}
+
 ps_status ps_explain_task_leave(const ps_explain_task *t, const char *name,
                                 const ps_explain_parts *parts, Psd__V1__TaskResult *result)
 {
     ps_spool spool = PS_SPOOL(&ps_disk_system);
     const ps_safetensors_sink sink = {.write = ps_explain_spool_write, .state = &spool};
     PS_REQUIRE(parts->n_methods == t->n_methods);
-    ps_status st = ps_explain_parts_write(parts, sink);
+    ps_status st = ps_explain_task_fits(t, parts);
+    if (!st)
+        st = ps_explain_parts_write(parts, sink);
     if (!st)
         st = ps_artifact_leave(t->run, name, &spool, result);
     ps_spool_free(&spool);

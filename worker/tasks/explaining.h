@@ -38,7 +38,10 @@ PS_MUST_CHECK ps_status ps_explain_task_fetch(const ps_explain_task *task, const
                                               uint64_t rows, ps_explain_parts *out);
 PS_MUST_CHECK ps_status ps_explain_task_fetch_before(const ps_explain_task *task,
                                                      ps_explain_parts *out);
-/* Leaves what is spooled: writes parts to psd under that name. */
+/* PS_OUT_OF_RANGE: it is more than is read again, with the method that has the most. */
+PS_MUST_CHECK ps_status ps_explain_task_fits(const ps_explain_task *task,
+                                             const ps_explain_parts *parts);
+/* Leaves what is spooled, which fits: writes parts to psd under that name. */
 PS_MUST_CHECK ps_status ps_explain_task_leave(const ps_explain_task *task, const char *name,
                                               const ps_explain_parts *parts,
                                               Psd__V1__TaskResult *result);

@@ -114,10 +114,28 @@ START_TEST(rows_that_the_task_had_not_are_refused)
 }
 END_TEST
 
+START_TEST(more_than_is_read_again_is_refused)
+{
+    ps_explain_parts parts;
+    size_t method = 9;
+    make(&parts, 5);
+    ck_ok(ps_explain_parts_fit(&parts, &method));
+    parts.methods[1].arrays[0].shape[0] = PS_EXPLAIN_FILE_MAX / 12 - 2; /* of three numbers */
+    ck_ok(ps_explain_parts_fit(&parts, &method));
+    parts.methods[1].arrays[0].shape[0]++; /* and there are a sum and a token */
+    parts.methods[1].arrays[0].shape[0]++;
+    ck_assert_int_eq(ps_explain_parts_fit(&parts, &method), PS_OUT_OF_RANGE);
+    ck_assert_uint_eq(method, 1);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "1073741820 are this one's values"));
+    ps_explain_parts_free(&parts);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&what_is_written_reads_back_and_merges},
     {&a_part_of_another_job_is_refused},
     {&rows_that_the_task_had_not_are_refused},
+    {&more_than_is_read_again_is_refused},
     {0},
 };
 
