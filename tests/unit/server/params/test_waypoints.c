@@ -5,6 +5,11 @@
 #include "tests/lib/check_main.h"
 #include "tests/lib/params.h"
 
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
 static ps_param_store *store_of(uint64_t steps, uint64_t memory)
 {
     test_params p;
@@ -143,11 +148,58 @@ START_TEST(pushes_after_the_last_row_take_no_waypoint_each)
 }
 END_TEST
 
+enum { PUSHERS = 4, PUSHES = 200 };
+
+typedef struct pusher {
+    ps_param_store *store;
+    char name[8];
+    pthread_t thread;
+} pusher;
+
+static void *push_many(void *of)
+{
+    const pusher *p = of;
+    ps_push_reply reply;
+    for (uint64_t i = 1; i <= PUSHES; i++) {
+        const ps_push_header header = {.incarnation = 1, .sequence = i};
+        ck_ok(test_params_push(p->store, p->name, &header, 0.001f, &reply));
+    }
+    return NULL;
+}
+
+START_TEST(segments_follow_each_other_whoever_pushes)
+{
+    ps_param_store *store = store_of(1, 1 << 20);
+    pusher pushers[PUSHERS];
+    ps_segment s;
+    uint64_t version = 0;
+    for (int i = 0; i < PUSHERS; i++) {
+        pushers[i].store = store;
+        (void)snprintf(pushers[i].name, sizeof pushers[i].name, "w%d", i);
+        ck_assert_int_eq(pthread_create(&pushers[i].thread, NULL, push_many, &pushers[i]), 0);
+    }
+    while (version < PUSHERS * PUSHES / 2) {
+        if (!ps_waypoints_take(store, &s)) {
+            sched_yield();
+            continue;
+        }
+        ck_assert_uint_eq(s.begin, version);
+        ck_assert_uint_gt(s.end, s.begin);
+        ck_assert(ps_waypoints_done(store, s.number, &s));
+        version = s.end;
+    }
+    for (int i = 0; i < PUSHERS; i++)
+        ck_assert_int_eq(pthread_join(pushers[i].thread, NULL), 0);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&parameters_of_a_waypoint_stay_as_they_were},
     {&segments_go_out_once_come_back_and_free_what_they_began_at},
     {&while_memory_is_used_up_segments_grow},
     {&pushes_after_the_last_row_take_no_waypoint_each},
+    {&segments_follow_each_other_whoever_pushes},
     {0},
 };
 
