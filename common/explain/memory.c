@@ -27,8 +27,11 @@ static uint64_t block_numbers(const ps_spec_model *m)
 
 uint64_t ps_explain_activations(const ps_job_spec *spec, const ps_spec_model *model)
 {
+    int64_t length = ps_explain_length(spec, model), own = 0;
+    if (ps_spec_model_is_language(model))
+        own = ps_spec_explain_own_longest(spec->explain, model->context_length);
     uint64_t rows = (uint64_t)ps_explain_batch(spec->explain, model) *
-                    (uint64_t)ps_explain_length(spec, model),
+                    (uint64_t)(own > length ? own : length),
              numbers = 0;
     if (ps_spec_model_is_language(model))
         numbers =
