@@ -9,9 +9,11 @@
  * of it over `samples` random orders, and `gain` by how much the attribution is better than that,
  * above 0 where it is worth something. `standard_error` is of random.
  *
- * (samples + 1) · (steps − 1) passes forward a row, and those of the attribution. */
+ * (samples + 1) · (steps − 1) passes forward a row, and those of the attribution. On the host: a
+ * number a row and order, and the curves of some orders at a time. */
 #include "worker/explain/attribute.h"
 #include "worker/explain/baseline.h"
+#include "worker/explain/room.h"
 #include "worker/explain/rows.h"
 
 #include "common/base/mem.h"
@@ -19,25 +21,32 @@
 #include <math.h>
 #include <string.h>
 
-typedef struct deleting {
-    ps_explaining *x;
-    const ps_explain_items *items;
-    bool insert;
-    size_t width, features;
-    size_t stages; /* of a curve, behind its first point */
-    size_t orders; /* of a row: the attribution's, then random ones */
-    double *values;
-    uint32_t *place; /* [n, orders, features]: when a feature's turn is, from 0 */
-    double *curves;  /* [n, orders, stages + 1] */
-    double *empty;   /* [n]: f(x′) */
-} deleting;
-
-/* ---- orders ---- */
+enum { SOME = 64 << 20 }; /* bytes of orders and curves at a time, or one order's */
 
 typedef struct turn {
     double value;
     uint32_t feature;
 } turn;
+
+typedef struct deleting {
+    ps_explaining *x;
+    const ps_explain_items *items;
+    bool insert;
+    size_t width, features;
+    size_t stages;     /* of a curve, behind its first point */
+    size_t orders;     /* of a row: the attribution's, then random ones */
+    size_t some;       /* of them at a time, */
+    size_t first, now; /* from this one on, and so many */
+    double *values;
+    turn *turns;     /* [features] */
+    uint32_t *place; /* [n, now, features]: when a feature's turn is, from 0 */
+    double *curves;  /* [n, now, stages + 1] */
+    double *heights; /* [n, orders] */
+    double *empty;   /* [n]: f(x′) */
+    float *curve;    /* [n, stages + 1]: the attribution's */
+} deleting;
+
+/* ---- orders ---- */
 
 static int highest_first(const void *a, const void *b)
 {
@@ -47,8 +56,9 @@ static int highest_first(const void *a, const void *b)
     return (x->feature > y->feature) - (x->feature < y->feature);
 }
 
-static void order_by_value(const deleting *d, size_t row, turn *turns, uint32_t *place)
+static void order_by_value(const deleting *d, size_t row, uint32_t *place)
 {
+    turn *turns = d->turns;
     for (size_t f = 0; f < d->features; f++) {
         double value = d->values[row * d->features + f];
         turns[f] = (turn){isnan(value) ? -INFINITY : value, (uint32_t)f};
@@ -70,21 +80,16 @@ static void order_by_chance(const deleting *d, size_t row, size_t order, uint32_
     }
 }
 
-static ps_status order_all(deleting *d)
+static void order_some(const deleting *d)
 {
-    turn *turns = ps_try_alloc_raw(d->features * sizeof *turns);
-    if (!turns)
-        return ps_fail(PS_NO_MEMORY, "an order of %zu features", d->features);
     for (size_t row = 0; row < d->items->n; row++)
-        for (size_t order = 0; order < d->orders; order++) {
-            uint32_t *place = d->place + (row * d->orders + order) * d->features;
-            if (order == 0)
-                order_by_value(d, row, turns, place);
+        for (size_t i = 0; i < d->now; i++) {
+            uint32_t *place = d->place + (row * d->now + i) * d->features;
+            if (d->first + i == 0)
+                order_by_value(d, row, place);
             else
-                order_by_chance(d, row, order, place);
+                order_by_chance(d, row, d->first + i, place);
         }
-    ps_free(&turns);
-    return PS_OK;
 }
 
 /* ---- curves ---- */
@@ -95,7 +100,7 @@ static size_t changed_at(const deleting *d, size_t stage)
     return (stage * d->features + d->stages / 2) / d->stages;
 }
 
-/* Point i: of row i / (orders · inner), of each order the stages between the ends. */
+/* Point i: of row i / (now · inner), of each order the stages between the ends. */
 static void make(void *user, size_t i, void *point, size_t *item)
 {
     const deleting *d = user;
@@ -103,7 +108,7 @@ static void make(void *user, size_t i, void *point, size_t *item)
     size_t curve = i / inner, changed = changed_at(d, i % inner + 1);
     const uint32_t *place = d->place + curve * d->features;
     float *out = point;
-    *item = curve / d->orders;
+    *item = curve / d->now;
     const float *input = d->items->points + *item * d->width;
     for (size_t k = 0; k < d->width; k++) {
         bool over = place[k / each] < changed;
@@ -130,60 +135,72 @@ static void take_empty(void *user, size_t i, double score, const float *gradient
     ((deleting *)user)->empty[i] = score;
 }
 
-static ps_status draw_curves(deleting *d)
+static ps_status draw_some(deleting *d)
 {
-    size_t n = d->items->n;
-    const ps_explain_points ends = {.n = n, .make = make_empty, .take = take_empty, .user = d};
+    size_t curves = d->items->n * d->now;
     const ps_explain_points inner = {
-        .n = n * d->orders * (d->stages - 1), .make = make, .take = take, .user = d};
-    ps_status st = ps_explain_evaluate(d->x, d->items, &ends);
-    for (size_t i = 0; !st && i < n * d->orders; i++) {
-        double *curve = d->curves + i * (d->stages + 1), full = d->items->scores[i / d->orders];
-        curve[0] = d->insert ? d->empty[i / d->orders] : full;
-        curve[d->stages] = d->insert ? full : d->empty[i / d->orders];
+        .n = curves * (d->stages - 1), .make = make, .take = take, .user = d};
+    for (size_t i = 0; i < curves; i++) {
+        double *curve = d->curves + i * (d->stages + 1), full = d->items->scores[i / d->now];
+        curve[0] = d->insert ? d->empty[i / d->now] : full;
+        curve[d->stages] = d->insert ? full : d->empty[i / d->now];
     }
-    return st ? st : ps_explain_evaluate(d->x, d->items, &inner);
+    return ps_explain_evaluate(d->x, d->items, &inner);
 }
 
-/* ---- what is left ---- */
-
 /* NaN: the row's score is the baseline's. */
-static double height(const deleting *d, size_t row, size_t order)
+static double height(const deleting *d, size_t row, const double *curve)
 {
-    const double *curve = d->curves + (row * d->orders + order) * (d->stages + 1);
     double empty = d->empty[row], change = fabs(d->items->scores[row] - empty), sum = 0;
     for (size_t i = 0; i < d->stages; i++)
         sum += (curve[i] + curve[i + 1]) / 2 - empty;
     return change > 0 ? sum / (double)d->stages / change : NAN;
 }
 
+static void keep_some(deleting *d)
+{
+    size_t points = d->stages + 1;
+    for (size_t row = 0; row < d->items->n; row++)
+        for (size_t i = 0; i < d->now; i++) {
+            const double *curve = d->curves + (row * d->now + i) * points;
+            d->heights[row * d->orders + d->first + i] = height(d, row, curve);
+            for (size_t k = 0; d->first + i == 0 && k < points; k++)
+                d->curve[row * points + k] = (float)curve[k];
+        }
+}
+
+static ps_status draw_all(deleting *d)
+{
+    const ps_explain_points ends = {
+        .n = d->items->n, .make = make_empty, .take = take_empty, .user = d};
+    ps_status st = ps_explain_evaluate(d->x, d->items, &ends);
+    for (d->first = 0; !st && d->first < d->orders; d->first += d->now) {
+        size_t left = d->orders - d->first;
+        d->now = left < d->some ? left : d->some;
+        order_some(d);
+        st = draw_some(d);
+        if (!st)
+            keep_some(d);
+    }
+    return st;
+}
+
+/* ---- what is left ---- */
+
 enum { AUC, RANDOM, GAIN, ERROR, FIGURES };
 
 static void measure(const deleting *d, size_t row, float *figures[FIGURES])
 {
-    double own = height(d, row, 0), mean = 0, spread = 0, n = (double)(d->orders - 1);
+    const double *heights = d->heights + row * d->orders;
+    double own = heights[0], mean = 0, spread = 0, n = (double)(d->orders - 1);
     for (size_t order = 1; order < d->orders; order++)
-        mean += height(d, row, order) / n;
+        mean += heights[order] / n;
     for (size_t order = 1; order < d->orders; order++)
-        spread += pow(height(d, row, order) - mean, 2);
+        spread += pow(heights[order] - mean, 2);
     figures[AUC][row] = (float)own;
     figures[RANDOM][row] = (float)mean;
     figures[GAIN][row] = (float)(d->insert ? own - mean : mean - own);
     figures[ERROR][row] = (float)sqrt(spread / (n - 1) / n);
-}
-
-static ps_status put_curves(const deleting *d, ps_explain_part *out)
-{
-    size_t points = d->stages + 1;
-    float *curves = ps_try_alloc_raw(d->items->n * points * sizeof *curves);
-    if (!curves)
-        return ps_fail(PS_NO_MEMORY, "curves of %zu rows", d->items->n);
-    for (size_t row = 0; row < d->items->n; row++)
-        for (size_t i = 0; i < points; i++)
-            curves[row * points + i] = (float)d->curves[row * d->orders * points + i];
-    ps_status st = ps_explain_put_values(out, "curve", "stage", d->items->n, points, curves);
-    ps_free(&curves);
-    return st;
 }
 
 static ps_status put(const deleting *d, ps_explain_part *out)
@@ -197,17 +214,51 @@ static ps_status put(const deleting *d, ps_explain_part *out)
         figures[i] = memory + i * n;
     for (size_t row = 0; row < n; row++)
         measure(d, row, figures);
-    ps_status st = put_curves(d, out);
+    ps_status st = ps_explain_put_values(out, "curve", "stage", n, d->stages + 1, d->curve);
     for (size_t i = 0; !st && i < FIGURES; i++)
         st = ps_explain_put_rows(out, names[i], "", n, 0, NULL, figures[i]);
     ps_free(&memory);
     return st;
 }
 
+static ps_status take_memory(deleting *d)
+{
+    size_t n = d->items->n, features = d->features, points = d->stages + 1;
+    size_t each = n * (features * sizeof *d->place + points * sizeof *d->curves);
+    d->some = SOME / each < 1 ? 1 : SOME / each < d->orders ? SOME / each : d->orders;
+    ps_status st = ps_explain_room(n * d->orders * sizeof *d->heights + d->some * each,
+                                   "heights and orders of deletion and insertion",
+                                   "lower explain.batch, or their samples");
+    if (st)
+        return st;
+    d->values = ps_try_alloc_raw(n * features * sizeof *d->values);
+    d->turns = ps_try_alloc_raw(features * sizeof *d->turns);
+    d->place = ps_try_alloc(n * d->some * features * sizeof *d->place);
+    d->curves = ps_try_alloc_raw(n * d->some * points * sizeof *d->curves);
+    d->heights = ps_try_alloc_raw(n * d->orders * sizeof *d->heights);
+    d->empty = ps_try_alloc_raw(n * sizeof *d->empty);
+    d->curve = ps_try_alloc_raw(n * points * sizeof *d->curve);
+    return d->values && d->turns && d->place && d->curves && d->heights && d->empty && d->curve
+               ? PS_OK
+               : ps_fail(PS_NO_MEMORY, "%zu orders of %zu features; lower explain.batch or samples",
+                         d->orders, features);
+}
+
+static void free_memory(deleting *d)
+{
+    ps_free(&d->values);
+    ps_free(&d->turns);
+    ps_free(&d->place);
+    ps_free(&d->curves);
+    ps_free(&d->heights);
+    ps_free(&d->empty);
+    ps_free(&d->curve);
+}
+
 static ps_status run(ps_explaining *x, const ps_spec_explain_method *spec,
                      const ps_explain_items *items, bool insert, ps_explain_part *out)
 {
-    size_t features = ps_explain_features(x, items), n = items->n, stages = (size_t)spec->steps;
+    size_t features = ps_explain_features(x, items), stages = (size_t)spec->steps;
     if (!x->language && stages > features)
         stages = features; /* of prompts each has its own: then they are as said */
     deleting d = {.x = x,
@@ -217,27 +268,14 @@ static ps_status run(ps_explaining *x, const ps_spec_explain_method *spec,
                   .features = features,
                   .stages = stages,
                   .orders = (size_t)spec->samples + 1};
-    d.values = ps_try_alloc_raw(n * features * sizeof *d.values);
-    d.place = ps_try_alloc(n * d.orders * features * sizeof *d.place);
-    d.curves = ps_try_alloc_raw(n * d.orders * (d.stages + 1) * sizeof *d.curves);
-    d.empty = ps_try_alloc_raw(n * sizeof *d.empty);
-    ps_status st =
-        d.values && d.place && d.curves && d.empty
-            ? PS_OK
-            : ps_fail(PS_NO_MEMORY, "%zu orders of %zu features; lower explain.batch or samples",
-                      d.orders, features);
+    ps_status st = take_memory(&d);
     if (!st)
         st = ps_explain_attribute(x, spec, items, false, d.values);
     if (!st)
-        st = order_all(&d);
-    if (!st)
-        st = draw_curves(&d);
+        st = draw_all(&d);
     if (!st)
         st = put(&d, out);
-    ps_free(&d.values);
-    ps_free(&d.place);
-    ps_free(&d.curves);
-    ps_free(&d.empty);
+    free_memory(&d);
     return st;
 }
 

@@ -9,6 +9,7 @@
 #include "worker/explain/features.h"
 #include "worker/explain/items.h"
 #include "worker/explain/quadrature.h"
+#include "worker/explain/room.h"
 
 #include <math.h>
 #include <string.h>
@@ -48,6 +49,17 @@ START_TEST(gauss_and_legendre_integrate_polynomials)
         ck_assert_double_eq_tol(sum, 1, 1e-13);
         ck_assert_double_eq_tol(power, 1 / (double)(degree + 1), 1e-13);
     }
+}
+END_TEST
+
+/* ---- room ---- */
+
+START_TEST(what_no_machine_has_is_refused)
+{
+    ck_ok(ps_explain_room(1 << 20, "x", "y"));
+    ck_assert_int_eq(ps_explain_room(UINT64_MAX, "orders", "lower samples"), PS_NO_MEMORY);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "orders: 17592186044415 MiB, and "));
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), " are available; lower samples"));
 }
 END_TEST
 
@@ -261,6 +273,7 @@ END_TEST
 static const ps_check_case cases[] = {
     {&each_method_of_the_job_file_has_its_row_here},
     {&gauss_and_legendre_integrate_polynomials},
+    {&what_no_machine_has_is_refused},
     {&a_grid_cuts_an_image_into_cells},
     {&of_a_linear_model_each_feature_is_its_product},
     {&integrated_gradients_and_ablation_add_up_to_the_change},
