@@ -13,6 +13,7 @@
  *
  * steps + 1 points a row, forward and backward. On the host: a batch's y of all layers. */
 #include "worker/explain/baseline.h"
+#include "worker/explain/room.h"
 #include "worker/explain/rows.h"
 
 #include "common/base/mem.h"
@@ -133,6 +134,20 @@ static bool take_crossing(conducting *c, size_t layer)
     return at->y && at->last_y && at->last_g && at->sums;
 }
 
+/* For what all layers leave of a batch. */
+static ps_status ask_room(const conducting *c)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < c->layers; i++) {
+        uint64_t columns =
+            (uint64_t)ps_model_tap_columns(c->x->model, (ps_tap){c->kind, (int64_t)i});
+        uint64_t wide = columns * (uint64_t)c->items->length;
+        uint64_t parts = c->x->language ? (uint64_t)c->items->length : columns;
+        bytes += (c->batch + 2) * wide * sizeof(float) + c->items->n * parts * sizeof(double);
+    }
+    return ps_explain_room(bytes, "what the layers leave for conductance", "lower explain.batch");
+}
+
 static ps_status take_all(conducting *c)
 {
     size_t n = c->items->n, widest = 0;
@@ -141,6 +156,9 @@ static ps_status take_all(conducting *c)
         c->layers++;
     if (!c->layers)
         return ps_fail(PS_INVALID_ARGUMENT, "conductance: the model has no hidden layer");
+    ps_status st = ask_room(c);
+    if (st)
+        return st;
     c->at = ps_alloc_array(c->layers, sizeof *c->at);
     for (size_t i = 0; whole && i < c->layers; i++) {
         whole = take_crossing(c, i);

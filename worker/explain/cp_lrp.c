@@ -7,6 +7,7 @@
  *
  * One pass forward and backward a row. Of models without a gate f(z)/z of all blocks is kept on the
  * host: tokens of a batch × intermediate_size × blocks numbers. */
+#include "worker/explain/room.h"
 #include "worker/explain/rows.h"
 
 #include "common/base/mem.h"
@@ -130,6 +131,11 @@ static ps_status take_room(passes *p, const ps_explaining *x, const ps_explain_i
     size_t widest = (size_t)(q > p->units ? q : p->units);
     if (tokens <= p->tokens)
         return PS_OK;
+    size_t kept = p->gated ? 0 : p->blocks * (size_t)p->units;
+    ps_status st = ps_explain_room(tokens * (widest + kept) * sizeof(float),
+                                   "what the layers leave for cp_lrp", "lower explain.batch");
+    if (st)
+        return st;
     p->tokens = 0;
     ps_free(&p->room);
     p->room = ps_try_alloc_raw(tokens * widest * sizeof *p->room);

@@ -10,6 +10,7 @@
  * attribution's passes, and once the model's size of memory. */
 #include "worker/explain/agreement.h"
 #include "worker/explain/attribute.h"
+#include "worker/explain/room.h"
 #include "worker/explain/rows.h"
 
 #include "common/base/mem.h"
@@ -61,23 +62,23 @@ static void number_steps(const ps_model_layout *layout, kept *k)
 
 /* ---- parameters ---- */
 
-static void kept_free(void *state)
+static void let_go(kept *k)
 {
-    kept *k = state;
-    for (size_t i = 0; k && k->parameters && i < k->count; i++)
+    for (size_t i = 0; k->parameters && i < k->count; i++)
         ps_free(&k->parameters[i]);
-    if (k) {
-        ps_free(&k->parameters);
-        ps_free(&k->step);
-    }
-    ps_free(&k);
+    ps_free(&k->parameters);
+    ps_free(&k->step);
 }
 
 static ps_status keep(ps_model *m, kept *k)
 {
     const ps_model_layout *layout = ps_model_parameters(m);
-    ps_status st = PS_OK;
+    uint64_t bytes = 0;
     k->count = layout->count;
+    for (size_t i = 0; i < k->count; i++)
+        bytes += ps_tensor_bytes(ps_model_parameter(m, i));
+    ps_status st = ps_explain_room(bytes, "a second copy of the model, for randomisation",
+                                   "leave it out, or give the worker more");
     k->parameters = ps_alloc_array(k->count, sizeof *k->parameters);
     k->step = ps_alloc_array(k->count, sizeof *k->step);
     for (size_t i = 0; !st && i < k->count; i++) {
@@ -187,16 +188,9 @@ static ps_status compare(const comparing *c)
     return st ? st : back;
 }
 
-static ps_status prepare(ps_explaining *x, const ps_spec_explain_method *spec, void **state)
+static ps_status run_with(const kept *k, ps_explaining *x, const ps_spec_explain_method *spec,
+                          const ps_explain_items *items, ps_explain_part *out)
 {
-    *state = ps_alloc(sizeof(kept));
-    return keep(x->model, *state);
-}
-
-static ps_status run(ps_explaining *x, const ps_spec_explain_method *spec, void *state,
-                     const ps_explain_items *items, ps_explain_part *out)
-{
-    const kept *k = state;
     comparing c = {
         .x = x, .spec = spec, .items = items, .kept = k, .features = ps_explain_features(x, items)};
     c.before = ps_try_alloc_raw(items->n * c.features * sizeof *c.before);
@@ -213,5 +207,16 @@ static ps_status run(ps_explaining *x, const ps_spec_explain_method *spec, void 
     return st;
 }
 
-const ps_explain_method ps_explain_method_randomisation = {
-    .name = "randomisation", .prepare = prepare, .run = run, .free = kept_free};
+/* The second copy lives for the run: a job may have many entries, all prepared at once. */
+static ps_status run(ps_explaining *x, const ps_spec_explain_method *spec, void *state,
+                     const ps_explain_items *items, ps_explain_part *out)
+{
+    kept k = {0};
+    ps_status st = keep(x->model, &k);
+    if (!st)
+        st = run_with(&k, x, spec, items, out);
+    let_go(&k);
+    return st;
+}
+
+const ps_explain_method ps_explain_method_randomisation = {.name = "randomisation", .run = run};

@@ -11,6 +11,7 @@
 
 #include "worker/explain/baseline.h"
 #include "worker/explain/features.h"
+#include "worker/explain/room.h"
 #include "worker/explain/rows.h"
 
 #include "common/base/mem.h"
@@ -129,7 +130,11 @@ static ps_status solve_kernel(game *g, size_t samples)
     ps_rng rng;
     ps_explain_rng(g->x, g->items->item[g->item], &rng);
     ps_shapley_plan plan;
-    ps_status st = ps_shapley_plan_make(g->groups.n, samples, &rng, &plan);
+    uint64_t players = g->groups.n; /* and with them the matrix, the slots of what was drawn */
+    ps_status st = ps_explain_room(samples * (players + 64) + players * players * sizeof(double),
+                                   "the coalitions of shapley", "lower its samples");
+    if (!st)
+        st = ps_shapley_plan_make(g->groups.n, samples, &rng, &plan);
     if (st)
         return st;
     st = solve_plan(g, &plan);

@@ -7,6 +7,7 @@
 #include "worker/compress/dense.h"
 #include "worker/compress/eigen.h"
 #include "worker/compress/parts.h"
+#include "worker/explain/room.h"
 
 #include <math.h>
 
@@ -80,6 +81,10 @@ ps_status ps_spectrum(const float *w, size_t rows, size_t columns, size_t thread
               .n = wide ? columns : rows,
               .step_m = wide ? columns : 1,
               .step_n = wide ? 1 : columns};
+    st = ps_explain_room(2 * (uint64_t)g.m * g.m * sizeof *g.g, "the spectrum of a matrix",
+                         "lower side_max");
+    if (st)
+        return st;
     g.g = ps_try_alloc(g.m * g.m * sizeof *g.g);
     if (!g.g)
         return ps_fail(PS_NO_MEMORY, "the spectrum of %zu by %zu numbers", rows, columns);

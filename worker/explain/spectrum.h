@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 /* Squares of the singular values of w[rows, columns], the largest first, into values[the smaller
- * side]; their sum is the sum of w²'s. Works in 8·m² bytes of its own, m the smaller side;
+ * side]; their sum is the sum of w²'s. Works in 16·m² bytes of its own, m the smaller side;
  * about m²·n + 9·m³ operations. threads 0: as many as there are cores. PS_NO_MEMORY.
  * PS_OUT_OF_RANGE: a number of w is not finite. */
 PS_MUST_CHECK ps_status ps_spectrum(const float *w, size_t rows, size_t columns, size_t threads,
