@@ -39,11 +39,32 @@ void ps_lifecycle_drop_parts(ps_lifecycle *l, uint64_t job_id, bool all)
                        (unsigned long long)job_id, ps_error_message());
 }
 
+/* A worker has said that it left them. PS_INVALID_ARGUMENT: it has not. */
+static ps_status check_result(const ps_stored_files *files, uint64_t job_id)
+{
+    static const char *const names[] = {PS_EXPLAIN_MANIFEST, PS_EXPLAIN_ARRAYS};
+    ps_status st = PS_OK;
+    for (size_t i = 0; !st && i < sizeof names / sizeof *names; i++) {
+        ps_artifact_record *found = NULL;
+        st = ps_catalog_artifact_get(files->catalog, job_id, names[i], &found);
+        ps_artifact_record_free(&found);
+        if (st == PS_NOT_FOUND)
+            st = ps_fail(PS_INVALID_ARGUMENT,
+                         "the task that merges its parts ended without leaving %s", names[i]);
+    }
+    return st;
+}
+
 static void clear_run(ps_off_loop *off)
 {
     step *s = ps_container(off, step, off);
-    ps_lifecycle_drop_parts(s->lifecycle, s->job_id, s->outcome.explained);
-    ps_sched_finished(s->lifecycle->sched, s->job_id, NULL);
+    ps_error error;
+    ps_status st =
+        s->outcome.explained ? check_result(&s->lifecycle->conf.files, s->job_id) : PS_OK;
+    ps_error_save(&error, st);
+    if (!st)
+        ps_lifecycle_drop_parts(s->lifecycle, s->job_id, s->outcome.explained);
+    ps_sched_finished(s->lifecycle->sched, s->job_id, st ? &error : NULL);
     ps_lifecycle_step_free(s);
 }
 

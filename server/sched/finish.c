@@ -41,16 +41,21 @@ void ps_finish_begin(ps_job *job, const ps_job_outcome *outcome)
 
 static void failed(ps_job *job, const ps_error *error)
 {
+    bool explains = job->outcome.explains;
     if (error->code == PS_INVALID_ARGUMENT || ++job->outcome.failed_writes >= TRIES_MAX) {
-        ps_job_fail(job, "the model could not be written: %s", error->message);
+        ps_job_fail(job, "%s: %s",
+                    explains ? "the explanation is not there" : "the model could not be written",
+                    error->message);
         return;
     }
     uint32_t tries = job->outcome.failed_writes;
     job->finish_ns = ps_core_now(job->sched) + ps_wait_s(tries) * PS_SECOND_NS;
     ps_job_say(job, PS_LOG_WARNING, "psd", "%s",
-               ps_job_waits(job, &(ps_job_wait){.what = "the model is not written yet",
+               ps_job_waits(job, &(ps_job_wait){.what = explains ? "its files are not looked up yet"
+                                                                 : "the model is not written yet",
                                                 .why = error->message,
-                                                .kept = "what was trained is kept",
+                                                .kept = explains ? "what was computed is kept"
+                                                                 : "what was trained is kept",
                                                 .failed = tries}));
     ps_job_save(job);
     ps_job_changed(job);

@@ -211,8 +211,8 @@ static void back(ps_job *job, ps_lease *lease, bool failed, const char *message)
     ps_epoch_rows_back(&w->rows, &piece);
 }
 
-/* Does the result list it? Whether it is there is the catalog's to know, which is on a disk: a
- * merge that does not find a part fails. */
+/* Does the result list it? The catalog, which knows, is on a disk: of the last merge it is asked
+ * before the job is done (runs/lifecycle_explain.c), of a part by whoever merges it. */
 static bool has_left(const ps_task_result *result, const char *name)
 {
     for (size_t i = 0; i < result->n_artifacts; i++)

@@ -146,6 +146,25 @@ START_TEST(what_is_not_left_is_not_done)
 }
 END_TEST
 
+/* The worker says that its files are there, and the catalog that they are not. */
+START_TEST(a_job_without_its_files_is_not_done)
+{
+    uint64_t id;
+    ps_error error;
+    ps_world *w = begin(&id);
+    w->on_finish = PS_WORLD_LATER;
+    for (int i = 0; i < 4; i++)
+        done(w, 1, 0);
+    ps_error_save(&error, ps_fail(PS_INVALID_ARGUMENT, "no explain.json"));
+    ps_sched_finished(w->sched, id, &error);
+    ps_job_record *r = ps_world_job(w, id);
+    ck_assert_int_eq(r->state, PS_JOB_FAILED);
+    ck_assert_str_eq(r->reason, "the explanation is not there: no explain.json");
+    ps_job_record_free(&r);
+    ps_world_free(&w);
+}
+END_TEST
+
 static void restarted(const char *artifacts, const char *kind, uint32_t stage, uint64_t first,
                       uint64_t end)
 {
@@ -178,6 +197,7 @@ static const ps_check_case cases[] = {
     {&a_piece_that_fails_is_tried_again_whole},
     {&a_lost_worker_costs_its_piece},
     {&what_is_not_left_is_not_done},
+    {&a_job_without_its_files_is_not_done},
     {&after_a_restart_parts_that_are_there_are_done},
     {0},
 };
