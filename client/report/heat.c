@@ -14,6 +14,7 @@
 #include <string.h>
 
 enum { SIDE_LEAST = 8, SIDE_MOST = 256, LEVELS = 65, STEPS = 8, SHOWN = 112, BAR = 90 };
+enum { TOKENS_MOST = 1 << 15 };
 
 /* ---- images ---- */
 
@@ -144,10 +145,13 @@ void ps_heat_tokens(ps_buf *out, const ps_explain_view *v, const ps_numbers *num
                     const ps_numbers *tokens)
 {
     double limit = ps_numbers_limit(numbers);
+    uint64_t n = numbers->n < tokens->n ? numbers->n : tokens->n;
     ps_buf_puts(out, "<p class=\"tokens\" data-grid>");
-    for (uint64_t i = 0; i < numbers->n && i < tokens->n; i++)
+    for (uint64_t i = 0; i < n && i < TOKENS_MOST; i++)
         if (isfinite(ps_number_at(numbers, i)))
             put_token(out, v, ps_number_at(tokens, i), ps_number_at(numbers, i), limit, i);
+    if (n > TOKENS_MOST)
+        ps_html(out, "<small> and %" PRIu64 " tokens more</small>", n - TOKENS_MOST);
     ps_buf_puts(out, "</p>\n");
 }
 

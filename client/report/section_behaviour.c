@@ -1,5 +1,6 @@
 /* Behaviour: what the model's answers to labelled rows come to: which classes it takes for which,
  * whether it is right as often as it says, and where it is most wrong. */
+#include "client/report/cells.h"
 #include "client/report/html.h"
 #include "client/report/numbers.h"
 #include "client/report/palette.h"
@@ -194,7 +195,7 @@ static void put_calibration(ps_buf *out, const ps_explain_view *v)
     const char *array = ps_array_of(v, "calibration", "bins");
     uint64_t n = ps_array_rows(v, array);
     double most = 0;
-    for (uint64_t i = 0; i < n; i++) {
+    for (uint64_t i = 0; n <= PS_CELLS_MOST && i < n; i++) {
         ps_numbers bin = ps_numbers_of(v, array, i);
         most = bin.n >= 3 ? fmax(most, ps_number_at(&bin, 0)) : most;
     }

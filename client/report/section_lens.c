@@ -1,5 +1,6 @@
 /* Lens: what a language model would answer if it stopped before each block, a row a text, a column
  * a layer: the likeliest token in the cell, coloured by its probability. */
+#include "client/report/cells.h"
 #include "client/report/html.h"
 #include "client/report/numbers.h"
 #include "client/report/palette.h"
@@ -10,7 +11,7 @@
 
 #define METHOD "logit_lens"
 
-enum { ROWS = 24, STEPS = 16 };
+enum { ROWS = 24, STEPS = 16, TOP_MOST = 100 };
 
 static bool present(const ps_report *r)
 {
@@ -45,7 +46,7 @@ static void put_title(ps_buf *out, const ps_explain_view *v, uint64_t row, uint6
         ps_html(out, "before block %" PRIu64, layer);
     else
         ps_buf_puts(out, "the answer");
-    for (uint64_t i = layer * each; i < (layer + 1) * each; i++) {
+    for (uint64_t i = layer * each; i < (layer + 1) * each && i < layer * each + TOP_MOST; i++) {
         ps_buf_puts(out, "\n");
         put_token(out, v, at(&top, i));
         if (isfinite(at(&p, i)))
@@ -93,18 +94,20 @@ static void draw(ps_report *r, ps_buf *out)
     const ps_explain_view *v = r->explanation;
     ps_numbers ranks = named(v, "rank", 0);
     uint64_t rows = v->manifest->n_rows, shown = 0;
-    bool room = ranks.n > 0;
+    bool many = ranks.n > PS_CELLS_MOST, room = ranks.n > 0 && !many;
     if (room)
         put_heads(out, ranks.n);
+    if (many)
+        ps_room_left_out(&r->room, "the lens, of %" PRIu64 " layers", ranks.n);
     ps_buf row = PS_BUF_EMPTY;
     for (; room && shown < rows && shown < ROWS; shown += room) {
         put_row(&row, v, shown, ranks.n);
         room = ps_room_take(&r->room, &row, out);
     }
     ps_buf_free(&row);
-    if (ranks.n)
+    if (ranks.n && !many)
         ps_buf_puts(out, "</tbody></table></div>\n");
-    if (ranks.n && !room)
+    if (ranks.n && !many && !room)
         ps_room_left_out(&r->room, "%" PRIu64 " of %" PRIu64 " rows of the lens", rows - shown,
                          rows);
     if (shown < rows)

@@ -1,4 +1,5 @@
 /* Weights: what the numbers of each tensor are like, and what its matrices stretch. */
+#include "client/report/cells.h"
 #include "client/report/html.h"
 #include "client/report/numbers.h"
 #include "client/report/section_rows.h"
@@ -24,6 +25,8 @@ static double quantity(const ps_explain_view *v, const ps_numbers *row, const ch
 static void put_histogram(ps_buf *out, const ps_numbers *bins)
 {
     double most = 0;
+    if (bins->n > PS_CELLS_MOST)
+        return;
     for (uint64_t i = 0; i < bins->n; i++)
         most = isfinite(ps_number_at(bins, i)) ? fmax(most, ps_number_at(bins, i)) : most;
     ps_html(out,
@@ -42,7 +45,7 @@ static void put_histogram(ps_buf *out, const ps_numbers *bins)
 static void put_spectrum(ps_buf *out, const ps_numbers *points)
 {
     double least = INFINITY, most = -INFINITY;
-    for (uint64_t i = 0; i < points->n; i++) {
+    for (uint64_t i = 0; points->n <= PS_CELLS_MOST && i < points->n; i++) {
         double v = ps_number_at(points, i);
         if (isfinite(v) && v > 0) {
             least = fmin(least, v);
@@ -107,7 +110,8 @@ static void draw(ps_report *r, ps_buf *out)
 {
     uint64_t n = ps_array_rows(r->explanation,
                                ps_array_of(r->explanation, "weights", "statistics")),
-             left_out = 0;
+             shown = 0;
+    bool room = true;
     ps_buf row = PS_BUF_EMPTY;
     ps_buf_puts(out,
                 "<div class=\"scroll\"><table class=\"sort\"><thead><tr><th>Tensor</th><th>Its "
@@ -115,17 +119,17 @@ static void draw(ps_report *r, ps_buf *out)
                 "<th class=\"n\">Zeros</th><th>Singular values</th><th class=\"n\">Stable "
                 "rank</th><th class=\"n\">α</th>"
                 "<th class=\"n\">KS</th></tr></thead><tbody>\n");
-    for (uint64_t i = 0; i < n; i++) {
-        put_row(&row, r, i);
-        left_out += !ps_room_take(&r->room, &row, out);
+    for (; room && shown < n; shown += room) {
+        put_row(&row, r, shown);
+        room = ps_room_take(&r->room, &row, out);
     }
     ps_buf_free(&row);
     ps_buf_puts(out, "</tbody></table></div>\n");
-    if (left_out) {
+    if (!room) {
         ps_html(out, "<p class=\"left-out\">%" PRIu64 " tensors are left out of the table.</p>\n",
-                left_out);
+                n - shown);
         ps_room_left_out(&r->room, "%" PRIu64 " of %" PRIu64 " tensors in the table of weights",
-                         left_out, n);
+                         n - shown, n);
     }
     ps_buf_puts(out, "<p class=\"note\">Heights of the histogram are square roots, so that tails "
                      "are seen. Singular values go from the "

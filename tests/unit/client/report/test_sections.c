@@ -14,6 +14,8 @@ static const float counts[4] = {7, 2, 0, 11}, summary[5] = {0.9F, 0.25F, 0.15F, 
                    patterns[4] = {1, 0.5F, NAN, 7}, top[8] = {0, 1, 1, 0, 1, 0, 0, NAN},
                    curve[6] = {4, 1, 0, 10, 8, 6}, random_height[2] = {0.5F, 0.7F},
                    likely[8] = {-0.1F, -3, -0.5F, -1, 0, -9, NAN, NAN};
+enum { WIDE = 4001 }; /* one more than is drawn */
+static const float wide[2 * WIDE] = {1, 2, 3};
 static const ps_safetensors_tensor tensors[] = {
     {.name = "a", .dtype = PS_SAFETENSORS_F32, .n_dims = 5, .shape = {2, 1, 2, 1, 1}},
     {.name = "c", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 2}},
@@ -27,16 +29,24 @@ static const ps_safetensors_tensor tensors[] = {
     {.name = "t", .dtype = PS_SAFETENSORS_F32, .n_dims = 3, .shape = {2, 2, 2}},
     {.name = "v", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 3}},
     {.name = "w", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 2}},
+    {.name = "z", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, WIDE}},
 };
 static const struct {
     const void *data;
     size_t bytes;
-} arrays[] = {{patterns, sizeof patterns},   {counts, sizeof counts},
-              {curve, sizeof curve},         {random_height, sizeof random_height},
-              {histogram, sizeof histogram}, {losses, sizeof losses},
-              {likely, sizeof likely},       {rank, sizeof rank},
-              {summary, sizeof summary},     {top, sizeof top},
-              {singular, sizeof singular},   {statistics, sizeof statistics}};
+} arrays[] = {{patterns, sizeof patterns},
+              {counts, sizeof counts},
+              {curve, sizeof curve},
+              {random_height, sizeof random_height},
+              {histogram, sizeof histogram},
+              {losses, sizeof losses},
+              {likely, sizeof likely},
+              {rank, sizeof rank},
+              {summary, sizeof summary},
+              {top, sizeof top},
+              {singular, sizeof singular},
+              {statistics, sizeof statistics},
+              {wide, sizeof wide}};
 enum { ARRAYS = sizeof tensors / sizeof *tensors };
 
 static ps_status write_file(void *state, const void *data, size_t len)
@@ -412,6 +422,29 @@ START_TEST(what_does_not_fit_breaks_nothing)
 }
 END_TEST
 
+/* What is too wide is not built before it is asked whether there is room. */
+START_TEST(what_is_too_wide_is_not_drawn)
+{
+    fixture f;
+    ps_buf out;
+    setup(&f);
+    f.report.room = ps_room_of(SIZE_MAX);
+    for (size_t i = 0; i < f.manifest.n_results; i++)
+        for (size_t k = 0; k < f.manifest.results[i].n_arrays; k++)
+            if (strchr("rvht", *f.manifest.results[i].arrays[k].array))
+                *f.manifest.results[i].arrays[k].array = 'z';
+    draw(&f, "lens", &out);
+    has_not(&out, "<th>");
+    ck_assert_uint_eq(f.report.room.n_notes, 1);
+    ck_assert_str_eq(f.report.room.notes[0], "the lens, of 4001 layers");
+    ps_buf_free(&out);
+    draw(&f, "weights", &out);
+    ck_assert_uint_lt(out.len, 4096);
+    ps_buf_free(&out);
+    teardown(&f);
+}
+END_TEST
+
 START_TEST(what_was_not_asked_for_is_not_there)
 {
     fixture f;
@@ -439,6 +472,7 @@ static const ps_check_case cases[] = {
     {&lineage_goes_up_and_down},
     {&difference_is_by_tensor_and_by_row},
     {&what_does_not_fit_breaks_nothing},
+    {&what_is_too_wide_is_not_drawn},
     {&what_was_not_asked_for_is_not_there},
     {0},
 };
