@@ -55,6 +55,7 @@ typedef struct ps_noise_scale {
 } ps_noise_scale;
 
 void ps_noise_get(ps_noise *noise, ps_noise_scale *out);
+enum { PS_NOISE_SAVED = 24 }; /* bytes */
 void ps_noise_save(ps_noise *noise, ps_buf *out);
 void ps_noise_load(ps_noise *noise, ps_cursor *from);
 

@@ -36,7 +36,7 @@ struct ps_record {
     ps_record_file *file;
     ps_buf encoded; /* the record that is being written */
     uint64_t budget, count;
-    bool taken;
+    bool taken, lost;         /* lost: the file, by an fsync that failed */
     char ended[PS_ERROR_MAX]; /* why; empty: it has not */
 };
 
@@ -60,6 +60,8 @@ ps_status ps_record_open(const ps_record_options *options, const ps_influence_he
         st = ps_record_file_open(options->disk, options->path, ps_buf_slice(&r->encoded),
                                  options->position, &r->file);
     }
+    if (!st && options->ended)
+        (void)snprintf(r->ended, sizeof r->ended, "it ended before psd was started again");
     if (st)
         ps_record_free(&r);
     else
@@ -327,10 +329,12 @@ uint64_t ps_record_position(ps_record *r)
 
 ps_record_options ps_record_settings(ps_record *r)
 {
-    return (ps_record_options){.sketch = r->size,
-                               .every = r->every,
-                               .budget = r->budget,
-                               .position = ps_record_position(r)};
+    ps_record_options settings = {.sketch = r->size, .every = r->every, .budget = r->budget};
+    ps_mutex_lock(&r->file_lock);
+    settings.position = ps_record_file_bytes(r->file);
+    settings.ended = r->ended[0] != '\0';
+    ps_mutex_unlock(&r->file_lock);
+    return settings;
 }
 
 void ps_record_take(ps_record *r)
@@ -351,7 +355,10 @@ bool ps_record_is_taken(ps_record *r)
 ps_status ps_record_sync(ps_record *r)
 {
     ps_mutex_lock(&r->file_lock);
-    ps_status st = r->ended[0] ? PS_OK : ps_record_file_sync(r->file);
+    ps_status st = r->lost ? PS_OK : ps_record_file_sync(r->file);
+    if (st && !r->ended[0])
+        end(r, ps_error_message());
+    r->lost |= st != PS_OK;
     ps_mutex_unlock(&r->file_lock);
     return st;
 }

@@ -37,6 +37,7 @@ typedef struct ps_record_options {
     /* 0: a new file, in place of what is there. Else the one that is there is gone on with, as it
      * was when it had so many bytes: what a checkpoint does not have is made again. */
     uint64_t position;
+    bool ended; /* ... and had ended there: nothing is written any more */
 } ps_record_options;
 
 /* Blocks: off the loop. head: sketch and every are the options'. PS_NO_MEMORY; or as the disk
@@ -72,7 +73,8 @@ ps_record_options ps_record_settings(ps_record *record);
 /* The file is another's from now on: nothing is written any more. */
 void ps_record_take(ps_record *record);
 bool ps_record_is_taken(ps_record *record);
-/* What was put is on disk. */
+/* What was put is on disk. After a failure nothing more is written, and nothing synced: what the
+ * disk has of it is good up to its first record that is not whole. */
 PS_MUST_CHECK ps_status ps_record_sync(ps_record *record);
 /* Why the file has ended before the training; NULL: it has not. The record's, for its life. */
 const char *ps_record_ended(ps_record *record);

@@ -230,9 +230,9 @@ static ps_status write_model(step *s, ps_run *run)
                                    .draft = s->outcome.drafts ? &s->draft : NULL};
     ps_status st = write_moments(s, run);
     if (!st)
-        st = ps_lifecycle_record_finish(l, s->job_id, ps_run_store(run));
-    if (!st)
         st = ps_model_file_store(&l->conf.files, ps_run_store(run), &from, &s->outcome);
+    if (!st) /* the last: a checkpoint can go on with it until then */
+        st = ps_lifecycle_record_finish(l, s->job_id, ps_run_store(run));
     if (!st || !again)
         return st;
     ps_error error;

@@ -20,8 +20,9 @@ enum {
     INFLUENCE = 1,
     LOSSES = 2,
     NOISE = 4,
-    END = 8 + sizeof mark
-}; /* length of what is before, mark */
+    ENDED = 8,            /* the file of INFLUENCE, before the training */
+    END = 8 + sizeof mark /* length of what is before, mark */
+};
 
 /* Below data_dir. */
 static char *path_of(uint64_t job_id)
@@ -92,13 +93,12 @@ ps_status ps_lifecycle_record_begin(const ps_lifecycle *l, uint64_t job_id, cons
 
 /* ---- checkpoints ---- */
 
-static void mark_influence(ps_param_store *store, ps_buf *out)
+static void mark_influence(const ps_record_options *options, ps_buf *out)
 {
-    const ps_record_options options = ps_record_settings(ps_param_store_recorder(store));
-    ps_buf_put_u32le(out, options.sketch);
-    ps_buf_put_u32le(out, options.every);
-    ps_buf_put_u64le(out, options.budget);
-    ps_buf_put_u64le(out, options.position);
+    ps_buf_put_u32le(out, options->sketch);
+    ps_buf_put_u32le(out, options->every);
+    ps_buf_put_u64le(out, options->budget);
+    ps_buf_put_u64le(out, options->position);
 }
 
 static void mark_losses(ps_param_store *store, ps_buf *out)
@@ -113,15 +113,19 @@ static void mark_losses(ps_param_store *store, ps_buf *out)
 
 void ps_lifecycle_record_mark(ps_param_store *store, ps_buf *progress)
 {
-    bool influence = ps_param_store_recorder(store), losses = ps_param_store_losses(store);
+    ps_record *influence = ps_param_store_recorder(store);
+    bool losses = ps_param_store_losses(store);
     ps_noise *noise = ps_param_store_noise(store);
+    ps_record_options options = {0};
     size_t start = progress->len;
     if (!influence && !losses && !noise)
         return;
-    ps_buf_put_u32le(progress,
-                     (influence ? INFLUENCE : 0) | (losses ? LOSSES : 0) | (noise ? NOISE : 0));
     if (influence)
-        mark_influence(store, progress);
+        options = ps_record_settings(influence);
+    ps_buf_put_u32le(progress, (influence ? INFLUENCE : 0) | (losses ? LOSSES : 0) |
+                                   (noise ? NOISE : 0) | (options.ended ? ENDED : 0));
+    if (influence)
+        mark_influence(&options, progress);
     if (losses)
         mark_losses(store, progress);
     if (noise)
@@ -131,9 +135,9 @@ void ps_lifecycle_record_mark(ps_param_store *store, ps_buf *progress)
 }
 
 static ps_status restore_influence(const ps_lifecycle *l, uint64_t job_id, ps_param_store *store,
-                                   ps_cursor *c)
+                                   bool ended, ps_cursor *c)
 {
-    ps_record_options options = {0};
+    ps_record_options options = {.ended = ended};
     options.sketch = ps_read_u32le(c);
     options.every = ps_read_u32le(c);
     options.budget = ps_read_u64le(c);
@@ -156,8 +160,17 @@ static ps_status restore_losses(ps_param_store *store, ps_cursor *c)
     return st ? st : ps_losses_load(ps_param_store_losses(store), c);
 }
 
+static ps_status restore_noise(ps_param_store *store, ps_slice saved)
+{
+    ps_status st = ps_param_store_measure_noise(store);
+    ps_cursor c = ps_cursor_of(saved);
+    if (!st)
+        ps_noise_load(ps_param_store_noise(store), &c);
+    return st;
+}
+
 /* What is between progress and mark; *bytes points into progress, which is shorter by it. */
-static bool take_mark(ps_buf *progress, ps_cursor *c)
+static bool take_mark(ps_buf *progress, ps_slice *bytes)
 {
     if (progress->len < END ||
         memcmp(progress->data + progress->len - sizeof mark, mark, sizeof mark) != 0)
@@ -167,28 +180,35 @@ static bool take_mark(ps_buf *progress, ps_cursor *c)
     if (len > progress->len - END)
         return false;
     progress->len -= END + (size_t)len;
-    *c = ps_cursor_of(ps_slice_of(progress->data + progress->len, (size_t)len));
+    *bytes = ps_slice_of(progress->data + progress->len, (size_t)len);
     return true;
 }
 
-/* Losses cannot do without the sketches that they were begun with. */
+static void note(ps_restored *restored, const char *what, ps_status st)
+{
+    if (st)
+        ps_buf_printf(&restored->note, "%s%s is not recorded any more: %s",
+                      restored->note.len ? "; " : "", what, ps_error_message());
+}
+
+/* Losses cannot do without the sketches that they were begun with; the noise, at the end, can. */
 void ps_lifecycle_record_restore(const ps_lifecycle *l, uint64_t job_id, ps_param_store *store,
                                  ps_restored *restored)
 {
-    ps_cursor c;
-    if (!take_mark(&restored->progress, &c))
+    ps_slice bytes;
+    if (!take_mark(&restored->progress, &bytes))
         return;
+    ps_cursor c = ps_cursor_of(bytes);
     uint32_t parts = ps_read_u32le(&c);
-    ps_status st = parts & INFLUENCE ? restore_influence(l, job_id, store, &c) : PS_OK;
+    bool ended = parts & ENDED;
+    ps_status st = parts & INFLUENCE ? restore_influence(l, job_id, store, ended, &c) : PS_OK;
     if (!st && parts & LOSSES)
         st = restore_losses(store, &c);
-    if (!st && parts & NOISE)
-        st = ps_param_store_measure_noise(store);
-    if (!st && parts & NOISE)
-        ps_noise_load(ps_param_store_noise(store), &c);
-    if (st)
-        ps_buf_printf(&restored->note, "%sis not recorded any more: %s",
-                      restored->note.len ? "; " : "", ps_error_message());
+    note(restored, "the training", st);
+    if (parts & NOISE && bytes.len >= PS_NOISE_SAVED)
+        note(restored, "its noise",
+             restore_noise(store,
+                           ps_slice_of(bytes.data + bytes.len - PS_NOISE_SAVED, PS_NOISE_SAVED)));
 }
 
 /* ---- the end ---- */
@@ -211,15 +231,15 @@ static ps_status finish_influence(const ps_lifecycle *l, uint64_t job_id, ps_par
 
 ps_status ps_lifecycle_record_finish(const ps_lifecycle *l, uint64_t job_id, ps_param_store *store)
 {
-    ps_status st = finish_influence(l, job_id, store);
-    if (!st && ps_param_store_losses(store))
+    ps_status st = PS_OK;
+    if (ps_param_store_losses(store))
         st = ps_losses_file_store(&l->conf.files, job_id, store);
     if (!st && ps_param_store_noise(store)) {
         ps_noise_scale scale;
         ps_noise_get(ps_param_store_noise(store), &scale);
         st = ps_noise_file_store(&l->conf.files, job_id, &scale);
     }
-    return st;
+    return st ? st : finish_influence(l, job_id, store);
 }
 
 void ps_lifecycle_record_remove(const ps_lifecycle *l, uint64_t job_id)

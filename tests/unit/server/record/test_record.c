@@ -146,10 +146,34 @@ START_TEST(one_that_cannot_be_gone_on_with_leaves_no_copy_on_a_full_disk)
 }
 END_TEST
 
+START_TEST(one_that_has_ended_stays_so)
+{
+    ps_record *record = record_of(64);
+    ps_record_options settings = ps_record_settings(record);
+    ck_assert(!settings.ended && !ps_record_ended(record));
+    ps_record_free(&record);
+    settings.budget = settings.position; /* nothing has room */
+    ck_ok(go_on(&ps_disk_system, &settings, &record));
+    put(record, 1);
+    ck_assert_ptr_nonnull(ps_record_ended(record));
+    settings = ps_record_settings(record);
+    ck_assert(settings.ended);
+    ps_record_free(&record);
+    settings.budget = 1 << 20;
+    ck_ok(go_on(&ps_disk_system, &settings, &record));
+    put(record, 2); /* would stand where the first is missing */
+    ck_assert_uint_eq(ps_record_count(record), 0);
+    ck_assert_ptr_nonnull(ps_record_ended(record));
+    ck_ok(ps_record_sync(record));
+    end(&record);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&an_update_of_more_pushes_than_may_be_held_is_not_recorded},
     {&a_training_that_diverges_leaves_a_record_that_can_be_read},
     {&one_that_cannot_be_gone_on_with_leaves_no_copy_on_a_full_disk},
+    {&one_that_has_ended_stays_so},
     {0},
 };
 
