@@ -20,8 +20,12 @@ enum { STATE_BYTES = 16 };
 
 /* ---- writing ---- */
 
+/* What could not be read again is not written: the checkpoint before stays good. */
 static ps_status write_one(ps_section_writer *w, ps_checkpoint_section type, ps_slice payload)
 {
+    if (payload.len > SMALL_MAX)
+        return ps_fail(PS_RESOURCE_EXHAUSTED, "a section of type %d has %zu bytes, at most %zu",
+                       (int)type, payload.len, SMALL_MAX);
     return ps_section_write(w, type, &payload, 1);
 }
 

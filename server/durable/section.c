@@ -114,7 +114,7 @@ ps_status ps_section_read_all(ps_section_reader *r, size_t limit, ps_buf *out)
 {
     uint8_t step[READ_STEP];
     if (r->left > limit)
-        return ps_fail(PS_RESOURCE_EXHAUSTED, "byte %llu: a section of %llu bytes, at most %zu",
+        return ps_fail(PS_CORRUPT, "byte %llu: a section of %llu bytes, at most %zu",
                        (unsigned long long)r->at, (unsigned long long)r->left, limit);
     while (r->left) {
         size_t n = r->left < sizeof step ? (size_t)r->left : sizeof step;

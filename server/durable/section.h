@@ -43,7 +43,8 @@ PS_MUST_CHECK ps_status ps_section_next(ps_section_reader *r);
 PS_MUST_CHECK ps_status ps_section_read(ps_section_reader *r, void *out, size_t len);
 /* The payload has been read to its end, and its checksum is right. */
 PS_MUST_CHECK ps_status ps_section_end(ps_section_reader *r);
-/* The whole payload, appended to out, and its end; PS_RESOURCE_EXHAUSTED beyond limit. */
+/* The whole payload, appended to out, and its end. More than limit is damage: nobody
+ * writes it. */
 PS_MUST_CHECK ps_status ps_section_read_all(ps_section_reader *r, size_t limit, ps_buf *out);
 PS_MUST_CHECK ps_status ps_section_read_raw(ps_section_reader *r, void *out, size_t len);
 

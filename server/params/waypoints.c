@@ -7,6 +7,7 @@
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "common/loop/loop.h"
+#include "server/params/recording.h"
 #include "server/params/store_private.h"
 
 #include <inttypes.h>
@@ -123,9 +124,11 @@ static bool is_due(ps_param_store *store, ps_waypoints *w)
     uint64_t steps = store->updates.steps, issued = store->updates.issued;
     ps_mutex_unlock(&store->updates.lock);
     bool end = ps_ledger_all_booked(store->ledger); /* the last one is taken in any case */
+    bool full = store->losses && ps_losses_is_full(store->losses);
     ps_mutex_lock(&w->lock);
     end = end && w->last_ones < LAST_ONES; /* and no other for pushes of no rows */
-    bool due = at(w->list.prev)->version < issued && (end || (steps >= w->due && w->n < w->most));
+    bool due =
+        !full && at(w->list.prev)->version < issued && (end || (steps >= w->due && w->n < w->most));
     ps_mutex_unlock(&w->lock);
     return due;
 }

@@ -1,6 +1,7 @@
 /* A table that grows. Fails on bytes that are none of a checkpoint's. */
 #include "server/record/losses.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/mutex.h"
 #include "common/base/require.h"
@@ -9,12 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of a checkpoint, which has them all; its reader takes 1 GiB of everything but parameters. */
+#define SAVED_MAX ((size_t)256 << 20)
+
 struct ps_losses {
     double tolerance;
     size_t units, gradient_bytes;
     ps_mutex lock;
     ps_loss_segment *list;
     size_t n, capacity;
+    bool full;
 };
 
 void ps_losses_create(double tolerance, size_t units, size_t gradient_bytes, ps_losses **out)
@@ -55,10 +60,14 @@ double ps_losses_tolerance(const ps_losses *losses)
     return losses->tolerance;
 }
 
-void ps_losses_put(ps_losses *l, ps_loss_segment *segment)
+static size_t saved_bytes(const ps_losses *l)
 {
-    PS_REQUIRE(segment->parts && segment->gradient_bytes == l->gradient_bytes);
-    ps_mutex_lock(&l->lock);
+    return 40 + l->units * sizeof(double) + l->gradient_bytes;
+}
+
+static void insert(ps_losses *l, ps_loss_segment *segment)
+{
+    ps_mutex_require_held(&l->lock);
     if (l->n == l->capacity) {
         l->capacity = l->capacity ? 2 * l->capacity : 64;
         l->list = ps_realloc(l->list, l->capacity * sizeof *l->list);
@@ -67,9 +76,33 @@ void ps_losses_put(ps_losses *l, ps_loss_segment *segment)
     for (; at > 0 && l->list[at - 1].begin > segment->begin; at--)
         l->list[at] = l->list[at - 1];
     l->list[at] = *segment;
-    ps_mutex_unlock(&l->lock);
     segment->parts = NULL;
     segment->gradient = NULL;
+}
+
+void ps_losses_put(ps_losses *l, ps_loss_segment *segment)
+{
+    PS_REQUIRE(segment->parts && segment->gradient_bytes == l->gradient_bytes);
+    ps_mutex_lock(&l->lock);
+    if (!l->full)
+        insert(l, segment);
+    if (!l->full && (l->n + 1) * saved_bytes(l) > SAVED_MAX) {
+        l->full = true;
+        ps_log_warning("record",
+                       "loss_changes ends here: %zu segments fill a checkpoint; raise "
+                       "every, or lower influence.sketch",
+                       l->n);
+    }
+    ps_mutex_unlock(&l->lock);
+    ps_loss_segment_free(segment);
+}
+
+bool ps_losses_is_full(ps_losses *l)
+{
+    ps_mutex_lock(&l->lock);
+    bool full = l->full;
+    ps_mutex_unlock(&l->lock);
+    return full;
 }
 
 const ps_loss_segment *ps_losses_list(ps_losses *l, size_t *n)

@@ -15,8 +15,10 @@ void ps_losses_free(ps_losses **losses);
 size_t ps_losses_units(const ps_losses *losses);
 size_t ps_losses_gradient_bytes(const ps_losses *losses);
 double ps_losses_tolerance(const ps_losses *losses);
-/* Takes over what it points to. */
+/* Takes over what it points to. What is kept must fit a checkpoint: when it is full, which psd's
+ * log tells once, a segment is dropped, and none need be measured. */
 void ps_losses_put(ps_losses *losses, ps_loss_segment *segment);
+bool ps_losses_is_full(ps_losses *losses);
 
 void ps_losses_save(ps_losses *losses, ps_buf *out);
 /* Into a fresh one. PS_CORRUPT. */
