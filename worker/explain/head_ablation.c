@@ -1,8 +1,8 @@
 /* head_ablation: what the score loses when what one head gives is replaced, everywhere in the row,
- * by zeros, or by its mean over all tokens of the rows that are computed together (Michel et al.
- * 2019). `effect` [layer, head] of each row; positive: the head speaks for the score. Later blocks
- * may make up for it (self-repair; Rushing and Nanda 2024), so what is lost is less than what
- * direct_logits says, or of another sign.
+ * by zeros, or by its mean over all tokens of the rows that are computed together, which are others
+ * with another explain.batch (Michel et al. 2019). `effect` [layer, head] of each row; positive:
+ * the head speaks for the score. Later blocks may make up for it (self-repair; Rushing and Nanda
+ * 2024), so what is lost is less than what direct_logits says, or of another sign.
  *
  * One pass forward a head, of all rows that are computed together. */
 #include "worker/explain/look.h"
