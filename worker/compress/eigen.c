@@ -30,7 +30,13 @@ typedef struct work {
     double *beta, *p;              /* of each reflection; of one, scratch */
     rotation *rotations;           /* of a sweep: of rows i and i + 1 */
     size_t rotate_from, rotate_to; /* i, from the last to the first */
+    const ps_eigen_watch *watch;
 } work;
+
+static ps_status go_on(const work *w)
+{
+    return w->watch && w->watch->check ? w->watch->check(w->watch->user) : PS_OK;
+}
 
 static double dot(const double *x, const double *y, size_t n)
 {
@@ -79,17 +85,20 @@ static void reduce_step(work *w, size_t k)
     }
 }
 
-static void reduce(work *w)
+static ps_status reduce(work *w)
 {
     size_t n = w->n;
-    for (size_t k = 0; k + 1 < n; k++)
+    ps_status st = PS_OK;
+    for (size_t k = 0; !st && k + 1 < n; k++) {
         reduce_step(w, k);
+        st = go_on(w);
+    }
     for (size_t k = 0; k < n; k++) {
         w->d[k] = w->a[k * n + k];
         memset(w->r + k * n, 0, n * sizeof *w->r);
         w->r[k * n + k] = 1;
     }
-    for (size_t k = n - 1; k-- > 0;) {
+    for (size_t k = n - 1; !st && k-- > 0; st = go_on(w)) {
         const double *v = w->a + k * n + k + 1;
         for (size_t i = k + 1; i < n; i++) {
             double *row = w->r + i * n + k + 1, t = w->beta[k] * dot(row, v, n - k - 1);
@@ -97,6 +106,7 @@ static void reduce(work *w)
                 row[j] -= t * v[j];
         }
     }
+    return st;
 }
 
 static void rotate(void *user, uint64_t part)
@@ -181,6 +191,9 @@ static ps_status diagonalise(work *w)
             if (turn == SWEEPS)
                 return no_convergence(w);
             sweep(w, l, m);
+            ps_status st = go_on(w);
+            if (st)
+                return st;
         }
     for (size_t l = 0; l < w->n; l++)
         if (!isfinite(w->d[l]))
@@ -212,10 +225,10 @@ static void give(const work *w, ranked *order, double *a, double *values)
     }
 }
 
-ps_status ps_eigen(double *a, size_t n, double *values, size_t threads)
+ps_status ps_eigen(double *a, size_t n, double *values, size_t threads, const ps_eigen_watch *watch)
 {
     PS_REQUIRE(n);
-    work w = {.a = a, .n = n, .threads = threads};
+    work w = {.a = a, .n = n, .threads = threads, .watch = watch};
     w.r = ps_try_alloc_raw(n * n * sizeof(double));
     double *rows = ps_try_alloc(4 * n * sizeof(double));
     w.rotations = ps_try_alloc(n * sizeof *w.rotations);
@@ -228,9 +241,10 @@ ps_status ps_eigen(double *a, size_t n, double *values, size_t threads)
         w.e = rows + n;
         w.beta = rows + 2 * n;
         w.p = rows + 3 * n;
-        reduce(&w);
-        st = diagonalise(&w);
+        st = reduce(&w);
     }
+    if (!st)
+        st = diagonalise(&w);
     if (!st)
         give(&w, order, a, values);
     ps_free(&w.r);

@@ -117,7 +117,7 @@ static ps_status thin(thinning *t, double *values)
     ps_parts_run(p->options.threads, parts, outer_work, t);
     ps_parts_run(p->options.threads, parts, gram_work, t);
     even_out(t->g, p->rows);
-    ps_status st = ps_eigen(t->g, p->rows, values, p->options.threads);
+    ps_status st = ps_eigen(t->g, p->rows, values, p->options.threads, NULL);
     if (!st)
         ps_parts_run(p->options.threads, t->rank, right_work, t);
     return st;

@@ -45,7 +45,7 @@ static ps_status turn(const turning *t, size_t layer)
     double all = 0, left = 0;
     ps_status st = ps_explain_kept_kernel(&t->kept, layer, t->kernel);
     if (!st)
-        st = ps_eigen(t->kernel, n, t->values, 0);
+        st = ps_eigen(t->kernel, n, t->values, 0, NULL);
     if (st)
         return ps_wrap(st, "layer %zu", layer);
     for (size_t i = 0; i < n; i++)

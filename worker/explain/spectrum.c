@@ -69,7 +69,8 @@ static ps_status check_finite(const float *w, size_t rows, size_t columns)
     return PS_OK;
 }
 
-ps_status ps_spectrum(const float *w, size_t rows, size_t columns, size_t threads, double *values)
+ps_status ps_spectrum(const float *w, size_t rows, size_t columns, size_t threads,
+                      const ps_eigen_watch *watch, double *values)
 {
     PS_REQUIRE(rows >= 1 && columns >= 1);
     ps_status st = check_finite(w, rows, columns);
@@ -91,7 +92,7 @@ ps_status ps_spectrum(const float *w, size_t rows, size_t columns, size_t thread
     size_t blocks = (g.m + BLOCK - 1) / BLOCK;
     ps_parts_run(threads, blocks * (blocks + 1) / 2, gram_work, &g);
     mirror(g.g, g.m);
-    st = ps_eigen(g.g, g.m, values, threads);
+    st = ps_eigen(g.g, g.m, values, threads, watch);
     for (size_t i = 0; !st && i < g.m; i++)
         values[i] = values[i] > 0 ? values[i] : 0; /* a zero may come out a little below it */
     ps_free(&g.g);

@@ -7,6 +7,7 @@
 #define PS_EXPLAIN_SPECTRUM_H
 
 #include "common/base/status.h"
+#include "worker/compress/eigen.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,9 +15,10 @@
 /* Squares of the singular values of w[rows, columns], the largest first, into values[the smaller
  * side]; their sum is the sum of w²'s. Works in 16·m² bytes of its own, m the smaller side;
  * about m²·n + 9·m³ operations. threads 0: as many as there are cores. PS_NO_MEMORY.
- * PS_OUT_OF_RANGE: a number of w is not finite. */
+ * PS_OUT_OF_RANGE: a number of w is not finite. As watch, which is asked while eigenvalues are
+ * found (eigen.h; NULL: none). */
 PS_MUST_CHECK ps_status ps_spectrum(const float *w, size_t rows, size_t columns, size_t threads,
-                                    double *values);
+                                    const ps_eigen_watch *watch, double *values);
 
 /* Σσ²/σ₁² (Rudelson and Vershynin 2007), 1 to the rank; 0 of a matrix of zeros. */
 double ps_spectrum_stable_rank(const double *values, size_t n);

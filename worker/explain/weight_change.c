@@ -39,6 +39,7 @@ typedef struct pair {
     float *a, *b; /* b becomes the difference */
     size_t n;
     double *to;
+    ps_eigen_watch watch;
 } pair;
 
 /* ---- numbers ---- */
@@ -76,7 +77,7 @@ static ps_status put_spectrum(const pair *p, const float *w, ps_explain_change_q
                               ps_explain_change_quantity stable, double *values)
 {
     size_t rows = (size_t)p->spec->shape[0], columns = (size_t)p->spec->shape[1];
-    ps_status st = ps_spectrum(w, rows, columns, 0, values);
+    ps_status st = ps_spectrum(w, rows, columns, 0, &p->watch, values);
     if (st)
         return ps_wrap(st, "tensor %s", p->spec->name);
     p->to[largest] = sqrt(values[0]);
@@ -141,6 +142,7 @@ static ps_status take(const changing *g, size_t tensor)
     const ps_model_form *its = ps_model_form_find(g->tensors, g->n_tensors, spec->name);
     pair p = {.spec = spec,
               .n = (size_t)ps_model_parameter_elements(spec),
+              .watch = {g->x->check, g->x->user},
               .to = g->statistics + tensor * PS_EXPLAIN_CHANGE_COUNT};
     for (size_t i = 0; i < PS_EXPLAIN_CHANGE_COUNT; i++)
         p.to[i] = NAN;

@@ -122,10 +122,11 @@ static ps_status spectrum_of(weighing *g, const ps_model_parameter_spec *spec, c
                         spec->name, (long long)side, (long long)g->side_max);
         return PS_OK;
     }
+    const ps_eigen_watch watch = {g->x->check, g->x->user};
     double *values = ps_try_alloc_raw((size_t)side * sizeof *values);
-    ps_status st = values
-                       ? ps_spectrum(w, (size_t)spec->shape[0], (size_t)spec->shape[1], 0, values)
-                       : ps_fail(PS_NO_MEMORY, "%lld singular values", (long long)side);
+    ps_status st =
+        values ? ps_spectrum(w, (size_t)spec->shape[0], (size_t)spec->shape[1], 0, &watch, values)
+               : ps_fail(PS_NO_MEMORY, "%lld singular values", (long long)side);
     if (!st)
         describe_spectrum(values, (size_t)side, statistics, singular);
     ps_free(&values);

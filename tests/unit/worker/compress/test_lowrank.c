@@ -18,7 +18,7 @@ START_TEST(vectors_are_orthonormal_and_solve_the_equation)
         for (size_t j = 0; j <= i; j++)
             a[i * n + j] = a[j * n + i] = ps_rng_normal(&rng);
     memcpy(v, a, n * n * sizeof *a);
-    ck_ok(ps_eigen(v, n, values, 2));
+    ck_ok(ps_eigen(v, n, values, 2, NULL));
     for (size_t k = 0; k < n; k++) {
         ck_assert(k == 0 || values[k] <= values[k - 1]);
         for (size_t i = 0; i < n; i++) {
@@ -51,7 +51,7 @@ START_TEST(a_matrix_without_full_rank_has_values)
     }
     for (size_t i = 0; i < WIDE; i++)
         all += a[i * WIDE + i];
-    ck_ok(ps_eigen(a, WIDE, values, 2));
+    ck_ok(ps_eigen(a, WIDE, values, 2, NULL));
     for (size_t k = 0; k < WIDE; k++) {
         sum += values[k];
         ck_assert(k < FEW || fabs(values[k]) < 1e-12 * all);
@@ -64,12 +64,12 @@ END_TEST
 START_TEST(diagonals_and_equal_values_are_no_trouble)
 {
     double a[16] = {2, 0, 0, 0, 0, 5, 0, 0, 0, 0, 2, 0, 0, 0, 0, -1}, values[4];
-    ck_ok(ps_eigen(a, 4, values, 1));
+    ck_ok(ps_eigen(a, 4, values, 1, NULL));
     ck_assert(values[0] == 5 && values[1] == 2 && values[2] == 2 && values[3] == -1);
     double zero[4] = {0}, nan[4] = {1, NAN, NAN, 1};
-    ck_ok(ps_eigen(zero, 2, values, 1));
+    ck_ok(ps_eigen(zero, 2, values, 1, NULL));
     ck_assert(values[0] == 0 && values[1] == 0);
-    ck_assert_int_eq(ps_eigen(nan, 2, values, 1), PS_INTERNAL);
+    ck_assert_int_eq(ps_eigen(nan, 2, values, 1, NULL), PS_INTERNAL);
 }
 END_TEST
 

@@ -42,7 +42,7 @@ START_TEST(values_are_those_it_was_made_of)
     static float w[ROWS * COLUMNS];
     static double values[ROWS], one[ROWS];
     make(w, _i ? COLUMNS : ROWS, _i ? ROWS : COLUMNS);
-    ck_ok(ps_spectrum(w, _i ? COLUMNS : ROWS, _i ? ROWS : COLUMNS, 3, values));
+    ck_ok(ps_spectrum(w, _i ? COLUMNS : ROWS, _i ? ROWS : COLUMNS, 3, NULL, values));
     double sum = 0, squares = 0;
     for (size_t i = 0; i < ROWS * COLUMNS; i++)
         squares += (double)w[i] * w[i];
@@ -51,7 +51,7 @@ START_TEST(values_are_those_it_was_made_of)
         sum += values[k];
     }
     ck_assert_double_eq_tol(sum, squares, 1e-9 * squares);
-    ck_ok(ps_spectrum(w, _i ? COLUMNS : ROWS, _i ? ROWS : COLUMNS, 1, one));
+    ck_ok(ps_spectrum(w, _i ? COLUMNS : ROWS, _i ? ROWS : COLUMNS, 1, NULL, one));
     ck_assert_mem_eq(one, values, sizeof one);
 }
 END_TEST
@@ -68,11 +68,31 @@ START_TEST(ranks_count_what_counts)
 }
 END_TEST
 
+static ps_status end_at_last(void *user)
+{
+    return --*(int *)user ? PS_OK : ps_fail(PS_CANCELLED, "enough");
+}
+
+/* In the reduction, in its vectors, in the sweeps. */
+START_TEST(the_work_ends_when_it_is_told_to)
+{
+    static float w[ROWS * COLUMNS];
+    double values[ROWS];
+    make(w, ROWS, COLUMNS);
+    for (int at = 0; at < 3; at++) {
+        int left = at * ROWS + 1;
+        const ps_eigen_watch watch = {end_at_last, &left};
+        ck_assert_int_eq(ps_spectrum(w, ROWS, COLUMNS, 1, &watch, values), PS_CANCELLED);
+        ck_assert_int_eq(left, 0);
+    }
+}
+END_TEST
+
 START_TEST(what_is_no_number_is_refused)
 {
     float w[6] = {1, 2, 3, 4, NAN, 6};
     double values[2];
-    ck_assert_int_eq(ps_spectrum(w, 2, 3, 1, values), PS_OUT_OF_RANGE);
+    ck_assert_int_eq(ps_spectrum(w, 2, 3, 1, NULL, values), PS_OUT_OF_RANGE);
     ck_assert_str_eq(ps_error_message(), "row 1 has NaN or infinity in column 1");
 }
 END_TEST
@@ -136,6 +156,7 @@ END_TEST
 static const ps_check_case cases[] = {
     {.test = &values_are_those_it_was_made_of, .repeat = 2},
     {&ranks_count_what_counts},
+    {&the_work_ends_when_it_is_told_to},
     {&what_is_no_number_is_refused},
     {.test = &a_power_law_is_fitted_as_weightwatcher_does, .repeat = sizeof fits / sizeof *fits},
     {&nothing_to_fit_is_no_law},
