@@ -355,10 +355,15 @@ bool ps_record_is_taken(ps_record *r)
 ps_status ps_record_sync(ps_record *r)
 {
     ps_mutex_lock(&r->file_lock);
-    ps_status st = r->lost ? PS_OK : ps_record_file_sync(r->file);
-    if (st && !r->ended[0])
+    bool lost = r->lost;
+    ps_mutex_unlock(&r->file_lock); /* pushes do not wait for the disk; the file stays open */
+    ps_status st = lost ? PS_OK : ps_record_file_sync(r->file);
+    if (!st)
+        return PS_OK;
+    ps_mutex_lock(&r->file_lock);
+    if (!r->ended[0])
         end(r, ps_error_message());
-    r->lost |= st != PS_OK;
+    r->lost = true;
     ps_mutex_unlock(&r->file_lock);
     return st;
 }

@@ -22,6 +22,7 @@ uint64_t ps_record_file_bytes(const ps_record_file *file); /* that were added wh
 /* After a failure the file is as it was before: what was written of it is behind its bytes, and
  * must be ended there. */
 PS_MUST_CHECK ps_status ps_record_file_append(ps_record_file *file, ps_slice bytes);
+/* Beside another thread that appends: what it has appended before is on disk. */
 PS_MUST_CHECK ps_status ps_record_file_sync(ps_record_file *file);
 
 #endif

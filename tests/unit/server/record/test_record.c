@@ -8,6 +8,8 @@
 
 #include <float.h>
 #include <math.h>
+#include <pthread.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char path[] = "record.bin";
@@ -169,11 +171,57 @@ START_TEST(one_that_has_ended_stays_so)
 }
 END_TEST
 
+/* A disk that a push comes to while it syncs. */
+static ps_record *pushed_to;
+static bool pushed;
+
+static void *push_now(void *unused)
+{
+    put(pushed_to, 2);
+    pushed = true;
+    return NULL;
+}
+
+static ps_status slow_fsync(void *state, int file)
+{
+    pthread_t thread;
+    struct timespec limit;
+    if (!pushed_to)
+        return ps_disk_system.fsync(state, file);
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec += 5;
+    ck_assert_int_eq(pthread_create(&thread, NULL, push_now, NULL), 0);
+    ck_assert_int_eq(pthread_timedjoin_np(thread, NULL, &limit), 0);
+    return ps_fail(PS_IO, "failed on purpose");
+}
+
+START_TEST(pushes_do_not_wait_for_the_disk)
+{
+    ps_record *record = record_of(64);
+    const ps_record_options settings = ps_record_settings(record);
+    ps_record_free(&record);
+    ps_disk disk = ps_disk_system;
+    disk.fsync = slow_fsync;
+    ck_ok(go_on(&disk, &settings, &record));
+    put(record, 1);
+    pushed_to = record;
+    ck_assert_int_eq(ps_record_sync(record), PS_IO);
+    ck_assert(pushed);
+    ck_assert_uint_eq(ps_record_count(record), 2);
+    ck_assert_str_eq(ps_record_ended(record), "record record.bin: failed on purpose");
+    put(record, 3);
+    ck_assert_uint_eq(ps_record_count(record), 2); /* nothing behind what may be lost, */
+    ck_ok(ps_record_sync(record));                 /* and not synced again */
+    end(&record);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&an_update_of_more_pushes_than_may_be_held_is_not_recorded},
     {&a_training_that_diverges_leaves_a_record_that_can_be_read},
     {&one_that_cannot_be_gone_on_with_leaves_no_copy_on_a_full_disk},
     {&one_that_has_ended_stays_so},
+    {&pushes_do_not_wait_for_the_disk},
     {0},
 };
 
