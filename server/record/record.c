@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Of sketches that are held: 16384 pushes of a clock, as record.influence.sketch is by itself. */
+/* 16384 pushes of a clock, as record.influence.sketch is by itself. */
 #define HELD_MAX ((size_t)1 << 30)
 
 struct ps_record_sketch {
@@ -30,8 +30,8 @@ struct ps_record {
     uint32_t size, every; /* of the options */
     ps_mutex lock;
     ps_list spare, held;
-    size_t n_held;
-    bool too_many; /* were held: none of them is put */
+    size_t n_held, held_max; /* held_max: bytes */
+    bool too_many;           /* were held: none of them is put */
     ps_mutex file_lock;
     ps_record_file *file;
     ps_buf encoded; /* the record that is being written */
@@ -51,6 +51,7 @@ ps_status ps_record_open(const ps_record_options *options, const ps_influence_he
     r->size = options->sketch;
     r->every = options->every;
     r->budget = options->budget;
+    r->held_max = options->held ? options->held : HELD_MAX;
     ps_influence_head own = *head;
     own.sketch = options->sketch;
     own.every = options->every;
@@ -188,7 +189,7 @@ void ps_record_put(ps_record *r, ps_record_sketch **sketch, const ps_influence_p
 static size_t most_held(const ps_record *r)
 {
     size_t each = ps_sketch_width(r->hash) * sizeof(float) + ps_sketch_units(r->hash);
-    return HELD_MAX / (each + sizeof(ps_record_sketch));
+    return r->held_max / (each + sizeof(ps_record_sketch));
 }
 
 /* A worker can push more of a clock than there is memory for. Without some of them the shares of
@@ -329,7 +330,8 @@ uint64_t ps_record_position(ps_record *r)
 
 ps_record_options ps_record_settings(ps_record *r)
 {
-    ps_record_options settings = {.sketch = r->size, .every = r->every, .budget = r->budget};
+    ps_record_options settings = {
+        .sketch = r->size, .every = r->every, .budget = r->budget, .held = r->held_max};
     ps_mutex_lock(&r->file_lock);
     settings.position = ps_record_file_bytes(r->file);
     settings.ended = r->ended[0] != '\0';

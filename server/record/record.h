@@ -34,6 +34,7 @@ typedef struct ps_record_options {
     const char *path;    /* of the file */
     uint32_t sketch, every;
     uint64_t budget; /* bytes that the file may have */
+    size_t held;     /* bytes of sketches that may wait for their clock; 0: 1 GiB */
     /* 0: a new file, in place of what is there. Else the one that is there is gone on with, as it
      * was when it had so many bytes: what a checkpoint does not have is made again. */
     uint64_t position;

@@ -20,8 +20,12 @@ static ps_record *record_of(uint32_t elements)
     uint64_t all = elements;
     const ps_influence_head head = {
         .tensors = &tensor, .n_tensors = 1, .n_units = 1, .elements = &all};
-    const ps_record_options options = {
-        .disk = &ps_disk_system, .path = path, .sketch = elements, .every = 1, .budget = 1 << 26};
+    const ps_record_options options = {.disk = &ps_disk_system,
+                                       .path = path,
+                                       .sketch = elements,
+                                       .every = 1,
+                                       .budget = 1 << 26,
+                                       .held = 1 << 16};
     ps_record *record;
     ck_ok(ps_record_open(&options, &head, &record));
     return record;
@@ -59,7 +63,7 @@ static void merge(ps_record *record, const float *change, size_t n)
 
 START_TEST(an_update_of_more_pushes_than_may_be_held_is_not_recorded)
 {
-    ps_record *record = record_of(PS_SKETCH_SIZE_MAX); /* 4 MiB each, of which few are touched */
+    ps_record *record = record_of(64); /* of some 1 KiB each */
     const float one = 1;
     for (uint64_t i = 1; i <= 300; i++)
         hold(record, i, &one, 1);
