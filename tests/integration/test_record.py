@@ -105,7 +105,7 @@ def every_push_is_there_once_also_after_kill_9_of_psd():
             assert not list((cluster.dir / "state/records").iterdir())
             summary, segments, _, _ = losses_of(cluster, job_id)
             # what was not measured when psd was killed is not known (one that each worker had, and those that waited)
-            assert summary["gaps"] <= 3 and segments[0]["begin"] == 0, summary
+            assert summary["gaps"] <= 3 and (segments[0]["begin"] == 0 or summary["gaps"]), summary
             assert segments[-1]["end"] == max(push["version"] for push, _ in pushes)
 
 
