@@ -63,18 +63,9 @@ static ps_status prepare(ps_explaining *x, const ps_spec_explain_method *spec, v
     return x->other->open(x->other->user, &options, &a->model);
 }
 
-/* z less what makes it logarithms of probabilities. */
-static double normaliser(const float *z, int64_t n)
-{
-    double most = (double)z[ps_explain_largest(z, n)], sum = 0;
-    for (int64_t i = 0; i < n; i++)
-        sum += exp((double)z[i] - most);
-    return most + log(sum);
-}
-
 static void compare(const float *z, const float *its, int64_t n, int32_t label, float *out)
 {
-    double mine = normaliser(z, n), other = normaliser(its, n), divergence = 0;
+    double mine = ps_explain_log_sum(z, n), other = ps_explain_log_sum(its, n), divergence = 0;
     for (int64_t i = 0; i < n; i++) {
         double p = (double)z[i] - mine, q = (double)its[i] - other;
         divergence += exp(p) * (p - q);

@@ -52,12 +52,7 @@ static void see(void *user, ps_tap tap, ps_tensor seen, int64_t ld)
 
 static void log_softmax(const float *z, size_t n, double *out)
 {
-    double most = (double)z[0], sum = 0;
-    for (size_t i = 1; i < n; i++)
-        most = fmax(most, (double)z[i]);
-    for (size_t i = 0; i < n; i++)
-        sum += exp((double)z[i] - most);
-    double all = most + log(sum);
+    double all = ps_explain_log_sum(z, (int64_t)n);
     for (size_t i = 0; i < n; i++)
         out[i] = (double)z[i] - all;
 }

@@ -65,8 +65,7 @@ static double largest(const float *z, int64_t outputs)
     return (double)z[ps_explain_largest(z, outputs)];
 }
 
-/* log Σ exp(z) */
-static double log_sum(const float *z, int64_t outputs)
+double ps_explain_log_sum(const float *z, int64_t outputs)
 {
     double most = largest(z, outputs), sum = 0;
     for (int64_t i = 0; i < outputs; i++)
@@ -92,7 +91,7 @@ double ps_explain_score_of(const ps_explain_goal *goal, const float *z, int64_t 
     if (goal->score == PS_EXPLAIN_LOGIT || (goal->score == PS_EXPLAIN_LOG_PROBABILITY &&
                                             goal->other >= 0)) /* what both share cancels */
         return own - its;
-    double total = log_sum(z, outputs);
+    double total = ps_explain_log_sum(z, outputs);
     if (goal->score == PS_EXPLAIN_PROBABILITY)
         return exp(own - total) - (goal->other < 0 ? 0 : exp(its - total));
     return goal->score == PS_EXPLAIN_LOSS ? total - own : own - total;
@@ -109,7 +108,7 @@ static void squared_gradient(const ps_explain_goal *goal, const float *z, int64_
 static void softmax_gradient(const ps_explain_goal *goal, const float *z, int64_t outputs,
                              double factor, float *dz)
 {
-    double total = log_sum(z, outputs);
+    double total = ps_explain_log_sum(z, outputs);
     for (int64_t i = 0; i < outputs; i++)
         dz[i] = (float)(factor * ((i == goal->target) - exp((double)z[i] - total)));
 }
@@ -118,7 +117,7 @@ static void softmax_gradient(const ps_explain_goal *goal, const float *z, int64_
 static void probability_gradient(const ps_explain_goal *goal, const float *z, int64_t outputs,
                                  float *dz)
 {
-    double total = log_sum(z, outputs), a = exp((double)z[goal->target] - total);
+    double total = ps_explain_log_sum(z, outputs), a = exp((double)z[goal->target] - total);
     double b = goal->other < 0 ? 0 : exp((double)z[goal->other] - total);
     for (int64_t i = 0; i < outputs; i++) {
         double p = exp((double)z[i] - total);

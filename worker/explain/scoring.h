@@ -31,5 +31,7 @@ void ps_explain_score_gradient(const ps_explain_goal *goal, const float *z, int6
                                float *dz);
 /* The largest, the first of several. */
 int64_t ps_explain_largest(const float *z, int64_t outputs);
+/* log Σ exp(z): z less this are logarithms of probabilities. */
+double ps_explain_log_sum(const float *z, int64_t outputs);
 
 #endif
