@@ -6,7 +6,8 @@
  *
  * Byte j of qs has number j in its lower half and number j + 16 in its upper one. iq4_nl searches
  * fifteen scales for the best by x² or importance; mxfp4 takes the power of two below the largest
- * magnitude, and heeds no importance.
+ * magnitude, and heeds no importance. An e of 255 is a scale as any other in ggml, where the OCP
+ * has NaN; of numbers below 2^-124 ggml's e wraps, to 255 and less, with codes of 0.
  */
 #include "common/base/require.h"
 #include "common/form/block.h"
@@ -30,13 +31,18 @@ static void code_put(uint8_t *qs, uint32_t i, uint32_t code)
     ps_block_put_bits(&qs[i % HALF], i / HALF * 4, 15, code);
 }
 
-/* The place whose number times scale is nearest to value; the first of several. */
-static uint32_t nearest_in(const int8_t *table, double scale, double value)
+/* The place whose number times scale, as it is read, is nearest to value; the first of several. */
+static uint32_t nearest_in(const int8_t *table, float scale, double value)
 {
     uint32_t best = 0;
-    for (uint32_t q = 1; q < CODES; q++)
-        if (fabs(scale * table[q] - value) < fabs(scale * table[best] - value))
+    double least = INFINITY;
+    for (uint32_t q = 0; q < CODES; q++) {
+        double off = fabs((double)(scale * (float)table[q]) - value);
+        if (off < least) {
+            least = off;
             best = q;
+        }
+    }
     return best;
 }
 
@@ -63,7 +69,7 @@ static float uneven_settle(uint8_t *block, uint32_t group, uint32_t i, double va
 {
     PS_REQUIRE(i < group);
     float d = ps_block_half(block);
-    uint32_t q = nearest_in(uneven, (double)d, value);
+    uint32_t q = nearest_in(uneven, d, value);
     code_put(block + 2, i, q);
     return d * (float)uneven[q];
 }
@@ -164,7 +170,7 @@ static float mx_settle(uint8_t *block, uint32_t group, uint32_t i, double value)
 {
     PS_REQUIRE(i < group);
     float d = mx_scale(block[0]);
-    uint32_t q = nearest_in(e2m1, (double)d, value);
+    uint32_t q = nearest_in(e2m1, d, value);
     code_put(block + 1, i, q);
     return d * (float)e2m1[q];
 }

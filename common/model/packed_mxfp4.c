@@ -1,7 +1,7 @@
 /* compressed-tensors, "mxfp4-pack-quantized": OCP's MXFP4, two codes of E2M1 a byte, the earlier
  * one lower, and of each 32 of a row the exponent of their scale with 127 added. ggml's blocks have
  * the same exponents and codes, but a byte has code k and code k + 16. Unpacking fails on a scale
- * that is NaN. */
+ * that is NaN, which the blocks cannot say: 255 is a number there. */
 #include "common/model/packed.h"
 
 #include <inttypes.h>
@@ -23,12 +23,21 @@ static size_t mxfp4_parts(const ps_packed_matrix *m, ps_packed_part out[PS_PACKE
     return 2;
 }
 
+/* ggml writes an exponent of 255 for a block whose numbers are too small for any: zeros. */
+static uint8_t exponent_of(const uint8_t *block)
+{
+    uint8_t codes = 0;
+    for (uint32_t k = 0; k < BYTES; k++)
+        codes |= block[1 + k] & 0x77; /* without signs */
+    return block[0] == NO_NUMBER && codes == 0 ? 0 : block[0];
+}
+
 static void mxfp4_pack(const ps_packed_matrix *m, const uint8_t *blocks, uint8_t *const parts[])
 {
     for (uint64_t at = 0; at < m->rows * m->columns / GROUP; at++) {
         const uint8_t *codes = blocks + 1;
         uint8_t *out = parts[0] + at * BYTES;
-        parts[1][at] = blocks[0];
+        parts[1][at] = exponent_of(blocks);
         for (uint32_t k = 0; k < BYTES; k += 2) {
             out[k / 2] = (uint8_t)((codes[k] & 15) | (codes[k + 1] & 15) << 4);
             out[(BYTES + k) / 2] = (uint8_t)(codes[k] >> 4 | (codes[k + 1] >> 4) << 4);

@@ -183,6 +183,16 @@ START_TEST(codes_of_long_rows_are_where_they_belong)
 }
 END_TEST
 
+/* As it is read: 2^126 times 0, 1, 2, 3, then infinities. */
+START_TEST(a_step_of_mxfp4_that_is_no_float32_is_not_the_nearest)
+{
+    uint8_t bytes[17] = {254};
+    const ps_form form = form_of("mxfp4");
+    ck_assert_float_eq(ps_form_settle(form, bytes, 32, 0, 0x1.fp127), 0x1.8p127F);
+    ck_assert_float_eq(ps_form_settle(form, bytes, 32, 1, -0x1p126), -0x1p126F);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&a_form_is_read_as_it_is_written},
     {&rows_are_whole_blocks_of_whole_bytes},
@@ -191,6 +201,7 @@ static const ps_check_case cases[] = {
     {&importance_says_what_counts},
     {.test = &zeros_and_what_is_next_to_nothing_are_zeros, .repeat = FORMS},
     {&codes_of_long_rows_are_where_they_belong},
+    {&a_step_of_mxfp4_that_is_no_float32_is_not_the_nearest},
     {0},
 };
 

@@ -261,6 +261,17 @@ START_TEST(a_scale_of_mxfp4_that_is_nan_is_refused)
 }
 END_TEST
 
+START_TEST(zeros_of_mxfp4_leave_with_a_scale_that_is_a_number)
+{
+    const ps_packed_matrix m = {{ps_form_find("mxfp4"), 32}, 1, 64};
+    uint8_t blocks[2 * 17] = {255, 0x80, 0x08, [17] = 255, 0x10}, codes[32], scales[2];
+    uint8_t *const parts[] = {codes, scales};
+    ps_packed_mxfp4.pack(&m, blocks, parts);
+    ck_assert_int_eq(scales[0], 0);
+    ck_assert_int_eq(scales[1], 255); /* which nobody reads as a number: the export is refused */
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {.test = &what_is_read, .repeat = READ},
     {.test = &what_is_not_read_is_named, .repeat = REFUSED},
@@ -269,6 +280,7 @@ static const ps_check_case tests[] = {
     {.test = &the_file_that_speaks_of_zeros_and_groups_counts},
     {.test = &the_file_that_says_how_zeros_stand_counts},
     {.test = &a_scale_of_mxfp4_that_is_nan_is_refused},
+    {.test = &zeros_of_mxfp4_leave_with_a_scale_that_is_a_number},
     {0},
 };
 
