@@ -22,6 +22,8 @@
 
 #define SOURCES         64 /* buckets; sources that share one share its tokens */
 #define REPORT_EVERY_NS (10ull * 1000000000ull)
+#define PARTS           64 /* things done in parts that are known at once */
+#define PART_NS         (600ull * 1000000000ull)
 
 /* Refusals cost an attacker nothing; what is allowed has an identity to answer for it. */
 enum { LIMIT_REFUSED, LIMIT_OTHER, LIMIT_COUNT };
@@ -37,6 +39,10 @@ typedef struct bucket {
     uint64_t at_ns;
 } bucket;
 
+typedef struct part {
+    uint64_t hash, at_ns; /* of its line, and when that was written */
+} part;
+
 struct ps_audit {
     ps_mutex lock; /* guards all below */
     int fd;
@@ -44,6 +50,8 @@ struct ps_audit {
     const ps_clock *clock;
     uint64_t hash_seed; /* so that nobody can aim at another's bucket */
     bucket buckets[LIMIT_COUNT][SOURCES];
+    part parts[PARTS];
+    size_t next_part;    /* the one that was written longest ago */
     uint64_t unreported; /* suppressed since the last line that said so */
     uint64_t reported_ns;
     bool cut;     /* the last write was short: start with a newline */
@@ -192,16 +200,53 @@ static void report_suppressed(ps_audit *audit, bool now)
     audit->reported_ns = t;
 }
 
-/* FNV-1a of the address without its port, seeded; then MurmurHash3's finaliser, because FNV alone
- * hardly spreads texts that differ in their last character, as neighbours in a network do. */
+/* FNV-1a, seeded. */
+static uint64_t hash_begin(const ps_audit *audit)
+{
+    return 14695981039346656037ull ^ audit->hash_seed;
+}
+
+static uint64_t hash_text(uint64_t hash, const char *text, const char *end)
+{
+    for (const char *c = text; c && c != end && *c; c++)
+        hash = (hash ^ (uint8_t)*c) * 1099511628211ull;
+    return hash;
+}
+
+/* MurmurHash3's finaliser, because FNV alone hardly spreads texts that differ in their last
+ * character, as neighbours in a network do. */
+static uint64_t hash_end(uint64_t hash)
+{
+    hash = (hash ^ (hash >> 33)) * 0xff51afd7ed558ccdull;
+    return hash ^ (hash >> 33);
+}
+
+/* By the address without its port. */
 static size_t source_of(const ps_audit *audit, const char *address)
 {
-    uint64_t hash = 14695981039346656037ull ^ audit->hash_seed;
     const char *port = address ? strrchr(address, ':') : NULL;
-    for (const char *c = address; c && *c && c != port; c++)
-        hash = (hash ^ (uint8_t)*c) * 1099511628211ull;
-    hash = (hash ^ (hash >> 33)) * 0xff51afd7ed558ccdull;
-    return (size_t)((hash ^ (hash >> 33)) % SOURCES);
+    return (size_t)(hash_end(hash_text(hash_begin(audit), address, port)) % SOURCES);
+}
+
+/* Locked. The address has the port: it is of one connection. */
+static bool known_part(ps_audit *audit, const ps_audit_event *e)
+{
+    ps_mutex_require_held(&audit->lock);
+    if (!e->part || e->outcome != PS_AUDIT_ALLOWED)
+        return false;
+    char identity[PS_IDENTITY_TEXT_MAX];
+    const char *texts[] = {e->address, e->identity ? ps_identity_format(e->identity, identity) : "",
+                           e->call, e->reason};
+    uint64_t hash = hash_begin(audit), now = ps_clock_ns(audit->clock);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        hash = hash_text(hash_text(hash, texts[i], NULL), "\n", NULL);
+    hash = hash_end(hash);
+    for (size_t i = 0; i < PARTS; i++)
+        if (audit->parts[i].hash == hash && now - audit->parts[i].at_ns < PART_NS)
+            return true;
+    audit->parts[audit->next_part] = (part){hash, now};
+    audit->next_part = (audit->next_part + 1) % PARTS;
+    return false;
 }
 
 /* Locked. A token bucket: refilled by time, one a line. */
@@ -230,7 +275,9 @@ void ps_audit_write(ps_audit *audit, const ps_audit_event *event)
     ps_buf line = PS_BUF_EMPTY;
     ps_mutex_lock(&audit->lock);
     report_suppressed(audit, false);
-    if (may_write(audit, event)) {
+    if (known_part(audit, event)) {
+        /* its first one is on record */
+    } else if (may_write(audit, event)) {
         build_line(audit, event, &line);
         append(audit, &line);
     } else {

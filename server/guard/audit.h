@@ -8,7 +8,9 @@
  * from peers: it is escaped, bounded (PS_AUDIT_TEXT_MAX bytes a field) and stripped of terminal
  * controls. A source (an address without its port) that is refused more than 20 times at once, or
  * then more than once a second, is not written any more, but counted; the count becomes a line
- * {"event":"suppressed","count":N} of its own, at most every 10 s. Any thread.
+ * {"event":"suppressed","count":N} of its own, at most every 10 s. Of what is done in parts, as a
+ * file that is read in windows, the first is a line; then one every 10 minutes while parts come.
+ * Any thread.
  */
 #ifndef PS_GUARD_AUDIT_H
 #define PS_GUARD_AUDIT_H
@@ -17,6 +19,7 @@
 #include "common/base/status.h"
 #include "common/security/identity.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define PS_AUDIT_TEXT_MAX 512
@@ -37,6 +40,7 @@ typedef struct ps_audit_event {
     const char *call; /* "/psd.v1.Jobs/Submit" */
     ps_audit_outcome outcome;
     const char *reason; /* or what it was about: "job 7" */
+    bool part;          /* of something: no line if the same one was written lately */
 } ps_audit_event;
 
 /* Opens or creates the file, 0600, for appending. The clock is borrowed. */

@@ -21,6 +21,7 @@ typedef struct file_out {
     bool is_open;
     ps_file_opened of; /* then */
     uint64_t total, sent;
+    bool part;      /* of the file, not all of it */
     uint8_t *chunk; /* read, not yet sent */
     size_t chunk_len;
     ps_error error;
@@ -59,6 +60,7 @@ static ps_status choose_part(file_out *f)
                        "bytes %" PRIu64 " to %" PRIu64 " of %s, which has %" PRIu64, begin, end,
                        f->what, size);
     f->total = end - begin;
+    f->part = f->total < size;
     return begin ? disk->seek(disk->state, f->of.file, begin) : PS_OK;
 }
 
@@ -68,7 +70,7 @@ static ps_status open_file(file_out *f)
     f->is_open = !st;
     if (!st)
         st = choose_part(f);
-    return ps_caller_audit(f->services, &f->caller, st, f->what);
+    return (f->part ? ps_caller_audit_part : ps_caller_audit)(f->services, &f->caller, st, f->what);
 }
 
 static ps_status read_chunk(file_out *f)

@@ -18,7 +18,8 @@ typedef ps_status (*ps_file_out_open)(ps_services *services, const ps_caller *ca
                                       const ProtobufCMessage *request, ps_file_opened *out);
 
 /* On the call's loop. `what` is for the audit log: files that leave are on record, as are those
- * that were asked for in vain. The file may be replaced meanwhile: what was opened is sent. */
+ * that were asked for in vain; of parts of one that a connection reads, the first. The file may be
+ * replaced meanwhile: what was opened is sent. */
 void ps_file_out(ps_call *call, ps_services *services, const ProtobufCMessage *request,
                  ps_file_out_open open, const char *what);
 

@@ -97,8 +97,8 @@ void *ps_reply_new(size_t size, ps_message_init init)
     return out;
 }
 
-ps_status ps_caller_audit(ps_services *services, const ps_caller *caller, ps_status st,
-                          const char *what)
+static ps_status audit(ps_services *services, const ps_caller *caller, ps_status st,
+                       const char *what, bool part)
 {
     ps_error error;
     ps_error_save(&error, st);
@@ -109,7 +109,20 @@ ps_status ps_caller_audit(ps_services *services, const ps_caller *caller, ps_sta
                             .outcome = st == PS_PERMISSION_DENIED ? PS_AUDIT_REFUSED
                                        : st                       ? PS_AUDIT_FAILED
                                                                   : PS_AUDIT_ALLOWED,
-                            .reason = st ? error.message : what};
+                            .reason = st ? error.message : what,
+                            .part = part};
     ps_audit_write(services->audit, &event);
     return ps_error_raise(&error);
+}
+
+ps_status ps_caller_audit(ps_services *services, const ps_caller *caller, ps_status st,
+                          const char *what)
+{
+    return audit(services, caller, st, what, false);
+}
+
+ps_status ps_caller_audit_part(ps_services *services, const ps_caller *caller, ps_status st,
+                               const char *what)
+{
+    return audit(services, caller, st, what, true);
 }

@@ -69,6 +69,11 @@ void ps_unary_run(ps_call *call, const ProtobufCMessage *request, void *services
 PS_MUST_CHECK ps_status ps_caller_audit(ps_services *services, const ps_caller *caller,
                                         ps_status st, const char *what);
 
+/* Likewise, of a part of `what` alone: of parts that follow each other there is one line (audit.h).
+ */
+PS_MUST_CHECK ps_status ps_caller_audit_part(ps_services *services, const ps_caller *caller,
+                                             ps_status st, const char *what);
+
 /* A new message of type T (Psd__V1__Job, psd__v1__job): malloc'ed, initialised. */
 #define PS_REPLY_NEW(T, lower) ((T *)ps_reply_new(sizeof(T), (ps_message_init)lower##__init))
 typedef void (*ps_message_init)(ProtobufCMessage *message);

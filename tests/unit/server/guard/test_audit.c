@@ -83,6 +83,36 @@ static void refuse(ps_audit *audit, const char *address)
                                             .reason = "no certificate"});
 }
 
+static void read_part(ps_audit *audit, const char *address, const char *model)
+{
+    const ps_audit_event e = {.event = "call",
+                              .address = address,
+                              .call = "/psd.v1.Models/Export",
+                              .reason = model,
+                              .part = true};
+    ps_audit_write(audit, &e);
+}
+
+START_TEST(of_what_is_read_in_parts_one_line_is_written)
+{
+    ps_audit *audit = open_new();
+    for (int i = 0; i < 500; i++)
+        read_part(audit, "192.0.2.7:1", "m");
+    ck_assert_int_eq(count_lines(), 1);
+    read_part(audit, "192.0.2.7:1", "other");
+    read_part(audit, "192.0.2.7:2", "m"); /* another connection */
+    ck_assert_int_eq(count_lines(), 3);
+    virtual_time.now_ns += 601 * SECOND_NS;
+    read_part(audit, "192.0.2.7:1", "m");
+    ck_assert_int_eq(count_lines(), 4);
+    ps_audit_stats stats;
+    ps_audit_get_stats(audit, &stats);
+    ck_assert_uint_eq(stats.suppressed, 0);
+    ps_audit_close(&audit);
+    remove_all();
+}
+END_TEST
+
 START_TEST(an_event_is_one_line_of_json)
 {
     ps_audit *audit = open_new();
@@ -323,6 +353,7 @@ static const ps_check_case cases[] = {
     {&a_moved_file_is_opened_again},
     {&a_full_disk_costs_the_lines_that_did_not_fit},
     {&a_pipe_that_nobody_reads_costs_lines_and_never_time},
+    {&of_what_is_read_in_parts_one_line_is_written},
     {&threads_do_not_mix_their_lines, 30},
     {0},
 };
