@@ -2,28 +2,23 @@
  * the model's configuration, or its tokenizer's words. */
 #include "client/call/explanation.h"
 
-#include "client/call/file_receive.h"
-#include "client/call/list.h"
-#include "client/call/model_cuts.h"
+#include "client/call/artifact.h"
 #include "client/call/model_tokenizer.h"
 #include "client/call/support.h"
 #include "client/report/change_text.h"
-#include "client/report/model_graph.h"
-#include "client/report/report.h"
 #include "client/show/explain_view.h"
-#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/explain/stages.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-enum { ARRAYS_MAX = 1 << 30, STRONGEST = 8, TENSORS_SHOWN = 32 };
+enum { STRONGEST = 8, TENSORS_SHOWN = 32 };
 
 typedef struct shown {
     ps_client *client;
     uint64_t job_id;
-    ps_buf json, arrays;
+    ps_artifact json, arrays;
     ps_explanation manifest;
     ps_safetensors *file;
     ProtobufCMessage *told;  /* what psd tells of the model; NULL: it is gone, */
@@ -31,40 +26,20 @@ typedef struct shown {
     ps_tokenizer *tokenizer; /* NULL: it has none */
 } shown;
 
-typedef struct receiver {
-    ps_buf *out;
-    size_t most;
-} receiver;
-
-static ps_status take(void *user, ps_slice piece)
-{
-    const receiver *r = user;
-    return ps_buf_append_limited(r->out, piece.data, piece.len, r->most);
-}
-
-static ps_status fetch(const shown *s, const char *name, size_t most, ps_buf *out)
-{
-    Psd__V1__GetArtifactRequest request = PSD__V1__GET_ARTIFACT_REQUEST__INIT;
-    receiver r = {.out = out, .most = most};
-    request.job_id = s->job_id;
-    request.name = ps_borrow(name);
-    return ps_receive_file(s->client, "/psd.v1.Models/GetArtifact", &request.base, take, &r, NULL);
-}
-
 static ps_status read_manifest(shown *s)
 {
-    ps_status st = fetch(s, PS_EXPLAIN_MANIFEST, PS_EXPLANATION_MAX, &s->json);
+    ps_status st = ps_artifact_fetch(s->client, s->job_id, PS_EXPLAIN_MANIFEST, &s->json);
     if (!st)
-        st = ps_explanation_read(ps_buf_slice(&s->json), &s->manifest);
+        st = ps_explanation_read(s->json.bytes, &s->manifest);
     return st && st != PS_NOT_FOUND ? ps_wrap(st, PS_EXPLAIN_MANIFEST " of job %" PRIu64, s->job_id)
                                     : st;
 }
 
 static ps_status read_arrays(shown *s)
 {
-    ps_status st = fetch(s, PS_EXPLAIN_ARRAYS, ARRAYS_MAX, &s->arrays);
+    ps_status st = ps_artifact_fetch(s->client, s->job_id, PS_EXPLAIN_ARRAYS, &s->arrays);
     if (!st)
-        st = ps_safetensors_parse(ps_buf_slice(&s->arrays), s->arrays.len, &s->file);
+        st = ps_safetensors_parse(s->arrays.bytes, s->arrays.bytes.len, &s->file);
     return st ? ps_wrap(st, PS_EXPLAIN_ARRAYS " of job %" PRIu64, s->job_id) : PS_OK;
 }
 
@@ -116,7 +91,7 @@ static ps_explain_view view_of(shown *s, size_t rows)
 {
     return (ps_explain_view){.manifest = &s->manifest,
                              .file = s->file,
-                             .arrays = ps_buf_slice(&s->arrays),
+                             .arrays = s->arrays.bytes,
                              .names = s->model ? s->model->classes : NULL,
                              .n_names = s->model ? s->model->n_classes : 0,
                              .token = s->tokenizer ? token_text : NULL,
@@ -132,15 +107,17 @@ static ps_status put_json(shown *s)
     if (st)
         return st;
     const ps_explain_view view = view_of(s, 0);
+    char *text = ps_asprintf("%.*s", (int)s->json.bytes.len, (const char *)s->json.bytes.data);
     ps_json_writer w = ps_json_begin(s->client);
     ps_json_object(&w);
     ps_json_put_uint(&w, "job_id", s->job_id);
     ps_json_key(&w, "report");
-    ps_json_embed(&w, ps_buf_cstr(&s->json));
+    ps_json_embed(&w, text);
     if (compared)
         ps_change_json(&w, &view);
     ps_json_object_end(&w);
     ps_json_finish(s->client);
+    ps_free(&text);
     return PS_OK;
 }
 
@@ -155,69 +132,19 @@ static ps_status put_text(shown *s, size_t rows)
     return PS_OK;
 }
 
-/* Without a graph where the model is gone, or none that psctl can draw. */
-static ps_status graph_of(shown *s, ps_graph **out)
+static ps_status put_html(shown *s, const ps_page_options *options, ps_buf *out)
 {
-    const Psd__V1__Model *model = (const Psd__V1__Model *)(void *)s->told;
-    ps_graph_cuts cuts;
-    ps_status st = model ? ps_model_cuts(s->client, model, &cuts) : PS_OK;
-    if (!st && model && ps_model_graph(model, cuts, out))
-        *out = NULL;
-    return st;
-}
-
-/* Where it comes from, as far as psd tells it; NULL: it does not. */
-static void look_back(const shown *s, ProtobufCMessage **job, ProtobufCMessage **models)
-{
-    Psd__V1__GetJobRequest get = PSD__V1__GET_JOB_REQUEST__INIT;
-    Psd__V1__ListModelsRequest list = PSD__V1__LIST_MODELS_REQUEST__INIT;
-    get.job_id = s->job_id;
-    if (ps_client_unary(s->client, "/psd.v1.Jobs/Get", &get.base, &psd__v1__job__descriptor, job))
-        *job = NULL;
-    if (ps_client_list(s->client, "/psd.v1.Models/List", &list.base,
-                       &psd__v1__list_models_response__descriptor, 0, models))
-        *models = NULL;
-}
-
-static ps_status put_html(shown *s, const char *command, ps_buf *out)
-{
-    ProtobufCMessage *job = NULL, *models = NULL;
-    ps_graph *graph = NULL;
     ps_status st = read_arrays(s);
-    if (!st)
-        st = graph_of(s, &graph);
-    if (st)
-        return st;
     const ps_explain_view view = view_of(s, 0);
-    ps_fold *fold = graph ? ps_fold_of(graph, PS_FOLD_OPS) : NULL;
-    look_back(s, &job, &models);
-    const Psd__V1__ListModelsResponse *stored = (const Psd__V1__ListModelsResponse *)(void *)models;
-    ps_report report = {.title = s->manifest.model,
-                        .command = command,
-                        .model = (const Psd__V1__Model *)(void *)s->told,
-                        .graph = graph,
-                        .fold = fold,
-                        .quantity = ps_quantities[0],
-                        .explanation = &view,
-                        .models = stored ? stored->models : NULL,
-                        .n_models = stored ? stored->n_models : 0,
-                        .job_file = job ? ((const Psd__V1__Job *)(void *)job)->spec : NULL,
-                        .now_ms = ps_clock_wall_ms(&ps_clock_system),
-                        .room = ps_room_of(PS_ROOM_DEFAULT)};
-    ps_report_html(&report, out);
-    ps_room_clear(&report.room);
-    if (fold)
-        ps_fold_free(&fold);
-    ps_graph_free(&graph);
-    ps_reply_free(&job);
-    ps_reply_free(&models);
-    return PS_OK;
+    return st ? st
+              : ps_page_explanation(s->client, s->job_id, (const Psd__V1__Model *)(void *)s->told,
+                                    &view, options, out);
 }
 
 static void shown_free(shown *s)
 {
-    ps_buf_free(&s->json);
-    ps_buf_free(&s->arrays);
+    ps_artifact_free(&s->json);
+    ps_artifact_free(&s->arrays);
     ps_explanation_free(&s->manifest);
     ps_safetensors_free(&s->file);
     ps_reply_free(&s->told);
@@ -241,14 +168,15 @@ ps_status ps_explanation_show(ps_client *client, uint64_t job_id, size_t rows)
     return st;
 }
 
-ps_status ps_explanation_html(ps_client *client, uint64_t job_id, const char *command, ps_buf *out)
+ps_status ps_explanation_html(ps_client *client, uint64_t job_id, const ps_page_options *options,
+                              ps_buf *out)
 {
     shown s = {.client = client, .job_id = job_id};
     ps_status st = read_manifest(&s);
     if (!st)
         st = look_up(&s);
     if (!st)
-        st = put_html(&s, command, out);
+        st = put_html(&s, options, out);
     shown_free(&s);
     return st;
 }

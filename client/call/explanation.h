@@ -3,14 +3,13 @@
 #ifndef PS_CALL_EXPLANATION_H
 #define PS_CALL_EXPLANATION_H
 
-#include "client/call/client.h"
+#include "client/call/page.h"
 
 /* Onto the client's output, as text or JSON; at most so many rows as text. PS_NOT_FOUND: the job
  * has left none; PS_FAILED_PRECONDITION: the model is another one under that name by now. */
 PS_MUST_CHECK ps_status ps_explanation_show(ps_client *client, uint64_t job_id, size_t rows);
-/* The same as a report in one file of HTML, appended to out; command: which makes it again. Fails
- * likewise. */
-PS_MUST_CHECK ps_status ps_explanation_html(ps_client *client, uint64_t job_id, const char *command,
-                                            ps_buf *out);
+/* The same as a report in one file of HTML, appended to out. Fails likewise. */
+PS_MUST_CHECK ps_status ps_explanation_html(ps_client *client, uint64_t job_id,
+                                            const ps_page_options *options, ps_buf *out);
 
 #endif

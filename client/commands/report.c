@@ -1,10 +1,12 @@
 /* report: what a job has found, from the artifacts that it left: of kind compress what was done to
- * each tensor, of kind explain why the model answers as it does. */
+ * each tensor, of kind explain why the model answers as it does, of a training how it went. */
 #include "client/call/client.h"
 #include "client/call/explanation.h"
 #include "client/call/file_receive.h"
 #include "client/call/support.h"
+#include "client/call/training_fetch.h"
 #include "client/commands/commands.h"
+#include "client/report/training_text.h"
 #include "client/show/report_view.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
@@ -29,7 +31,8 @@ static const ps_flag flags[] = {
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, path),
      .value = "PATH",
-     .help = "of kind explain: a report for a browser, one file; - is standard output"},
+     .help = "of kind explain, or a training that was recorded: a report for a browser, one file; "
+             "- is standard output"},
     {.name = "force",
      .type = PS_FLAG_SWITCH,
      .offset = offsetof(options, force),
@@ -71,13 +74,37 @@ static ps_status fetch(ps_client *client, uint64_t job_id, ps_buf *out)
     return ps_receive_file(client, "/psd.v1.Models/GetArtifact", &request.base, take, out, NULL);
 }
 
-/* It has no report.json: does it explain? */
+static ps_status show_training(ps_client *client, uint64_t job_id)
+{
+    ps_training *training = NULL;
+    ps_status st = ps_training_fetch(client, job_id, &training);
+    if (st)
+        return st;
+    if (client->json) {
+        ps_json_writer w = ps_json_begin(client);
+        ps_json_object(&w);
+        ps_json_put_uint(&w, "job_id", job_id);
+        ps_json_key(&w, "training");
+        ps_training_json(&w, training);
+        ps_json_object_end(&w);
+        ps_json_finish(client);
+    } else {
+        ps_training_text(&client->out, &client->style, training);
+    }
+    ps_training_free(&training);
+    return PS_OK;
+}
+
+/* It has no report.json: does it explain, or was it recorded? */
 static ps_status show_other(ps_client *client, uint64_t job_id)
 {
     ps_status st = ps_explanation_show(client, job_id, ROWS_SHOWN);
+    if (st == PS_NOT_FOUND)
+        st = show_training(client, job_id);
     return st == PS_NOT_FOUND
                ? ps_fail(st,
-                         "job %" PRIu64 " has left no report; jobs of kind compress and explain do",
+                         "job %" PRIu64 " has left no report; jobs of kind compress and explain "
+                         "do, and trainings with a section record",
                          job_id)
                : st;
 }
@@ -103,10 +130,14 @@ static ps_status write_html(ps_client *client, uint64_t job_id, const options *o
 {
     ps_buf html = PS_BUF_EMPTY;
     char *command = ps_asprintf("psctl report %" PRIu64 " -o report.html", job_id);
-    ps_status st = ps_explanation_html(client, job_id, command, &html);
+    const ps_page_options page = {.command = command};
+    ps_status st = ps_explanation_html(client, job_id, &page, &html);
+    if (st == PS_NOT_FOUND)
+        st = ps_page_training(client, job_id, &page, &html);
     if (st == PS_NOT_FOUND)
         st = ps_fail(st,
-                     "job %" PRIu64 " has left nothing to make a page of; jobs of kind explain do",
+                     "job %" PRIu64 " has left nothing to make a page of; jobs of kind explain do, "
+                     "and trainings with a section record",
                      job_id);
     if (!st && ps_target_descriptor(o->path) == STDOUT_FILENO)
         ps_buf_append(&client->out, html.data, html.len);
@@ -139,12 +170,13 @@ static ps_status run(ps_client *client, const ps_args *args)
 const ps_command ps_command_report = {
     .name = "report",
     .operands = "MODEL|JOB",
-    .help = "show what a job of kind compress or explain has found",
+    .help = "show what a job of kind compress or explain has found, or a training",
     .details =
         "Of a job of kind compress what it has done to each tensor: ERROR is what the\n"
         "tensor's products lose, as a share of their power, on the data that its codes were\n"
         "chosen on; HELD OUT the same on rows that were kept apart. Of a job of kind explain\n"
-        "what psctl explain showed; with --to as a page for a browser.\n",
+        "what psctl explain showed, and of a training with a section record how its loss\n"
+        "went and through what; with --to as a page for a browser.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 1,

@@ -51,6 +51,9 @@ static void put_lead(const ps_report *r, ps_buf *out)
         ps_html(out, "<p class=\"lead\">Why it answers as it does: job %" PRIu64 ", %zu %s</p>\n",
                 r->explanation->manifest->job, r->explanation->manifest->n_rows,
                 *r->explanation->manifest->data ? "rows" : "prompts");
+    else if (r->training)
+        ps_html(out, "<p class=\"lead\">How it came to be so: the training, job %" PRIu64 "</p>\n",
+                r->training->job);
     else if (g && g->n_blocks)
         ps_html(out, "<p class=\"lead\">%s of %u block%s, %s parameters, %s</p>\n", g->architecture,
                 g->n_blocks, g->n_blocks > 1 ? "s" : "", ps_human_count((double)g->numbers).text,

@@ -7,6 +7,7 @@
 
 #include "client/report/quantity.h"
 #include "client/report/room.h"
+#include "client/report/training.h"
 #include "client/show/explain_view.h"
 #include "common/json/json.h"
 #include "psd/v1/models.pb-c.h"
@@ -21,6 +22,7 @@ typedef struct ps_report {
     const ps_quantity *quantity;
     const ps_explain_view *explanation; /* of a job of kind explain; its rows and strongest do not
                                            count here */
+    const ps_training *training;        /* of the model, where it was recorded */
     Psd__V1__Model *const *models;      /* all that are stored, among which its parents are */
     size_t n_models;
     const char *job_file; /* YAML of the job that explains */

@@ -1,8 +1,10 @@
 /* What a training leaves of itself, out of any bytes, as psctl reads it: the record of its pushes,
- * its losses, both together, and the report of a probe, as psd does. */
-#include "common/record/loss_file.h"
+ * its losses, both together, and as a page, with two scripts and no more; and the report of a
+ * probe, as psd does. */
+#include "client/report/report.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -40,6 +42,31 @@ static void read_pushes(ps_slice bytes)
     ps_influence_head_free(&head);
 }
 
+static size_t count(ps_buf *text, const char *what)
+{
+    size_t n = 0;
+    for (const char *at = ps_buf_cstr(text); (at = strstr(at, what)); at++)
+        n++;
+    return n;
+}
+
+static void draw(ps_slice losses, ps_slice pushes)
+{
+    const ps_training_files files = {.losses = losses, .influence = pushes};
+    ps_training *training = NULL;
+    if (ps_training_read(&files, &training) &&
+        ps_training_read(&(ps_training_files){.losses = losses}, &training))
+        return;
+    ps_report report = {
+        .title = "m", .command = "psctl", .training = training, .room = ps_room_of(5 << 20)};
+    ps_buf out = PS_BUF_EMPTY;
+    ps_report_html(&report, &out);
+    require(count(&out, "<script") == 2 && count(&out, "</script") == 2);
+    ps_room_clear(&report.room);
+    ps_buf_free(&out);
+    ps_training_free(&training);
+}
+
 /* The first two bytes say where the record ends and the losses begin. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -56,6 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_pushes(pushes);
     if (!ps_loss_report_read(losses, 2, 3, &segment))
         ps_loss_segment_free(&segment);
+    draw(losses, pushes);
     if (ps_loss_file_read(losses, &file))
         return 0;
     require(file.n_units > 0 && file.n_segments > 0);

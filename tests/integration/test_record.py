@@ -177,11 +177,24 @@ def rows_with_wrong_labels_are_named():
         assert len(re.findall("^w[12] ", text, re.M)) == 2, text
         text = cluster.psctl("influence", job_id, "--push", 5, "--top", 1).stdout
         assert re.search(r"^\+1\.0.* 5 +5 ", text, re.M), text  # itself
+        # the report: in the terminal, for programs, as a page, and beside what an explanation of the model found
+        text = cluster.psctl("report", job_id).stdout
+        assert "updates 0 to 63" in text and re.search("^layers.0.weight +-", text, re.M), text
+        told = cluster.psctl_json("report", job_id)["training"]
+        assert abs(sum(part["change"] for part in told["workers"]) - summary["shared_out"]) < 1e-4, told
+        page = cluster.dir / "report.html"
+        cluster.psctl("report", job_id, "-o", page)
+        assert all(words in page.read_text() for words in ('<section id="training"', "By which worker", '<section id="graph"'))
+        cluster.psctl("explain", "tiny", cluster.dir / "test-features.gz", "--method", "saliency", "--rows", ":2")
+        cluster.psctl("report", "explain-tiny", "-o", page, "--force")
+        assert all(words in page.read_text() for words in ('<section id="training"', '<section id="examples"'))
         plain = cluster.submit(cluster.tiny_job(name="plain", epochs=1))
         cluster.wait_job(plain)
         done = cluster.psctl("losses", plain, check=False)
         assert done.returncode != 0 and "record.loss_changes in its job file" in done.stderr, done.stderr
         assert cluster.psctl_json("artifacts", plain)["artifacts"] == []
+        done = cluster.psctl("report", plain, check=False)
+        assert done.returncode != 0 and "trainings with a section record" in done.stderr, done.stderr
 
 
 if __name__ == "__main__":
