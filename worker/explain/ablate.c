@@ -5,6 +5,7 @@
 #include "worker/explain/ablate.h"
 
 #include "worker/explain/baseline.h"
+#include "worker/explain/first_layer.h"
 
 #include "common/base/mem.h"
 
@@ -23,7 +24,6 @@ typedef struct ablating {
     size_t units;    /* of the first layer, where it is begun behind that */
     float *weights;  /* [features, units] */
     float *answered; /* [n, units]: what it gives of the rows */
-    ps_status failed;
     float *drops;
 } ablating;
 
@@ -102,20 +102,11 @@ static void take_row(void *user, size_t i, double score, const float *gradient)
 {
 }
 
-static void keep_answer(void *user, ps_tap tap, ps_tensor x, int64_t ld)
-{
-    ablating *a = user;
-    if (tap.kind == PS_TAP_LAYER_PRE && tap.layer == 0)
-        a->failed = ps_tap_read(ps_model_stream(a->x->model), x, ld, a->answered);
-}
-
 /* [units, features] -> [features, units] */
 static ps_status take_weights(ablating *a)
 {
-    ps_tensor from = ps_model_parameter(a->x->model, 0);
-    float *w = ps_try_alloc_raw(ps_tensor_bytes(from));
-    ps_status st = w ? ps_copy_to_host(ps_model_stream(a->x->model), w, from, ps_tensor_bytes(from))
-                     : ps_fail(PS_NO_MEMORY, "weights of the first layer");
+    float *w;
+    ps_status st = ps_first_layer_weights(a->x, &w);
     for (size_t k = 0; !st && k < a->units; k++)
         for (size_t f = 0; f < a->features; f++)
             a->weights[f * a->units + k] = w[k * a->features + f];
@@ -125,18 +116,15 @@ static ps_status take_weights(ablating *a)
 
 static ps_status answer(ablating *a)
 {
-    const ps_model_hooks hooks = {.at = keep_answer, .user = a};
     const ps_explain_points points = {
-        .n = a->items->n, .make = make_row, .take = take_row, .user = a, .hooks = &hooks};
-    a->units = (size_t)ps_model_tap_columns(a->x->model, (ps_tap){PS_TAP_LAYER_PRE, 0});
+        .n = a->items->n, .make = make_row, .take = take_row, .user = a};
+    a->units = ps_first_layer_units(a->x);
     a->weights = ps_try_alloc_raw(a->features * a->units * sizeof *a->weights);
     a->answered = ps_try_alloc_raw(a->items->n * a->units * sizeof *a->answered);
     if (!a->weights || !a->answered)
         return ps_fail(PS_NO_MEMORY, "the first layer of %zu rows", a->items->n);
     ps_status st = take_weights(a);
-    if (!st)
-        st = ps_explain_evaluate(a->x, a->items, &points);
-    return st ? st : a->failed;
+    return st ? st : ps_first_layer_answers(a->x, a->items, &points, a->answered);
 }
 
 /* ---- all ---- */

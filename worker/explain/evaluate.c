@@ -26,25 +26,25 @@ static void room_free(room *r)
     ps_free(&r->at);
 }
 
-/* Bytes of a point. */
+/* Numbers of a point, tokens or not. */
 static size_t one_point(const ps_explaining *x, const ps_explain_items *items,
                         const ps_explain_points *points)
 {
     if (points->tokens)
-        return (size_t)items->length * sizeof(int32_t);
+        return (size_t)items->length;
     if (points->first)
-        return (size_t)ps_model_tap_columns(x->model, (ps_tap){PS_TAP_LAYER_PRE, 0}) *
-               sizeof(float);
-    return ps_explain_width(x, items) * sizeof(float);
+        return (size_t)ps_model_tap_columns(x->model, (ps_tap){PS_TAP_LAYER_PRE, 0});
+    return ps_explain_width(x, items);
 }
 
 static ps_status room_take(const ps_explaining *x, const ps_explain_items *items,
                            const ps_explain_points *points, room *out)
 {
     size_t most = points->n < x->batch ? points->n : x->batch;
-    size_t outputs = (size_t)x->outputs, width = ps_explain_width(x, items);
+    size_t outputs = (size_t)x->outputs, width = one_point(x, items, points);
+    _Static_assert(sizeof(float) == sizeof(int32_t), "a point is numbers or tokens");
     *out = (room){.most = most};
-    out->points = ps_try_alloc_raw(most * one_point(x, items, points));
+    out->points = ps_try_alloc_raw(most * width * sizeof(float));
     out->logits = ps_try_alloc_raw(most * outputs * sizeof(float));
     out->of = ps_try_alloc_raw(most * sizeof *out->of);
     out->at = ps_try_alloc_raw(most * sizeof *out->at);
@@ -67,7 +67,7 @@ static void make(const ps_explaining *x, const ps_explain_items *items,
     for (size_t i = 0; i < n; i++) {
         r->at[i] = (ps_model_point){.row = (int64_t)i, .position = items->length - 1};
         r->of[i] = 0;
-        points->make(points->user, first + i, (char *)r->points + i * one, &r->of[i]);
+        points->make(points->user, first + i, (float *)r->points + i * one, &r->of[i]);
         PS_REQUIRE(r->of[i] < items->n);
     }
 }
@@ -102,7 +102,7 @@ static ps_status backward(ps_explaining *x, const ps_explain_items *items,
     if (!st)
         st = ps_copy_to_host(ps_model_stream(x->model), r->gradients,
                              ps_model_input_gradient(x->model),
-                             n * ps_explain_width(x, items) * sizeof(float));
+                             n * one_point(x, items, points) * sizeof(float));
     x->evaluations += n;
     return st;
 }
@@ -110,7 +110,7 @@ static ps_status backward(ps_explaining *x, const ps_explain_items *items,
 static void take(const ps_explaining *x, const ps_explain_items *items,
                  const ps_explain_points *points, size_t first, size_t n, const room *r)
 {
-    size_t width = ps_explain_width(x, items), outputs = (size_t)x->outputs;
+    size_t width = one_point(x, items, points), outputs = (size_t)x->outputs;
     for (size_t i = 0; i < n; i++) {
         double score =
             ps_explain_score_of(&items->goals[r->of[i]], r->logits + i * outputs, x->outputs);

@@ -4,8 +4,13 @@
  * as long as that is more than the tolerance the steps of this row are doubled, up to steps_max. So
  * a row's cost is its own, and the memory that of one batch, however many steps there are.
  *
- * Gradients of steps are added in their order, in float64. */
+ * Gradients of steps are added in their order, in float64.
+ *
+ * Of models of layers the path is straight behind the first layer, too, z′ + α(z − z′), and all
+ * points of it have the first layer's weights as their last factor: it is computed for the ends
+ * alone, and its transpose for the sum, which leaves of each step what is behind it. */
 #include "worker/explain/baseline.h"
+#include "worker/explain/first_layer.h"
 #include "worker/explain/quadrature.h"
 #include "worker/explain/rows.h"
 
@@ -19,12 +24,16 @@ typedef struct integral {
     const ps_explaining *x;
     const ps_explain_items *items;
     size_t width;
+    size_t inner; /* numbers of a point of the path: width, or units of the first layer */
     size_t *open; /* rows that are not within the tolerance yet, */
     size_t n_open;
     size_t steps; /* of these now */
     double *alpha, *weight;
-    double *sums;     /* [n, width] */
+    double *sums;     /* [n, inner] */
+    double *wide;     /* [width] */
     double *baseline; /* [n]: f(x′) */
+    float *weights;   /* behind the first layer: [units, width], */
+    float *from, *to; /* z′ and z, [n, units]; NULL: the path is of what the model takes */
     float *steps_used, *residual, *values;
 } integral;
 
@@ -34,7 +43,11 @@ static void free_all(integral *g)
     ps_free(&g->alpha);
     ps_free(&g->weight);
     ps_free(&g->sums);
+    ps_free(&g->wide);
     ps_free(&g->baseline);
+    ps_free(&g->weights);
+    ps_free(&g->from);
+    ps_free(&g->to);
     ps_free(&g->steps_used);
     ps_free(&g->residual);
     ps_free(&g->values);
@@ -46,18 +59,25 @@ static ps_status take_all(const ps_spec_explain_method *spec, integral *g)
     g->open = ps_try_alloc_raw(n * sizeof *g->open);
     g->alpha = ps_try_alloc_raw(most * sizeof *g->alpha);
     g->weight = ps_try_alloc_raw(most * sizeof *g->weight);
-    g->sums = ps_try_alloc(n * g->width * sizeof *g->sums);
+    g->sums = ps_try_alloc(n * g->inner * sizeof *g->sums);
+    g->wide = ps_try_alloc_raw(g->width * sizeof *g->wide);
     g->baseline = ps_try_alloc_raw(n * sizeof *g->baseline);
     g->steps_used = ps_try_alloc_raw(n * sizeof(float));
     g->residual = ps_try_alloc_raw(n * sizeof(float));
     g->values = ps_try_alloc_raw(n * ps_explain_features(g->x, g->items) * sizeof(float));
-    if (g->open && g->alpha && g->weight && g->sums && g->baseline && g->steps_used &&
-        g->residual && g->values)
+    bool ends = g->x->language;
+    if (!ends) {
+        g->from = ps_try_alloc_raw(n * g->inner * sizeof *g->from);
+        g->to = ps_try_alloc_raw(n * g->inner * sizeof *g->to);
+        ends = g->from && g->to;
+    }
+    if (ends && g->open && g->alpha && g->weight && g->sums && g->wide && g->baseline &&
+        g->steps_used && g->residual && g->values)
         return PS_OK;
     return ps_fail(PS_NO_MEMORY, "sums of gradients of %zu rows; lower explain.batch", n);
 }
 
-/* ---- the baseline's score ---- */
+/* ---- the ends ---- */
 
 static void make_baseline(void *user, size_t i, void *point, size_t *item)
 {
@@ -72,6 +92,31 @@ static void take_baseline(void *user, size_t i, double score, const float *gradi
     g->baseline[i] = score;
 }
 
+static void make_row(void *user, size_t i, void *point, size_t *item)
+{
+    const integral *g = user;
+    memcpy(point, g->items->points + i * g->width, g->width * sizeof(float));
+    *item = i;
+}
+
+static void take_row(void *user, size_t i, double score, const float *gradient)
+{
+}
+
+static ps_status see_ends(ps_explaining *x, integral *g)
+{
+    const ps_explain_points baseline = {
+        .n = g->items->n, .make = make_baseline, .take = take_baseline, .user = g};
+    const ps_explain_points rows = {
+        .n = g->items->n, .make = make_row, .take = take_row, .user = g};
+    if (x->language)
+        return ps_explain_evaluate(x, g->items, &baseline);
+    ps_status st = ps_first_layer_answers(x, g->items, &baseline, g->from);
+    if (!st)
+        st = ps_first_layer_answers(x, g->items, &rows, g->to);
+    return st ? st : ps_first_layer_weights(x, &g->weights);
+}
+
 /* ---- points of the path: of each open row all steps, one row behind the other ---- */
 
 static void make_step(void *user, size_t i, void *point, size_t *item)
@@ -79,8 +124,14 @@ static void make_step(void *user, size_t i, void *point, size_t *item)
     const integral *g = user;
     float *out = point;
     *item = g->open[i / g->steps];
-    const float *input = g->items->points + *item * g->width;
     double alpha = g->alpha[i % g->steps];
+    if (g->weights) {
+        const float *from = g->from + *item * g->inner, *to = g->to + *item * g->inner;
+        for (size_t k = 0; k < g->inner; k++)
+            out[k] = (float)((double)from[k] + alpha * ((double)to[k] - (double)from[k]));
+        return;
+    }
+    const float *input = g->items->points + *item * g->width;
     for (size_t k = 0; k < g->width; k++) {
         double from = (double)ps_explain_baseline_at(g->x->baseline, k);
         out[k] = (float)(from + alpha * ((double)input[k] - from));
@@ -90,36 +141,54 @@ static void make_step(void *user, size_t i, void *point, size_t *item)
 static void take_step(void *user, size_t i, double score, const float *gradient)
 {
     const integral *g = user;
-    double *sums = g->sums + g->open[i / g->steps] * g->width;
+    double *sums = g->sums + g->open[i / g->steps] * g->inner;
     double weight = g->weight[i % g->steps];
-    for (size_t k = 0; k < g->width; k++)
+    for (size_t k = 0; k < g->inner; k++)
         sums[k] += weight * (double)gradient[k];
 }
 
 static ps_status integrate(ps_explaining *x, integral *g)
 {
     const ps_explain_points points = {.n = g->n_open * g->steps,
+                                      .first = g->weights,
                                       .gradients = true,
                                       .make = make_step,
                                       .take = take_step,
                                       .user = g};
     ps_gauss_legendre(g->steps, g->alpha, g->weight);
     for (size_t i = 0; i < g->n_open; i++)
-        memset(g->sums + g->open[i] * g->width, 0, g->width * sizeof *g->sums);
+        memset(g->sums + g->open[i] * g->inner, 0, g->inner * sizeof *g->sums);
     return ps_explain_evaluate(x, g->items, &points);
+}
+
+/* The row's mean gradient by what the model takes. */
+static void widen(const integral *g, size_t row)
+{
+    const double *sums = g->sums + row * g->inner;
+    if (!g->weights) {
+        memcpy(g->wide, sums, g->width * sizeof *g->wide);
+        return;
+    }
+    memset(g->wide, 0, g->width * sizeof *g->wide);
+    for (size_t unit = 0; unit < g->inner; unit++) {
+        const float *w = g->weights + unit * g->width;
+        for (size_t k = 0; sums[unit] != 0 && k < g->width; k++)
+            g->wide[k] += sums[unit] * (double)w[k];
+    }
 }
 
 /* The row's values, and how far they are from adding up. */
 static double settle(const integral *g, size_t row)
 {
-    double *sums = g->sums + row * g->width, total = 0;
+    double total = 0;
+    widen(g, row);
     const float *input = g->items->points + row * g->width;
     for (size_t k = 0; k < g->width; k++) {
-        sums[k] *= (double)input[k] - (double)ps_explain_baseline_at(g->x->baseline, k);
-        total += sums[k];
+        g->wide[k] *= (double)input[k] - (double)ps_explain_baseline_at(g->x->baseline, k);
+        total += g->wide[k];
     }
     size_t features = ps_explain_features(g->x, g->items);
-    ps_explain_fold(g->x, g->items, sums, g->values + row * features);
+    ps_explain_fold(g->x, g->items, g->wide, g->values + row * features);
     double change = g->items->scores[row] - g->baseline[row];
     return fabs(total - change) / fmax(fabs(change), 1e-12);
 }
@@ -141,9 +210,7 @@ static void close_rows(integral *g, double tolerance)
 
 static ps_status solve(ps_explaining *x, const ps_spec_explain_method *spec, integral *g)
 {
-    const ps_explain_points first = {
-        .n = g->items->n, .make = make_baseline, .take = take_baseline, .user = g};
-    ps_status st = ps_explain_evaluate(x, g->items, &first);
+    ps_status st = see_ends(x, g);
     for (g->n_open = 0; g->n_open < g->items->n; g->n_open++)
         g->open[g->n_open] = g->n_open;
     for (g->steps = (size_t)spec->steps; !st && g->n_open; g->steps *= 2) {
@@ -174,6 +241,7 @@ static ps_status run(ps_explaining *x, const ps_spec_explain_method *spec, void 
                      const ps_explain_items *items, ps_explain_part *out)
 {
     integral g = {.x = x, .items = items, .width = ps_explain_width(x, items)};
+    g.inner = x->language ? g.width : ps_first_layer_units(x);
     ps_status st = take_all(spec, &g);
     if (!st)
         st = solve(x, spec, &g);

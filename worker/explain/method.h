@@ -135,12 +135,13 @@ static inline double ps_explain_worse(double a, double b)
 typedef struct ps_explain_points {
     size_t n;
     bool tokens;    /* language models: make writes tokens, int32 [length], not embeddings */
-    bool first;     /* models of layers: make writes what the first layer gives, not what it takes:
-                       where that is known its product is saved */
-    bool gradients; /* wanted, too; not with tokens; of the features also with first */
+    bool first;     /* models of layers: make writes what the first layer gives, not what it takes
+                       (first_layer.h): where that is known its products are saved */
+    bool gradients; /* wanted, too; not with tokens */
     /* Writes point i, and whose f it is to be seen by: the number below items->n. */
     void (*make)(void *user, size_t i, void *point, size_t *item);
-    /* Is given, in order, f at point i, and ∇f there, [width]; NULL unless wanted. */
+    /* Is given, in order, f at point i, and ∇f by what was made, as wide as that; NULL unless
+     * wanted. */
     void (*take)(void *user, size_t i, double score, const float *gradient);
     void *user;
     /* Of both passes of every batch, whose rows are points in their order; NULL: none. What a hook

@@ -10,7 +10,8 @@
  *
  * z and a are one tensor where the activation's gradient does not need z. Backward walks two
  * tensors as wide as the widest layer in turns: one holds dy while dx is written to the other. To
- * explain, what it begins with is beside the outputs, which stay, and it ends at the features.
+ * explain, what it begins with is beside the outputs, which stay, and it ends at the features, or,
+ * of a batch that begins behind the first layer, there.
  */
 #include "common/base/mem.h"
 #include "common/base/require.h"
@@ -291,7 +292,8 @@ static ps_status backward(ps_model *base, const ps_model_hooks *hooks)
         ps_activation_backward(base->stream, m->activation, dx, z, a);
         dy = dx;
     }
-    if (!base->options.explain)
+    base->first_gradient = dy;
+    if (!base->options.explain || base->embedded)
         return PS_OK;
     ps_tensor dx = ps_tensor_head(base->input_gradient, base->rows);
     ps_linear_backward_input(base->stream, &m->layers[0].linear, dx, dy, 0, 0);

@@ -120,7 +120,8 @@ typedef struct ps_model_batch {
     int64_t rows;          /* 1 to max_batch */
     const float *features; /* [rows, inputs] */
     const float *first;    /* explain: [rows, columns of layers.0.pre] in the features' place: what
-                              the first layer gives, whose product is not computed then */
+                              the first layer gives, whose product is not computed then,
+                              nor that of the way back */
     const int32_t *tokens; /* [rows, length] */
     const float *embeddings; /* explain: [rows, length, hidden_size] in the tokens' place: what
                                 their table has, without positions. tokens is NULL then */
@@ -267,8 +268,8 @@ PS_MUST_CHECK ps_status ps_model_outputs_at(ps_model *m, const ps_model_point *p
 PS_MUST_CHECK ps_status ps_model_backward_at(ps_model *m, const ps_model_point *points, size_t n,
                                              const float *douts, const ps_model_hooks *hooks);
 /* What the last backward_at has made, complete in the model's stream: F32 [rows, inputs], or of the
- * tokens' embeddings (as in ps_model_batch.embeddings) [rows · length, hidden_size]. Before any
- * pass it tells the width alone. */
+ * tokens' embeddings (as in ps_model_batch.embeddings) [rows · length, hidden_size], or of the
+ * batch's `first`, as that is. Before any pass it tells the width alone. */
 ps_tensor ps_model_input_gradient(const ps_model *m);
 /* After forward: the weights of attention of block `layer` for one row of the batch, what
  * TransformerLens calls hook_pattern, into out[num_heads, length, length]: what each query (second)

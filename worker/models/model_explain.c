@@ -71,6 +71,8 @@ ps_status ps_model_backward_at(ps_model *m, const ps_model_point *points, size_t
 ps_tensor ps_model_input_gradient(const ps_model *m)
 {
     PS_REQUIRE(m->options.explain);
+    if (m->embedded && !m->row->takes_tokens)
+        return ps_tensor_head(m->first_gradient, m->rows);
     return ps_tensor_head(m->input_gradient, m->rows * (m->row->takes_tokens ? m->length : 1));
 }
 

@@ -99,6 +99,7 @@ struct ps_model {
     /* with options.explain, made by the row */
     ps_tensor points;         /* I32: as many as are asked for at a time */
     ps_tensor input_gradient; /* F32 [max_batch,inputs], or [tokens,hidden_size] */
+    ps_tensor first_gradient; /* of a batch with first, [max_batch,columns] */
     ps_tensor embeddings;     /* [tokens,hidden_size]: where those of the batch are put; of models
                                  of layers [max_batch,columns]: what the first one gives */
     int32_t *points_host;     /* as points */
