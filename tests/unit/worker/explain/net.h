@@ -8,6 +8,7 @@
 #include "worker/explain/method.h"
 
 #include "tests/lib/ck_ok.h"
+#include "tests/lib/device.h"
 
 #include <check.h>
 #include <math.h>
@@ -82,7 +83,7 @@ static inline void net_open(net *n, uint64_t seed, double baseline)
     net_draw(&rng, n->w2, NET_OUT * NET_HIDDEN);
     net_draw(&rng, n->b2, NET_OUT);
     net_draw(&rng, n->inputs, NET_ROWS * NET_IN);
-    ck_ok(ps_backend_open("cpu", &(ps_backend_options){.threads = 1}, &n->backend));
+    ck_ok(ps_backend_open(ps_test_backend(), &(ps_backend_options){.threads = 1}, &n->backend));
     n->x = (ps_explaining){.spec = &n->spec,
                            .model_spec = &n->model_spec,
                            .inputs = NET_IN,

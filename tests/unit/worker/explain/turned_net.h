@@ -8,6 +8,7 @@
 #include "worker/explain/method.h"
 
 #include "tests/lib/ck_ok.h"
+#include "tests/lib/device.h"
 
 #include <check.h>
 #include <math.h>
@@ -76,7 +77,7 @@ static inline void setup(rig *r, uint64_t seed)
     const ps_model_options options = {.max_batch = BATCH, .explain = true};
     *r = (rig){.model_spec = {.loss = PS_SPEC_CROSS_ENTROPY}, .spec = {.seed = 3}};
     draw(r, seed);
-    ck_ok(ps_backend_open("cpu", &(ps_backend_options){.threads = 1}, &r->backend));
+    ck_ok(ps_backend_open(ps_test_backend(), &(ps_backend_options){.threads = 1}, &r->backend));
     r->x = (ps_explaining){.spec = &r->spec,
                            .model_spec = &r->model_spec,
                            .inputs = IN,
