@@ -29,6 +29,9 @@ typedef enum ps_explain_trait {
     PS_EXPLAIN_LOGITS = 1 << 6, /* score: logit alone: its rules end at the outputs */
     PS_EXPLAIN_OTHER = 1 << 8,  /* another model, compare_to */
     PS_EXPLAIN_TEST = 1 << 9,   /* of one that is SHARED: the rows that were chosen, all the same */
+    /* of one that scores rows of data.train for those that were chosen */
+    PS_EXPLAIN_TRAINED = PS_EXPLAIN_BACKWARD | PS_EXPLAIN_LABELS | PS_EXPLAIN_TRAIN |
+                         PS_EXPLAIN_SHARED | PS_EXPLAIN_TEST,
 } ps_explain_trait;
 
 enum {
@@ -87,6 +90,8 @@ enum {
     ROW(pca, inside, PS_EXPLAIN_ANY, 1, {"point"}, {"components"}) \
     ROW(probes, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_LABELS, 1, {"point"}, {"ridge"}, \
         {"train_share"}) \
+    ROW(tracin, influence, PS_EXPLAIN_LAYERS | PS_EXPLAIN_TRAINED, 1, {"top", 10}, {"rate"}, \
+        {"scores"}) \
     ROW(deletion, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"steps", 20}, {"samples", 10}) \
     ROW(insertion, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"steps", 20}, {"samples", 10}) \
     ROW(infidelity, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"samples", 100}, {"normalise"}) \
@@ -108,6 +113,8 @@ enum {
     INT(side_max, "2048", 1, 8192) \
     INT(top, "5", 1, 100) \
     FLAG(patterns, "true") \
+    FLAG(scores, "false") \
+    REAL(rate, "1", 1e-12, 1e12) \
     INT(sequences, "64", 1, 65536) \
     INT(length, "48", 4, 16000) \
     WORD(replace, "mean", replace_words) \

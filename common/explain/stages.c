@@ -36,6 +36,13 @@ static ps_explain_stage by_rows(const ps_spec_explain *explain, unsigned pass)
                                   each < PS_EXPLAIN_PIECE_LEAST ? PS_EXPLAIN_PIECE_LEAST : each};
 }
 
+/* Methods that explain by rows of data.train go by shares of these; what the chosen rows are is
+ * told all the same. */
+static bool any_told(const ps_spec_explain *explain, unsigned pass)
+{
+    return pass == 0 && explain->n_influence > 0;
+}
+
 /* Counts down to the stage that is wanted. */
 static bool is_it(unsigned *left, unsigned number, ps_explain_stage *stage)
 {
@@ -46,7 +53,7 @@ static bool is_it(unsigned *left, unsigned number, ps_explain_stage *stage)
 static bool find_in_pass(const ps_spec_explain *explain, unsigned pass, unsigned *left,
                          unsigned number, ps_explain_stage *out)
 {
-    if (any_by_rows(explain, pass)) {
+    if (any_by_rows(explain, pass) || any_told(explain, pass)) {
         *out = by_rows(explain, pass);
         if (is_it(left, number, out))
             return true;

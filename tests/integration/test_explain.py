@@ -16,7 +16,8 @@ METHODS = "[saliency, gradient_x_input, {method: integrated_gradients, tolerance
 
 BESIDE = "  inside: [activations, similarity, pca, probes]\n" \
          "  quality: [{method: deletion, of: integrated_gradients}, {method: infidelity, of: feature_ablation}, " \
-         "sensitivity, randomisation]\n"
+         "sensitivity, randomisation]\n" \
+         "  influence: [{method: tracin, rate: 0.5, scores: true}]\n"
 
 
 def explain_job(cluster, name, more="", methods=METHODS, rows="{first: 3, count: 100, show: true}"):
@@ -25,6 +26,7 @@ name: {name}
 model_name: tiny
 data:
   format: idx
+  train: {{features: {cluster.dir}/train-features.gz, labels: {cluster.dir}/train-labels.gz}}
   test: {{features: {cluster.dir}/test-features.gz, labels: {cluster.dir}/test-labels.gz}}
 explain:
   rows: {rows}
@@ -63,6 +65,17 @@ class Numpy:
     def z(self, x):
         return np.maximum(x @ self.w[0].T + self.b[0], 0) @ self.w[1].T + self.b[1]
 
+    def loss_gradients(self, x, y):
+        """Of each row by all parameters, one vector."""
+        h = np.maximum(x @ self.w[0].T + self.b[0], 0)
+        z = self.z(x)
+        e = np.exp(z - z.max(1, keepdims=True))
+        out = e / e.sum(1, keepdims=True) - np.eye(z.shape[1])[y]
+        hidden = (out @ self.w[1]) * (h > 0)
+        one = np.ones((len(x), 1))
+        return np.concatenate([(d[:, :, None] * np.hstack([a, one])[:, None, :]).reshape(len(x), -1)
+                               for a, d in ((x, hidden), (h, out))], 1)
+
     def gradient(self, x, target):
         on = (x @ self.w[0].T + self.b[0] > 0).astype(float)
         return (self.w[1][target] * on) @ self.w[0]
@@ -100,7 +113,7 @@ def what_numpy_finds(model, x):
 
 def what_stands_beside(manifest, arrays):
     methods = [r["method"] for r in manifest["results"][5:]]
-    assert methods == ["activations", "similarity", "pca", "probes", "deletion", "infidelity", "sensitivity",
+    assert methods == ["activations", "similarity", "pca", "probes", "tracin", "deletion", "infidelity", "sensitivity",
                        "randomisation"], methods
     assert (arrays["quality/0/gain"] > 0).mean() >= 0.9, arrays["quality/0/gain"]
     assert arrays["quality/0/curve"].shape == (100, 17) and (arrays["quality/1/infidelity"] >= 0).all()
@@ -109,6 +122,18 @@ def what_stands_beside(manifest, arrays):
     assert arrays["inside/2/coordinates"].shape == (1, 100, 3)
     assert arrays["inside/3/accuracy"][0] > arrays["inside/3/control"][0] + 0.2
     assert not [name for name in arrays if name.endswith(("/activations", "/labels", "/range"))], list(arrays)
+
+
+def who_helped_is_who_numpy_finds(cluster, arrays, test_x, test_y):
+    model = Numpy(cluster)
+    rows, labels = cluster.train
+    expected = 0.5 * model.loss_gradients(test_x, test_y) @ model.loss_gradients(rows / 255.0, labels).T
+    assert near(arrays["influence/0/scores"], expected), "tracin"
+    assert (arrays["influence/0/helping"][:, 0] == arrays["influence/0/scores"].argmax(1)).all()
+    assert (arrays["influence/0/hurting"][:, 0] == arrays["influence/0/scores"].argmin(1)).all()
+    assert (arrays["influence/0/helping_labels"] == labels[arrays["influence/0/helping"].astype(int)]).all()
+    named = arrays["influence/0/shown_rows"].astype(int)
+    assert near(arrays["influence/0/shown"], rows[named] / 255.0) and set(arrays["influence/0/strongest"]) <= set(named)
 
 
 def one_worker_finds_what_numpy_finds(cluster, x, y):
@@ -136,6 +161,7 @@ def one_worker_finds_what_numpy_finds(cluster, x, y):
     assert manifest["contents"] == "rows/features" and near(arrays["rows/features"], x)
     assert manifest["lineage"]["model"]["name"] == "tiny" and manifest["psd_explain"] == 1
     what_stands_beside(manifest, arrays)
+    who_helped_is_who_numpy_finds(cluster, arrays, x, y[3:103])
     names = [a["name"] for a in cluster.psctl_json("artifacts", job_id)["artifacts"]]
     assert sorted(names) == ["explain.json", "explain.safetensors"], names
     assert job["result"]["metrics"]["samples"] == 100, job
@@ -203,7 +229,8 @@ def a_page_and_a_graph_are_made_of_it(cluster):
     text = page.read_text()
     data = json.loads(text.split('id="report-data">')[1].split("</script>")[0])
     assert data["explanation"]["job"] == job_id and data["graph"]["parameters"] == 16 * 32 + 32 + 32 * 4 + 4
-    assert text.count('<article class="example') == 48 and "52 rows more are in explain.safetensors" in text
+    assert text.count('data-find="influence on row') == 24 and "By tracin" in text
+    assert text.count('<article class="example keep') == 48 and "52 rows more are in explain.safetensors" in text
     again = cluster.psctl("report", "one", "-o", page, check=False)
     assert again.returncode == 7 and cluster.psctl("report", "one", "-o", page, "--force").returncode == 0
     # the model alone: cut as its job said, without a worker
@@ -357,7 +384,7 @@ explain:
 
 def jobs_are_the_same_whoever_computes_them():
     with Cluster() as cluster:
-        _, _, x, y = cluster.tiny_data(rows=2000)
+        *cluster.train, x, y = cluster.tiny_data(rows=2000)
         server = cluster.start_server(QUICK)
         workers = [cluster.start_worker("w1")]
         cluster.wait_job(cluster.submit(cluster.tiny_job(workers=1, epochs=3)))

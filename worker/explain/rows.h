@@ -38,6 +38,7 @@
     row(similarity) \
     row(pca) \
     row(probes) \
+    row(tracin) \
     row(deletion) \
     row(insertion) \
     row(infidelity) \
