@@ -4,6 +4,7 @@
 
 #include "client/call/artifact.h"
 #include "client/call/model_tokenizer.h"
+#include "client/call/row_list.h"
 #include "client/call/support.h"
 #include "client/report/change_text.h"
 #include "client/show/explain_view.h"
@@ -121,14 +122,20 @@ static ps_status put_json(shown *s)
     return PS_OK;
 }
 
-static ps_status put_text(shown *s, size_t rows)
+static ps_status put_text(shown *s, const char *chosen, size_t rows)
 {
+    ps_row_list list = {0};
     ps_status st = read_arrays(s);
+    if (!st && chosen)
+        st = ps_row_list_parse(chosen, &s->manifest, &list);
     if (st)
         return st;
-    const ps_explain_view view = view_of(s, rows);
+    ps_explain_view view = view_of(s, rows);
+    view.chosen = list.places;
+    view.n_chosen = list.n;
     ps_change_text(&s->client->out, &s->client->style, &view, TENSORS_SHOWN);
     ps_explain_text(&s->client->out, &s->client->style, &view);
+    ps_row_list_free(&list);
     return PS_OK;
 }
 
@@ -154,7 +161,7 @@ static void shown_free(shown *s)
         ps_tokenizer_free(&s->tokenizer);
 }
 
-ps_status ps_explanation_show(ps_client *client, uint64_t job_id, size_t rows)
+ps_status ps_explanation_show(ps_client *client, uint64_t job_id, const char *chosen, size_t rows)
 {
     shown s = {.client = client, .job_id = job_id};
     ps_status st = read_manifest(&s);
@@ -163,7 +170,7 @@ ps_status ps_explanation_show(ps_client *client, uint64_t job_id, size_t rows)
     if (!st && client->json)
         st = put_json(&s);
     else if (!st)
-        st = put_text(&s, rows);
+        st = put_text(&s, chosen, rows);
     shown_free(&s);
     return st;
 }

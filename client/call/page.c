@@ -4,13 +4,18 @@
 
 #include "client/call/list.h"
 #include "client/call/model_cuts.h"
+#include "client/call/row_list.h"
 #include "client/call/support.h"
 #include "client/call/training_fetch.h"
 #include "client/report/model_graph.h"
 #include "client/report/report.h"
+#include "client/show/human.h"
 #include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/conf/job_spec.h"
 
-#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 typedef struct parts {
     const Psd__V1__Model *model; /* NULL: it is gone */
@@ -54,8 +59,31 @@ static void find_training(ps_client *client, parts *p)
         p->training = NULL;
 }
 
-static void draw(const parts *p, const char *title, const ps_explain_view *view,
-                 const ps_page_options *options, ps_buf *out)
+/* Of the file of the job that the page is of. */
+static size_t budget_of(const parts *p, const ps_page_options *options)
+{
+    const Psd__V1__Job *job = (const Psd__V1__Job *)(void *)p->job;
+    ps_job_spec *spec = NULL;
+    size_t budget = options->budget ? (size_t)options->budget : PS_ROOM_DEFAULT;
+    if (!options->budget && job && !ps_job_spec_parse(ps_slice_str(job->spec), "job", &spec)) {
+        budget = (size_t)spec->report.budget;
+        ps_job_spec_free(&spec);
+    }
+    return budget;
+}
+
+static ps_status draw_figure(ps_report *report, const char *section, ps_buf *out)
+{
+    const char *colon = strchr(section, ':');
+    unsigned long which = colon ? strtoul(colon + 1, NULL, 10) : 1;
+    char *id = ps_asprintf("%.*s", (int)strcspn(section, ":"), section);
+    ps_status st = ps_report_svg(report, id, which < 1000000 ? (unsigned)which : 0, out);
+    ps_free(&id);
+    return st;
+}
+
+static ps_status draw(const parts *p, const char *title, const ps_explain_view *view,
+                      const ps_page_options *options, ps_buf *out)
 {
     const Psd__V1__ListModelsResponse *stored =
         (const Psd__V1__ListModelsResponse *)(void *)p->models;
@@ -72,9 +100,28 @@ static void draw(const parts *p, const char *title, const ps_explain_view *view,
                         .n_models = stored ? stored->n_models : 0,
                         .job_file = job ? job->spec : NULL,
                         .now_ms = ps_clock_wall_ms(&ps_clock_system),
-                        .room = ps_room_of(PS_ROOM_DEFAULT)};
-    ps_report_html(&report, out);
+                        .room = ps_room_of(budget_of(p, options))};
+    ps_status st = options->section ? draw_figure(&report, options->section, out)
+                                    : ps_report_html(&report, out);
+    for (size_t i = 0; !st && i < report.room.n_notes; i++)
+        ps_remark("left out, for a page of at most %s: %s",
+                  ps_human_bytes((double)report.room.limit).text, report.room.notes[i]);
     ps_room_clear(&report.room);
+    return st;
+}
+
+static ps_status draw_rows(const parts *p, const ps_explain_view *view,
+                           const ps_page_options *options, ps_buf *out)
+{
+    ps_explain_view some = *view;
+    ps_row_list rows = {0};
+    ps_status st = options->rows ? ps_row_list_parse(options->rows, view->manifest, &rows) : PS_OK;
+    some.chosen = rows.places;
+    some.n_chosen = rows.n;
+    if (!st)
+        st = draw(p, view->manifest->model, &some, options, out);
+    ps_row_list_free(&rows);
+    return st;
 }
 
 static void parts_free(parts *p)
@@ -96,7 +143,7 @@ ps_status ps_page_explanation(ps_client *client, uint64_t job_id, const Psd__V1_
     if (!st) {
         look_back(client, job_id, &p);
         find_training(client, &p);
-        draw(&p, view->manifest->model, view, options, out);
+        st = draw_rows(&p, view, options, out);
     }
     parts_free(&p);
     return st;
@@ -131,7 +178,7 @@ ps_status ps_page_training(ps_client *client, uint64_t job_id, const ps_page_opt
     p.model = (const Psd__V1__Model *)(void *)model;
     st = find_graph(client, &p);
     if (!st)
-        draw(&p, name, NULL, options, out);
+        st = draw(&p, name, NULL, options, out);
     parts_free(&p);
     ps_reply_free(&model);
     return st;

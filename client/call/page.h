@@ -10,6 +10,9 @@
 
 typedef struct ps_page_options {
     const char *command; /* that makes the page again */
+    uint64_t budget;     /* bytes at most; 0: as the job file says */
+    const char *rows;    /* a row_list; NULL: the first ones */
+    const char *section; /* "lens", "lens:2": only this figure of it, as SVG; NULL: all */
 } ps_page_options;
 
 /* view: of the job; appended to out. model: that is explained; NULL: it is gone. */

@@ -128,6 +128,10 @@ static ps_status store(const ps_flag *flag, void *options, const char *value)
         ps_status st = parse_number(flag, value, at);
         return st ? st : check_given(flag, value, at);
     }
+    case PS_FLAG_SIZE: {
+        ps_status st = ps_conf_parse_bytes(value, at);
+        return st ? ps_wrap(st, "--%s", flag->name) : check_given(flag, value, at);
+    }
     case PS_FLAG_DURATION: {
         ps_status st = ps_conf_parse_duration(value, at);
         return st ? ps_wrap(st, "--%s", flag->name) : check_given(flag, value, at);

@@ -20,6 +20,7 @@ typedef enum ps_flag_type {
     PS_FLAG_TEXT,     /* const char *, NULL when not given; the last one wins */
     PS_FLAG_TEXTS,    /* ps_texts; may be given again and again */
     PS_FLAG_NUMBER,   /* uint64_t, 0 when not given; 0 is refused */
+    PS_FLAG_SIZE,     /* uint64_t bytes, 0 when not given: "5MiB"; 0 is refused */
     PS_FLAG_DURATION, /* uint64_t milliseconds, 0 when not given: "30s", "5m"; 0s is refused */
 } ps_flag_type;
 

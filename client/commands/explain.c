@@ -255,7 +255,7 @@ static ps_status run(ps_client *client, const ps_args *args)
         st = ps_run_job(client, ps_buf_cstr(&spec), &job);
     ps_buf_free(&spec);
     if (!st)
-        st = ps_explanation_show(client, job->id, ROWS_SHOWN);
+        st = ps_explanation_show(client, job->id, NULL, ROWS_SHOWN);
     if (job)
         ps_reply_free(&job);
     return st;

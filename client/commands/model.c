@@ -27,22 +27,25 @@ typedef struct drawing {
     const ps_style *style;
 } drawing;
 
-static void draw_text(ps_buf *out, const drawing *d)
+static ps_status draw_text(ps_buf *out, const drawing *d)
 {
     ps_graph_text(out, d->style, d->model->name, d->fold, d->quantity);
+    return PS_OK;
 }
 
-static void draw_dot(ps_buf *out, const drawing *d)
+static ps_status draw_dot(ps_buf *out, const drawing *d)
 {
     ps_graph_dot(out, d->model->name, d->fold, d->quantity);
+    return PS_OK;
 }
 
-static void draw_svg(ps_buf *out, const drawing *d)
+static ps_status draw_svg(ps_buf *out, const drawing *d)
 {
     ps_graph_svg(out, d->model->name, d->fold, d->quantity, true);
+    return PS_OK;
 }
 
-static void draw_html(ps_buf *out, const drawing *d)
+static ps_status draw_html(ps_buf *out, const drawing *d)
 {
     char *command = ps_asprintf("psctl model %s --graph html", d->model->name);
     ps_report report = {.title = d->model->name,
@@ -53,21 +56,23 @@ static void draw_html(ps_buf *out, const drawing *d)
                         .quantity = d->quantity,
                         .now_ms = ps_clock_wall_ms(&ps_clock_system),
                         .room = ps_room_of(PS_ROOM_DEFAULT)};
-    ps_report_html(&report, out);
+    ps_status st = ps_report_html(&report, out);
     ps_room_clear(&report.room);
     ps_free(&command);
+    return st;
 }
 
-static void draw_json(ps_buf *out, const drawing *d)
+static ps_status draw_json(ps_buf *out, const drawing *d)
 {
     ps_json_writer w = ps_json_writer_to(out);
     ps_graph_json(&w, d->model->name, d->graph);
     ps_buf_putc(out, '\n');
+    return PS_OK;
 }
 
 static const struct {
     const char *name;
-    void (*draw)(ps_buf *out, const drawing *drawing);
+    ps_status (*draw)(ps_buf *out, const drawing *drawing);
 } kinds[] = {{"text", draw_text},
              {"svg", draw_svg},
              {"dot", draw_dot},
@@ -126,14 +131,14 @@ static ps_status check(ps_client *client, const options *o)
 static ps_status draw(ps_client *client, const options *o, const drawing *d)
 {
     ps_buf text = PS_BUF_EMPTY;
+    ps_status st = PS_OK;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (!strcmp(kinds[i].name, o->graph))
-            kinds[i].draw(&text, d);
-    ps_status st = PS_OK;
-    if (o->path && strcmp(o->path, "-") != 0)
+            st = kinds[i].draw(&text, d);
+    if (!st && o->path && strcmp(o->path, "-") != 0)
         st = ps_new_file_save(o->path, ps_buf_slice(&text),
                               &(ps_new_file_options){.force = o->force});
-    else
+    else if (!st)
         ps_buf_append(&client->out, text.data, text.len);
     ps_buf_free(&text);
     return st;

@@ -6,6 +6,7 @@
 #include "client/call/support.h"
 #include "client/call/training_fetch.h"
 #include "client/commands/commands.h"
+#include "client/report/room.h"
 #include "client/report/training_text.h"
 #include "client/show/report_view.h"
 #include "common/base/mem.h"
@@ -21,7 +22,8 @@
 enum { REPORT_BYTES_MAX = 256 << 20, ROWS_SHOWN = 8 };
 
 typedef struct options {
-    const char *path;
+    const char *path, *rows, *section;
+    uint64_t budget;
     bool force;
 } options;
 
@@ -33,6 +35,21 @@ static const ps_flag flags[] = {
      .value = "PATH",
      .help = "of kind explain, or a training that was recorded: a report for a browser, one file; "
              "- is standard output"},
+    {.name = "svg",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, section),
+     .value = "SECTION[:N]",
+     .help = "a figure of that section alone, the first or the Nth, as SVG"},
+    {.name = "rows",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, rows),
+     .value = "LIST",
+     .help = "these rows of those that were explained, such as 3,7,10:20"},
+    {.name = "budget",
+     .type = PS_FLAG_SIZE,
+     .offset = offsetof(options, budget),
+     .value = "SIZE",
+     .help = "of the page, at most 20MiB (default: what the job file says, or 5MiB)"},
     {.name = "force",
      .type = PS_FLAG_SWITCH,
      .offset = offsetof(options, force),
@@ -96,9 +113,9 @@ static ps_status show_training(ps_client *client, uint64_t job_id)
 }
 
 /* It has no report.json: does it explain, or was it recorded? */
-static ps_status show_other(ps_client *client, uint64_t job_id)
+static ps_status show_other(ps_client *client, uint64_t job_id, const options *o)
 {
-    ps_status st = ps_explanation_show(client, job_id, ROWS_SHOWN);
+    ps_status st = ps_explanation_show(client, job_id, o->rows, ROWS_SHOWN);
     if (st == PS_NOT_FOUND)
         st = show_training(client, job_id);
     return st == PS_NOT_FOUND
@@ -130,7 +147,8 @@ static ps_status write_html(ps_client *client, uint64_t job_id, const options *o
 {
     ps_buf html = PS_BUF_EMPTY;
     char *command = ps_asprintf("psctl report %" PRIu64 " -o report.html", job_id);
-    const ps_page_options page = {.command = command};
+    const ps_page_options page = {
+        .command = command, .budget = o->budget, .rows = o->rows, .section = o->section};
     ps_status st = ps_explanation_html(client, job_id, &page, &html);
     if (st == PS_NOT_FOUND)
         st = ps_page_training(client, job_id, &page, &html);
@@ -139,7 +157,7 @@ static ps_status write_html(ps_client *client, uint64_t job_id, const options *o
                      "job %" PRIu64 " has left nothing to make a page of; jobs of kind explain do, "
                      "and trainings with a section record",
                      job_id);
-    if (!st && ps_target_descriptor(o->path) == STDOUT_FILENO)
+    if (!st && (!o->path || ps_target_descriptor(o->path) == STDOUT_FILENO))
         ps_buf_append(&client->out, html.data, html.len);
     else if (!st)
         st = ps_new_file_save(o->path, ps_buf_slice(&html),
@@ -149,20 +167,31 @@ static ps_status write_html(ps_client *client, uint64_t job_id, const options *o
     return st;
 }
 
+static ps_status check(ps_client *client, const options *o)
+{
+    if (o->budget && (o->section || !o->path))
+        return ps_client_usage(client, "--budget is of a page: --to says where that goes");
+    if (o->budget && (o->budget < PS_ROOM_LEAST || o->budget > PS_ROOM_MOST))
+        return ps_client_usage(client, "--budget is 32KiB to 20MiB");
+    return PS_OK;
+}
+
 static ps_status run(ps_client *client, const ps_args *args)
 {
     uint64_t job_id = 0;
     ps_buf report = PS_BUF_EMPTY;
     const options *o = args->options;
-    ps_status st = job_of(client, args->operands.at[0], &job_id);
-    if (!st && o->path)
+    ps_status st = check(client, o);
+    if (!st)
+        st = job_of(client, args->operands.at[0], &job_id);
+    if (!st && (o->path || o->section))
         return write_html(client, job_id, o);
     if (!st)
         st = fetch(client, job_id, &report);
     if (!st)
         st = show(client, job_id, &report);
     else if (st == PS_NOT_FOUND && job_id)
-        st = show_other(client, job_id);
+        st = show_other(client, job_id, o);
     ps_buf_free(&report);
     return st;
 }

@@ -1,5 +1,6 @@
 /* Happy path: sections are drawn first, as what they leave out is said at the top; then head,
- * navigation, sections, data and script in the order of the file. Cannot fail.
+ * navigation, sections, data and script in the order of the file. A page that is too large is drawn
+ * again with what room.h shares out; where that does not do, without its largest sections.
  *
  * The policy lets nothing be fetched and no script run but the one whose hash it names, so that
  * markup that came through in spite of all would still do nothing. */
@@ -11,9 +12,30 @@
 #include "common/base/mem.h"
 
 #include <inttypes.h>
+#include <string.h>
 
-static void put_head(const ps_report *r, ps_buf *out)
+enum { SECTIONS_MOST = 32 };
+
+typedef struct page {
+    ps_report *report;
+    bool left_out[SECTIONS_MOST];
+    size_t bytes[SECTIONS_MOST]; /* of each, as it was last drawn */
+} page;
+
+/* NULL behind the last. */
+static const ps_report_section *section_at(size_t i)
 {
+    return i < SECTIONS_MOST ? ps_report_sections[i] : NULL;
+}
+
+static bool is_there(const page *p, size_t i)
+{
+    return !p->left_out[i] && ps_report_sections[i]->present(p->report);
+}
+
+static void put_head(const page *p, ps_buf *out)
+{
+    const ps_report *r = p->report;
     ps_html(out,
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
@@ -27,18 +49,18 @@ static void put_head(const ps_report *r, ps_buf *out)
     ps_buf_puts(out, "<link rel=\"icon\" href=\"data:,\">\n<style>");
     ps_buf_append(out, ps_report_css, ps_report_css_size);
     ps_buf_append(out, ps_figure_css, ps_figure_css_size);
-    for (size_t i = 0; ps_report_sections[i]; i++)
-        if (ps_report_sections[i]->present(r) && ps_report_sections[i]->style)
+    for (size_t i = 0; section_at(i); i++)
+        if (is_there(p, i) && ps_report_sections[i]->style)
             ps_report_sections[i]->style(r, out);
     ps_buf_puts(out, "</style>\n</head>\n");
 }
 
-static void put_navigation(const ps_report *r, ps_buf *out)
+static void put_navigation(const page *p, ps_buf *out)
 {
     ps_buf_puts(out, "<body>\n<a class=\"skip-link\" href=\"#main\">To the report</a>\n"
                      "<div class=\"page\">\n<nav aria-label=\"Sections\">\n<ul>\n");
-    for (size_t i = 0; ps_report_sections[i]; i++)
-        if (ps_report_sections[i]->present(r))
+    for (size_t i = 0; section_at(i); i++)
+        if (is_there(p, i))
             ps_html(out, "<li><a href=\"#%s\">%s</a></li>\n", ps_report_sections[i]->id,
                     ps_report_sections[i]->title);
     ps_buf_puts(out, "</ul>\n<div class=\"find\" id=\"find\"></div>\n</nav>\n");
@@ -73,48 +95,98 @@ static void put_header(const ps_report *r, ps_buf *out)
     ps_buf_puts(out, "</header>\n");
 }
 
-static void put_data(const ps_report *r, ps_buf *out)
+static void put_data(page *p, ps_buf *out)
 {
     ps_buf json = PS_BUF_EMPTY;
     ps_json_writer w = ps_json_writer_to(&json);
     ps_json_object(&w);
     ps_json_put_int(&w, "psd_report", 1);
-    for (size_t i = 0; ps_report_sections[i]; i++)
-        if (ps_report_sections[i]->present(r) && ps_report_sections[i]->data)
-            ps_report_sections[i]->data(r, &w);
+    for (size_t i = 0; section_at(i); i++) {
+        size_t before = json.len;
+        if (is_there(p, i) && ps_report_sections[i]->data)
+            ps_report_sections[i]->data(p->report, &w);
+        p->bytes[i] += json.len - before;
+    }
     ps_json_object_end(&w);
     ps_html_data(out, "report-data", ps_buf_slice(&json));
     ps_buf_free(&json);
 }
 
-static void put_sections(ps_report *r, ps_buf *out)
+static void put_sections(page *p, ps_buf *out)
 {
-    for (size_t i = 0; ps_report_sections[i]; i++) {
+    for (size_t i = 0; section_at(i); i++) {
         const ps_report_section *section = ps_report_sections[i];
-        if (!section->present(r))
+        size_t before = out->len;
+        if (p->left_out[i])
+            ps_room_left_out(&p->report->room, "the section %s", section->title);
+        if (!is_there(p, i))
             continue;
         ps_html(
             out,
             "<section id=\"%s\" data-find=\"%s\">\n<details open><summary><h2>%s</h2></summary>\n",
             section->id, section->title, section->title);
-        section->draw(r, out);
+        section->draw(p->report, out);
         ps_buf_puts(out, "</details>\n</section>\n");
+        p->bytes[i] = out->len - before;
     }
 }
 
-void ps_report_html(ps_report *r, ps_buf *out)
+static void put_page(page *p, ps_buf *out)
 {
+    const ps_report *r = p->report;
     ps_buf sections = PS_BUF_EMPTY;
-    put_sections(r, &sections);
-    put_head(r, out);
-    put_navigation(r, out);
+    put_sections(p, &sections);
+    put_head(p, out);
+    put_navigation(p, out);
     put_header(r, out);
     ps_buf_append(out, sections.data, sections.len);
     ps_html(out, "<footer>Made by psctl %s, %s, by <code>%s</code></footer>\n</main>\n</div>\n",
             PS_VERSION, ps_human_time(r->now_ms).text, r->command);
-    put_data(r, out);
+    put_data(p, out);
     ps_buf_puts(out, "<script>");
     ps_buf_append(out, ps_report_js, ps_report_js_size);
     ps_buf_puts(out, "</script>\n</body>\n</html>\n");
     ps_buf_free(&sections);
+}
+
+/* The largest but the card; false: it is all that there is. */
+static bool leave_one_out(page *p)
+{
+    size_t largest = SECTIONS_MOST;
+    for (size_t i = 0; section_at(i); i++)
+        if (is_there(p, i) && strcmp(ps_report_sections[i]->id, "card") != 0 &&
+            (largest == SECTIONS_MOST || p->bytes[i] > p->bytes[largest]))
+            largest = i;
+    if (largest == SECTIONS_MOST)
+        return false;
+    p->left_out[largest] = true;
+    return true;
+}
+
+ps_status ps_report_html(ps_report *r, ps_buf *out)
+{
+    page p = {.report = r};
+    ps_buf whole = PS_BUF_EMPTY;
+    put_page(&p, &whole);
+    if (whole.len > r->room.limit) {
+        ps_room_share_out(&r->room, whole.len);
+        ps_buf_clear(&whole);
+        put_page(&p, &whole);
+    }
+    while (whole.len > r->room.limit && leave_one_out(&p)) {
+        ps_room_clear(&r->room);
+        ps_buf_clear(&whole);
+        put_page(&p, &whole);
+    }
+    ps_status st = PS_OK;
+    if (whole.len > r->room.limit)
+        st = ps_fail(PS_OUT_OF_RANGE,
+                     "a page of at most %s is too small for the card alone, which takes %s with "
+                     "what every page has: a larger --budget, or report.budget in the job file",
+                     ps_human_bytes((double)r->room.limit).text,
+                     ps_human_bytes((double)whole.len).text);
+    else
+        ps_buf_append(out, whole.data, whole.len);
+    ps_buf_free(&whole);
+    return st;
 }

@@ -46,7 +46,14 @@ typedef struct ps_report_section {
 extern const ps_report_section
     *const ps_report_sections[]; /* in the order of the page, to a NULL */
 
-/* The whole document. */
-void ps_report_html(ps_report *report, ps_buf *out);
+/* The whole document, appended to out: of no more bytes than the room has, whatever must be left
+ * out for that, which it says, and room.notes after the call. PS_OUT_OF_RANGE: they are too few for
+ * the card. */
+PS_MUST_CHECK ps_status ps_report_html(ps_report *report, ps_buf *out);
+
+/* A figure of a section as a file, <svg>; which: from 1. PS_INVALID_ARGUMENT says which sections of
+ * this report have figures, and how many. */
+PS_MUST_CHECK ps_status ps_report_svg(ps_report *report, const char *section, unsigned which,
+                                      ps_buf *out);
 
 #endif

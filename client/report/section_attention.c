@@ -93,10 +93,12 @@ static void put_thumb(ps_buf *out, const ps_numbers *all, uint64_t from, uint64_
     ps_buf_free(&png);
 }
 
-static void put_thumbs(ps_buf *out, const ps_numbers *all, uint64_t layers, uint64_t heads,
-                       uint64_t side)
+static void put_thumbs(ps_report *r, ps_buf *out, const ps_numbers *all, uint64_t layers,
+                       uint64_t heads, uint64_t side)
 {
     enum { LEFT = 26, TOP = 18, GAP = 4 };
+    ps_buf thumb = PS_BUF_EMPTY;
+    uint64_t left_out = 0;
     int width = LEFT + (int)heads * (THUMB + GAP), height = TOP + (int)layers * (THUMB + GAP);
     ps_html(out,
             "<svg class=\"figure\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" "
@@ -114,35 +116,39 @@ static void put_thumbs(ps_buf *out, const ps_numbers *all, uint64_t layers, uint
                     y + THUMB / 2 + 4, (int)layer);
         ps_html(out, "<g class=\"cell\" data-cell=\"%d,%d\"><title>layer %d, head %d</title>",
                 (int)layer, (int)head, (int)layer, (int)head);
-        put_thumb(out, all, i * side * side, side, x, y);
+        put_thumb(&thumb, all, i * side * side, side, x, y);
+        bool room = ps_room_take_of(&r->room, PS_ROOM_HEADS, &thumb, out);
+        left_out += !room;
         ps_html(out,
-                "<rect class=\"edge\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" "
-                "fill=\"none\"/></g>\n",
+                room ? "<rect class=\"edge\" fill=\"none\" x=\"%d\" y=\"%d\" width=\"%d\" "
+                       "height=\"%d\"/></g>\n"
+                     : "<rect class=\"none\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/></g>\n",
                 x, y, THUMB, THUMB);
     }
     ps_buf_puts(out, "</svg>\n");
+    ps_buf_free(&thumb);
+    if (left_out)
+        ps_room_left_out(&r->room, "where %d of %d heads look, which are empty boxes",
+                         (int)left_out, (int)(layers * heads));
 }
 
 static void put_patterns(ps_report *r, ps_buf *out)
 {
     const ps_explain_view *v = r->explanation;
     const char *array = ps_array_of(v, METHOD, "patterns");
-    ps_numbers all = ps_numbers_of(v, array, 0);
+    size_t row = ps_row_shown(v, 0);
+    ps_numbers all = ps_numbers_of(v, array, row);
     uint64_t side = ps_array_last(v, array),
              heads = ps_array_last(v, ps_array_of(v, METHOD, "entropy"));
     uint64_t n = side && side <= SIDE_MOST && all.data ? all.n / (side * side) : 0;
     if (!n || !heads || n > HEADS_MOST || n % heads || all.n != n * side * side)
         return;
-    ps_buf picture = PS_BUF_EMPTY;
-    put_thumbs(&picture, &all, n / heads, heads, side);
     ps_html(out, "<h3>%s %d: where each head looks</h3>\n<figure class=\"scroll\">",
-            *v->manifest->data ? "Row" : "Prompt", (int)v->manifest->rows[0].row);
-    if (!ps_room_take(&r->room, &picture, out))
-        ps_room_left_out(&r->room, "where each head looks");
+            *v->manifest->data ? "Row" : "Prompt", (int)v->manifest->rows[row].row);
+    put_thumbs(r, out, &all, n / heads, heads, side);
     ps_buf_puts(
         out, "<figcaption class=\"note\">Of a picture, a row is a token and a column one that it "
              "looks at; light is much.</figcaption></figure>\n");
-    ps_buf_free(&picture);
 }
 
 static void draw(ps_report *r, ps_buf *out)
@@ -151,7 +157,7 @@ static void draw(ps_report *r, ps_buf *out)
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         put_map(r, i, out);
     ps_buf_puts(out, "</div>\n");
-    if (r->explanation->manifest->n_rows)
+    if (ps_rows_shown(r->explanation))
         put_patterns(r, out);
     ps_buf_puts(
         out, "<p class=\"note\">A row a layer, a column a head. What this does not say: "

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { ROWS = 48, BARS = 10 };
@@ -210,6 +211,65 @@ static void put_switch(ps_buf *out, const ps_explanation *m)
     ps_buf_puts(out, "</select></label></div>\n");
 }
 
+/* A row, drawn before it is known whether there is room for it. */
+typedef struct candidate {
+    size_t place; /* on the page */
+    double score;
+    ps_buf html;
+    bool fits;
+} candidate;
+
+static int by_score(const void *a, const void *b)
+{
+    const candidate *x = a, *y = b;
+    double p = fabs(x->score), q = fabs(y->score);
+    return p == q ? (x->place > y->place) - (x->place < y->place) : (p < q) - (p > q);
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const candidate *x = a, *y = b;
+    return (x->place > y->place) - (x->place < y->place);
+}
+
+/* Where there is not room for all, those of the smallest scores go first. */
+static void put_rows(ps_report *r, ps_buf *out)
+{
+    const ps_explain_view *v = r->explanation;
+    size_t all = ps_rows_shown(v), n = all < ROWS ? all : ROWS, left_out = 0;
+    candidate *rows = ps_alloc_array(n + 1, sizeof *rows);
+    ps_buf taken = PS_BUF_EMPTY;
+    for (size_t i = 0; i < n; i++) {
+        size_t place = ps_row_shown(v, i);
+        rows[i] = (candidate){.place = i, .score = v->manifest->rows[place].score};
+        put_row(&rows[i].html, v, place);
+    }
+    qsort(rows, n, sizeof *rows, by_score);
+    for (size_t i = 0; i < n; i++) {
+        rows[i].fits = ps_room_take_of(&r->room, PS_ROOM_ROWS, &rows[i].html, &taken);
+        left_out += !rows[i].fits;
+        if (rows[i].fits)
+            ps_buf_append(&rows[i].html, taken.data, taken.len);
+        ps_buf_clear(&taken);
+    }
+    qsort(rows, n, sizeof *rows, by_place);
+    for (size_t i = 0; i < n; i++) {
+        ps_buf_append(out, rows[i].html.data, rows[i].html.len);
+        ps_buf_free(&rows[i].html);
+    }
+    ps_buf_free(&taken);
+    ps_free(&rows);
+    if (left_out)
+        ps_room_left_out(&r->room, "%zu of %zu rows among the examples, of the smallest scores",
+                         left_out, n);
+    if (n < all)
+        ps_html(
+            out,
+            "<p class=\"left-out\">%zu rows more are in explain.safetensors; <code>psctl report "
+            "--rows</code> chooses others.</p>\n",
+            all - n);
+}
+
 static void draw(ps_report *r, ps_buf *out)
 {
     const ps_explain_view *v = r->explanation;
@@ -221,20 +281,7 @@ static void draw(ps_report *r, ps_buf *out)
     put_switch(out, m);
     ps_heat_legend(out);
     ps_buf_puts(out, "</div>\n");
-    ps_buf row = PS_BUF_EMPTY;
-    size_t shown = 0;
-    bool room = true;
-    for (; room && shown < m->n_rows && shown < ROWS; shown += room) {
-        put_row(&row, v, shown);
-        room = ps_room_take(&r->room, &row, out);
-    }
-    ps_buf_free(&row);
-    if (!room)
-        ps_room_left_out(&r->room, "%zu of %zu rows among the examples", m->n_rows - shown,
-                         m->n_rows);
-    if (shown < m->n_rows)
-        ps_html(out, "<p class=\"left-out\">%zu rows more are in explain.safetensors.</p>\n",
-                m->n_rows - shown);
+    put_rows(r, out);
     put_methods(out, m);
 }
 

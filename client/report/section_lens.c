@@ -93,7 +93,7 @@ static void draw(ps_report *r, ps_buf *out)
 {
     const ps_explain_view *v = r->explanation;
     ps_numbers ranks = named(v, "rank", 0);
-    uint64_t rows = v->manifest->n_rows, shown = 0;
+    uint64_t rows = ps_rows_shown(v), shown = 0;
     bool many = ranks.n > PS_CELLS_MOST, room = ranks.n > 0 && !many;
     if (room)
         put_heads(out, ranks.n);
@@ -101,7 +101,7 @@ static void draw(ps_report *r, ps_buf *out)
         ps_room_left_out(&r->room, "the lens, of %" PRIu64 " layers", ranks.n);
     ps_buf row = PS_BUF_EMPTY;
     for (; room && shown < rows && shown < ROWS; shown += room) {
-        put_row(&row, v, shown, ranks.n);
+        put_row(&row, v, ps_row_shown(v, shown), ranks.n);
         room = ps_room_take(&r->room, &row, out);
     }
     ps_buf_free(&row);

@@ -91,12 +91,12 @@ static void put_row(ps_buf *out, const ps_explain_view *v, uint64_t row)
 static void draw(ps_report *r, ps_buf *out)
 {
     const ps_explain_view *v = r->explanation;
-    uint64_t rows = v->manifest->n_rows, shown = 0;
+    uint64_t rows = ps_rows_shown(v), shown = 0;
     bool room = true;
     ps_buf row = PS_BUF_EMPTY;
     ps_buf_puts(out, "<div class=\"maps\">\n");
     for (; room && shown < rows && shown < ROWS; shown += room) {
-        put_row(&row, v, shown);
+        put_row(&row, v, ps_row_shown(v, shown));
         room = ps_room_take(&r->room, &row, out);
     }
     ps_buf_free(&row);

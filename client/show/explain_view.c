@@ -220,13 +220,12 @@ static void put_head(ps_buf *out, const ps_style *style, const ps_explanation *m
 void ps_explain_text(ps_buf *out, const ps_style *style, const ps_explain_view *v)
 {
     const ps_explanation *m = v->manifest;
-    size_t shown = m->n_rows < v->rows ? m->n_rows : v->rows;
+    size_t rows = ps_rows_shown(v), shown = rows < v->rows || v->chosen ? rows : v->rows;
     put_head(out, style, m);
     for (size_t i = 0; i < shown; i++)
-        put_row(out, style, v, i);
-    if (shown < m->n_rows)
-        ps_buf_printf(out, "\nand %zu rows more, which explain.safetensors has\n",
-                      m->n_rows - shown);
+        put_row(out, style, v, ps_row_shown(v, i));
+    if (shown < rows)
+        ps_buf_printf(out, "\nand %zu rows more: --rows\n", rows - shown);
     ps_buf_putc(out, '\n');
     for (size_t i = 0; i < m->n_results; i++)
         put_method(out, style, &m->results[i]);

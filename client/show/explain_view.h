@@ -18,7 +18,19 @@ typedef struct ps_explain_view {
     void (*token)(void *user, uint32_t id, ps_buf *out);
     void *user;
     size_t rows, strongest; /* that are shown, at most: of a job, and of a row */
+    const uint64_t *chosen; /* [n_chosen] places of the manifest's rows; NULL: all of them */
+    size_t n_chosen;
 } ps_explain_view;
+
+/* How many rows may be shown, and the place of one of them among the manifest's. */
+static inline size_t ps_rows_shown(const ps_explain_view *view)
+{
+    return view->chosen ? view->n_chosen : view->manifest->n_rows;
+}
+static inline size_t ps_row_shown(const ps_explain_view *view, size_t i)
+{
+    return view->chosen ? (size_t)view->chosen[i] : i;
+}
 
 void ps_explain_text(ps_buf *out, const ps_style *style, const ps_explain_view *view);
 

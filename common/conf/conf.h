@@ -223,5 +223,7 @@ void ps_conf_doc_free(ps_conf_doc **doc);
 
 /* "30s" to milliseconds, as in a file; for flags that are no key of one. */
 PS_MUST_CHECK ps_status ps_conf_parse_duration(const char *text, uint64_t *out_ms);
+/* "5MiB" to bytes, likewise. */
+PS_MUST_CHECK ps_status ps_conf_parse_bytes(const char *text, uint64_t *out);
 
 #endif

@@ -58,6 +58,7 @@ static const section_row sections[] = {
     {PS_SECTION_TRAIN, "train"},
     {PS_SECTION_DISTIL, "distil"},
     {PS_SECTION_RECORD, "record"},
+    {PS_SECTION_REPORT, "report"},
     {PS_SECTION_DATA_TRAIN, "data.train", .of_data = true},
     {PS_SECTION_MODEL_NAME, "model_name", .content = "a stored model's name",
      .instead = ": the model is called as the job; to go on from a stored one use initialize_from"},

@@ -116,6 +116,11 @@ static const ps_conf_key checkpoint_keys[] = {
     PS_CONF_END,
 };
 
+static const ps_conf_key report_keys[] = {
+    PS_CONF_BYTES("budget", ps_spec_report, budget, "5MiB", 32 << 10, 20 << 20),
+    PS_CONF_END,
+};
+
 static const ps_conf_key job_keys[] = {
     PS_CONF_WORD("kind", ps_job_spec, kind, NULL, ps_kind_names),
     PS_CONF_TEXT("name", ps_job_spec, name, NULL, 1, 64),
@@ -131,6 +136,7 @@ static const ps_conf_key job_keys[] = {
     PS_CONF_MAP_OPT("compare", ps_job_spec, compare, ps_spec_compare_keys),
     PS_CONF_MAP_OPT("compress", ps_job_spec, compress, ps_spec_compress_keys),
     PS_CONF_MAP_OPT("explain", ps_job_spec, explain, ps_spec_explain_keys),
+    PS_CONF_MAP("report", ps_job_spec, report, report_keys),
     PS_CONF_MAP("rows", ps_job_spec, rows, rows_keys),
     PS_CONF_INT("workers", ps_job_spec, workers, "1", 1, 4096),
     PS_CONF_INT("min_workers", ps_job_spec, min_workers, "1", 1, 4096),

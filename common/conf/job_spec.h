@@ -225,6 +225,11 @@ typedef struct ps_spec_checkpoint {
     uint64_t every_ms; /* between checkpoints; 0: only at the end */
 } ps_spec_checkpoint;
 
+/* Of the page that psctl report makes. */
+typedef struct ps_spec_report {
+    uint64_t budget; /* bytes of it at most */
+} ps_spec_report;
+
 typedef struct ps_job_spec {
     unsigned kind;              /* its place in ps_kind_rows; see ps_job_spec_kind */
     char *name;                 /* of the job, and of the model a train job makes: [a-z0-9._-] */
@@ -242,6 +247,7 @@ typedef struct ps_job_spec {
     ps_spec_compress *compress; /* compress; NULL otherwise */
     ps_spec_compare *compare;   /* compare; NULL otherwise */
     ps_spec_explain *explain;   /* explain; NULL otherwise */
+    ps_spec_report report;      /* explain, train */
     ps_spec_rows rows;          /* of data.test */
     int64_t workers;            /* leases go to so many at most; workers may come and go */
     int64_t min_workers;        /* the job starts when so many are there */

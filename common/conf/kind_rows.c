@@ -10,7 +10,7 @@
 // clang-format off
 #define KIND_ROWS(ROW) \
     ROW(train, {MUST(DATA) MUST(DATA_TRAIN) MAY(DATA_TEST) MUST(MODEL) MAY(INITIALIZE_FROM) MUST(TRAIN) \
-           MAY(DISTIL) MAY(RECORD)}, \
+           MAY(DISTIL) MAY(RECORD) MAY(REPORT)}, \
         .trains = true) \
     ROW(evaluate, {MUST(MODEL_NAME) MUST(DATA) MUST(DATA_TEST) MAY(ROWS)}) \
     ROW(predict, {MUST(MODEL_NAME) MUST(DATA) MUST(DATA_TEST) MAY(ROWS)}, \
@@ -22,7 +22,8 @@
     ROW(compress, {MUST(MODEL_NAME) MAY(DATA) MAY(DATA_TRAIN) MAY(DATA_TEST) MAY(TRAIN) \
               MAY(DISTIL) MUST(COMPRESS)}, \
         .leaves_files = true) \
-    ROW(explain, {MUST(MODEL_NAME) MAY(DATA) MAY(DATA_TRAIN) MAY(DATA_TEST) MUST(EXPLAIN)}, \
+    ROW(explain, {MUST(MODEL_NAME) MAY(DATA) MAY(DATA_TRAIN) MAY(DATA_TEST) MUST(EXPLAIN) \
+             MAY(REPORT)}, \
         .labels_too = true, .leaves_files = true)
 // clang-format on
 

@@ -128,6 +128,12 @@ ps_status ps_conf_parse_duration(const char *text, uint64_t *out_ms)
     return parse_ranged_amount(&key, text, time_units, out_ms);
 }
 
+ps_status ps_conf_parse_bytes(const char *text, uint64_t *out)
+{
+    ps_conf_key key = {.type = PS_CONF_TYPE_BYTES, .max = INT64_MAX};
+    return parse_ranged_amount(&key, text, byte_units, out);
+}
+
 static ps_status parse_integer(const ps_conf_key *key, const char *text, int64_t *out)
 {
     size_t sign = *text == '-' || *text == '+';

@@ -60,7 +60,7 @@ static void draw(ps_slice losses, ps_slice pushes)
     ps_report report = {
         .title = "m", .command = "psctl", .training = training, .room = ps_room_of(5 << 20)};
     ps_buf out = PS_BUF_EMPTY;
-    ps_report_html(&report, &out);
+    require(!ps_report_html(&report, &out));
     require(count(&out, "<script") == 2 && count(&out, "</script") == 2);
     ps_room_clear(&report.room);
     ps_buf_free(&out);

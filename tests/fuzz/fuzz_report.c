@@ -31,7 +31,7 @@ static void draw(const ps_explanation *manifest, const ps_safetensors *file, ps_
                         .explanation = &view,
                         .room = ps_room_of(PS_ROOM_DEFAULT)};
     ps_buf out = PS_BUF_EMPTY;
-    ps_report_html(&report, &out);
+    PS_REQUIRE(ps_report_html(&report, &out) == PS_OK && out.len <= PS_ROOM_DEFAULT);
     PS_REQUIRE(count(&out, "<script") == 2 && count(&out, "</script") == 2);
     PS_REQUIRE(count(&out, "<img") == 0);
     ps_room_clear(&report.room);

@@ -233,6 +233,18 @@ def a_page_and_a_graph_are_made_of_it(cluster):
     assert text.count('<article class="example keep') == 48 and "52 rows more are in explain.safetensors" in text
     again = cluster.psctl("report", "one", "-o", page, check=False)
     assert again.returncode == 7 and cluster.psctl("report", "one", "-o", page, "--force").returncode == 0
+    # some rows, a figure, and a size
+    assert "no room" not in cluster.psctl("report", "one", "-o", page, "--force", "--rows", "5:7,3").stderr
+    assert re.findall(r'id="row-(\d+)"', page.read_text()) == ["5", "6", "3"]
+    assert re.findall(r"^row (\d+)", cluster.psctl("report", "one", "--rows", "100:").stdout, re.M) == ["100", "101", "102"]
+    assert cluster.psctl("report", "one", "--svg", "graph").stdout.startswith("<svg xmlns=")
+    done = cluster.psctl("report", "one", "-o", page, "--force", "--budget", "100kB")
+    assert "rows among the examples" in done.stderr and page.stat().st_size <= 100_000, (done.stderr, page.stat().st_size)
+    assert "Left out, for a file of at most 100 kB: " in page.read_text()
+    for wrong, status, message in ((("--rows", "200"), 6, "has explained no row 200"), (("--budget", "1kB", "-o", page), 2, "32KiB"),
+                                   (("--budget", "1MB"), 2, "--to says"), (("--svg", "joy"), 6, "no figure joy:1; there are graph (")):
+        done = cluster.psctl("report", "one", *wrong, check=False)
+        assert done.returncode == status and message in done.stderr, (done.returncode, done.stderr)
     # the model alone: cut as its job said, without a worker
     graph = json.loads(cluster.psctl("model", "tiny", "--graph", "json").stdout)
     assert [n["op"] for n in graph["nodes"]] == ["input", "linear", "activation", "linear", "output"], graph

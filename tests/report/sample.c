@@ -174,11 +174,12 @@ static Psd__V1__Model hostile_model(void)
     return model;
 }
 
-/* sample [graph|image|tokens|small|svg] */
+/* sample [graph|image|tokens|small|tiny|figure|svg] */
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "graph";
-    bool small = !strcmp(what, "small"), tokens = !strcmp(what, "tokens");
+    bool tiny = !strcmp(what, "tiny"), small = !strcmp(what, "small") || tiny,
+         tokens = !strcmp(what, "tokens");
     ps_graph *graph;
     const ps_graph_cuts cuts = {.column_blocks = 4};
     if (sample_graph(SAMPLE_LLAMA, small ? NULL : form_of, cuts, NULL, &graph))
@@ -195,16 +196,20 @@ int main(int argc, char **argv)
                         .explanation = strcmp(what, "graph") != 0 && !small ? &view : NULL,
                         .job_file = "kind: explain\nname: " HOSTILE "\n",
                         .now_ms = 1700000000000,
-                        .room = ps_room_of(small ? 20000 : PS_ROOM_DEFAULT)};
+                        .room = ps_room_of(tiny    ? 20000
+                                           : small ? 48000
+                                                   : PS_ROOM_DEFAULT)};
     ps_buf out = PS_BUF_EMPTY;
     if (!strcmp(what, "svg"))
         ps_graph_svg(&out, HOSTILE, fold, ps_quantities[1], true);
-    else
-        ps_report_html(&report, &out);
+    else if (!strcmp(what, "figure") ? ps_report_svg(&report, "behaviour", 1, &out)
+                                     : ps_report_html(&report, &out))
+        fprintf(stderr, "%s\n", ps_error_message());
     fwrite(out.data, 1, out.len, stdout);
+    bool failed = !out.len;
     ps_room_clear(&report.room);
     ps_buf_free(&out);
     ps_fold_free(&fold);
     ps_graph_free(&graph);
-    return 0;
+    return failed;
 }

@@ -1,4 +1,5 @@
 /* support: what psd says is looked at before it becomes a file's name or a word of the shell. */
+#include "client/call/row_list.h"
 #include "client/call/support.h"
 
 #include "tests/lib/check_main.h"
@@ -23,8 +24,38 @@ START_TEST(psd_cannot_name_a_file_that_is_not_plain)
 }
 END_TEST
 
+START_TEST(rows_are_named_as_the_data_count_them)
+{
+    ps_explanation_row rows[] = {{.row = 10}, {.row = 11}, {.row = 14}, {.row = 30}};
+    const ps_explanation m = {.job = 7, .rows = rows, .n_rows = 4};
+    static const struct {
+        const char *text;
+        size_t n;
+        uint64_t places[4];
+    } good[] = {{"30", 1, {3}},           {"14,10", 2, {2, 0}},  {"10:14", 2, {0, 1}},
+                {":12", 2, {0, 1}},       {"11:", 3, {1, 2, 3}}, {"30,:100", 4, {3, 0, 1, 2}},
+                {"0:31", 4, {0, 1, 2, 3}}};
+    static const char *const bad[] = {
+        "",      ",",   "10,",  "10,,11", ":",     "a",     "10-12",
+        "12:10", " 10", "10:x", "12",     "10,99", "31:40", "99999999999999999999999999",
+        "1:2:3", "+10"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        ps_row_list list;
+        ck_ok(ps_row_list_parse(good[i].text, &m, &list));
+        ck_assert_uint_eq(list.n, good[i].n);
+        ck_assert_mem_eq(list.places, good[i].places, list.n * sizeof *list.places);
+        ps_row_list_free(&list);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ps_row_list list;
+        ck_assert_msg(ps_row_list_parse(bad[i], &m, &list) == PS_INVALID_ARGUMENT, "%s", bad[i]);
+    }
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&psd_cannot_name_a_file_that_is_not_plain},
+    {&rows_are_named_as_the_data_count_them},
     {0},
 };
 

@@ -196,7 +196,7 @@ static void draw(const ps_training *training, ps_buf *out)
     ps_report report = {
         .title = "m", .command = "psctl", .training = training, .room = ps_room_of(5 << 20)};
     *out = PS_BUF_EMPTY;
-    ps_report_html(&report, out);
+    ck_ok(ps_report_html(&report, out));
     ps_room_clear(&report.room);
 }
 
