@@ -1,5 +1,6 @@
 /* diff: what changed between two stored models, tensor by tensor, and with data what that did to
- * the loss: a job of kind explain with the methods that look at both. */
+ * the loss, to what layers make of the rows, and to why they are answered so: a job of kind explain
+ * with the methods that look at both. */
 #include "client/call/explanation.h"
 #include "client/call/support.h"
 #include "client/commands/commands.h"
@@ -7,7 +8,7 @@
 
 typedef struct options {
     ps_run_job_options how;
-    const char *sample, *seed;
+    const char *sample, *seed, *method;
 } options;
 
 static const ps_flag flags[] = {
@@ -22,6 +23,12 @@ static const ps_flag flags[] = {
      .offset = offsetof(options, seed),
      .value = "S",
      .help = "of the sample (default: 1)"},
+    {.name = "method",
+     .letter = 'm',
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, method),
+     .value = "METHOD",
+     .help = "whose attributions are compared (default: gradient_x_input)"},
     {.name = NULL}};
 
 /* *classes: its answers are classes, or tokens; false without rows. */
@@ -39,15 +46,16 @@ static ps_status put_head(ps_client *client, const ps_texts *names, const option
             ps_spec_model_free(&section);
         return st;
     }
-    if (o->sample || o->seed)
-        return ps_client_usage(client, "--sample and --seed are of rows; give a file, too");
+    if (o->sample || o->seed || o->method)
+        return ps_client_usage(client,
+                               "--sample, --seed and --method are of rows; give a file, too");
     ps_buf_printf(spec, "kind: explain\nname: diff-%.50s\nmodel_name: %s\n", model, model);
     return PS_OK;
 }
 
 static ps_status make_spec(ps_client *client, const ps_texts *names, const options *o, ps_buf *spec)
 {
-    bool classes = false;
+    bool classes = false, rows = names->n > 2;
     ps_status st = ps_check_model_name(names->at[0]);
     if (!st)
         st = ps_check_model_name(names->at[1]);
@@ -62,7 +70,11 @@ static ps_status make_spec(ps_client *client, const ps_texts *names, const optio
         ps_buf_printf(spec, "  seed: %s\n", o->seed);
     if (classes)
         ps_buf_puts(spec, "  behaviour: [answer_change]\n");
-    ps_buf_printf(spec, "  inside: [weight_change%s]\n", names->n > 2 ? ", loss_path" : "");
+    if (rows)
+        ps_buf_printf(spec, "  attributions: [%s]\n  quality: [attribution_change]\n",
+                      o->method ? o->method : "gradient_x_input");
+    ps_buf_printf(spec, "  inside: [weight_change%s]\n",
+                  rows ? ", loss_path, representation_change" : "");
     return PS_OK;
 }
 
@@ -88,8 +100,9 @@ const ps_command ps_command_diff = {
     .details =
         "By how much each tensor of OTHER is not that of MODEL, as numbers, whatever form\n"
         "they are stored in. With labelled rows also through which tensors the loss became\n"
-        "another one: parts that add up to the difference. Files are read as psctl evaluate\n"
-        "reads them, on the workers.\n",
+        "another one: parts that add up to the difference; how alike the layers of both see\n"
+        "the rows, and how far what explains their answers has changed. Files are read as\n"
+        "psctl evaluate reads them, on the workers.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 2,

@@ -154,6 +154,41 @@ static void put_answers(ps_buf *out, const ps_explain_view *v)
                   figure(v, a, 0, "rows"), figure(v, a, 0, "divergence"), figure(v, a, 0, "flips"));
 }
 
+/* Of each layer with its own in the other model, where both have as many. */
+static uint64_t same_layers(const ps_explain_view *v, const ps_explanation_array *a,
+                            ps_numbers *cells)
+{
+    uint64_t n = a ? ps_array_rows(v, a->array) : 0;
+    if (!n || n != ps_array_last(v, a->array))
+        return 0;
+    *cells = ps_numbers_whole(v, a->array);
+    return cells->n == n * n ? n : 0;
+}
+
+static void put_layers(ps_buf *out, const ps_explain_view *v)
+{
+    ps_numbers cells;
+    uint64_t n = same_layers(v, array_of(v, "representation_change", "cka"), &cells);
+    if (!n)
+        return;
+    ps_buf_puts(out, "layers, how alike they see the rows (CKA):");
+    for (uint64_t i = 0; i < n; i++)
+        ps_buf_printf(out, " %.3f", ps_number_at(&cells, i * n + i));
+    ps_buf_putc(out, '\n');
+}
+
+static void put_attributions(ps_buf *out, const ps_explain_view *v)
+{
+    const ps_explanation_array *a = array_of(v, "attribution_change", "summary");
+    if (!a)
+        return;
+    ps_buf_printf(out,
+                  "attributions of %.0f rows: changed by %.3g %% of their size, order %.3f "
+                  "(Spearman), cosine %.3f\n",
+                  figure(v, a, 0, "rows"), 100 * figure(v, a, 0, "distance"),
+                  figure(v, a, 0, "rank"), figure(v, a, 0, "cosine"));
+}
+
 void ps_change_text(ps_buf *out, const ps_style *style, const ps_explain_view *v, size_t most)
 {
     const ps_explanation *m = v->manifest;
@@ -167,6 +202,8 @@ void ps_change_text(ps_buf *out, const ps_style *style, const ps_explain_view *v
         put_tensors(out, style, v, most);
     put_path(out, v);
     put_answers(out, v);
+    put_layers(out, v);
+    put_attributions(out, v);
 }
 
 /* ---- JSON ---- */
@@ -189,6 +226,25 @@ static void put_summary(ps_json_writer *w, const ps_explain_view *v, const char 
     ps_json_object_end(w);
 }
 
+static void put_alike(ps_json_writer *w, const ps_explain_view *v)
+{
+    static const char *const names[] = {"cka", "cka_debiased"};
+    ps_numbers cells;
+    if (!same_layers(v, array_of(v, "representation_change", names[0]), &cells))
+        return;
+    ps_json_key(w, "representation_change");
+    ps_json_object(w);
+    for (size_t k = 0; k < 2; k++) {
+        uint64_t n = same_layers(v, array_of(v, "representation_change", names[k]), &cells);
+        ps_json_key(w, names[k]);
+        ps_json_array(w);
+        for (uint64_t i = 0; i < n; i++)
+            ps_json_double(w, ps_number_at(&cells, i * n + i));
+        ps_json_array_end(w);
+    }
+    ps_json_object_end(w);
+}
+
 void ps_change_json(ps_json_writer *w, const ps_explain_view *v)
 {
     const ps_explanation_array *a = array_of(v, "weight_change", "statistics");
@@ -206,4 +262,6 @@ void ps_change_json(ps_json_writer *w, const ps_explain_view *v)
     ps_json_array_end(w);
     put_summary(w, v, "loss_path");
     put_summary(w, v, "answer_change");
+    put_alike(w, v);
+    put_summary(w, v, "attribution_change");
 }

@@ -1,5 +1,7 @@
 /* Difference: from this model to the other that it was compared with: which tensors changed and by
- * how much, through which of them the loss became another one, and whose answers changed most. */
+ * how much, through which of them the loss became another one, which layers see the rows otherwise,
+ * and whose answers and explanations changed most. */
+#include "client/report/difference_inside.h"
 #include "client/report/html.h"
 #include "client/report/numbers.h"
 #include "client/report/section_rows.h"
@@ -17,7 +19,9 @@ static bool present(const ps_report *r)
     const ps_explain_view *v = r->explanation;
     return v &&
            (*ps_array_of(v, "weight_change", "statistics") ||
-            *ps_array_of(v, "loss_path", "by_tensor") || *ps_array_of(v, "answer_change", "rows"));
+            *ps_array_of(v, "loss_path", "by_tensor") || *ps_array_of(v, "answer_change", "rows") ||
+            *ps_array_of(v, "representation_change", "cka") ||
+            *ps_array_of(v, "attribution_change", "rows"));
 }
 
 /* NaN: there is no such number. */
@@ -40,7 +44,9 @@ static void put_tiles(ps_buf *out, const ps_explain_view *v)
                  {"loss_path", "residual", "Not accounted for"},
                  {"answer_change", "rows", "Rows"},
                  {"answer_change", "divergence", "Divergence"},
-                 {"answer_change", "flips", "Answered otherwise"}};
+                 {"answer_change", "flips", "Answered otherwise"},
+                 {"attribution_change", "rank", "Explanations in the same order"},
+                 {"attribution_change", "distance", "Explanations changed by"}};
     ps_buf_puts(out, "<dl class=\"tiles\">\n");
     for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) {
         double value = called(v, tiles[i].method, "summary", 0, tiles[i].entry);
@@ -202,13 +208,18 @@ static void draw(ps_report *r, ps_buf *out)
     put_tiles(out, v);
     if (*ps_array_of(v, "weight_change", "statistics") || *ps_array_of(v, "loss_path", "by_tensor"))
         put_tensors(r, out);
+    ps_difference_layers(r, out);
     put_answers(out, v);
+    ps_difference_attributions(r, out);
     ps_buf_puts(
         out,
         "<p class=\"note\">Change is the size of the difference by the tensor's own. Parts of the "
         "loss are what the change of each tensor adds on the straight way from this model to the "
         "other, and add up to the difference but for what is not accounted for. Divergence is KL "
-        "of the other's answer from this one's. What this does not say: what a tensor would do if "
+        "of the other's answer from this one's. CKA is 1 of layers that are turns of each other. "
+        "An "
+        "explanation changed by the size of the difference by its own; its order is Spearman's "
+        "correlation. What this does not say: what a tensor would do if "
         "it alone had changed, for another way has other parts.</p>\n");
 }
 

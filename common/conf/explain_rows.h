@@ -87,6 +87,7 @@ enum {
         {"patch"}) \
     ROW(activations, inside, PS_EXPLAIN_ANY, 1, {"point"}) \
     ROW(similarity, inside, PS_EXPLAIN_ANY, 1, {"point"}) \
+    ROW(representation_change, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_OTHER, 1, {"point"}) \
     ROW(pca, inside, PS_EXPLAIN_ANY, 1, {"point"}, {"components"}) \
     ROW(probes, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_LABELS, 1, {"point"}, {"ridge"}, \
         {"train_share"}) \
@@ -96,7 +97,8 @@ enum {
     ROW(insertion, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"steps", 20}, {"samples", 10}) \
     ROW(infidelity, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"samples", 100}, {"normalise"}) \
     ROW(sensitivity, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"samples", 10}, {"radius"}) \
-    ROW(randomisation, quality, PS_EXPLAIN_ANY, 1, {"of"})
+    ROW(randomisation, quality, PS_EXPLAIN_ANY, 1, {"of"}) \
+    ROW(attribution_change, quality, PS_EXPLAIN_ANY | PS_EXPLAIN_OTHER, 1, {"of"})
 // clang-format on
 
 /* Keys below an entry, each a member of that name of ps_spec_explain_method. INT(key, default,

@@ -14,9 +14,9 @@ import make as hf  # noqa: E402
 METHODS = "[saliency, gradient_x_input, {method: integrated_gradients, tolerance: 0.001}, feature_ablation, " \
           "{method: occlusion, window: [2, 2], stride: [1, 1]}]"
 
-BESIDE = "  inside: [activations, similarity, pca, probes]\n" \
+BESIDE = "  compare_to: child\n  inside: [activations, similarity, pca, probes, representation_change]\n" \
          "  quality: [{method: deletion, of: integrated_gradients}, {method: infidelity, of: feature_ablation}, " \
-         "sensitivity, randomisation]\n" \
+         "sensitivity, randomisation, {method: attribution_change, of: integrated_gradients}]\n" \
          "  influence: [{method: tracin, rate: 0.5, scores: true}]\n"
 
 
@@ -113,14 +113,17 @@ def what_numpy_finds(model, x):
 
 def what_stands_beside(manifest, arrays):
     methods = [r["method"] for r in manifest["results"][5:]]
-    assert methods == ["activations", "similarity", "pca", "probes", "tracin", "deletion", "infidelity", "sensitivity",
-                       "randomisation"], methods
+    assert methods == ["activations", "similarity", "pca", "probes", "representation_change", "tracin", "deletion",
+                       "infidelity", "sensitivity", "randomisation", "attribution_change"], methods
     assert (arrays["quality/0/gain"] > 0).mean() >= 0.9, arrays["quality/0/gain"]
     assert arrays["quality/0/curve"].shape == (100, 17) and (arrays["quality/1/infidelity"] >= 0).all()
     assert arrays["quality/3/correlation"].shape == (100, 2)
     assert arrays["inside/0/statistics"].shape == (1, 32, 6) and arrays["inside/1/cka"] == 1
     assert arrays["inside/2/coordinates"].shape == (1, 100, 3)
     assert arrays["inside/3/accuracy"][0] > arrays["inside/3/control"][0] + 0.2
+    assert 0.5 < arrays["inside/4/cka"] < 1 and arrays["quality/4/values"].shape == (100, 16), arrays["inside/4/cka"]
+    rank, cosine, distance = arrays["quality/4/rows"][:, :3].T
+    assert (rank < 1).all() and (cosine > rank.min()).all() and (distance > 0).all(), (rank, cosine, distance)
     assert not [name for name in arrays if name.endswith(("/activations", "/labels", "/range"))], list(arrays)
 
 
@@ -322,12 +325,17 @@ def decoded_int2(path, name):
     return scale * (codes.astype(np.float64) - 2)
 
 
-def a_child_in_fewer_bits_is_told_from_its_parent(cluster):
-    """One tensor is rounded to 2 bits, which comes first; the others stay."""
+def make_child(cluster):
+    """One tensor is rounded to 2 bits."""
     files = (cluster.dir / "test-features.gz", cluster.dir / "test-labels.gz")
     cluster.wait_job(cluster.submit(
         f"kind: compress\nname: child\nmodel_name: tiny\ndata: {{format: idx, test: {{features: {files[0]}, labels: {files[1]}}}}}\n"
         "compress: {quantise: {scheme: int2, method: round, group: row, keep: ['layers.1.*']}}\n"))
+
+
+def a_child_in_fewer_bits_is_told_from_its_parent(cluster):
+    """The tensor that was rounded comes first; the others stay."""
+    files = (cluster.dir / "test-features.gz", cluster.dir / "test-labels.gz")
     found = cluster.psctl_json("diff", "tiny", "child")
     first, *others = sorted(found["tensors"], key=lambda tensor: -tensor["change"])
     cluster.psctl("export", "child", "-o", cluster.dir / "child.safetensors")
@@ -357,8 +365,12 @@ def a_child_in_fewer_bits_is_told_from_its_parent(cluster):
     compared = cluster.psctl_json("compare", "tiny", "child", "--data", files[0], "--labels", files[1])["result"]["report"]
     assert answers["rows"] == 500 and abs(answers["divergence"] - compared["divergence"]) < 1e-4 * compared["divergence"] + 1e-7, answers
     assert answers["flips"] == round(500 * (1 - compared["same_top"])), (answers, compared)
-    text = cluster.psctl("diff", "tiny", "child", *files).stdout
+    alike, changed = found["representation_change"], found["attribution_change"]
+    assert 0.5 < alike["cka"][0] < 1 and abs(alike["cka"][0] - alike["cka_debiased"][0]) < 0.05, alike
+    assert changed["rows"] == 500 and 0 < changed["rank"] < 1 and changed["distance"] > 0, changed
+    text = cluster.psctl("diff", "tiny", "child", *files, "--method", "saliency").stdout
     assert "loss" in text.splitlines()[1] and "adds up to" in text, text
+    assert "layers, how alike" in text and "attributions of 64 rows: changed by" in text, text
     refused = cluster.psctl("diff", "tiny", "child", files[0], check=False)
     assert refused.returncode == 6 and "method loss_path needs labels" in refused.stderr, refused
     done = cluster.psctl("diff", "tiny", "nobody", check=False)
@@ -400,6 +412,7 @@ def jobs_are_the_same_whoever_computes_them():
         server = cluster.start_server(QUICK)
         workers = [cluster.start_worker("w1")]
         cluster.wait_job(cluster.submit(cluster.tiny_job(workers=1, epochs=3)))
+        make_child(cluster)
         found = one_worker_finds_what_numpy_finds(cluster, x, y)
         slow, killed = three_workers_and_a_killed_one(cluster, found, workers)
         psd_is_killed(cluster, slow, killed, server)

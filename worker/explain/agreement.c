@@ -37,9 +37,20 @@ static ps_status rank(const double *x, size_t n, double *ranks)
     return PS_OK;
 }
 
+/* Asked as it stands: the mean of equals may be off by a bit, and then something is left. */
+static bool all_the_same(const double *x, size_t n)
+{
+    size_t i = 1;
+    while (i < n && x[i] == x[0])
+        i++;
+    return i >= n;
+}
+
 double ps_pearson(const double *x, const double *y, size_t n)
 {
     double mx = 0, my = 0, xx = 0, yy = 0, xy = 0;
+    if (all_the_same(x, n) || all_the_same(y, n))
+        return NAN;
     for (size_t i = 0; i < n; i++) {
         mx += x[i] / (double)n;
         my += y[i] / (double)n;

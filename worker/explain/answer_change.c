@@ -21,7 +21,7 @@ static const ps_explain_entries entries[] = {
     {"rows", quantities}, {"summary", summary_quantities}, {NULL, NULL}};
 
 typedef struct answering {
-    ps_model *model;
+    ps_explaining other;
     ps_model_point *points; /* [batch] */
     float *logits;          /* [batch, outputs] */
     float *rows;            /* [batch, QUANTITIES] */
@@ -32,18 +32,10 @@ static void free_answering(void *state)
     answering *a = state;
     if (!a)
         return;
-    ps_model_free(&a->model);
     ps_free(&a->points);
     ps_free(&a->logits);
     ps_free(&a->rows);
     ps_free(&a);
-}
-
-static int64_t length_of(const ps_explaining *x)
-{
-    return !x->language         ? 1
-           : x->spec->n_prompts ? ps_spec_explain_longest(x->spec)
-                                : (int64_t)ps_dataset_features(x->test);
 }
 
 static ps_status prepare(ps_explaining *x, const ps_spec_explain_method *spec, void **state)
@@ -58,9 +50,7 @@ static ps_status prepare(ps_explaining *x, const ps_spec_explain_method *spec, v
     a->rows = ps_try_alloc_raw(x->batch * QUANTITIES * sizeof *a->rows);
     if (!a->points || !a->logits || !a->rows)
         return ps_fail(PS_NO_MEMORY, "answers of %zu rows; lower explain.batch", x->batch);
-    const ps_model_options options = {
-        .max_batch = (int64_t)x->batch, .max_length = length_of(x), .explain = true};
-    return x->other->open(x->other->user, &options, &a->model);
+    return x->other->beside(x->other->user, x, &a->other);
 }
 
 static void compare(const float *z, const float *its, int64_t n, int32_t label, float *out)
@@ -85,8 +75,8 @@ static ps_status answer(ps_explaining *x, answering *a, const ps_explain_items *
     for (size_t i = 0; i < items->n; i++)
         a->points[i] = (ps_model_point){.row = (int64_t)i, .position = items->length - 1};
     x->evaluations += items->n;
-    ps_status st = ps_model_forward(a->model, &batch, NULL);
-    return st ? st : ps_model_outputs_at(a->model, a->points, items->n, a->logits);
+    ps_status st = ps_model_forward(a->other.model, &batch, NULL);
+    return st ? st : ps_model_outputs_at(a->other.model, a->points, items->n, a->logits);
 }
 
 static ps_status run(ps_explaining *x, const ps_spec_explain_method *spec, void *state,

@@ -82,6 +82,24 @@ ps_status ps_explain_baseline_make(const ps_spec_explain_baseline *spec, size_t 
     }
 }
 
+ps_status ps_explain_baseline_of(const ps_explaining *x, ps_explain_baseline *out)
+{
+    const ps_spec_explain_baseline *spec = &x->spec->baseline;
+    size_t inputs = (size_t)x->inputs;
+    float *embedding = NULL;
+    ps_status st = PS_OK;
+    if (spec->kind == PS_EXPLAIN_TOKEN) {
+        const int32_t token = (int32_t)spec->token;
+        embedding = ps_try_alloc_raw(inputs * sizeof *embedding);
+        st = embedding ? ps_model_embed(x->model, &token, 1, embedding)
+                       : ps_fail(PS_NO_MEMORY, "an embedding of %zu numbers", inputs);
+    }
+    if (!st)
+        st = ps_explain_baseline_make(spec, inputs, x->test, embedding, out);
+    ps_free(&embedding);
+    return st;
+}
+
 void ps_explain_baseline_put(const ps_explain_baseline *baseline, size_t width, float *out)
 {
     PS_REQUIRE(width % baseline->inputs == 0);

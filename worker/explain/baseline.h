@@ -4,14 +4,14 @@
 #define PS_EXPLAIN_BASELINE_H
 
 #include "common/conf/explain_spec.h"
-#include "worker/data/reader.h"
+#include "worker/explain/method.h"
 
-typedef struct ps_explain_baseline {
+struct ps_explain_baseline {
     unsigned kind;  /* ps_explain_baseline_kind */
     float *numbers; /* [inputs]: features; or the embedding that stands for every token */
     size_t inputs;
     int64_t token; /* TOKEN; else -1 */
-} ps_explain_baseline;
+};
 
 /* data: of kinds MEAN and ROW, else it may be NULL. embedding: of kind TOKEN, [inputs]. Freed with
  * _free, also after a failure. PS_OUT_OF_RANGE: there is no such row. PS_INVALID_ARGUMENT: there
@@ -19,6 +19,9 @@ typedef struct ps_explain_baseline {
 PS_MUST_CHECK ps_status ps_explain_baseline_make(const ps_spec_explain_baseline *spec,
                                                  size_t inputs, const ps_dataset *data,
                                                  const float *embedding, ps_explain_baseline *out);
+/* The job's, as x's model computes with it: of its spec, model and rows. Freed with _free, also
+ * after a failure. Fails as _make, and as the model does. */
+PS_MUST_CHECK ps_status ps_explain_baseline_of(const ps_explaining *x, ps_explain_baseline *out);
 /* Of a point of `width` numbers, a multiple of inputs. */
 void ps_explain_baseline_put(const ps_explain_baseline *baseline, size_t width, float *out);
 /* The i-th number of it. */

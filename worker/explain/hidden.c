@@ -4,8 +4,10 @@
 #include "worker/explain/similarity.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 ps_status ps_explain_hidden_open(const ps_explaining *x, const char *point, ps_explain_hidden *out)
@@ -101,16 +103,25 @@ static void keep_layer(void *user, size_t layer, const float *values, size_t row
     k->before += columns;
 }
 
-static ps_status put_kept(const keeping *k, ps_explain_part *out)
+static const char *name_of(const char *prefix, const char *name, char out[PS_EXPLAIN_NAME])
 {
+    int n = snprintf(out, PS_EXPLAIN_NAME, "%s%s", prefix, name);
+    PS_REQUIRE(n > 0 && n < PS_EXPLAIN_NAME);
+    return out;
+}
+
+static ps_status put_kept(const keeping *k, const char *prefix, ps_explain_part *out)
+{
+    char name[PS_EXPLAIN_NAME];
     uint64_t layers = k->hidden->layers;
     float *channels = ps_alloc_array(k->hidden->layers, sizeof *channels);
     for (size_t i = 0; i < k->hidden->layers; i++)
         channels[i] = (float)k->hidden->columns[i];
-    ps_status st = ps_explain_put_result(out, "channels", "layer", 1, &layers, channels);
+    ps_status st = ps_explain_put_result(out, name_of(prefix, "channels", name), "layer", 1,
+                                         &layers, channels);
     if (!st)
-        st =
-            ps_explain_put_values(out, "activations", "channel", k->n, k->hidden->total, k->values);
+        st = ps_explain_put_values(out, name_of(prefix, "activations", name), "channel", k->n,
+                                   k->hidden->total, k->values);
     ps_free(&channels);
     return st;
 }
@@ -138,10 +149,9 @@ void ps_explain_keep_free(void *state)
     ps_free(&hidden);
 }
 
-ps_status ps_explain_keep_run(ps_explaining *x, const ps_spec_explain_method *spec, void *state,
-                              const ps_explain_items *items, ps_explain_part *out)
+ps_status ps_explain_keep(ps_explaining *x, const ps_explain_hidden *hidden,
+                          const ps_explain_items *items, const char *prefix, ps_explain_part *out)
 {
-    const ps_explain_hidden *hidden = state;
     keeping k = {
         .hidden = hidden, .n = ps_explain_keep_count(items), .length = (size_t)items->length};
     if (k.n < items->n)
@@ -153,17 +163,24 @@ ps_status ps_explain_keep_run(ps_explaining *x, const ps_spec_explain_method *sp
     ps_status st = k.values ? ps_explain_hidden_pass(x, items, hidden, keep_layer, &k)
                             : ps_fail(PS_NO_MEMORY, "activations of %zu rows", k.n);
     if (!st)
-        st = put_kept(&k, out);
+        st = put_kept(&k, prefix, out);
     ps_free(&k.values);
     return st;
 }
 
+ps_status ps_explain_keep_run(ps_explaining *x, const ps_spec_explain_method *spec, void *state,
+                              const ps_explain_items *items, ps_explain_part *out)
+{
+    return ps_explain_keep(x, state, items, "", out);
+}
+
 /* ---- in finish ---- */
 
-bool ps_explain_kept_of(const ps_explain_part *merged, ps_explain_kept *out)
+bool ps_explain_kept_of(const ps_explain_part *merged, const char *prefix, ps_explain_kept *out)
 {
-    const ps_explain_array *values = ps_explain_get(merged, "activations"),
-                           *channels = ps_explain_get(merged, "channels");
+    char name[PS_EXPLAIN_NAME];
+    const ps_explain_array *values = ps_explain_get(merged, name_of(prefix, "activations", name)),
+                           *channels = ps_explain_get(merged, name_of(prefix, "channels", name));
     if (!values || !channels || !values->floats || !channels->floats || values->rank != 2 ||
         values->shape[0] > PS_EXPLAIN_KEPT_ROWS || channels->rank != 1)
         return false;
@@ -217,7 +234,8 @@ ps_status ps_explain_kept_kernel(const ps_explain_kept *kept, size_t layer, doub
     return PS_OK;
 }
 
-void ps_explain_kept_drop(ps_explain_part *merged)
+void ps_explain_kept_drop(ps_explain_part *merged, const char *prefix)
 {
-    ps_explain_drop(merged, "activations");
+    char name[PS_EXPLAIN_NAME];
+    ps_explain_drop(merged, name_of(prefix, "activations", name));
 }

@@ -33,9 +33,13 @@ enum { PS_EXPLAIN_KEPT_ROWS = 1024 };
 
 /* Of these items, those that are kept. */
 size_t ps_explain_keep_count(const ps_explain_items *items);
-/* prepare, run and free of a method (its key is `point`) whose finish has one vector an item, of
- * its last token, of all layers one behind the other: `activations`, which finish drops; a warning
- * where there are more rows than are kept. */
+/* One vector an item, of its last token, of all layers one behind the other, as `activations` with
+ * the prefix before it ("other_"; "" is usual). */
+PS_MUST_CHECK ps_status ps_explain_keep(ps_explaining *x, const ps_explain_hidden *hidden,
+                                        const ps_explain_items *items, const char *prefix,
+                                        ps_explain_part *out);
+/* prepare, run and free of a method (its key is `point`) whose finish has that, and drops it; a
+ * warning where there are more rows than are kept. */
 PS_MUST_CHECK ps_status ps_explain_keep_prepare(ps_explaining *x,
                                                 const ps_spec_explain_method *spec, void **state);
 PS_MUST_CHECK ps_status ps_explain_keep_run(ps_explaining *x, const ps_spec_explain_method *spec,
@@ -51,7 +55,7 @@ typedef struct ps_explain_kept {
 } ps_explain_kept;
 
 /* false: no row is there, or these are not what run leaves, as more than PS_EXPLAIN_KEPT_ROWS. */
-bool ps_explain_kept_of(const ps_explain_part *merged, ps_explain_kept *out);
+bool ps_explain_kept_of(const ps_explain_part *merged, const char *prefix, ps_explain_kept *out);
 static inline size_t ps_explain_kept_columns(const ps_explain_kept *kept, size_t layer)
 {
     return (size_t)kept->channels[layer];
@@ -62,6 +66,6 @@ void ps_explain_kept_layer(const ps_explain_kept *kept, size_t layer, float *out
  * PS_NO_MEMORY. */
 PS_MUST_CHECK ps_status ps_explain_kept_kernel(const ps_explain_kept *kept, size_t layer,
                                                double *k);
-void ps_explain_kept_drop(ps_explain_part *merged);
+void ps_explain_kept_drop(ps_explain_part *merged, const char *prefix); /* channels stay */
 
 #endif

@@ -56,7 +56,7 @@ static ps_status finish(ps_explaining *x, const ps_spec_explain_method *spec,
                         ps_explain_part *merged)
 {
     comparing c;
-    if (!ps_explain_kept_of(merged, &c.kept))
+    if (!ps_explain_kept_of(merged, "", &c.kept))
         return PS_OK;
     size_t n = c.kept.rows, layers = c.kept.layers;
     c.kernels = ps_try_alloc_raw(layers * n * n * sizeof *c.kernels);
@@ -68,7 +68,7 @@ static ps_status finish(ps_explaining *x, const ps_spec_explain_method *spec,
                                  "%zu layers of %zu rows; fewer explain.rows take "
                                  "less",
                                  layers, n);
-    ps_explain_kept_drop(merged);
+    ps_explain_kept_drop(merged, "");
     ps_free(&c.kernels);
     ps_free(&c.plain);
     ps_free(&c.debiased);

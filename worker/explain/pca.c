@@ -82,7 +82,7 @@ static ps_status finish(ps_explaining *x, const ps_spec_explain_method *spec,
                         ps_explain_part *merged)
 {
     turning t;
-    if (!ps_explain_kept_of(merged, &t.kept))
+    if (!ps_explain_kept_of(merged, "", &t.kept))
         return PS_OK;
     size_t n = t.kept.rows, layers = t.kept.layers;
     t.components = (size_t)spec->components < n ? (size_t)spec->components : n;
@@ -94,7 +94,7 @@ static ps_status finish(ps_explaining *x, const ps_spec_explain_method *spec,
     ps_status st = t.kernel && t.values && t.coordinates && t.explained && t.discarded
                        ? turn_all(&t, merged)
                        : ps_fail(PS_NO_MEMORY, "directions of %zu rows", n);
-    ps_explain_kept_drop(merged);
+    ps_explain_kept_drop(merged, "");
     ps_free(&t.kernel);
     ps_free(&t.values);
     ps_free(&t.coordinates);

@@ -269,7 +269,7 @@ static ps_status finish(ps_explaining *x, const ps_spec_explain_method *spec,
 {
     probing p = {.x = x, .ridge = spec->ridge};
     const ps_explain_array *labels = ps_explain_get(merged, "labels");
-    if (!ps_explain_kept_of(merged, &p.kept) || !labels || !labels->floats ||
+    if (!ps_explain_kept_of(merged, "", &p.kept) || !labels || !labels->floats ||
         ps_explain_array_count(labels) != p.kept.rows)
         return PS_OK;
     ps_status st = take_memory(&p);
@@ -284,7 +284,7 @@ static ps_status finish(ps_explaining *x, const ps_spec_explain_method *spec,
                         p.trained, p.tested);
     else if (!st)
         st = probe_layers(&p, merged);
-    ps_explain_kept_drop(merged);
+    ps_explain_kept_drop(merged, "");
     ps_explain_drop(merged, "labels");
     free_memory(&p);
     return st;

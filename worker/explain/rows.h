@@ -36,6 +36,7 @@
     row(patching) \
     row(activations) \
     row(similarity) \
+    row(representation_change) \
     row(pca) \
     row(probes) \
     row(tracin) \
@@ -43,7 +44,8 @@
     row(insertion) \
     row(infidelity) \
     row(sensitivity) \
-    row(randomisation)
+    row(randomisation) \
+    row(attribution_change)
 // clang-format on
 
 #define PS_EXPLAIN_METHOD_DECLARE(name) extern const ps_explain_method ps_explain_method_##name;

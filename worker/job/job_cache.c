@@ -32,9 +32,9 @@ struct ps_job_entry {
     bool checked;          /* it is what its architecture says, */
     ps_form *forms;        /* and its parameters are in these; NULL: float32 */
     ps_dataset *data[PS_JOB_DATA_COUNT];
-    ps_model *model;
-    ps_teacher *teacher; /* NULL: the job has none */
-    uint64_t mark;       /* ps_job_entry_model_to_change; 0: it is the stored one */
+    ps_model *model, *beside; /* beside: ps_job_entry_beside */
+    ps_teacher *teacher;      /* NULL: the job has none */
+    uint64_t mark;            /* ps_job_entry_model_to_change; 0: it is the stored one */
     ps_exchange *exchange;
     ps_remote *remote; /* of the thread */
     struct sequence *sequence;
@@ -67,6 +67,7 @@ static void entry_clear(ps_job_entry *e)
         e->kept.free(&e->kept.what);
     ps_exchange_close(&e->exchange);
     ps_model_free(&e->model);
+    ps_model_free(&e->beside);
     ps_teacher_free(&e->teacher);
     for (int i = 0; i < PS_JOB_DATA_COUNT; i++)
         if (e->data[i])
@@ -185,6 +186,7 @@ void ps_job_cache_clear(ps_job_cache *c)
 static bool entry_failed(const ps_job_entry *e)
 {
     return (e->model && ps_stream_failed(ps_model_stream(e->model))) ||
+           (e->beside && ps_stream_failed(ps_model_stream(e->beside))) ||
            (e->teacher && ps_teacher_failed(e->teacher)) ||
            (e->exchange && ps_exchange_failed(e->exchange));
 }
@@ -417,6 +419,37 @@ ps_status ps_job_entry_model_to_change(ps_job_entry *e, ps_task_run *run, uint64
     ps_status st = keep_model(e, run, out);
     *mark = &e->mark;
     return st;
+}
+
+ps_status ps_job_entry_beside(ps_job_entry *e, ps_task_run *run, const ps_stored_model *which,
+                              const ps_spec_model *spec, ps_model **out)
+{
+    const ps_model_config config = ps_job_model_config(spec);
+    ps_model_options options = model_options(e);
+    if (ps_spec_model_is_language(spec) && options.max_length > spec->context_length)
+        options.max_length = spec->context_length; /* rows that a method makes are of the first */
+    const ps_job_model_need need = {.name = which->name,
+                                    .config = &config,
+                                    .options = &options,
+                                    .activations = ps_explain_activations(e->spec, spec)};
+    PS_REQUIRE(options.explain);
+    ps_status st = e->beside ? PS_OK : ps_job_model_room(&need, run->env->backend);
+    if (!st && !e->beside) {
+        ps_model *model = NULL;
+        st = ps_model_create(run->env->backend, &config, &options, &model);
+        if (!st)
+            st = ps_stored_model_load_whole(run->remote, which, model);
+        if (st)
+            ps_model_free(&model);
+        e->beside = model;
+    }
+    *out = e->beside;
+    return st;
+}
+
+void ps_job_entry_beside_drop(ps_job_entry *e)
+{
+    ps_model_free(&e->beside);
 }
 
 uint64_t *ps_job_entry_sequence(ps_job_entry *e)

@@ -77,6 +77,13 @@ typedef struct ps_job_kept {
     void (*free)(void **what);
 } ps_job_kept;
 ps_job_kept *ps_job_entry_kept(ps_job_entry *entry);
+/* Another stored model of these shapes, as the entry's own is made, for a job that compares both:
+ * made when first asked for, and kept as long as the entry's, or until it is dropped; a job has
+ * one. Fails as ps_job_entry_model; PS_NO_MEMORY: there is no room for it beside the first. */
+PS_MUST_CHECK ps_status ps_job_entry_beside(ps_job_entry *entry, ps_task_run *run,
+                                            const ps_stored_model *which, const ps_spec_model *spec,
+                                            ps_model **out);
+void ps_job_entry_beside_drop(ps_job_entry *entry);
 size_t ps_job_entry_batch(const ps_job_entry *entry); /* rows of a batch */
 
 #endif

@@ -1,6 +1,6 @@
 /* Happy path: the task says which version and what shape; its header is read when tensors are asked
- * for, and a model of it is made, with the numbers decoded, when one is. Fails as reading a stored
- * model does. */
+ * for, and a model of it is made, with the numbers decoded, when one is; the job's entry keeps it.
+ * Fails as reading a stored model does. */
 #include "worker/tasks/explain_other.h"
 
 #include "common/base/mem.h"
@@ -29,9 +29,28 @@ static ps_status numbers(void *user, const ps_model_form *tensor, float **out)
     return ps_stored_numbers(s->run->remote, &s->which, s->file, tensor, out);
 }
 
+static ps_status beside(void *user, const ps_explaining *x, ps_explaining *out)
+{
+    ps_explain_second *s = user;
+    *out = *x;
+    out->other = NULL;
+    out->evaluations = 0;
+    out->model_spec = s->spec;
+    out->baseline = &s->baseline;
+    ps_status st = ps_job_entry_beside(s->entry, s->run, &s->which, s->spec, &out->model);
+    if (st)
+        return ps_wrap(st, "model %s", s->which.name);
+    out->inputs = x->language ? s->spec->hidden_size : ps_model_inputs(out->model);
+    out->outputs = ps_model_outputs(out->model);
+    if (x->outputs != out->outputs)
+        return ps_fail(PS_INVALID_ARGUMENT, "model %s has other outputs", s->which.name);
+    return s->baseline.numbers ? PS_OK : ps_explain_baseline_of(out, &s->baseline);
+}
+
 static ps_status open_model(void *user, const ps_model_options *options, ps_model **out)
 {
     const ps_explain_second *s = user;
+    ps_job_entry_beside_drop(s->entry);
     const ps_model_config config = ps_job_model_config(s->spec);
     const ps_job_model_need need = {.name = s->which.name, .config = &config, .options = options};
     ps_status st = ps_job_model_room(&need, s->run->env->backend);
@@ -45,9 +64,11 @@ static ps_status open_model(void *user, const ps_model_options *options, ps_mode
     return st;
 }
 
-ps_status ps_explain_second_open(ps_task_run *run, const char *name, ps_explain_second *out)
+ps_status ps_explain_second_open(ps_task_run *run, ps_job_entry *entry, const char *name,
+                                 ps_explain_second *out)
 {
     *out = (ps_explain_second){.run = run,
+                               .entry = entry,
                                .which = {.name = name,
                                          .version = run->task->teacher_version,
                                          .job_id = run->task->job_id}};
@@ -55,13 +76,18 @@ ps_status ps_explain_second_open(ps_task_run *run, const char *name, ps_explain_
         ps_spec_model_parse(ps_slice_str(run->task->teacher_config), "its config", &out->spec);
     if (st)
         return ps_wrap(st, "model %s", name);
-    out->other = (ps_explain_other){
-        .name = name, .tensors = tensors, .numbers = numbers, .open = open_model, .user = out};
+    out->other = (ps_explain_other){.name = name,
+                                    .tensors = tensors,
+                                    .numbers = numbers,
+                                    .beside = beside,
+                                    .open = open_model,
+                                    .user = out};
     return PS_OK;
 }
 
 void ps_explain_second_close(ps_explain_second *second)
 {
+    ps_explain_baseline_free(&second->baseline);
     if (second->spec)
         ps_spec_model_free(&second->spec);
     if (second->file)

@@ -53,25 +53,6 @@ static ps_status open_data(ps_explain_task *t)
     return st;
 }
 
-static ps_status make_baseline(ps_explain_task *t)
-{
-    const ps_spec_explain_baseline *spec = &t->spec->baseline;
-    size_t inputs = (size_t)t->x.inputs;
-    float *embedding = NULL;
-    ps_status st = PS_OK;
-    if (spec->kind == PS_EXPLAIN_TOKEN) {
-        const int32_t token = (int32_t)spec->token;
-        embedding = ps_try_alloc_raw(inputs * sizeof *embedding);
-        st = embedding ? ps_model_embed(t->x.model, &token, 1, embedding)
-                       : ps_fail(PS_NO_MEMORY, "an embedding of %zu numbers", inputs);
-    }
-    if (!st)
-        st = ps_explain_baseline_make(spec, inputs, t->x.test, embedding, &t->baseline);
-    ps_free(&embedding);
-    t->x.baseline = &t->baseline;
-    return st;
-}
-
 static ps_status fetch_before(ps_explain_task *t)
 {
     ps_explain_parts_init(&t->before, t->n_methods);
@@ -104,10 +85,11 @@ ps_status ps_explain_task_open(ps_explain_task *t)
     x->check = check;
     x->user = t;
     if (*t->spec->compare_to)
-        st = ps_explain_second_open(t->run, t->spec->compare_to, &t->second);
+        st = ps_explain_second_open(t->run, t->entry, t->spec->compare_to, &t->second);
     x->other = *t->spec->compare_to ? &t->second.other : NULL;
+    x->baseline = &t->baseline;
     if (!st)
-        st = make_baseline(t);
+        st = ps_explain_baseline_of(x, &t->baseline);
     if (!st && t->stage.kind == PS_EXPLAIN_STAGE_ROWS && x->test)
         st = ps_selection_make(t->spec, ps_dataset_rows(x->test), &t->selection);
     return st ? st : fetch_before(t);

@@ -88,6 +88,9 @@ static const char manifest[] =
     "\"summary\",\"array\":\"s\",\"entries\":[\"loss\",\"other_loss\"]}]},"
     "{\"method\":\"answer_change\",\"arrays\":[{\"name\":\"rows\",\"array\":\"l\",\"entries\":["
     "\"divergence\",\"flip\",\"loss\",\"other_loss\"]}]},"
+    "{\"method\":\"representation_change\",\"arrays\":[{\"name\":\"cka\",\"array\":\"w\"}]},"
+    "{\"method\":\"attribution_change\",\"arrays\":[{\"name\":\"rows\",\"array\":\"l\","
+    "\"entries\":[\"distance\",\"rank\",\"cosine\"]},{\"name\":\"mean\",\"array\":\"e\"}]},"
     "{\"method\":\"weights\",\"arrays\":[{\"name\":\"statistics\",\"array\":\"w\",\"entries\":"
     "[\"deviation\",\"stable_rank\"]},{\"name\":\"histogram\",\"array\":\"h\"},{\"name\":"
     "\"singular\","
@@ -381,6 +384,11 @@ START_TEST(difference_is_by_tensor_and_by_row)
     has(&out, "x=\"60.0\" width=\"42.9\""); /* 0.5 of 0.7, to the right */
     const char *worst = strstr(ps_buf_cstr(&out), "<td class=\"n\">60</td>");
     ck_assert(worst && strstr(worst, "<td class=\"n\">3</td>"));
+    has(&out, "How alike a layer");
+    has(&out, "Each layer beside each of the other");
+    worst = strstr(ps_buf_cstr(&out), "Whose explanation changed most");
+    ck_assert(worst && (worst = strstr(worst, "<td class=\"n\">60</td>")));
+    ck_assert(strstr(worst, "data-v=\"4.5\">450 %") && strstr(worst, "<td class=\"n\">3</td>"));
     has_not(&out, "nan");
     ps_buf_free(&out);
     teardown(&f);

@@ -57,6 +57,12 @@ END_TEST
 START_TEST(what_is_all_the_same_agrees_with_nothing)
 {
     double same[3] = {2, 2, 2}, other[3] = {1, 2, 3}, got;
+    double tenths[12], twelve[12]; /* whose mean is not 0.1, to the last bit */
+    for (int i = 0; i < 12; i++) {
+        tenths[i] = 0.1;
+        twelve[i] = i;
+    }
+    ck_assert(isnan(ps_pearson(tenths, twelve, 12)) && isnan(ps_pearson(twelve, tenths, 12)));
     ck_ok(ps_spearman(same, other, 3, &got));
     ck_assert(isnan(got));
     ck_ok(ps_spearman(other, other, 1, &got));

@@ -11,15 +11,11 @@ static struct {
     ps_explain_other how;
 } t;
 
-static ps_status open_other(void *user, const ps_model_options *options, ps_model **out)
+static ps_status beside(void *user, const ps_explaining *x, ps_explaining *out)
 {
-    static const int64_t layers[] = {NET_IN, NET_HIDDEN, NET_OUT};
-    const ps_model_config config = {.architecture = "mlp", .layers = layers, .layer_count = 3};
-    ck_ok(ps_model_create(t.net.backend, &config, options, out));
-    ps_model *own = t.other.x.model;
-    t.other.x.model = *out;
+    *out = *x;
+    out->model = t.other.x.model;
     net_fill(&t.other);
-    t.other.x.model = own;
     return PS_OK;
 }
 
@@ -52,7 +48,7 @@ START_TEST(answers_differ_as_their_probabilities_do)
     net_open(&t.other, 3, 0);
     t.other.b2[0] += 1.5F;
     t.other.b2[2] -= 0.5F;
-    t.how = (ps_explain_other){.name = "b", .open = open_other};
+    t.how = (ps_explain_other){.name = "b", .beside = beside};
     t.net.x.other = &t.how;
     net_run(&t.net, &spec, &part);
     const float *rows = net_array(&part, "rows"), *summary = net_array(&part, "summary");
@@ -89,7 +85,7 @@ START_TEST(an_answer_that_is_no_number_is_not_the_same)
     net_open(&t.net, 3, 0);
     net_open(&t.other, 3, 0);
     t.other.b2[0] = NAN;
-    t.how = (ps_explain_other){.name = "b", .open = open_other};
+    t.how = (ps_explain_other){.name = "b", .beside = beside};
     t.net.x.other = &t.how;
     net_run(&t.net, &spec, &part);
     ck_assert(isnan(net_array(&part, "rows")[0]));

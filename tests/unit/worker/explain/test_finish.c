@@ -77,9 +77,9 @@ START_TEST(no_more_rows_are_compared_than_are_kept)
     ps_explain_kept out;
     put(&part, "channels", 1, none);
     put(&part, "activations", 2, kept);
-    ck_assert(ps_explain_kept_of(&part, &out));
+    ck_assert(ps_explain_kept_of(&part, "", &out));
     put(&part, "activations", 2, more);
-    ck_assert(!ps_explain_kept_of(&part, &out));
+    ck_assert(!ps_explain_kept_of(&part, "", &out));
     ck_ok(finish("pca", &part));
     ck_ok(finish("similarity", &part));
     ck_assert_ptr_null(ps_explain_get(&part, "explained"));
