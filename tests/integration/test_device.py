@@ -1,6 +1,7 @@
 """The device that psworker computes on: which one it takes and what it says of it; and that a GPU learns what the CPU
-learns. The GPU is tests/cuda, the CUDA backend on a simulated device: PSD_TEST_CUDA_PLUGIN and PSD_TEST_CUDA_DRIVER name
-the plugin and the folder of its driver, unless PSD_TEST_CUDA_LEFT_OUT says why there is none."""
+learns, and explains it alike by every method. The GPU is tests/cuda, the CUDA backend on a simulated device:
+PSD_TEST_CUDA_PLUGIN and PSD_TEST_CUDA_DRIVER name the plugin and the folder of its driver, unless PSD_TEST_CUDA_LEFT_OUT
+says why there is none."""
 import json
 import os
 import pathlib
@@ -11,7 +12,7 @@ import sys
 
 import numpy as np
 
-from harness import BUILD, PSCTL, PSD, PSWORKER, SLOW, Cluster, read_safetensors, run
+from harness import BUILD, PSCTL, PSD, PSWORKER, SLOW, SOURCE, Cluster, read_safetensors, run
 
 PLUGIN, DRIVER = os.environ.get("PSD_TEST_CUDA_PLUGIN", ""), os.environ.get("PSD_TEST_CUDA_DRIVER", "")
 LEFT_OUT = os.environ["PSD_TEST_CUDA_LEFT_OUT"]
@@ -177,10 +178,107 @@ def check_alike(precision, start, cpu, gpu):
     assert parts[worst] < {"float32": 1e-4, "bf16": 5e-2}[precision], parts
 
 
-def a_gpu_learns_what_the_cpu_learns():
+# ---- what is explained ----
+
+METHODS = {
+    "tiny": """  behaviour: [calibration, confusion, losses, answer_change]
+  attributions:
+    - feature_ablation
+    - {method: occlusion, window: [2, 2], stride: [1, 1]}
+    - saliency
+    - gradient_x_input
+    - {method: integrated_gradients, steps: 8, steps_max: 8}
+    - {method: smooth_grad, samples: 4}
+    - {method: gradient_shap, samples: 4}
+    - {method: shapley, samples: 64, features: {grid: [2, 3]}}
+    - {method: permutation_shapley, permutations: 1}
+    - deep_lift
+    - lrp
+  inside: [{method: conductance, steps: 8, steps_max: 8}, weights, weight_change, loss_path, activations, similarity, pca,
+           representation_change, probes]
+  quality: [{method: deletion, of: saliency}, {method: insertion, of: saliency}, infidelity,
+            {method: sensitivity, of: saliency, samples: 2}, {method: randomisation, of: saliency},
+            {method: attribution_change, of: saliency}]
+""",
+    "float32-cpu": """  behaviour: [calibration, losses, answer_change]
+  attributions:
+    - feature_ablation
+    - {method: occlusion, window: [2]}
+    - saliency
+    - gradient_x_input
+    - {method: integrated_gradients, steps: 4, steps_max: 4}
+    - {method: smooth_grad, samples: 2}
+    - {method: gradient_shap, samples: 2}
+    - {method: shapley, samples: 20}
+    - {method: permutation_shapley, permutations: 1}
+    - cp_lrp
+    - {method: counterfactuals, candidates: 3}
+  inside: [{method: conductance, steps: 4, steps_max: 4}, {method: loss_path, steps_max: 2}, logit_lens, direct_logits, attention,
+           {method: head_scores, sequences: 8, length: 8}, head_ablation, activations, similarity, pca, probes,
+           {method: patching, patch: {clean: [84, 104, 101], corrupt: [84, 105, 101], exact_top: 4}}]
+  quality: [{method: deletion, of: saliency, steps: 4, samples: 2}, {method: insertion, of: saliency, steps: 4, samples: 2},
+            {method: infidelity, samples: 8}, {method: sensitivity, of: saliency, samples: 2},
+            {method: randomisation, of: saliency}]
+""",
+}
+
+
+def explain(cluster, model, device):
+    """By the one worker there is, each method that this sort of model has: the arrays, and (result, name) of each."""
+    language = model != "tiny"
+    data = f"{{format: tokens, sequence_length: 8, test: {{tokens: {cluster.dir}/train.tokens}}}}" if language else \
+        f"{{format: idx, test: {{features: {cluster.dir}/test-features.gz, labels: {cluster.dir}/test-labels.gz}}}}"
+    job_id = cluster.submit(f"kind: explain\nname: {model}-{device}\nmodel_name: {model}\ndata: {data}\nexplain:\n"
+                            f"  rows: {{first: 0, count: {4 if language else 16}}}\n  target: {{class: 2}}\n"
+                            f"  compare_to: {'start' if language else 'other'}\n"
+                            f"  baseline: {'{token: 32}' if language else 'zero'}\n{METHODS[model]}")
+    cluster.wait_job(job_id, timeout=120)
+    for name in ("explain.json", "explain.safetensors"):
+        cluster.psctl("fetch", job_id, name, "-o", cluster.dir / f"{job_id}-{name}")
+    manifest = json.loads((cluster.dir / f"{job_id}-explain.json").read_text())
+    # nothing is left out, and what one model cannot have the other has
+    assert not [r["method"] for r in manifest["results"] if not r["arrays"]], manifest["results"]
+    return read_safetensors(cluster.dir / f"{job_id}-explain.safetensors")[1], {
+        a["array"]: (result["method"], a["name"]) for result in manifest["results"] for a in result["arrays"]}
+
+
+# Of itself 1e-5 of an array may be off; what is a small difference of scores, or is divided by one, that much of the scores.
+ALIKE, ALIKE_BY_DIFFERENCES = 1e-5, 1e-3
+DIFFERENCES = ("head_ablation", "patching", "deletion", "insertion", "infidelity", "sensitivity")
+NOTHING = ("residual", "discarded")  # what is 0 but for rounding
+
+
+def check_explained_alike(cpu, gpu):
+    """Of each array how far the largest difference is, over its largest number."""
+    worst = {}
+    for name, expected in cpu[0].items():
+        found = gpu[0][name]
+        assert found.shape == expected.shape and (np.isnan(found) == np.isnan(expected)).all(), name
+        what = cpu[1].get(name, ("rows", name))
+        there = ~np.isnan(expected) & (found != expected)
+        if what[1] in NOTHING or not there.any():
+            continue
+        apart = np.abs(found[there].astype(float) - expected[there])
+        worst[what] = max(worst.get(what, 0), apart.max() / np.nanmax(np.abs(expected)))
+    exact = {what: value for what, value in worst.items() if what[0] not in DIFFERENCES}
+    name = max(exact, key=exact.get)
+    print(f"     {len(cpu[0])} arrays, {len(worst)} not to the bit; {' of '.join(name[::-1])} is {exact[name]:.1e} of itself off")
+    assert exact[name] <= ALIKE and max(worst.values()) <= ALIKE_BY_DIFFERENCES, worst
+
+
+def check_all_methods_are_there():
+    """But those of influence, which need a record or rows to learn."""
+    rows = (SOURCE / "common/conf/explain_rows.h").read_text()
+    named = set(re.findall(r"\w+", " ".join(METHODS.values())))
+    missing = [name for name, section in re.findall(r"(?m)^ +ROW\((\w+), (\w+),", rows) if section != "influence" and name not in named]
+    assert not missing, f"explained by neither model: {missing}"
+
+
+def a_gpu_learns_and_explains_what_the_cpu_does():
+    check_all_methods_are_there()
     if LEFT_OUT:
         return skip(LEFT_OUT)
-    learnt = {}
+    learnt, explained = {}, {}
     with Cluster() as cluster:
         (cluster.dir / "text").write_text(TEXT)
         cluster.psctl("tokenize", cluster.dir / "text", "-o", cluster.dir / "train.tokens")
@@ -191,9 +289,15 @@ def a_gpu_learns_what_the_cpu_learns():
                 learnt[device, precision] = learn(cluster, worker, f"{precision}-{device}", precision)
             if device == "cpu":  # all jobs have one seed
                 _, start = learn(cluster, worker, "start", "float32", epochs=1, rate=1e-12)
+                cluster.tiny_data(rows=400)
+                for name, epochs in (("other", 1), ("tiny", 2)):
+                    cluster.wait_job(cluster.submit(cluster.tiny_job(name=name, workers=1, epochs=epochs)))
+            explained[device] = {model: explain(cluster, model, device) for model in METHODS}
             worker.stop()
     for precision in ("float32", "bf16"):
         check_alike(precision, start, learnt["cpu", precision], learnt["cuda", precision])
+    for model in METHODS:
+        check_explained_alike(explained["cpu"][model], explained["cuda"][model])
 
 
 def a_gpu_that_is_lost_costs_its_worker_and_not_the_job():
@@ -217,4 +321,4 @@ def a_gpu_that_is_lost_costs_its_worker_and_not_the_job():
 if __name__ == "__main__":
     run([programs_name_no_library_of_cuda, auto_without_a_driver_is_the_cpu_and_at_once, a_gpu_is_named_with_its_number,
          a_gpu_that_is_not_there_is_refused_with_how_many_there_are, the_plugin_is_looked_for_where_it_is_installed,
-         a_gpu_learns_what_the_cpu_learns, a_gpu_that_is_lost_costs_its_worker_and_not_the_job])
+         a_gpu_learns_and_explains_what_the_cpu_does, a_gpu_that_is_lost_costs_its_worker_and_not_the_job])

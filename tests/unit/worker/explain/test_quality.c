@@ -1,6 +1,7 @@
 /* infidelity, sensitivity, randomisation: against their definitions over the model's own answers
  * and slopes in float64; infidelity and deletion against other libraries
- * (tests/golden/explain/quality.py). */
+ * (tests/golden/explain/quality.py), which say of that model, too, what its answers come to and how
+ * its layer has the rows. */
 #include "tests/unit/worker/explain/net.h"
 #include "tests/unit/worker/models/golden_fixture.h"
 
@@ -199,6 +200,56 @@ START_TEST(deletion_is_pixel_flipping)
 }
 END_TEST
 
+static void near(const ps_explain_part *part, const char *name, const golden_file *golden,
+                 const char *of, size_t n)
+{
+    const ps_explain_array *a = ps_explain_get(part, name);
+    const float *want = golden_get(golden, "", of);
+    ck_assert_msg(a && ps_explain_array_count(a) >= n, "%s", name);
+    for (size_t i = 0; i < n; i++)
+        ck_assert_double_eq_tol(a->floats ? (double)a->floats[i] : a->doubles[i], (double)want[i],
+                                1e-5 * (1 + fabs((double)want[i])));
+}
+
+/* scikit-learn's confusion, loss and components, SciPy's moments, NumPy's singular values. */
+START_TEST(answers_layers_and_weights_are_as_other_libraries_have_them)
+{
+    static const struct {
+        char method[16];
+        const char *array, *of;
+        size_t n;
+    } looks[] = {{"confusion", "counts", "confusion", NET_OUT * NET_OUT},
+                 {"calibration", "summary", "answers", 3},
+                 {"pca", "coordinates", "pca/coordinates", NET_ROWS * 2},
+                 {"pca", "explained", "pca/explained", 2},
+                 {"activations", "statistics", "channels", NET_HIDDEN * 6}};
+    net n;
+    golden_file golden;
+    ps_explain_part part;
+    open_golden(&n, &golden);
+    for (size_t i = 0; i < sizeof looks / sizeof *looks; i++) {
+        net_run(&n,
+                &(ps_spec_explain_method){.method = (char *)(uintptr_t)looks[i].method,
+                                          .components = 2},
+                &part);
+        near(&part, looks[i].array, &golden, looks[i].of, looks[i].n);
+        ps_explain_part_free(&part);
+    }
+    const ps_spec_explain_method weights = {.method = (char *)(uintptr_t) "weights",
+                                            .side_max = 100};
+    n.x.share = 0; /* the first tensor's */
+    net_run(&n, &weights, &part);
+    const float *want = golden_get(&golden, "", "singular");
+    const ps_explain_array *curve = ps_explain_get(&part, "singular");
+    ck_assert_double_eq_tol(curve->doubles[0], (double)want[0], 1e-5);
+    ck_assert_double_eq_tol(curve->doubles[curve->shape[1] - 1], (double)want[NET_HIDDEN - 1],
+                            1e-5);
+    ps_explain_part_free(&part);
+    golden_close(&golden);
+    net_close(&n);
+}
+END_TEST
+
 /* ---- sensitivity ---- */
 
 /* ∂f/∂x */
@@ -391,6 +442,7 @@ static const ps_check_case cases[] = {
     {&groups_are_shared_out},
     {&infidelity_is_captums},
     {&deletion_is_pixel_flipping},
+    {&answers_layers_and_weights_are_as_other_libraries_have_them},
     {&sensitivity_is_the_largest_change_nearby},
     {&slopes_of_a_linear_model_change_nowhere},
     {&layers_are_drawn_anew_from_the_last_and_put_back},

@@ -108,8 +108,35 @@ START_TEST(what_changed_is_told_of_each_tensor)
 }
 END_TEST
 
+/* Every tensor to 8 bits, one of them to 2: it comes first by how much it changed. */
+START_TEST(a_tensor_that_was_rounded_badly_comes_first)
+{
+    ps_explain_part part;
+    open_both();
+    float *const to[] = {t.w1, t.b1, t.w2};
+    const float *const from[] = {t.net.w1, t.net.b1, t.net.w2};
+    const size_t sizes[] = {NET_HIDDEN * NET_IN, NET_HIDDEN, NET_OUT * NET_HIDDEN};
+    for (size_t i = 0; i < 3; i++) {
+        float most = 0, steps = i == (size_t)_i ? 1 : 127;
+        for (size_t k = 0; k < sizes[i]; k++)
+            most = fmaxf(most, fabsf(from[i][k]));
+        for (size_t k = 0; k < sizes[i]; k++)
+            to[i][k] = most / steps * roundf(from[i][k] / most * steps);
+    }
+    run_all(&part);
+    const double *s = ps_explain_get(&part, "statistics")->doubles;
+    for (size_t i = 0; i < 3; i++)
+        if (i != (size_t)_i)
+            ck_assert_double_gt(s[(size_t)_i * PS_EXPLAIN_CHANGE_COUNT + PS_CHANGE_change],
+                                10 * s[i * PS_EXPLAIN_CHANGE_COUNT + PS_CHANGE_change]);
+    ps_explain_part_free(&part);
+    net_close(&t.net);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
-    {&what_changed_is_told_of_each_tensor},
+    {.test = &what_changed_is_told_of_each_tensor},
+    {.test = &a_tensor_that_was_rounded_badly_comes_first, .repeat = 3},
     {0},
 };
 
