@@ -93,6 +93,10 @@ enum {
         {"train_share"}) \
     ROW(tracin, influence, PS_EXPLAIN_LAYERS | PS_EXPLAIN_TRAINED, 1, {"top", 10}, {"rate"}, \
         {"scores"}) \
+    ROW(ekfac, influence, PS_EXPLAIN_LAYERS | PS_EXPLAIN_TRAINED, 3, {"top", 10}, {"damping"}, \
+        {"empirical"}, {"scores"}) \
+    ROW(trak, influence, PS_EXPLAIN_LAYERS | PS_EXPLAIN_TRAINED, 2, {"top", 10}, {"sketch"}, \
+        {"ridge"}, {"scores"}) \
     ROW(deletion, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"steps", 20}, {"samples", 10}) \
     ROW(insertion, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"steps", 20}, {"samples", 10}) \
     ROW(infidelity, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"samples", 100}, {"normalise"}) \
@@ -116,6 +120,9 @@ enum {
     INT(top, "5", 1, 100) \
     FLAG(patterns, "true") \
     FLAG(scores, "false") \
+    FLAG(empirical, "false") \
+    REAL(damping, "0.1", 0, 1e6) \
+    INT(sketch, "2048", 64, 8192) \
     REAL(rate, "1", 1e-12, 1e12) \
     INT(sequences, "64", 1, 65536) \
     INT(length, "48", 4, 16000) \

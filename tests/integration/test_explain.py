@@ -17,7 +17,7 @@ METHODS = "[saliency, gradient_x_input, {method: integrated_gradients, tolerance
 BESIDE = "  compare_to: child\n  inside: [activations, similarity, pca, probes, representation_change]\n" \
          "  quality: [{method: deletion, of: integrated_gradients}, {method: infidelity, of: feature_ablation}, " \
          "sensitivity, randomisation, {method: attribution_change, of: integrated_gradients}]\n" \
-         "  influence: [{method: tracin, rate: 0.5, scores: true}]\n"
+         "  influence: [{method: tracin, rate: 0.5, scores: true}, ekfac, {method: trak, sketch: 256}]\n"
 
 
 def explain_job(cluster, name, more="", methods=METHODS, rows="{first: 3, count: 100, show: true}"):
@@ -113,8 +113,8 @@ def what_numpy_finds(model, x):
 
 def what_stands_beside(manifest, arrays):
     methods = [r["method"] for r in manifest["results"][5:]]
-    assert methods == ["activations", "similarity", "pca", "probes", "representation_change", "tracin", "deletion",
-                       "infidelity", "sensitivity", "randomisation", "attribution_change"], methods
+    assert methods == ["activations", "similarity", "pca", "probes", "representation_change", "tracin", "ekfac", "trak",
+                       "deletion", "infidelity", "sensitivity", "randomisation", "attribution_change"], methods
     assert (arrays["quality/0/gain"] > 0).mean() >= 0.9, arrays["quality/0/gain"]
     assert arrays["quality/0/curve"].shape == (100, 17) and (arrays["quality/1/infidelity"] >= 0).all()
     assert arrays["quality/3/correlation"].shape == (100, 2)

@@ -59,7 +59,7 @@ static bool take_memory(ps_row_gradients *g)
     g->miss = numbers(g, 1, &whole);
     g->labels = numbers(g, 1, &whole);
     g->points = ps_alloc_array(g->batch, sizeof *g->points);
-    g->rows = ps_alloc_array(g->batch, sizeof *g->rows);
+    g->odd = ps_alloc_array(g->batch, sizeof *g->odd);
     return whole;
 }
 
@@ -91,7 +91,7 @@ void ps_row_gradients_close(ps_row_gradients *g)
     ps_free(&g->miss);
     ps_free(&g->labels);
     ps_free(&g->points);
-    ps_free(&g->rows);
+    ps_free(&g->odd);
 }
 
 /* ---- what layers take and get ---- */
@@ -217,6 +217,29 @@ static void begin_gradients(ps_row_gradients *g, const ps_dataset *data, const u
     }
 }
 
+static bool all_finite(const float *v, size_t n)
+{
+    float sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += v[i] * 0.0F;
+    return sum == 0.0F;
+}
+
+/* So that a row spoils no sum over rows. */
+static void leave_out_odd(ps_row_gradients *g)
+{
+    for (size_t i = 0; i < g->n; i++) {
+        g->odd[i] = false;
+        for (size_t l = 0; l < g->layers; l++)
+            g->odd[i] |= !all_finite(g->a[l] + i * g->in[l], g->in[l]) ||
+                         !all_finite(g->d[l] + i * g->out[l], g->out[l]);
+        for (size_t l = 0; g->odd[i] && l < g->layers; l++) {
+            memset(g->a[l] + i * g->in[l], 0, g->in[l] * sizeof(float));
+            memset(g->d[l] + i * g->out[l], 0, g->out[l] * sizeof(float));
+        }
+    }
+}
+
 ps_status ps_row_gradients_take(ps_row_gradients *g, const ps_dataset *data, const uint64_t *rows,
                                 size_t n, ps_gradient_of of)
 {
@@ -239,5 +262,9 @@ ps_status ps_row_gradients_take(ps_row_gradients *g, const ps_dataset *data, con
     begin_gradients(g, data, rows, of);
     g->x->evaluations += 2 * n;
     st = ps_model_backward_at(g->x->model, g->points, n, g->dz, &hooks);
-    return st ? st : g->status;
+    if (!st)
+        st = g->status;
+    if (!st)
+        leave_out_odd(g);
+    return st;
 }

@@ -31,11 +31,11 @@ typedef struct ps_row_gradients {
     float **a, **d; /* [layers]: [batch, in], [batch, out] */
     float *miss;    /* [batch]: 1 − p of the label; of squared_error 0 */
     float *labels;  /* [batch]: the class; of numbers the first of them */
+    bool *odd;      /* [batch]: the gradient is not finite; a and d are zeros then */
     /* and what they are made of */
     void *inputs, *given;
     float *z, *dz, *targets, *dense;
     ps_model_point *points;
-    uint64_t *rows;
     ps_status status; /* of a hook */
 } ps_row_gradients;
 
@@ -43,8 +43,8 @@ typedef struct ps_row_gradients {
 PS_MUST_CHECK ps_status ps_row_gradients_open(ps_explaining *x, ps_row_gradients *out);
 void ps_row_gradients_close(ps_row_gradients *g);
 
-/* Rows `rows[n]` of the data, which have labels; n at most x->batch. A row whose gradient is not
- * finite has NaN. Fails as reading and the model do. */
+/* Rows `rows[n]` of the data, which have labels; n at most x->batch. Fails as reading and the model
+ * do. */
 PS_MUST_CHECK ps_status ps_row_gradients_take(ps_row_gradients *g, const ps_dataset *data,
                                               const uint64_t *rows, size_t n, ps_gradient_of of);
 

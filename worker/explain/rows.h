@@ -40,6 +40,8 @@
     row(pca) \
     row(probes) \
     row(tracin) \
+    row(ekfac) \
+    row(trak) \
     row(deletion) \
     row(insertion) \
     row(infidelity) \

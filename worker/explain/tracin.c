@@ -85,7 +85,7 @@ static void note_self(tracing *t, size_t first, size_t n)
         for (size_t l = 0; l < g->layers; l++)
             sum += squared_norm(g->a[l] + i * g->in[l], g->in[l]) *
                    squared_norm(g->d[l] + i * g->out[l], g->out[l]);
-        t->scores.self[first + i] = isfinite(sum) ? (float)(t->rate * sum) : NAN;
+        t->scores.self[first + i] = g->odd[i] ? NAN : (float)(t->rate * sum);
     }
 }
 

@@ -63,7 +63,9 @@ static inline void influence_open(influence_fixture *f, const int64_t *sizes, si
                                     .layer_count = n,
                                     .loss = classes ? "cross_entropy" : "squared_error"};
     *f = (influence_fixture){
-        .model_spec = {.loss = classes ? PS_SPEC_CROSS_ENTROPY : PS_SPEC_SQUARED_ERROR},
+        .model_spec = {.layers = (int64_t *)(uintptr_t)sizes, /* only read */
+                       .n_layers = n,
+                       .loss = classes ? PS_SPEC_CROSS_ENTROPY : PS_SPEC_SQUARED_ERROR},
         .spec = {.rows = {.sample = 1000}}};
     ps_test_device_open(&f->device, ps_test_backend());
     ck_ok(ps_model_create(f->device.backend, &config,

@@ -9,7 +9,7 @@
 enum { TRAIN = 40, TEST = 5, INPUTS = 10, CLASSES = 4, LAYERS = 3, TOP = 3 };
 
 static const int64_t sizes[] = {INPUTS, 8, 6, CLASSES};
-static char tracin[] = "tracin";
+static char tracin[] = "tracin", ekfac[] = "ekfac", trak[] = "trak";
 
 static struct {
     influence_fixture f;
@@ -94,6 +94,196 @@ START_TEST(tracin_is_as_captum_and_kronfluence_have_it)
 }
 END_TEST
 
+START_TEST(ekfac_is_as_kronfluence_has_it)
+{
+    ps_explain_part part;
+    open_golden();
+    influence_run(
+        &t.f,
+        &(ps_spec_explain_method){
+            .method = ekfac, .top = TOP, .damping = 0.1, .empirical = true, .scores = true},
+        &part);
+    check_golden(&part, "scores", "ekfac", 2e-5);
+    check_lists(&part);
+    ps_explain_part_free(&part);
+    close_golden();
+}
+END_TEST
+
+START_TEST(trak_is_as_numpy_has_it)
+{
+    ps_explain_part part;
+    open_golden();
+    influence_run(&t.f,
+                  &(ps_spec_explain_method){
+                      .method = trak, .top = TOP, .sketch = 64, .ridge = 0.05, .scores = true},
+                  &part);
+    check_golden(&part, "scores", "trak", 2e-5);
+    check_lists(&part);
+    ps_explain_part_free(&part);
+    close_golden();
+}
+END_TEST
+
+/* ---- what must hold ---- */
+
+/* The loss of query q at the parameters, each moved by `step` times against its gradient for row z.
+ */
+static double loss_of(ps_model *m, const float *x, float label)
+{
+    const int32_t class = (int32_t)label;
+    ps_model_result result;
+    const ps_model_batch batch = {.rows = 1, .features = x, .labels = &class};
+    ck_ok(ps_model_forward(m, &batch, NULL));
+    ck_ok(ps_model_loss(m, &batch));
+    ck_ok(ps_model_backward(m, NULL));
+    ck_ok(ps_model_result_get(m, &result));
+    return result.loss;
+}
+
+static void step(ps_model *m, float rate, float *work)
+{
+    ps_stream *s = ps_model_stream(m);
+    for (size_t i = 0; i < ps_model_parameters(m)->count; i++) {
+        ps_tensor w = ps_model_parameter(m, i), g = ps_model_gradient(m, i);
+        size_t n = ps_tensor_bytes(w) / sizeof(float);
+        ck_ok(ps_copy_to_host(s, work, w, ps_tensor_bytes(w)));
+        ck_ok(ps_copy_to_host(s, work + n, g, ps_tensor_bytes(g)));
+        for (size_t k = 0; k < n; k++)
+            work[k] -= rate * work[n + k];
+        ps_copy_to_device(s, w, work, ps_tensor_bytes(w));
+        ck_ok(ps_stream_sync(s));
+    }
+    ps_model_refresh(m);
+}
+
+/* What is left over of it falls with the square of the step. */
+START_TEST(a_step_of_sgd_does_what_tracin_says)
+{
+    const ps_model_config config = {
+        .architecture = "mlp", .layers = sizes, .layer_count = LAYERS + 1};
+    const float rates[] = {0.004F, 0.002F};
+    ps_explain_part part;
+    ps_model *m = NULL;
+    float work[2 * 8 * INPUTS];
+    double worst[2] = {0, 0};
+    open_golden();
+    influence_run(
+        &t.f, &(ps_spec_explain_method){.method = tracin, .top = TOP, .rate = 1, .scores = true},
+        &part);
+    ck_ok(ps_model_create(t.f.device.backend, &config, &(ps_model_options){.max_batch = 1}, &m));
+    const float *scores = influence_array(&part, "scores");
+    const float *x = golden_get(&t.golden, "", "train_x"),
+                *y = golden_get(&t.golden, "", "train_y");
+    const float *ax = golden_get(&t.golden, "", "test_x"),
+                *ay = golden_get(&t.golden, "", "test_y");
+    for (size_t r = 0; r < 2; r++)
+        for (size_t z = 0; z < TRAIN; z += 7) {
+            double before[TEST];
+            for (size_t i = 0; i < ps_model_parameters(m)->count; i++) {
+                ps_tensor w = ps_model_parameter(m, i);
+                ps_copy_to_device(
+                    ps_model_stream(m), w,
+                    golden_get(&t.golden, "", ps_model_parameters(m)->parameters[i].name),
+                    ps_tensor_bytes(w));
+            }
+            ck_ok(ps_stream_sync(ps_model_stream(m)));
+            ps_model_refresh(m);
+            for (size_t q = 0; q < TEST; q++)
+                before[q] = loss_of(m, ax + q * INPUTS, ay[q]);
+            (void)loss_of(m, x + z * INPUTS, y[z]);
+            step(m, rates[r], work);
+            for (size_t q = 0; q < TEST; q++) {
+                double off = before[q] - loss_of(m, ax + q * INPUTS, ay[q]) -
+                             (double)rates[r] * (double)scores[q * TRAIN + z];
+                worst[r] = fmax(worst[r], fabs(off));
+            }
+        }
+    ck_assert_double_lt(worst[1], 0.3 * worst[0] + 1e-6);
+    ck_assert_double_lt(worst[0], 2e-3);
+    ps_model_free(&m);
+    ps_explain_part_free(&part);
+    close_golden();
+}
+END_TEST
+
+enum { WIDE = 4, ROWS = 30, ASKED = 3, SIDE = WIDE + 1 };
+
+/* a·x = b by Gauss-Jordan, x in b. */
+static void solve(double a[SIDE][SIDE], double *b)
+{
+    for (size_t i = 0; i < SIDE; i++) {
+        double pivot = a[i][i]; /* positive definite */
+        for (size_t k = 0; k < SIDE; k++)
+            a[i][k] /= pivot;
+        b[i] /= pivot;
+        for (size_t j = 0; j < SIDE; j++) {
+            double factor = a[j][i];
+            for (size_t k = 0; j != i && k < SIDE; k++)
+                a[j][k] -= factor * a[i][k];
+            b[j] -= j != i ? factor * b[i] : 0;
+        }
+    }
+}
+
+/* One linear layer, one number, squared error: the loss is (w·a − t)², its matrix 2·E[a·aᵀ]. */
+START_TEST(ekfac_of_one_linear_layer_is_gauss_newton)
+{
+    static const int64_t one[] = {WIDE, 1};
+    influence_fixture *f = &t.f;
+    float x[(ROWS + ASKED) * WIDE], y[ROWS + ASKED], w[WIDE], b[1] = {0.3F};
+    double matrix[SIDE][SIDE] = {{0}}, trace = 0;
+    ps_explain_part part;
+    influence_open(f, one, 2, false);
+    for (size_t i = 0; i < (ROWS + ASKED) * WIDE; i++)
+        x[i] = (float)ps_rng_normal(&f->device.rng);
+    for (size_t i = 0; i < ROWS + ASKED; i++)
+        y[i] = (float)ps_rng_normal(&f->device.rng);
+    for (size_t i = 0; i < WIDE; i++)
+        w[i] = (float)ps_rng_normal(&f->device.rng);
+    influence_fill(f, 0, w);
+    influence_fill(f, 1, b);
+    f->train = influence_data(&f->paths[0], x, y, ROWS, WIDE, 0);
+    f->test = influence_data(&f->paths[1], x + ROWS * WIDE, y + ROWS, ASKED, WIDE, 0);
+    influence_run(
+        f, &(ps_spec_explain_method){.method = ekfac, .top = 3, .damping = 0.1, .scores = true},
+        &part);
+    double a[ROWS + ASKED][SIDE], slope[ROWS + ASKED];
+    for (size_t i = 0; i < ROWS + ASKED; i++) {
+        double answer = (double)b[0];
+        for (size_t k = 0; k < WIDE; k++) {
+            a[i][k] = (double)x[i * WIDE + k];
+            answer += (double)w[k] * a[i][k];
+        }
+        a[i][WIDE] = 1;
+        slope[i] = 2 * (answer - (double)y[i]);
+        for (size_t j = 0; i < ROWS && j < SIDE; j++)
+            for (size_t k = 0; k < SIDE; k++)
+                matrix[j][k] += 2 * a[i][j] * a[i][k] / ROWS;
+    }
+    for (size_t k = 0; k < SIDE; k++)
+        trace += matrix[k][k];
+    for (size_t q = 0; q < ASKED; q++) {
+        double damped[SIDE][SIDE], g[SIDE];
+        memcpy(damped, matrix, sizeof damped);
+        for (size_t k = 0; k < SIDE; k++) {
+            damped[k][k] += 0.1 * trace / SIDE;
+            g[k] = slope[ROWS + q] * a[ROWS + q][k];
+        }
+        solve(damped, g);
+        for (size_t i = 0; i < ROWS; i++) {
+            double want = 0;
+            for (size_t k = 0; k < SIDE; k++)
+                want += g[k] * slope[i] * a[i][k];
+            ck_assert_double_eq_tol((double)influence_array(&part, "scores")[q * ROWS + i], want,
+                                    1e-4 * fmax(1, fabs(want)));
+        }
+    }
+    ps_explain_part_free(&part);
+    influence_close(f);
+}
+END_TEST
+
 /* What is in the rows, and all scores, are left when they are asked for. */
 START_TEST(nothing_is_shown_that_was_not_asked_for)
 {
@@ -111,6 +301,10 @@ END_TEST
 
 static const ps_check_case cases[] = {
     {&tracin_is_as_captum_and_kronfluence_have_it},
+    {&ekfac_is_as_kronfluence_has_it},
+    {&trak_is_as_numpy_has_it},
+    {&a_step_of_sgd_does_what_tracin_says},
+    {&ekfac_of_one_linear_layer_is_gauss_newton},
     {&nothing_is_shown_that_was_not_asked_for},
     {0},
 };

@@ -1,0 +1,284 @@
+/* trak: TRAK (Park and others 2023) of one model. The model is taken as linear in its parameters:
+ * as a logistic regression on φ(z) = S·∇m(z), with m = log(p / (1 − p)) the margin of the label's
+ * probability p and S a sketch of `sketch` numbers (common/record/sketch.h; a layer's weight with
+ * its bias, row by row, is a unit). What the row z of data.train does to the margin of the query q
+ * is
+ *
+ *     (1 − p(z)) · φ(q)ᵀ·(ΦᵀΦ + λ)⁻¹·φ(z),   λ = ridge · the mean of ΦᵀΦ's diagonal
+ *
+ *     pass 0   ΦᵀΦ over data.train, whose factor's inverse C finish finds: CᵀC is that inverse
+ *     pass 1   scores: (1 − p)·⟨C·φ(q), C·φ(z)⟩
+ *
+ * What it leaves in the end stands in train_scores.h. */
+#include "worker/explain/products.h"
+#include "worker/explain/room.h"
+#include "worker/explain/rows.h"
+#include "worker/explain/train_scores.h"
+
+#include "common/base/mem.h"
+#include "common/record/sketch.h"
+#include "worker/compress/factor.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+typedef struct tracking {
+    ps_train_scores scores;
+    ps_products products;
+    ps_sketch *sketch;
+    size_t width;
+    float *features, *turned; /* [batch, width]: φ, C·φ */
+    float *room;              /* [width, width] or [queries, batch] */
+    double *gram;             /* pass 0: [width, width] */
+    const float *whiten;      /* pass 1: C [width, width] */
+    float *queries;           /* [queries, width]: C·φ */
+} tracking;
+
+/* ---- features ---- */
+
+/* Of a model of these layers. */
+static ps_status open_sketch(const ps_spec_model *m, uint32_t size, ps_sketch **out)
+{
+    size_t layers = m->n_layers - 1;
+    uint64_t *elements = ps_alloc_array(layers, sizeof *elements);
+    for (size_t l = 0; l < layers; l++)
+        elements[l] = ((uint64_t)m->layers[l] + 1) * (uint64_t)m->layers[l + 1];
+    ps_status st = ps_sketch_create(elements, layers, size, out);
+    ps_free(&elements);
+    return st;
+}
+
+static void make_features(tracking *t, size_t n)
+{
+    const ps_row_gradients *g = &t->scores.gradients;
+    memset(t->features, 0, n * t->width * sizeof *t->features);
+    for (size_t i = 0; i < n; i++)
+        for (size_t l = 0; l < g->layers; l++) {
+            const float *a = g->a[l] + i * g->in[l], *d = g->d[l] + i * g->out[l];
+            for (size_t o = 0; o < g->out[l]; o++)
+                if (d[o] != 0)
+                    ps_sketch_add(t->sketch, l, o * g->in[l], a, g->in[l], d[o],
+                                  t->features + i * t->width);
+        }
+}
+
+/* ---- pass 0 ---- */
+
+static ps_status add_rows(void *user, size_t first, size_t n)
+{
+    tracking *t = user;
+    size_t p = t->width;
+    make_features(t, n);
+    ps_status st = ps_products_columns(&t->products, t->features, p, t->features, p, n, t->room);
+    for (size_t i = 0; !st && i < p * p; i++)
+        t->gram[i] += (double)t->room[i];
+    return st;
+}
+
+/* ---- pass 1 ---- */
+
+static ps_status whiten_rows(tracking *t, size_t n, float *out)
+{
+    make_features(t, n);
+    return ps_products_rows(&t->products, t->features, n, t->whiten, t->width, t->width, out);
+}
+
+static ps_status keep_queries(void *user, size_t first, size_t n)
+{
+    tracking *t = user;
+    return whiten_rows(t, n, t->queries + first * t->width);
+}
+
+static ps_status score_rows(void *user, size_t first, size_t n)
+{
+    tracking *t = user;
+    const ps_row_gradients *g = &t->scores.gradients;
+    size_t queries = t->scores.queries.n, all = (size_t)(t->scores.end - t->scores.begin);
+    ps_status st = whiten_rows(t, n, t->turned);
+    if (!st)
+        st = ps_products_rows(&t->products, t->queries, queries, t->turned, n, t->width, t->room);
+    for (size_t i = 0; !st && i < n; i++) {
+        double sum = 0;
+        for (size_t k = 0; k < t->width; k++)
+            sum += (double)t->turned[i * t->width + k] * (double)t->turned[i * t->width + k];
+        t->scores.self[first + i] = g->odd[i] ? NAN : (float)(sum * (double)g->miss[i]);
+        for (size_t q = 0; q < queries; q++)
+            t->scores.scores[q * all + first + i] = t->room[q * n + i] * g->miss[i];
+    }
+    return st;
+}
+
+/* ---- a share ---- */
+
+static ps_status prepare(ps_explaining *x, const ps_spec_explain_method *spec, void **state)
+{
+    uint64_t p = (uint64_t)spec->sketch;
+    if (x->model_spec->loss != PS_SPEC_CROSS_ENTROPY)
+        return ps_fail(PS_INVALID_ARGUMENT, "the model has loss squared_error, and so no margins; "
+                                            "take ekfac or tracin");
+    return ps_explain_room(p * p * 2 * sizeof(double), "a number for each two of a sketch",
+                           "lower sketch");
+}
+
+static ps_status find_before(tracking *t, const ps_explaining *x)
+{
+    const ps_explain_array *a = x->before ? ps_explain_get(x->before, "whiten") : NULL;
+    if (x->pass == 0)
+        return PS_OK;
+    if (!a || !a->floats || ps_explain_array_count(a) != t->width * t->width)
+        return ps_fail(PS_CORRUPT, "what the pass before has left is not of this model");
+    t->whiten = a->floats;
+    return PS_OK;
+}
+
+static ps_status take_memory(tracking *t, unsigned pass)
+{
+    size_t batch = t->scores.gradients.batch, queries = t->scores.queries.n, p = t->width;
+    size_t room = pass ? (queries + 1) * batch : p * p;
+    t->features = ps_try_alloc_raw(batch * p * sizeof *t->features);
+    t->room = ps_try_alloc_raw(room * sizeof *t->room);
+    bool whole = t->features && t->room;
+    if (pass) {
+        t->turned = ps_try_alloc_raw(batch * p * sizeof *t->turned);
+        t->queries = ps_try_alloc_raw((queries + 1) * p * sizeof *t->queries);
+        whole = whole && t->turned && t->queries;
+    } else {
+        t->gram = ps_try_alloc(p * p * sizeof *t->gram);
+        whole = whole && t->gram;
+    }
+    return whole ? PS_OK : ps_fail(PS_NO_MEMORY, "sketches of %zu numbers; lower sketch", p);
+}
+
+static void free_memory(tracking *t)
+{
+    ps_sketch_free(&t->sketch);
+    ps_free(&t->features);
+    ps_free(&t->turned);
+    ps_free(&t->room);
+    ps_free(&t->gram);
+    ps_free(&t->queries);
+    ps_products_free(&t->products);
+    ps_train_scores_close(&t->scores);
+}
+
+/* On and below the diagonal, row by row: the rest is the same. */
+static ps_status put_gram(const tracking *t, ps_explain_part *out)
+{
+    size_t p = t->width;
+    const uint64_t n = (uint64_t)p * (p + 1) / 2;
+    double *half = ps_try_alloc_raw(n * sizeof *half), *to = half;
+    if (!half)
+        return ps_fail(PS_NO_MEMORY, "sketches of %zu numbers; lower sketch", p);
+    for (size_t i = 0; i < p; i++, to += i)
+        memcpy(to, t->gram + i * p, (i + 1) * sizeof *to);
+    ps_status st = ps_explain_put_sums(out, "gram", "number", 1, &n, half);
+    ps_free(&half);
+    return st;
+}
+
+static ps_status score(tracking *t, ps_explain_part *out)
+{
+    ps_status st = ps_train_scores_each_query(&t->scores, PS_GRADIENT_MARGIN, keep_queries, t);
+    if (!st)
+        st = ps_train_scores_each_row(&t->scores, PS_GRADIENT_MARGIN, score_rows, t);
+    return st ? st : ps_train_scores_put(&t->scores, out);
+}
+
+static ps_status gather(tracking *t, ps_explain_part *out)
+{
+    ps_status st = ps_train_scores_each_row(&t->scores, PS_GRADIENT_MARGIN, add_rows, t);
+    return st ? st : put_gram(t, out);
+}
+
+static ps_status run(ps_explaining *x, const ps_spec_explain_method *spec, void *state,
+                     const ps_explain_items *items, ps_explain_part *out)
+{
+    tracking t = {.products = {.model = x->model}};
+    ps_status st = ps_train_scores_open(x, spec, &t.scores);
+    if (!st)
+        st = open_sketch(x->model_spec, (uint32_t)spec->sketch, &t.sketch);
+    if (!st) {
+        t.width = ps_sketch_width(t.sketch);
+        st = take_memory(&t, x->pass);
+    }
+    if (!st)
+        st = find_before(&t, x);
+    if (!st)
+        st = x->pass ? score(&t, out) : gather(&t, out);
+    free_memory(&t);
+    return st;
+}
+
+/* ---- all shares ---- */
+
+/* Row by row, of L·D·Lᵀ = k: D^(-1/2)·L⁻¹, over what is below L's diagonal of 1. */
+static void invert_factor(const double *l, const double *d, size_t p, double *row, float *out)
+{
+    double *inverse = row; /* [p, p], L⁻¹ */
+    for (size_t i = 0; i < p; i++) {
+        double *to = inverse + i * p;
+        memset(to, 0, p * sizeof *to);
+        to[i] = 1;
+        for (size_t k = 0; k < i; k++)
+            for (size_t j = 0; j <= k; j++)
+                to[j] -= l[i * p + k] * inverse[k * p + j];
+        for (size_t j = 0; j < p; j++)
+            out[i * p + j] = (float)(to[j] / sqrt(d[i]));
+    }
+}
+
+static ps_status whiten(const double *half, size_t p, double ridge, float *out)
+{
+    double *k = ps_try_alloc_raw((2 * p * p + p) * sizeof *k), *d = k + 2 * p * p, trace = 0;
+    bool positive = false;
+    if (!k)
+        return ps_fail(PS_NO_MEMORY, "sketches of %zu numbers; lower sketch", p);
+    for (size_t i = 0; i < p; i++, half += i)
+        for (size_t j = 0; j <= i; j++) {
+            k[i * p + j] = k[j * p + i] = half[j];
+            trace += i == j ? half[j] : 0;
+        }
+    for (size_t i = 0; i < p; i++)
+        k[i * p + i] += ridge * trace / (double)p;
+    ps_status st = ps_factor(k, p, d, 0, &positive);
+    if (!st && !positive)
+        st = ps_fail(PS_OUT_OF_RANGE,
+                     "rows of data.train do not tell %zu numbers apart: raise ridge", p);
+    if (!st)
+        invert_factor(k, d, p, k + p * p, out);
+    ps_free(&k);
+    return st;
+}
+
+static ps_status finish_gram(const ps_explaining *x, const ps_spec_explain_method *spec,
+                             ps_explain_part *merged)
+{
+    const ps_explain_array *gram = ps_explain_get(merged, "gram");
+    ps_sketch *sketch = NULL;
+    ps_status st = open_sketch(x->model_spec, (uint32_t)spec->sketch, &sketch);
+    if (st)
+        return st;
+    uint64_t p = ps_sketch_width(sketch);
+    const uint64_t shape[] = {p, p};
+    ps_sketch_free(&sketch);
+    if (!gram || !gram->doubles || ps_explain_array_count(gram) != p * (p + 1) / 2)
+        return ps_fail(PS_CORRUPT, "sums over rows are missing");
+    float *out = ps_try_alloc_raw(p * p * sizeof *out);
+    st = out ? whiten(gram->doubles, p, spec->ridge, out)
+             : ps_fail(PS_NO_MEMORY, "sketches of %" PRIu64 " numbers; lower sketch", p);
+    if (!st)
+        st = ps_explain_put_result(merged, "whiten", "number number", 2, shape, out);
+    ps_explain_drop(merged, "gram");
+    ps_free(&out);
+    return st;
+}
+
+static ps_status finish(ps_explaining *x, const ps_spec_explain_method *spec,
+                        ps_explain_part *merged)
+{
+    return x->pass ? ps_train_scores_finish(spec, merged) : finish_gram(x, spec, merged);
+}
+
+const ps_explain_method ps_explain_method_trak = {
+    .name = "trak", .prepare = prepare, .run = run, .finish = finish};
