@@ -1,9 +1,11 @@
-/* influence: which pushes of a training moved the parameters against its loss, or as another push
- * did, from the sketches that it left (docs/record.md). Everything is computed here. */
+/* influence: which pushes of a training moved the parameters against a loss, or as another push
+ * did, from the sketches that it left (docs/record.md). But for the gradient of a row, which a
+ * worker finds, everything is computed here. */
 #include "client/call/client.h"
 #include "client/call/record_fetch.h"
 #include "client/call/support.h"
 #include "client/commands/commands.h"
+#include "client/follow/influence_query.h"
 #include "client/show/table.h"
 #include "common/base/mem.h"
 #include "common/record/loss_file.h"
@@ -15,6 +17,8 @@
 
 typedef struct options {
     uint64_t push, top; /* 0: not given */
+    const char *query;
+    bool train;
 } options;
 
 static const ps_flag flags[] = {
@@ -23,6 +27,15 @@ static const ps_flag flags[] = {
      .offset = offsetof(options, push),
      .value = "N",
      .help = "compare with the change of this push, by its number, not with the loss"},
+    {.name = "query",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, query),
+     .value = "ROW",
+     .help = "what it did to the loss of this row of the training's data.test, from 0"},
+    {.name = "train",
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(options, train),
+     .help = "the row is of its data.train"},
     {.name = "top",
      .type = PS_FLAG_NUMBER,
      .offset = offsetof(options, top),
@@ -42,7 +55,9 @@ typedef struct ranking {
     ps_sketch *shape;
     ps_slice records;
     float *query, *numbers;
-    bool cosine; /* only the direction counts */
+    bool cosine;   /* only the direction counts */
+    float *scores; /* [n_scores]: found by a worker; NULL: by query */
+    size_t n_scores;
     found *list;
     size_t n;
 } ranking;
@@ -74,6 +89,17 @@ static ps_status query_of_push(ranking *r, uint64_t number)
     return st == PS_END ? ps_fail(PS_OUT_OF_RANGE, "the record has no push %" PRIu64, number) : st;
 }
 
+static ps_status scores_of_row(ps_client *client, uint64_t job_id, const options *o, ranking *r)
+{
+    char *end = NULL;
+    uint64_t row = strtoull(o->query, &end, 10);
+    if (o->push)
+        return ps_client_usage(client, "--query and --push ask two questions; give one of them");
+    if (*o->query < '0' || *o->query > '9' || *end)
+        return ps_client_usage(client, "--query %s: the number of a row, from 0", o->query);
+    return ps_influence_query(client, job_id, row, o->train, &r->scores, &r->n_scores);
+}
+
 /* The gradient of the probe rows' loss in the last segment. */
 static ps_status query_of_loss(ps_client *client, uint64_t job_id, ranking *r)
 {
@@ -102,8 +128,11 @@ static int by_score(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Of the push that comes next. */
 static double score_of(const ranking *r)
 {
+    if (r->scores)
+        return r->n < r->n_scores ? (double)r->scores[r->n] : 0;
     size_t n = ps_sketch_width(r->shape);
     double product = -ps_sketch_dot(r->query, r->numbers, n);
     double both = ps_sketch_dot(r->query, r->query, n) * ps_sketch_dot(r->numbers, r->numbers, n);
@@ -118,10 +147,11 @@ static ps_status rank(ranking *r)
     while (!(st = ps_influence_read(&at, r->shape, &record, r->numbers))) {
         if (r->n % 256 == 0)
             r->list = ps_realloc(r->list, (r->n + 256) * sizeof *r->list);
-        found *f = &r->list[r->n++];
-        *f = (found){.push = record.push, .number = r->n};
+        found *f = &r->list[r->n];
+        *f = (found){.push = record.push, .number = r->n + 1};
         memcpy(f->worker, record.worker, sizeof f->worker);
         f->score = score_of(r);
+        r->n++;
     }
     if (r->n)
         qsort(r->list, r->n, sizeof *r->list, by_score);
@@ -197,7 +227,9 @@ static ps_status run(ps_client *client, const ps_args *args)
     if (!st)
         st = open_record(ps_buf_slice(&bytes), &r);
     if (!st)
-        st = o->push ? query_of_push(&r, o->push) : query_of_loss(client, job_id, &r);
+        st = o->query  ? scores_of_row(client, job_id, o, &r)
+             : o->push ? query_of_push(&r, o->push)
+                       : query_of_loss(client, job_id, &r);
     if (!st)
         st = rank(&r);
     if (!st && client->json)
@@ -207,6 +239,7 @@ static ps_status run(ps_client *client, const ps_args *args)
     ps_free(&r.query);
     ps_free(&r.numbers);
     ps_free(&r.list);
+    ps_free(&r.scores);
     ps_sketch_free(&r.shape);
     ps_influence_head_free(&r.head);
     ps_buf_free(&bytes);
@@ -216,12 +249,12 @@ static ps_status run(ps_client *client, const ps_args *args)
 const ps_command ps_command_influence = {
     .name = "influence",
     .operands = "JOB",
-    .help = "rank a training's pushes by what they did to the loss of its probe rows",
-    .details =
-        "Of a training with record.influence, and record.loss_changes unless --push is\n"
-        "given: the gradient of the last segment is what is asked about. Positive: the push\n"
-        "lowered that loss, to first order; a ranking, not a share. With --push N it is\n"
-        "the cosine of a push's change with that of push N: 1 in the same direction.\n",
+    .help = "rank a training's pushes by what they did to a loss",
+    .details = "Of a training with record.influence: by what each push did to the loss of a row\n"
+               "(--query; a job finds its gradient on a worker), or of the probe rows in the end\n"
+               "(record.loss_changes). Positive: the push lowered that loss, to first order; a\n"
+               "ranking, not a share. With --push N it is the cosine of a push's change with that\n"
+               "of push N: 1 in the same direction.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 1,

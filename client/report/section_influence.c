@@ -153,6 +153,57 @@ static void put_list(ps_buf *out, const influence *f, const char *what, const ch
         put_table(out, f, &l);
 }
 
+/* ---- pushes ---- */
+
+/* A number a byte (recorded.c). */
+static void put_worker(ps_buf *out, const influence *f, double number)
+{
+    char name[65] = {0};
+    ps_numbers bytes = number >= 0 && number < 1e6 ? array_row(f, "workers", (uint64_t)number)
+                                                   : (ps_numbers){NULL};
+    for (uint64_t i = 0; bytes.data && i < bytes.n && i + 1 < sizeof name; i++) {
+        double byte = ps_number_at(&bytes, i);
+        name[i] = byte > 0 && byte < 256 ? (char)(unsigned char)byte : '\0';
+        if (!name[i])
+            break;
+    }
+    ps_html_text(out, name);
+}
+
+static void put_push(ps_buf *out, const influence *f, double push, double score)
+{
+    enum { VERSION, EPOCH, BEGIN, END, WORKER, ALL };
+    ps_numbers said = array_row(f, "pushes", (uint64_t)push);
+    if (!said.data || said.n < ALL)
+        return;
+    ps_html(out, "<tr><td class=\"n\">%.0f</td><td>", push + 1);
+    put_worker(out, f, ps_number_at(&said, WORKER));
+    ps_html(out, "</td><td class=\"n\">%.0f</td><td class=\"n\">", ps_number_at(&said, EPOCH) + 1);
+    if (ps_number_at(&said, END) > 0)
+        ps_html(out, "%.0f–%.0f", ps_number_at(&said, BEGIN), ps_number_at(&said, END) - 1);
+    ps_html(out, "</td><td class=\"n\">%+.4g</td></tr>\n", score);
+}
+
+static void put_pushes(ps_buf *out, const influence *f, const char *what, const char *heading,
+                       uint64_t query)
+{
+    char scores[48];
+    (void)snprintf(scores, sizeof scores, "%s_scores", what);
+    ps_numbers pushes = array_row(f, what, query), values = array_row(f, scores, query);
+    if (!pushes.data || !values.data || pushes.n != values.n)
+        return;
+    ps_html(
+        out,
+        "<h4 class=\"who\">%s</h4>\n<div class=\"scroll\"><table class=\"bars\"><thead><tr><th "
+        "class=\"n\">Push</th><th>Worker</th><th class=\"n\">Epoch</th><th class=\"n\">Rows</th>"
+        "<th class=\"n\">Influence</th></tr></thead><tbody>\n",
+        heading);
+    for (uint64_t i = 0; i < pushes.n && i < LISTED; i++)
+        if (ps_number_at(&pushes, i) >= 0 && ps_number_at(&pushes, i) < 1e9)
+            put_push(out, f, ps_number_at(&pushes, i), ps_number_at(&values, i));
+    ps_buf_puts(out, "</tbody></table></div>\n");
+}
+
 /* ---- a query ---- */
 
 /* Where the manifest has that row; n_rows: nowhere. */
@@ -197,6 +248,10 @@ static void put_query(ps_buf *out, const influence *f, uint64_t i)
     double row = ps_number_at(&f->queries, i);
     ps_html(out, "<article class=\"example\" data-find=\"influence on row %.0f\">\n", row);
     put_head(out, f, row);
+    if (ps_explanation_find(f->result, "pushes")) {
+        put_pushes(out, f, "helping", "These pushes lowered its loss", i);
+        put_pushes(out, f, "hurting", "These raised it", i);
+    }
     put_list(out, f, "helping", "Training on these lowers its loss", i);
     put_list(out, f, "hurting", "Training on these raises it", i);
     ps_buf_puts(out, "</article>\n");
@@ -248,12 +303,14 @@ static void draw(ps_report *r, ps_buf *out)
     for (size_t i = 0; i < r->explanation->manifest->n_results; i++)
         if (open_result(r->explanation, i, &f))
             put_method(r, out, &f);
-    ps_buf_puts(out,
-                "<p class=\"note\">A row helps when a small step of training on it lowers the loss "
-                "of the row that is asked about, by gradients at this model: tracin takes them as "
-                "they are, ekfac and trak by what all of the data make of them. What this does not "
-                "say: what the model would be had it never seen the row; later steps make up for "
-                "earlier ones. Numbers of one method compare with each other alone.</p>\n");
+    ps_buf_puts(
+        out, "<p class=\"note\">A row helps when a small step of training on it lowers the loss "
+             "of the row that is asked about, by gradients at this model: tracin takes them as "
+             "they are, ekfac and trak by what all of the data make of them. What this does not "
+             "say: what the model would be had it never seen the row; later steps make up for "
+             "earlier ones. Numbers of one method compare with each other alone. recorded is of "
+             "what each push of the training really changed; rows of a push are positions of its "
+             "epoch's permutation.</p>\n");
 }
 
 static void style(const ps_report *r, ps_buf *out)

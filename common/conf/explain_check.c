@@ -274,9 +274,6 @@ static ps_status check_rows(const ps_job_spec *s, const ps_conf_doc *doc)
         return ps_conf_fail(doc, "data.format", "missing; data have one");
     if (train && !s->data.train)
         return ps_conf_fail(doc, "data.train", "missing; method %s looks at it", train->name);
-    if (train && !strcmp(s->data.format, "idx") && !*s->data.train->labels)
-        return ps_conf_fail(doc, "data.train.labels", "missing; method %s needs labels",
-                            train->name);
     return row ? check_labels(s, doc) : PS_OK;
 }
 
@@ -324,6 +321,8 @@ ps_status ps_spec_explain_check(const ps_job_spec *spec, const ps_conf_doc *doc)
     ps_status st = check_methods(spec->explain, doc);
     if (!st)
         st = check_shares(spec->explain, doc);
+    if (!st)
+        st = ps_spec_explain_check_influence(spec, doc);
     if (!st)
         st = check_other(spec->explain, doc);
     if (!st)

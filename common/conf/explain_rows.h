@@ -97,6 +97,8 @@ enum {
         {"empirical"}, {"scores"}) \
     ROW(trak, influence, PS_EXPLAIN_LAYERS | PS_EXPLAIN_TRAINED, 2, {"top", 10}, {"sketch"}, \
         {"ridge"}, {"scores"}) \
+    ROW(recorded, influence, PS_EXPLAIN_LAYERS | PS_EXPLAIN_BACKWARD | PS_EXPLAIN_LABELS, 1, \
+        {"top", 10}, {"job"}) \
     ROW(deletion, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"steps", 20}, {"samples", 10}) \
     ROW(insertion, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"steps", 20}, {"samples", 10}) \
     ROW(infidelity, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"samples", 100}, {"normalise"}) \
@@ -122,6 +124,7 @@ enum {
     FLAG(scores, "false") \
     FLAG(empirical, "false") \
     REAL(damping, "0.1", 0, 1e6) \
+    INT(job, "0", 0, INT64_MAX) \
     INT(sketch, "2048", 64, 8192) \
     REAL(rate, "1", 1e-12, 1e12) \
     INT(sequences, "64", 1, 65536) \

@@ -177,4 +177,8 @@ PS_MUST_CHECK ps_status ps_spec_explain_check(const ps_job_spec *spec, const ps_
 PS_MUST_CHECK ps_status ps_spec_explain_match(const ps_job_spec *spec, const ps_spec_model *model,
                                               const ps_conf_doc *doc);
 
+/* What _check asks of explain.influence. */
+PS_MUST_CHECK ps_status ps_spec_explain_check_influence(const ps_job_spec *spec,
+                                                        const ps_conf_doc *doc);
+
 #endif

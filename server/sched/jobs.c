@@ -272,6 +272,30 @@ static const char *version_of(const ps_job *job, const char *model)
     return *model && strcmp(ps_job_spec_uses(first->spec), model) == 0 ? first->version : NULL;
 }
 
+/* The training whose record a job asks about; 0: none. */
+static uint64_t recorded_by(const ps_job *job)
+{
+    const ps_spec_explain *e = job->spec->explain;
+    for (size_t i = 0; e && i < e->n_influence; i++)
+        if (e->influence[i].job)
+            return (uint64_t)e->influence[i].job;
+    return 0;
+}
+
+ps_status ps_sched_job_record(ps_sched *s, uint64_t job_id, uint64_t *of)
+{
+    ps_core_lock(s);
+    const ps_job *job = ps_job_find(s, job_id);
+    bool known = job && job->spec;
+    *of = known ? recorded_by(job) : 0;
+    ps_core_unlock(s);
+    if (!known)
+        return ps_fail(PS_NOT_FOUND, "job %" PRIu64 " has ended", job_id);
+    return *of ? PS_OK
+               : ps_fail(PS_PERMISSION_DENIED, "job %" PRIu64 " asks about no training's record",
+                         job_id);
+}
+
 ps_status ps_sched_job_model(ps_sched *s, uint64_t job_id, const char *model, char **version)
 {
     ps_core_lock(s);

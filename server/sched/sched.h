@@ -209,6 +209,9 @@ PS_MUST_CHECK ps_status ps_sched_submit(ps_sched *sched, const char *submitter, 
  * none; PS_NOT_FOUND: the job has ended. */
 PS_MUST_CHECK ps_status ps_sched_job_model(ps_sched *sched, uint64_t job_id, const char *model,
                                            char **version);
+/* The training whose record (influence.bin) the job, one of kind explain, asks about.
+ * PS_PERMISSION_DENIED: about none; PS_NOT_FOUND: the job has ended. */
+PS_MUST_CHECK ps_status ps_sched_job_record(ps_sched *sched, uint64_t job_id, uint64_t *of);
 /* PS_OK: it is in the catalog that the job is to end, whatever happens to psd; *out (which may be
  * NULL) is how the job is after it. A job that has ended: PS_FAILED_PRECONDITION; one that is being
  * cancelled: PS_OK. When it cannot be stored nothing changes. */

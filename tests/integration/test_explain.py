@@ -232,7 +232,7 @@ def a_page_and_a_graph_are_made_of_it(cluster):
     text = page.read_text()
     data = json.loads(text.split('id="report-data">')[1].split("</script>")[0])
     assert data["explanation"]["job"] == job_id and data["graph"]["parameters"] == 16 * 32 + 32 + 32 * 4 + 4
-    assert text.count('data-find="influence on row') == 24 and "By tracin" in text
+    assert text.count('data-find="influence on row') == 3 * 24 and "By tracin" in text and "By trak" in text
     assert text.count('<article class="example keep') == 48 and "52 rows more are in explain.safetensors" in text
     again = cluster.psctl("report", "one", "-o", page, check=False)
     assert again.returncode == 7 and cluster.psctl("report", "one", "-o", page, "--force").returncode == 0

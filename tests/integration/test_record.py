@@ -141,8 +141,8 @@ def parts_add_up_to_the_change_of_the_loss():
 def rows_with_wrong_labels_are_named():
     """Of positions 600 to 800 of the epoch the labels are moved on by one: the pushes that have them are found."""
     with Cluster() as cluster:
-        x, labels, _, _ = cluster.tiny_data(noise=60)
-        bad = permutation(len(labels), 1, 0)[608:800]
+        x, labels, _, test_labels = cluster.tiny_data(noise=60)
+        bad, right = permutation(len(labels), 1, 0)[608:800], labels.copy()
         labels[bad] = (labels[bad] + 1) % 4
         write_idx(cluster.dir / "train-labels.gz", labels)
         cluster.start_server()

@@ -58,10 +58,13 @@ typedef struct ps_explaining {
     const ps_dataset *test, *train;  /* NULL: the job has none, or no method looks at it */
     const ps_explain_baseline *baseline; /* baseline.h */
     const ps_explain_other *other;       /* other.h; NULL: the job has one model */
-    size_t method;                       /* the number of the method that runs, of the job */
-    unsigned pass;                       /* from 0 */
-    const ps_explain_part *before;       /* what it left in the pass before; NULL in the first */
-    unsigned share;       /* of a method with trait SHARED: below PS_EXPLAIN_SHARES */
+    /* The influence.bin of the training that the job asks about, whole; NULL: it asks about none.
+     * user is that of check. PS_NOT_FOUND: the training has left none. */
+    ps_status (*record)(void *user, ps_buf *out);
+    size_t method;                 /* the number of the method that runs, of the job */
+    unsigned pass;                 /* from 0 */
+    const ps_explain_part *before; /* what it left in the pass before; NULL in the first */
+    unsigned share;                /* of a method with trait SHARED: below PS_EXPLAIN_SHARES */
     uint64_t evaluations; /* rows that went through the model, forward and backward counted each */
     /* Is the task to end? To be asked between batches; ps_explain_evaluate does. */
     ps_status (*check)(void *user);

@@ -42,6 +42,7 @@
     row(tracin) \
     row(ekfac) \
     row(trak) \
+    row(recorded) \
     row(deletion) \
     row(insertion) \
     row(infidelity) \

@@ -341,36 +341,45 @@ static bool is_named(const gathering *g, float row)
     return false;
 }
 
-static ps_status put_shown(const gathering *g, const ps_explain_array *named,
-                           const ps_explain_array *contents, ps_explain_part *kept)
+/* Rows of share k that are in a list of all: how many, or, with rows, they and what is in them. */
+static size_t take_shown(const gathering *g, unsigned k, size_t wide, float *rows, float *contents)
 {
-    size_t wide = (size_t)contents->shape[1];
-    ps_status st = PS_OK;
-    for (uint64_t i = 0; !st && i < named->shape[0]; i++) {
+    const ps_explain_array *named = share_of(g->merged, "named", k, 1),
+                           *in = share_of(g->merged, "contents", k, 2);
+    size_t n = 0;
+    if (!named || !in || in->shape[0] != named->shape[0] || in->shape[1] != wide)
+        return 0;
+    for (uint64_t i = 0; i < named->shape[0]; i++) {
         if (!is_named(g, named->floats[i]))
             continue;
-        st = ps_explain_put_rows(kept, "shown_rows", "", 1, 0, NULL, named->floats + i);
-        if (!st)
-            st = ps_explain_put_values(kept, "shown", "feature", 1, wide,
-                                       contents->floats + i * wide);
+        if (rows) {
+            rows[n] = named->floats[i];
+            memcpy(contents + n * wide, in->floats + i * wide, wide * sizeof *contents);
+        }
+        n++;
     }
-    return st;
+    return n;
 }
 
-/* Rows that are in a list of all; others were in one of a share alone. */
+/* Others were in a list of one share alone. */
 static ps_status join_shown(const gathering *g)
 {
-    ps_explain_part kept = PS_EXPLAIN_PART_EMPTY;
-    ps_status st = PS_OK;
-    for (unsigned k = 0; !st && k < PS_EXPLAIN_SHARES; k++) {
-        const ps_explain_array *named = share_of(g->merged, "named", k, 1),
-                               *contents = share_of(g->merged, "contents", k, 2);
-        if (named && contents && contents->shape[0] == named->shape[0])
-            st = put_shown(g, named, contents, &kept);
-    }
+    const ps_explain_array *first = share_of(g->merged, "contents", 0, 2);
+    size_t wide = first ? (size_t)first->shape[1] : 0, n = 0, at = 0;
+    if (!first)
+        return PS_OK;
+    for (unsigned k = 0; k < PS_EXPLAIN_SHARES; k++)
+        n += take_shown(g, k, wide, NULL, NULL);
+    float *rows = ps_try_alloc_raw((n * (wide + 1) + 1) * sizeof *rows), *contents = rows + n;
+    if (!rows)
+        return ps_fail(PS_NO_MEMORY, "what is in %zu rows; lower top", n);
+    for (unsigned k = 0; k < PS_EXPLAIN_SHARES; k++)
+        at += take_shown(g, k, wide, rows + at, contents + at * wide);
+    const uint64_t shape[] = {n, wide};
+    ps_status st = ps_explain_put_result(g->merged, "shown_rows", "shown", 1, shape, rows);
     if (!st)
-        st = ps_explain_merge(g->merged, &kept);
-    ps_explain_part_free(&kept);
+        st = ps_explain_put_result(g->merged, "shown", "shown feature", 2, shape, contents);
+    ps_free(&rows);
     return st;
 }
 

@@ -3,6 +3,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "common/record/influence.h"
 #include "psd/v1/models.pb-c.h"
 #include "worker/remote/transfer.h"
 #include "worker/tasks/artifact.h"
@@ -62,6 +63,40 @@ static ps_status fetch_before(ps_explain_task *t)
     return ps_explain_task_fetch_before(t, &t->before);
 }
 
+/* ---- files of the job ---- */
+
+static void restart(void *state)
+{
+    ps_buf *bytes = state;
+    bytes->len = 0;
+}
+
+static ps_status take(void *state, ps_slice bytes)
+{
+    ps_buf *all = state;
+    if (bytes.len > PART_BYTES_MAX - all->len)
+        return ps_fail(PS_OUT_OF_RANGE, "more than %zu bytes", PART_BYTES_MAX);
+    ps_buf_append(all, bytes.data, bytes.len);
+    return PS_OK;
+}
+
+static ps_status download(const ps_explain_task *t, const char *name, ps_buf *out)
+{
+    Psd__V1__GetArtifactRequest request = PSD__V1__GET_ARTIFACT_REQUEST__INIT;
+    request.job_id = t->run->task->job_id;
+    request.name = (char *)(uintptr_t)name; /* only read */
+    const ps_transfer_sink sink = {.restart = restart, .take = take, .state = out};
+    return ps_transfer_download(t->run->remote, "/psd.v1.Models/GetArtifact", &request.base, &sink);
+}
+
+/* psd knows which training the job asks about: a worker names its own job. */
+static ps_status fetch_record(void *user, ps_buf *out)
+{
+    return download(user, PS_INFLUENCE_FILE, out);
+}
+
+/* ---- open ---- */
+
 ps_status ps_explain_task_open(ps_explain_task *t)
 {
     ps_model *model = NULL;
@@ -83,6 +118,7 @@ ps_status ps_explain_task_open(ps_explain_task *t)
     x->batch = ps_job_entry_batch(t->entry);
     x->pass = t->stage.pass;
     x->check = check;
+    x->record = fetch_record;
     x->user = t;
     if (*t->spec->compare_to)
         st = ps_explain_second_open(t->run, t->entry, t->spec->compare_to, &t->second);
@@ -103,33 +139,13 @@ void ps_explain_task_close(ps_explain_task *t)
     ps_explain_parts_free(&t->before);
 }
 
-/* ---- files of the job ---- */
-
-static void restart(void *state)
-{
-    ps_buf *bytes = state;
-    bytes->len = 0;
-}
-
-static ps_status take(void *state, ps_slice bytes)
-{
-    ps_buf *all = state;
-    if (bytes.len > PART_BYTES_MAX - all->len)
-        return ps_fail(PS_OUT_OF_RANGE, "more than %zu bytes", PART_BYTES_MAX);
-    ps_buf_append(all, bytes.data, bytes.len);
-    return PS_OK;
-}
+/* ---- files of the job, by name ---- */
 
 ps_status ps_explain_task_fetch(const ps_explain_task *t, const char *name, uint64_t rows,
                                 ps_explain_parts *out)
 {
     ps_buf bytes = PS_BUF_EMPTY;
-    Psd__V1__GetArtifactRequest request = PSD__V1__GET_ARTIFACT_REQUEST__INIT;
-    request.job_id = t->run->task->job_id;
-    request.name = (char *)(uintptr_t)name; /* only read */
-    const ps_transfer_sink sink = {.restart = restart, .take = take, .state = &bytes};
-    ps_status st =
-        ps_transfer_download(t->run->remote, "/psd.v1.Models/GetArtifact", &request.base, &sink);
+    ps_status st = download(t, name, &bytes);
     if (!st)
         st = ps_explain_parts_read(ps_buf_slice(&bytes), t->n_methods, rows, out);
     ps_buf_free(&bytes);

@@ -9,22 +9,26 @@
 
 static const float asked[2] = {3, 60}, helping[4] = {41, 7, NAN, NAN},
                    how_much[4] = {2.5F, 0.5F, NAN, NAN}, labels[4] = {0, 1, NAN, NAN},
-                   shown_rows[1] = {41}, shown[4] = {0, 1, 0.5F, 1};
+                   shown_rows[1] = {41}, shown[4] = {0, 1, 0.5F, 1},
+                   pushes[40] = {[35] = 9, 2, 32, 64, 0}, workers[3] = {'<', 'w', 0};
 static const ps_safetensors_tensor tensors[] = {
     {.name = "a", .dtype = PS_SAFETENSORS_F32, .n_dims = 1, .shape = {2}},
     {.name = "h", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 2}},
     {.name = "l", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 2}},
     {.name = "m", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 2}},
+    {.name = "p", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {8, 5}},
     {.name = "r", .dtype = PS_SAFETENSORS_F32, .n_dims = 1, .shape = {1}},
     {.name = "s", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {1, 4}},
+    {.name = "w", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {1, 3}},
 };
 enum { ARRAYS = sizeof tensors / sizeof *tensors };
 static const struct {
     const void *data;
     size_t bytes;
-} arrays[ARRAYS] = {{asked, sizeof asked},           {helping, sizeof helping},
-                    {labels, sizeof labels},         {how_much, sizeof how_much},
-                    {shown_rows, sizeof shown_rows}, {shown, sizeof shown}};
+} arrays[ARRAYS] = {{asked, sizeof asked},   {helping, sizeof helping},
+                    {labels, sizeof labels}, {how_much, sizeof how_much},
+                    {pushes, sizeof pushes}, {shown_rows, sizeof shown_rows},
+                    {shown, sizeof shown},   {workers, sizeof workers}};
 
 #define HEAD                                                                                       \
     "{\"psd_explain\":1,\"lineage\":{\"model\":{\"name\":\"m\"}},\"classes\":true,\"results\":[{"  \
@@ -116,6 +120,20 @@ START_TEST(what_is_in_them_is_drawn_where_it_is_shown)
 }
 END_TEST
 
+/* What a record says of them: a worker's name is bytes of others, too. */
+START_TEST(pushes_are_named)
+{
+    ps_buf out;
+    draw(HEAD ",{\"name\":\"pushes\",\"array\":\"p\"},{\"name\":\"workers\",\"array\":\"w\"}" TAIL,
+         &out);
+    has(&out, "These pushes lowered its loss");
+    has(&out, "<td class=\"n\">8</td><td>&lt;w</td><td class=\"n\">3</td><td "
+              "class=\"n\">32–63</td><td class=\"n\">+0.5</td>");
+    ck_assert(!strstr(ps_buf_cstr(&out), "<td class=\"n\">42</td>")); /* there is none */
+    ps_buf_free(&out);
+}
+END_TEST
+
 START_TEST(without_queries_there_is_nothing)
 {
     ps_buf out;
@@ -132,6 +150,7 @@ END_TEST
 static const ps_check_case cases[] = {
     {&rows_of_training_are_named},
     {&what_is_in_them_is_drawn_where_it_is_shown},
+    {&pushes_are_named},
     {&without_queries_there_is_nothing},
     {0},
 };

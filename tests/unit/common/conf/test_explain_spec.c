@@ -125,6 +125,22 @@ START_TEST(what_would_take_days_is_refused)
 }
 END_TEST
 
+/* Rows of training have labels, and a record is of a training that is named. */
+START_TEST(influence_needs_to_know_of_what)
+{
+    refuses(HEAD "  influence: [tracin]\n",
+            "job.yaml:4: data.train: missing; method tracin looks at it");
+    refuses("kind: explain\nname: why\nmodel_name: mlp\ndata: {format: idx, train: {features: /x}, "
+            "test: {features: /x, labels: /y}}\nexplain: {influence: [trak]}\n",
+            "job.yaml:4: data.train.labels: missing; method trak needs labels");
+    refuses(HEAD "  influence: [recorded]\n",
+            "job.yaml:8: explain.influence[0]: of which training is the record? say {method: "
+            "recorded, job: 7}");
+    refuses(HEAD "  influence: [{method: recorded, job: 7}, {method: recorded, job: 8}]\n",
+            "job.yaml:8: explain.influence[1]: the records of two trainings; make two jobs");
+}
+END_TEST
+
 START_TEST(what_makes_no_sense_is_refused_on_its_line)
 {
     refuses(HEAD "  seed: 1\n", "job.yaml:7: explain: nothing to do; say explain.attributions");
@@ -298,6 +314,7 @@ static const ps_check_case cases[] = {
     {&rows_that_are_patched_go_together},
     {&arguments_are_the_methods_own_keys},
     {&what_would_take_days_is_refused},
+    {&influence_needs_to_know_of_what},
     {&what_makes_no_sense_is_refused_on_its_line},
     {&quality_is_of_an_attribution},
     {&a_model_has_what_is_asked_of_it},
