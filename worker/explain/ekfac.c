@@ -15,6 +15,7 @@
 #include "worker/explain/train_scores.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "worker/compress/eigen.h"
 
 #include <inttypes.h>
@@ -124,6 +125,7 @@ static ps_status turn(curving *c, size_t layer, const float *vectors, size_t n)
 {
     const ps_row_gradients *g = &c->scores.gradients;
     sides s = sides_of(g, layer);
+    PS_REQUIRE(vectors && n <= g->batch);
     ps_status st = ps_products_rows(&c->products, g->a[layer], n, vectors, s.in, s.in, c->a);
     return st ? st
               : ps_products_rows(&c->products, g->d[layer], n, vectors + s.in * s.in, s.out, s.out,
@@ -176,6 +178,7 @@ static void invert(curving *c)
         }
         at += n;
     }
+    PS_REQUIRE(at == c->weights);
 }
 
 static ps_status keep_queries(void *user, size_t first, size_t n)

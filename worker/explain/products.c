@@ -1,5 +1,6 @@
 #include "worker/explain/products.h"
 
+#include "common/base/require.h"
 #include "gpu/op.h"
 
 static ps_status room(ps_products *p, size_t which, size_t floats, ps_tensor *out)
@@ -20,6 +21,7 @@ static ps_status multiply(ps_products *p, const float *a, const float *b, ps_gem
 {
     ps_stream *s = ps_model_stream(p->model);
     size_t m = (size_t)g->m, n = (size_t)g->n, k = (size_t)g->k;
+    PS_REQUIRE(m && n && k);
     ps_status st = room(p, 0, m * k, &g->a);
     if (!st)
         st = room(p, 1, n * k, &g->b);

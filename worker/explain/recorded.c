@@ -14,6 +14,7 @@
 #include "worker/explain/rows.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "common/record/influence.h"
 
 #include <inttypes.h>
@@ -189,10 +190,12 @@ static void sketch_layer(const recording *r, size_t l, const float *a, const flo
             ps_sketch_add(r->sketch, u, o * wide, a + column, wide, d[o], out);
         column += wide;
     }
+    PS_REQUIRE(column + 1 == r->gradients.in[l]);
     for (uint32_t u = bias->first_unit; u < bias->first_unit + bias->units; u++) {
         ps_sketch_add(r->sketch, u, 0, d + at, (size_t)r->head.elements[u], 1, out);
         at += r->head.elements[u];
     }
+    PS_REQUIRE(at == n);
 }
 
 static void sketch_rows(const recording *r, size_t n)

@@ -98,7 +98,9 @@ void ps_row_gradients_close(ps_row_gradients *g)
 
 static void take_input(ps_row_gradients *g, size_t layer, ps_tensor x, int64_t ld)
 {
+    PS_REQUIRE(layer < g->layers);
     size_t columns = g->in[layer] - 1;
+    PS_REQUIRE(x.shape[0] == (int64_t)g->n && x.shape[1] == (int64_t)columns);
     if (!g->status)
         g->status = ps_tap_read(ps_model_stream(g->x->model), x, ld, g->dense);
     for (size_t i = 0; !g->status && i < g->n; i++) {
@@ -120,8 +122,10 @@ static void at(void *user, ps_tap tap, ps_tensor x, int64_t ld)
 static void gradient_at(void *user, ps_tap tap, ps_tensor dx, int64_t ld)
 {
     ps_row_gradients *g = user;
-    if (tap.kind == PS_TAP_LAYER_PRE && !g->status)
-        g->status = ps_tap_read(ps_model_stream(g->x->model), dx, ld, g->d[tap.layer]);
+    if (tap.kind != PS_TAP_LAYER_PRE || g->status)
+        return;
+    PS_REQUIRE((size_t)tap.layer < g->layers && dx.shape[1] == (int64_t)g->out[tap.layer]);
+    g->status = ps_tap_read(ps_model_stream(g->x->model), dx, ld, g->d[tap.layer]);
 }
 
 /* ---- of what ---- */
@@ -195,6 +199,7 @@ static void of_classes(ps_row_gradients *g, size_t i, ps_gradient_of of, ps_rng 
     float *dz = g->dz + i * n;
     ps_explain_goal goal = {
         .score = PS_EXPLAIN_LOSS, .target = ((const int32_t *)g->given)[i], .other = -1};
+    PS_REQUIRE(goal.target >= 0 && (size_t)goal.target < n); /* the data were opened so */
     g->labels[i] = (float)goal.target;
     g->miss[i] = margin_gradient(z, n, (size_t)goal.target, dz);
     if (of == PS_GRADIENT_DRAWN)

@@ -12,6 +12,7 @@
 #include "worker/explain/room.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -48,6 +49,7 @@ static ps_status take_share(ps_train_scores *s)
 ps_status ps_train_scores_open(ps_explaining *x, const ps_spec_explain_method *spec,
                                ps_train_scores *out)
 {
+    PS_REQUIRE(x->train && x->test && x->share < PS_EXPLAIN_SHARES);
     *out = (ps_train_scores){.x = x, .spec = spec};
     ps_status st = ps_row_gradients_open(x, &out->gradients);
     if (!st)
@@ -118,6 +120,7 @@ static best best_in(float *pairs, size_t most)
 static void offer(best *b, float row, float score)
 {
     size_t at = b->n;
+    PS_REQUIRE(b->n <= b->most);
     if (!(score > 0) || (b->n == b->most && !(score > b->pairs[(b->most - 1) * PAIR + 1])))
         return;
     b->n += b->n < b->most;

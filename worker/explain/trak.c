@@ -16,6 +16,7 @@
 #include "worker/explain/train_scores.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "common/record/sketch.h"
 #include "worker/compress/factor.h"
 
@@ -80,6 +81,7 @@ static ps_status add_rows(void *user, size_t first, size_t n)
 
 static ps_status whiten_rows(tracking *t, size_t n, float *out)
 {
+    PS_REQUIRE(t->whiten && n <= t->scores.gradients.batch);
     make_features(t, n);
     return ps_products_rows(&t->products, t->features, n, t->whiten, t->width, t->width, out);
 }
