@@ -155,6 +155,8 @@ static ps_status begin(ps_model_export *s)
     st = ps_safetensors_parse(ps_slice_of(s->held.data, (size_t)size), UINT64_MAX, &s->header);
     if (!st)
         st = ps_model_forms_parse(s->header, &s->stored);
+    if (!st)
+        st = ps_model_forms_check_growth(s->stored, s->header->n_tensors);
     if (st)
         return st;
     ps_spec_model *model = NULL;

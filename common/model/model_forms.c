@@ -40,6 +40,21 @@ uint64_t ps_model_form_bytes(const ps_model_form *t)
     return ps_model_form_rows(t) * ps_form_row_bytes(t->form, ps_model_form_columns(t));
 }
 
+ps_status ps_model_forms_check_growth(const ps_model_form *tensors, size_t n)
+{
+    double are = 0, become = 0;
+    for (size_t i = 0; i < n; i++) {
+        are += (double)ps_model_form_bytes(&tensors[i]);
+        become += (double)ps_model_form_numbers(&tensors[i]) * sizeof(float);
+    }
+    return become <= PS_MODEL_FORMS_GROWTH * are
+               ? PS_OK
+               : ps_fail(PS_OUT_OF_RANGE,
+                         "out of %.4g MB matrices of low rank make %.4g MB, more than %d times as "
+                         "much; format safetensors keeps them as they are",
+                         are / 1e6, become / 1e6, PS_MODEL_FORMS_GROWTH);
+}
+
 const ps_model_form *ps_model_form_find(const ps_model_form *tensors, size_t n, const char *name)
 {
     for (size_t i = 0; i < n; i++)

@@ -53,6 +53,11 @@ ps_safetensors_tensor ps_model_form_stored(const ps_model_form *t);
 /* The tensor as its bytes are in the file, none of them turned or multiplied: of factors, those. */
 ps_model_form ps_model_form_as_stored(const ps_model_form *t);
 
+/* May all be written as numbers? A few bytes of factors are a matrix of any size: PS_OUT_OF_RANGE
+ * beyond PS_MODEL_FORMS_GROWTH times the bytes that they have now (of blocks it is 16 at most). */
+#define PS_MODEL_FORMS_GROWTH 256
+PS_MUST_CHECK ps_status ps_model_forms_check_growth(const ps_model_form *tensors, size_t n);
+
 /* NULL: there is none. */
 const ps_model_form *ps_model_form_find(const ps_model_form *tensors, size_t n, const char *name);
 

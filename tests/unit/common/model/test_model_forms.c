@@ -213,11 +213,24 @@ START_TEST(what_does_not_fit_is_refused)
 }
 END_TEST
 
+START_TEST(a_few_factors_are_no_matrix_of_any_size)
+{
+    ps_model_form t = {.name = "d", .n_dims = 2, .shape = {1 << 16, 1 << 16}};
+    ck_assert(ps_form_parse_stored("factors/128", &t.form)); /* as many times its bytes */
+    ck_assert(ps_model_forms_check_growth(&t, 1) == PS_OK);
+    ck_assert(ps_form_parse_stored("factors/64", &t.form));
+    ck_assert_int_eq(ps_model_forms_check_growth(&t, 1), PS_OUT_OF_RANGE);
+    ck_assert_ptr_nonnull(
+        strstr(ps_error_message(), "out of 33.55 MB matrices of low rank make 1.718e+04 MB"));
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&tensors_in_forms_have_their_own_shapes},
     {&what_is_written_is_read},
     {&a_model_without_forms_has_no_metadata_of_them},
     {&forms_are_listed},
+    {&a_few_factors_are_no_matrix_of_any_size},
     {.test = &what_does_not_fit_is_refused, .repeat = sizeof refused / sizeof *refused},
     {0},
 };
