@@ -7,11 +7,10 @@
  * added (so nobody has to extend a sign). The range of a block is its largest magnitude, or from
  * its least to its largest number with 0 between; the scale is what a float16 can say of it, and
  * codes are chosen for the scale that is written. A zero is a whole number here (f is 0; hqq makes
- * others, which files of GPTQ and AWQ cannot say): from 3 bits on the
- * scale grows until both ends of the range are within the codes, by at most a sixth, for the zero
- * with which it grows least; with 2 bits it would be by a half, and an end is cut. With importance,
- * less than the range is tried as well: what the largest numbers lose may be less than what all
- * others gain. A block whose scale is too small for a float16 (below 2^−25) is zeros.
+ * others, which files of GPTQ and AWQ cannot say): the nearest, so that either end is off by no
+ * more than half a step, as any number. With importance, less than the range is tried as well: what
+ * the largest numbers lose may be less than what all others gain. A block whose scale is too small
+ * for a float16 (below 2^−25) is zeros.
  */
 #include "common/base/half.h"
 #include "common/base/require.h"
@@ -112,29 +111,13 @@ static void decode(const uint8_t *blocks, uint32_t bits, bool affine, uint32_t g
     }
 }
 
-/* How much a step has to grow if the least number is `below` steps under 0, and the zero is whole.
- */
-static double growth(double below, double zero, double steps)
-{
-    double above = steps - below;
-    if ((zero <= 0 && below > 0) || (zero >= steps && above > 0))
-        return INFINITY;
-    return fmax(zero > 0 ? below / zero : 1, zero < steps ? above / (steps - zero) : 1);
-}
-
 /* Writes scale and zero for a range. */
 static void put_range(uint8_t *block, uint32_t bits, bool affine, double least, double most)
 {
     double steps = (1u << bits) - 1;
     double range = affine ? most - least : fmax(-least, most);
     double full = affine ? steps : bits == 8 ? 127 : steps / 2;
-    double size = range / full, zero = 0;
-    if (affine && range > 0) {
-        double below = -least / size, under = floor(below), over = ceil(below);
-        double by_under = growth(below, under, steps), by_over = growth(below, over, steps);
-        zero = bits == 2 ? rint(below) : by_under < by_over ? under : over;
-        size *= bits == 2 ? 1 : fmin(by_under, by_over);
-    }
+    double size = range / full, zero = affine && range > 0 ? rint(-least / size) : 0;
     uint16_t scale = ps_f16_of((float)size);
     memcpy(block, &scale, sizeof scale);
     if (affine) {

@@ -40,13 +40,9 @@ class Integer:
         return scale, 0
 
     def with_zero(self, low, high, steps):
-        """Of all whole zeros, the one whose steps that reach both ends are least; of 2 bits, the nearest."""
-        if self.bits == 2:
-            scale = (high - low) / steps
-            return float(numpy.float16(numpy.float32(scale))), int(min(numpy.rint(-low / scale), steps))
-        scales = [max(-low / z, high / (steps - z)) for z in range(1, steps)]
-        least = min(scales)
-        return float(numpy.float16(numpy.float32(least))), 1 + scales.index(least)
+        """The zero is the nearest whole one."""
+        scale = (high - low) / steps
+        return float(numpy.float16(numpy.float32(scale))), int(min(numpy.rint(-low / scale), steps))
 
     def code(self, value, grid):
         return int(min(max(numpy.rint(value / grid[0]) + grid[1], self.least), self.most))
