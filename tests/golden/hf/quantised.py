@@ -146,16 +146,23 @@ def numbers_of(module):
     return None
 
 
-def as_linear(model):
-    """All of them become torch's; how many there were."""
+def replace(model, numbers, half):
+    """Modules become products of float32 with these weights; or of float16, as gptqmodel's for AWQ are, whatever the model is:
+    what these say is the same to the bit, and how far it is from float32 is float16's doing. (For GPTQ they are nearer.)"""
     import torch
-    found = {name: w for name, module in model.named_modules() if (w := numbers_of(module)) is not None}
-    for name, weight in found.items():
+
+    class Product(torch.nn.Module):
+        def __init__(self, weight):
+            super().__init__()
+            self.weight = (weight.half() if half else weight).T.contiguous()
+
+        def forward(self, x):
+            flat = x.reshape(-1, x.shape[-1]).to(self.weight.dtype)
+            return torch.matmul(flat, self.weight).to(x.dtype).reshape(*x.shape[:-1], -1)
+
+    for name, weight in numbers.items():
         parent, _, leaf = name.rpartition(".")
-        linear = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=False)
-        linear.weight.data = weight.detach().contiguous()
-        setattr(model.get_submodule(parent), leaf, linear)
-    return len(found)
+        setattr(model.get_submodule(parent), leaf, Product(weight.detach()))
 
 
 def logits(folder):
@@ -177,9 +184,14 @@ def logits(folder):
         say = lambda: model(torch.tensor(TOKENS)).logits.float().numpy()
         with torch.no_grad():
             said[path.name] = say()
-            if as_linear(model):
+            numbers = {n: w for n, m in model.named_modules() if (w := numbers_of(m)) is not None}
+            if numbers:
+                replace(model, numbers, half=False)
                 said[path.name + "/float32"] = say()
                 print(path.name, "kernels round by", np.abs(said[path.name] - said[path.name + "/float32"]).max())
+            if numbers and method["quant_method"] == "awq":
+                replace(model, numbers, half=True)
+                print(path.name, "kernels differ from float16 by", np.abs(said[path.name] - say()).max())
         print(path.name, "largest logit", np.abs(said[path.name]).max())
     write(folder / "logits.safetensors", said)
 
