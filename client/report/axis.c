@@ -2,11 +2,13 @@
 #include "client/report/axis.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 enum { MARKS = 4 }; /* about so many steps */
-#define LARGEST 1e30
-#define WIDEST  1e4 /* as its digits; larger numbers have a letter */
+#define LARGEST  1e30
+#define SMALLEST 1e-4 /* a step below has powers of ten */
+#define WIDEST   1e4  /* as its digits; larger numbers have a letter */
 
 static double limited(double v)
 {
@@ -50,8 +52,10 @@ ps_human ps_axis_text(const ps_axis *a, double value)
     size_t letter = 0; /* 0: none */
     for (; most / by >= (letter ? 1000 : WIDEST) && letter < sizeof letters; by *= 1000)
         letter++;
-    int digits = (int)fmin(9, fmax(1, ceil(log10(most / a->step)) + 1));
-    int n = snprintf(text.text, sizeof text.text - 1, "%.*g", digits, value / by);
+    int places = (int)fmin(9, fmax(0, -floor(log10(a->step / by) + 1e-9)));
+    bool small = value == 0 || a->step < SMALLEST;
+    int n = small ? snprintf(text.text, sizeof text.text - 1, "%.3g", value)
+                  : snprintf(text.text, sizeof text.text - 1, "%.*f", places, value / by);
     if (letter && value != 0)
         (void)snprintf(text.text + n, sizeof text.text - (size_t)n, "%c", letters[letter - 1]);
     return text;

@@ -1,7 +1,8 @@
-/* The scale goes from the least to the most of all lines, and has 0. What is not finite is a gap.
+/* The scale has the least and the most of all lines, and 0. What is not finite is a gap.
  * Cannot fail. */
 #include "client/report/lines.h"
 
+#include "client/report/axis.h"
 #include "client/report/html.h"
 #include "client/report/palette.h"
 
@@ -11,7 +12,7 @@
 enum { LEFT = 46, TOP = 10, WIDE = 264, HIGH = 150, RIGHT = 14, LEGEND = 17, MARKS_MOST = 60 };
 
 typedef struct scale {
-    double least, most;
+    ps_axis up;
     bool any;
 } scale;
 
@@ -22,17 +23,18 @@ static double value_of(const ps_lines *l, size_t line, uint64_t i)
 
 static scale scale_of(const ps_lines *l)
 {
-    scale s = {0};
+    double least = 0, most = 0;
+    bool any = false;
     for (size_t k = 0; k < l->n_lines; k++)
         for (uint64_t i = 0; i < l->n; i++) {
             double v = value_of(l, k, i);
             if (!isfinite(v))
                 continue;
-            s = (scale){fmin(s.least, v), fmax(s.most, v), true};
+            least = fmin(least, v);
+            most = fmax(most, v);
+            any = true;
         }
-    if (!(s.most > s.least))
-        s.most = s.least + 1;
-    return s;
+    return (scale){ps_axis_of(least, most > least ? most : least + 1), any};
 }
 
 static double across(const ps_lines *l, uint64_t i)
@@ -42,7 +44,7 @@ static double across(const ps_lines *l, uint64_t i)
 
 static double up(scale s, double v)
 {
-    return TOP + HIGH * (1 - (v - s.least) / (s.most - s.least));
+    return TOP + HIGH * (1 - ps_axis_place(&s.up, v));
 }
 
 static double place_of(const ps_lines *l, uint64_t i)
@@ -85,15 +87,27 @@ static void put_line(ps_buf *out, const ps_lines *l, size_t k, scale s)
                     across(l, i), up(s, value_of(l, k, i)));
 }
 
+/* Where points are counted, as layers are, no mark is between two of them. */
+static void put_marks(ps_buf *out, const ps_lines *l)
+{
+    bool counted = l->n > 1 && l->last + 1 == (double)l->n;
+    ps_axis a = ps_axis_of(0, l->last);
+    double step = counted ? fmax(1, round(a.step)) : a.step;
+    for (int i = 0; i <= 12 && i * step <= l->last * 1.0001; i++)
+        ps_html(out, "<text class=\"what\" text-anchor=\"middle\" x=\"%.1f\" y=\"%d\">%s</text>\n",
+                l->last > 0 ? LEFT + WIDE * i * step / l->last : LEFT + WIDE / 2.0, TOP + HIGH + 16,
+                ps_axis_text(&a, i * step).text);
+}
+
 static void put_axes(ps_buf *out, const ps_lines *l, scale s)
 {
     ps_html(out, "<path class=\"axis\" d=\"M%d %dV%dH%d\"/>\n", LEFT, TOP, TOP + HIGH, LEFT + WIDE);
-    for (int i = 0; i <= 2; i++)
-        ps_html(out,
-                "<text class=\"what\" text-anchor=\"end\" x=\"%d\" y=\"%d\">%.3g</text><text "
-                "class=\"what\" text-anchor=\"middle\" x=\"%d\" y=\"%d\">%.3g</text>\n",
-                LEFT - 6, TOP + HIGH + 4 - i * HIGH / 2, s.least + (s.most - s.least) * i / 2,
-                LEFT + i * WIDE / 2, TOP + HIGH + 16, l->last * i / 2);
+    for (int i = 0; i <= s.up.steps; i++) {
+        double mark = ps_axis_mark(&s.up, i);
+        ps_html(out, "<text class=\"what\" text-anchor=\"end\" x=\"%d\" y=\"%.1f\">%s</text>\n",
+                LEFT - 6, up(s, mark) + 4, ps_axis_text(&s.up, mark).text);
+    }
+    put_marks(out, l);
     ps_html(out, "<text class=\"what\" text-anchor=\"middle\" x=\"%d\" y=\"%d\">%s</text>\n",
             LEFT + WIDE / 2, TOP + HIGH + 31, l->across);
     for (size_t k = 0; k < l->n_lines; k++) {
@@ -141,7 +155,7 @@ void ps_lines_html(ps_buf *out, const ps_lines *l)
             "<figure class=\"map keep\"><h3>%s</h3><svg class=\"figure\" viewBox=\"0 0 %d %d\" "
             "width=\"%d\" height=\"%d\" role=\"group\"><title>%s</title><desc>Upwards from %.3g to "
             "%.3g; across: %s. The table behind it has the numbers.</desc>\n",
-            l->title, width, height, width, height, l->title, s.least, s.most, l->across);
+            l->title, width, height, width, height, l->title, s.up.least, s.up.most, l->across);
     put_axes(out, l, s);
     for (size_t k = 0; k < l->n_lines; k++)
         put_line(out, l, k, s);

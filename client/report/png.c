@@ -1,10 +1,10 @@
-/* Signature, IHDR, PLTE, IDAT (a zlib stream, RFC 1950, of stored blocks, RFC 1951 3.2.4), IEND.
- * Cannot fail. */
+/* Signature, IHDR, PLTE, IDAT (a zlib stream, RFC 1950), IEND. Cannot fail. */
 #include "client/report/png.h"
 
 #include "common/base/require.h"
+#include "common/format/deflate.h"
 
-enum { STORED_MOST = 65535, SIDE_MOST = 4096, INDEXED = 3 };
+enum { SIDE_MOST = 4096, INDEXED = 3 };
 
 static void put_u32be(ps_buf *out, uint32_t v)
 {
@@ -34,30 +34,6 @@ static void put_chunk(ps_buf *out, const char type[4], const ps_buf *data)
     put_u32be(out, crc_of(out->data + from, out->len - from));
 }
 
-static uint32_t adler_of(const uint8_t *bytes, size_t n)
-{
-    uint32_t a = 1, b = 0;
-    for (size_t i = 0; i < n; i++) {
-        a = (a + bytes[i]) % 65521;
-        b = (b + a) % 65521;
-    }
-    return b << 16 | a;
-}
-
-static void put_stored(ps_buf *out, const ps_buf *plain)
-{
-    ps_buf_append(out, "\x78\x01", 2);
-    for (size_t at = 0; at < plain->len;) {
-        size_t left = plain->len - at, n = left < STORED_MOST ? left : STORED_MOST;
-        const uint8_t head[5] = {n == left, (uint8_t)n, (uint8_t)(n >> 8), (uint8_t)~n,
-                                 (uint8_t)(~n >> 8)};
-        ps_buf_append(out, head, sizeof head);
-        ps_buf_append(out, plain->data + at, n);
-        at += n;
-    }
-    put_u32be(out, adler_of(plain->data, plain->len));
-}
-
 void ps_png(ps_buf *out, const uint8_t *pixels, uint32_t width, uint32_t height,
             const ps_rgb *palette, uint32_t n)
 {
@@ -78,7 +54,7 @@ void ps_png(ps_buf *out, const uint8_t *pixels, uint32_t width, uint32_t height,
         ps_buf_putc(&plain, 0); /* no filter */
         ps_buf_append(&plain, pixels + (size_t)row * width, width);
     }
-    put_stored(&part, &plain);
+    ps_deflate(ps_buf_slice(&plain), &part);
     put_chunk(out, "IDAT", &part);
     ps_buf_clear(&part);
     put_chunk(out, "IEND", &part);

@@ -47,13 +47,27 @@ addEventListener('scroll', () => { /* arrow keys scroll to where they go */
 
 /* ---- one selection, kept in the address ---- */
 const detail = $('#detail');
-const marked = key => key == null ? [] : $$('[data-key]').filter(e => e.dataset.key === key);
+const marked = key => key == null ? []
+  : $$('[data-key],[data-also]').filter(e => e.dataset.key === key || e.dataset.also === key);
+/* Of what was taken for what, only those examples. */
+const some = $('#some');
+const sift = key => {
+  const examples = $$('.example'), taken = /^taken-/.test(key || '');
+  const left = taken ? examples.filter(e => e.dataset.also === key) : examples;
+  for (const e of examples) e.hidden = left.length > 0 && !left.includes(e);
+  if (!some) return;
+  some.hidden = !taken;
+  some.textContent = left.length ? `${left.length} of ${examples.length} rows that are here; Esc shows all.`
+    : 'None of the rows that are here; psctl report --rows chooses others.';
+};
 const select = (key, keep) => {
   for (const e of $$('.on')) e.classList.remove('on');
   const all = marked(key);
   for (const e of all) e.classList.add('on');
   const told = all.find(e => e.dataset.tip);
   if (detail) detail.textContent = told ? told.dataset.tip : '';
+  sift(key);
+  look(key);
   if (keep) history.replaceState(null, '', all.length ? '#select=' + encodeURIComponent(key) : ' ');
 };
 const follow = () => {
@@ -70,9 +84,65 @@ const open = e => {
 };
 document.addEventListener('click', e => {
   const chosen = e.target instanceof Element && e.target.closest('[data-key]');
-  if (chosen && !e.target.closest('a,button')) select(chosen.classList.contains('on') ? null : chosen.dataset.key, true);
+  if (!chosen || e.target.closest('a,button,summary')) return;
+  choose(chosen, chosen.classList.contains('on') ? null : chosen.dataset.key);
 });
 addEventListener('hashchange', follow);
+/* Chosen elsewhere, an example comes into sight. */
+const choose = (from, key) => {
+  select(key, true);
+  const example = key == null || from.closest('.example') ? null : marked(key).find(e => e.matches('.example'));
+  if (example) { open(example); example.scrollIntoView({block: 'center'}); }
+};
+
+/* ---- a head of attention, larger: its picture, and what each token looks at ---- */
+const look = key => {
+  const place = $('#look'), cell = place && /^head-/.test(key || '') && marked(key).find(e => $('image', e));
+  if (!place) return;
+  place.replaceChildren();
+  if (!cell) return;
+  const source = new Image(), names = data.attention.tokens;
+  source.onload = () => {
+    const n = source.naturalWidth, canvas = make('canvas', {width: n, height: n}), pen = canvas.getContext('2d');
+    pen.drawImage(source, 0, 0);
+    const pixels = pen.getImageData(0, 0, n, n).data;
+    /* its colours from little to much: red, green and blue together always grow */
+    const sums = data.attention.palette.map(c => [1, 3, 5].reduce((v, k) => v + parseInt(c.slice(k, k + 2), 16), 0));
+    const share = (i, j) => {
+      const at = 4 * (i * n + j), sum = pixels[at] + pixels[at + 1] + pixels[at + 2];
+      const k = Math.min(Math.max(sums.findIndex(s => s >= sum), 1), sums.length - 1);
+      return Math.min(1, Math.max(0, (k - 1 + (sum - sums[k - 1]) / (sums[k] - sums[k - 1])) / (sums.length - 1)));
+    };
+    const words = [...Array(n).keys()].map(i => names[i] === undefined ? ` ${i}` : names[i]);
+    const spans = words.map(w => make('span', {textContent: w.replace(/\n/g, '\u23ce') || '\u2205'}));
+    const says = make('p', {className: 'note'}), text = make('p', {className: 'tokens'}, ...spans);
+    const ask = i => {
+      const shares = words.map((_, j) => share(i, j));
+      const first = [...shares.keys()].sort((a, b) => shares[b] - shares[a]).slice(0, 5).filter(j => shares[j] >= 0.02);
+      spans.forEach((s, j) => {
+        s.classList.toggle('from', j === i);
+        s.style.background = shares[j] < 0.01 ? '' : `rgba(230,159,0,${Math.max(0.12, shares[j]).toFixed(2)})`;
+        s.setAttribute('tabindex', j === i ? '0' : '-1');
+      });
+      says.textContent = `Token ${i}, \u2018${words[i]}\u2019, looks at ` +
+        (first.map(j => `${j} \u2018${words[j]}\u2019 ${Math.round(100 * shares[j])}\u202f%`).join(', ') || 'no token much') + '.';
+    };
+    spans.forEach((s, i) => {
+      s.addEventListener('pointerenter', () => ask(i));
+      s.addEventListener('focus', () => ask(i));
+    });
+    text.addEventListener('keydown', e => {
+      const to = spans[spans.indexOf(e.target) + ({ArrowRight: 1, ArrowLeft: -1}[e.key] || 0)];
+      if (to && to !== e.target) { to.focus(); e.preventDefault(); }
+    });
+    canvas.addEventListener('pointermove', e => ask(Math.min(n - 1, Math.max(0, Math.floor(n * e.offsetY / canvas.clientHeight)))));
+    canvas.setAttribute('role', 'img');
+    canvas.setAttribute('aria-label', cell.dataset.tip + ': a row a token, a column a token that it looks at');
+    place.replaceChildren(canvas, make('div', {}, make('h3', {textContent: cell.dataset.tip}), text, says));
+    ask(n - 1);
+  };
+  source.src = $('image', cell).getAttribute('href');
+};
 
 /* ---- arrow keys: one cell of each grid can be reached by Tab, the others from there ---- */
 const place = e => e.dataset.cell.split(',').map(Number);
@@ -108,7 +178,7 @@ document.addEventListener('keydown', e => {
     to.focus();
     e.preventDefault();
   } else if ((e.key === 'Enter' || e.key === ' ') && cell.dataset.key) {
-    select(cell.dataset.key, true);
+    choose(cell, cell.dataset.key);
     e.preventDefault();
   }
 });

@@ -114,8 +114,10 @@ static void put_thumbs(ps_report *r, ps_buf *out, const ps_numbers *all, uint64_
         if (!head)
             ps_html(out, "<text class=\"what\" text-anchor=\"end\" x=\"20\" y=\"%d\">%d</text>",
                     y + THUMB / 2 + 4, (int)layer);
-        ps_html(out, "<g class=\"cell\" data-cell=\"%d,%d\"><title>layer %d, head %d</title>",
-                (int)layer, (int)head, (int)layer, (int)head);
+        ps_html(out,
+                "<g class=\"cell\" data-cell=\"%d,%d\" data-key=\"head-%d-%d\"><title>layer %d, "
+                "head %d</title>",
+                (int)layer, (int)head, (int)layer, (int)head, (int)layer, (int)head);
         put_thumb(&thumb, all, i * side * side, side, x, y);
         bool room = ps_room_take_of(&r->room, PS_ROOM_HEADS, &thumb, out);
         left_out += !room;
@@ -148,7 +150,9 @@ static void put_patterns(ps_report *r, ps_buf *out)
     put_thumbs(r, out, &all, n / heads, heads, side);
     ps_buf_puts(
         out, "<figcaption class=\"note\">Of a picture, a row is a token and a column one that it "
-             "looks at; light is much.</figcaption></figure>\n");
+             "looks at; light is much.<span class=\"with-js\">Enter, or a click, shows a head "
+             "larger, and beside it what each token looks at.</span></figcaption></figure>\n<div "
+             "class=\"look with-js\" id=\"look\"></div>\n");
 }
 
 static void draw(ps_report *r, ps_buf *out)
@@ -164,5 +168,49 @@ static void draw(ps_report *r, ps_buf *out)
              "where a head looks is not yet what it does; it may carry little from there.</p>\n");
 }
 
-const ps_report_section ps_section_attention = {
-    .id = "attention", .title = "Attention", .present = present, .draw = draw};
+static void style(const ps_report *r, ps_buf *out)
+{
+    (void)r;
+    ps_buf_puts(out,
+                ".js .look:not(:empty){display:flex;flex-wrap:wrap;gap:1.2rem 2rem;margin:1rem 0 "
+                "0;align-items:flex-start}\n.look canvas{width:min(336px,100%);image-rendering:"
+                "pixelated;border:1px solid var(--line);border-radius:4px;flex:none}\n.look>div{"
+                "flex:1 1 18rem;min-width:0}\n.look h3{margin:0 0 .6rem}\n.look .tokens span{"
+                "cursor:pointer;border-radius:3px;padding:.14em 0}\n.look .from{outline:2px solid "
+                "var(--accent)}\n@media print{.look{display:none!important}}\n");
+}
+
+/* What the page's script needs to read a head's picture: whose tokens they are, and the colours. */
+static void data(const ps_report *r, ps_json_writer *w)
+{
+    enum { STEPS = 16 };
+    const ps_explain_view *v = r->explanation;
+    size_t row = ps_rows_shown(v) ? ps_row_shown(v, 0) : 0;
+    ps_numbers tokens = ps_numbers_of(v, v->manifest->contents, row);
+    ps_json_key(w, "attention");
+    ps_json_object(w);
+    ps_json_key(w, "palette");
+    ps_json_array(w);
+    for (int i = 0; i <= STEPS; i++)
+        ps_json_string(w, ps_rgb_hex(ps_palette_sequential((double)i / STEPS)).text);
+    ps_json_array_end(w);
+    ps_json_key(w, "tokens");
+    ps_json_array(w);
+    for (uint64_t i = 0; v->token && tokens.data && i < tokens.n && i < SIDE_MOST; i++) {
+        double id = ps_number_at(&tokens, i);
+        ps_buf text = PS_BUF_EMPTY;
+        if (id >= 0 && id < 1e9)
+            v->token(v->user, (uint32_t)id, &text);
+        ps_json_string(w, ps_buf_cstr(&text));
+        ps_buf_free(&text);
+    }
+    ps_json_array_end(w);
+    ps_json_object_end(w);
+}
+
+const ps_report_section ps_section_attention = {.id = "attention",
+                                                .title = "Attention",
+                                                .present = present,
+                                                .draw = draw,
+                                                .style = style,
+                                                .data = data};

@@ -53,8 +53,10 @@ static double sum_of(const ps_numbers *row)
 static void put_cell(ps_buf *out, const ps_explain_view *v, const cell *c, int left, int side)
 {
     int x = left + (int)c->answer * side, y = (int)c->label * side;
-    ps_html(out, "<g class=\"cell\" data-cell=\"%" PRIu64 ",%" PRIu64 "\"><title>label ", c->label,
-            c->answer);
+    ps_html(out, "<g class=\"cell\" data-cell=\"%" PRIu64 ",%" PRIu64 "\"", c->label, c->answer);
+    if (c->rows > 0)
+        ps_html(out, " data-key=\"taken-%" PRIu64 "-%" PRIu64 "\"", c->label, c->answer);
+    ps_buf_puts(out, "><title>label ");
     ps_output_html(out, v, (int64_t)c->label);
     ps_buf_puts(out, ", answered ");
     ps_output_html(out, v, (int64_t)c->answer);
@@ -76,13 +78,18 @@ static void put_cell(ps_buf *out, const ps_explain_view *v, const cell *c, int l
 
 static void put_matrix(ps_buf *out, const ps_explain_view *v, const char *array, uint64_t n)
 {
-    int side = n <= 12 ? 40 : n <= 24 ? 22 : 12, left = 92, foot = 84;
+    int side = n <= 12 ? 40 : n <= 24 ? 22 : 12, left = 92, foot = v->n_names ? 100 : 44;
     int width = left + (int)n * side + 30, height = (int)n * side + foot;
     ps_html(out,
             "<svg class=\"figure\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" "
             "role=\"group\"><title>"
             "Labels, a row each, and what was answered, a column each</title>\n",
             width, height, width, height);
+    ps_html(out,
+            "<text class=\"what\" text-anchor=\"middle\" transform=\"translate(12 %d) "
+            "rotate(-90)\">label</text><text class=\"what\" text-anchor=\"middle\" x=\"%d\" "
+            "y=\"%d\">answered</text>\n",
+            (int)n * side / 2, left + (int)n * side / 2, height - 6);
     for (uint64_t label = 0; label < n; label++) {
         ps_numbers row = ps_numbers_of(v, array, label);
         double whole = sum_of(&row);
@@ -126,11 +133,12 @@ static void put_confused(ps_buf *out, const ps_explain_view *v, const char *arra
                                         ps_number_at(&row, answer) / whole};
     }
     qsort(cells, count, sizeof *cells, by_rows);
-    ps_buf_puts(
-        out, "<table class=\"sort\"><thead><tr><th>Label</th><th>Answered</th><th class=\"n\">Rows"
-             "</th><th class=\"n\">Of the label's</th></tr></thead><tbody>\n");
+    ps_buf_puts(out, "<div class=\"scroll\"><table "
+                     "class=\"sort\"><thead><tr><th>Label</th><th>Answered</th><th class=\"n\">Rows"
+                     "</th><th class=\"n\">Of the label's</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < count && i < CONFUSED; i++) {
-        ps_buf_puts(out, "<tr><td>");
+        ps_html(out, "<tr data-key=\"taken-%" PRIu64 "-%" PRIu64 "\"><td>", cells[i].label,
+                cells[i].answer);
         ps_output_html(out, v, (int64_t)cells[i].label);
         ps_buf_puts(out, "</td><td>");
         ps_output_html(out, v, (int64_t)cells[i].answer);
@@ -139,7 +147,7 @@ static void put_confused(ps_buf *out, const ps_explain_view *v, const char *arra
                 "data-v=\"%g\">%.1f&#8239;%%</td></tr>\n",
                 cells[i].rows, cells[i].rows, cells[i].share, 100 * cells[i].share);
     }
-    ps_buf_puts(out, "</tbody></table>\n");
+    ps_buf_puts(out, "</tbody></table></div>\n");
     ps_free(&cells);
 }
 
@@ -222,13 +230,15 @@ static void put_calibration(ps_buf *out, const ps_explain_view *v)
     }
     ps_html(
         out,
-        "<text class=\"what\" text-anchor=\"middle\" x=\"%d\" y=\"%d\">confidence, %%</text></svg>"
+        "<text class=\"what\" text-anchor=\"middle\" x=\"%d\" y=\"%d\">confidence, %%</text><text "
+        "class=\"what\" text-anchor=\"middle\" transform=\"translate(9 %d) rotate(-90)\">right, %%"
+        "</text></svg>"
         "<figcaption class=\"note\">A point is the rows of one range of confidence, larger for "
         "more of them; "
         "upwards, how many of them are right, in %%. Below the line the model is surer than it "
         "should be. "
         "</figcaption></figure>\n",
-        40 + SIDE / 2, SIDE + 41);
+        40 + SIDE / 2, SIDE + 41, 10 + SIDE / 2);
 }
 
 /* ---- the worst ---- */
@@ -256,7 +266,8 @@ static void put_worst(ps_buf *out, const ps_explain_view *v)
                          "</tr></thead><tbody>\n");
     for (size_t i = 0; i < count && i < WORST; i++) {
         const ps_explanation_row *row = &m->rows[rows[i].label];
-        ps_html(out, "<tr><td>%" PRIu64 "</td><td>", row->row);
+        ps_html(out, "<tr data-key=\"row-%" PRIu64 "\"><td>%" PRIu64 "</td><td>", row->row,
+                row->row);
         ps_output_html(out, v, row->label);
         ps_buf_puts(out, "</td><td>");
         ps_output_html(out, v, row->prediction);

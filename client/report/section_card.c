@@ -145,6 +145,31 @@ static void put_residuals(ps_buf *out, const ps_explanation *m)
     }
 }
 
+static void put_warning(ps_buf *out, const char *warning)
+{
+    ps_html(out, "<span class=\"bad\">%s</span>", warning);
+}
+
+/* Many are folded, so that the card is not all warnings. */
+static void put_warnings(ps_buf *out, const ps_explanation *m)
+{
+    enum { SHOWN = 3 };
+    for (size_t i = 0; i < m->n_warnings && i < SHOWN; i++) {
+        ps_buf_puts(out, "<dt>Warning</dt><dd>");
+        put_warning(out, m->warnings[i]);
+        ps_buf_puts(out, "</dd>\n");
+    }
+    if (m->n_warnings <= SHOWN)
+        return;
+    ps_html(out, "<dt></dt><dd><details><summary>%zu warnings more</summary>\n",
+            m->n_warnings - SHOWN);
+    for (size_t i = SHOWN; i < m->n_warnings; i++) {
+        put_warning(out, m->warnings[i]);
+        ps_buf_puts(out, "<br>\n");
+    }
+    ps_buf_puts(out, "</details></dd>\n");
+}
+
 static void put_explanation(ps_buf *out, const ps_explanation *m)
 {
     ps_html(out, "<dt>Explained</dt><dd>the %s of the target (%s), against the baseline %s</dd>\n",
@@ -159,8 +184,7 @@ static void put_explanation(ps_buf *out, const ps_explanation *m)
                 "<dt>Left out</dt><dd><span class=\"bad\">%" PRIu64
                 " rows, whose score is no finite number</span></dd>\n",
                 m->left_out);
-    for (size_t i = 0; i < m->n_warnings; i++)
-        ps_html(out, "<dt>Warning</dt><dd><span class=\"bad\">%s</span></dd>\n", m->warnings[i]);
+    put_warnings(out, m);
 }
 
 static void draw(ps_report *r, ps_buf *out)

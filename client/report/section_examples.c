@@ -106,9 +106,12 @@ static void put_row(ps_buf *out, const ps_explain_view *v, size_t i)
     ps_numbers contents = ps_numbers_of(v, m->contents, i);
     uint32_t side = contents.data && !m->language ? ps_image_side(contents.n) : 0;
     ps_html(out,
-            "<article class=\"example keep\" id=\"row-%" PRIu64 "\" data-find=\"%s %" PRIu64
-            "\">\n",
-            row->row, *m->data ? "row" : "prompt", row->row);
+            "<article class=\"example keep\" id=\"row-%" PRIu64 "\" data-key=\"row-%" PRIu64
+            "\" data-find=\"%s %" PRIu64 "\"",
+            row->row, row->row, *m->data ? "row" : "prompt", row->row);
+    if (row->label >= 0)
+        ps_html(out, " data-also=\"taken-%" PRId64 "-%" PRId64 "\"", row->label, row->prediction);
+    ps_buf_puts(out, ">\n");
     put_head(out, v, row);
     ps_buf_puts(out, "<div class=\"maps\">\n");
     if (side) {
@@ -140,8 +143,11 @@ static void put_arguments(ps_buf *out, const char *object)
         char *name = ps_strdup((const char *)key.text.data);
         ps_slice value;
         st = ps_json_value(&json, &value);
-        if (!st && strcmp(name, "method") != 0) {
-            char *text = ps_asprintf("%.*s", (int)value.len, (const char *)value.data);
+        bool empty = !st && value.len == 2 && value.data[0] == '"';
+        if (!st && !empty && strcmp(name, "method") != 0) {
+            bool quoted = value.len >= 2 && value.data[0] == '"';
+            char *text =
+                ps_asprintf("%.*s", (int)value.len - 2 * quoted, (const char *)value.data + quoted);
             ps_html(out, "%s%s %s", comma, name, text);
             ps_free(&text);
             comma = ", ";
@@ -280,13 +286,16 @@ static void draw(ps_report *r, ps_buf *out)
             m->score, m->target, m->baseline);
     put_switch(out, m);
     ps_heat_legend(out);
-    ps_buf_puts(out, "</div>\n");
+    ps_buf_puts(out, "</div>\n<p class=\"note\" id=\"some\" role=\"status\" hidden></p>\n");
     put_rows(r, out);
     put_methods(out, m);
 }
 
 static void style(const ps_report *r, ps_buf *out)
 {
+    ps_buf_puts(out, ".example.on{background:var(--mark);box-shadow:0 0 0 .6rem var(--mark);"
+                     "border-radius:2px}\n.figure .cell[data-key]{cursor:pointer}\n"
+                     ".figure .cell.on rect{stroke:var(--accent);stroke-width:2.5}\n");
     if (r->explanation->manifest->language)
         ps_heat_style(out);
 }

@@ -11,7 +11,7 @@
 #include <inttypes.h>
 #include <math.h>
 
-enum { LEFT = 46, TOP = 20, WIDE = 380, HIGH = 180, RIGHT = 14, LEGEND = 17, PARTS_TOLD = 4 };
+enum { LEFT = 46, TOP = 20, WIDE = 356, HIGH = 180, RIGHT = 14, LEGEND = 17, PARTS_TOLD = 4 };
 
 ps_timeline ps_timeline_of(const ps_training *training)
 {
@@ -152,27 +152,34 @@ static void put_axes(ps_buf *out, const drawing *d)
             LEFT, TOP, TOP + HIGH, LEFT + WIDE, LEFT + WIDE / 2, TOP + HIGH + 32);
 }
 
-static void put_edge(ps_buf *out, const drawing *d, size_t k, bool outer_side)
+static void put_edge(ps_buf *out, const drawing *d, size_t k, size_t from, size_t to, bool outer)
 {
     const ps_timeline *t = d->timeline;
-    for (size_t n = 0; n <= t->n; n++) {
-        size_t i = outer_side ? n : t->n - n;
-        double inner, outer;
-        band_of(d, k, i, &inner, &outer);
-        ps_html(out, "%s%.1f %.1f", n || !outer_side ? "L" : "M",
+    for (size_t n = from; n <= to; n++) {
+        size_t i = outer ? n : from + to - n;
+        double near, far;
+        band_of(d, k, i, &near, &far);
+        ps_html(out, "%s%.1f %.1f", n > from || !outer ? "L" : "M",
                 x_of(d, i ? last_of(t, i - 1)->end : first_of(t, 0)->begin),
-                y_of(d, d->start + (outer_side ? outer : inner)));
+                y_of(d, d->start + (outer ? far : near)));
     }
 }
 
+/* Where a part goes over to the other side, its band ends and another begins. */
 static void put_bands(ps_buf *out, const drawing *d)
 {
     for (size_t k = 0; k < d->parts; k++) {
         ps_html(out, "<path class=\"band\" fill=\"%s\" d=\"",
                 ps_rgb_hex(ps_palette_category(k)).text);
-        put_edge(out, d, k, true);
-        put_edge(out, d, k, false);
-        ps_buf_puts(out, "Z\"/>\n");
+        for (size_t from = 0, to; from <= d->timeline->n; from = to + 1) {
+            for (to = from; to < d->timeline->n; to++)
+                if (side_of(d, k, to + 1) != side_of(d, k, from))
+                    break;
+            put_edge(out, d, k, from, to, true);
+            put_edge(out, d, k, from, to, false);
+            ps_buf_putc(out, 'Z');
+        }
+        ps_buf_puts(out, "\"/>\n");
     }
 }
 

@@ -1,7 +1,7 @@
-/* source: a data file's bytes in order, plain or gzip (told apart by the first bytes); the one user
- * of zlib. Errors name the file and the byte: of what comes out, or, where gzip is damaged, of the
- * file. Other compressed or foreign files are refused by name (foreign.h). Not thread-safe (not
- * asserted: it is its reader's alone). */
+/* source: a data file's bytes in order, plain or gzip (told apart by the first bytes). Errors name
+ * the file and the byte: of what comes out, or, where gzip is damaged, of the file. Other
+ * compressed or foreign files are refused by name (foreign.h). Not thread-safe (not asserted: it is
+ * its reader's alone). */
 #ifndef PS_FORMAT_SOURCE_H
 #define PS_FORMAT_SOURCE_H
 

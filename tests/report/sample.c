@@ -22,7 +22,16 @@ static const char *form_of(const char *name)
 
 /* ---- what explains it: two methods, of rows of 8×8 numbers or of 12 tokens ---- */
 
-enum { ROWS = 5, FEATURES = 64, TOKENS = 12, ARRAYS = 10, TENSORS = 30, RESULTS = 6 };
+enum {
+    ROWS = 5,
+    FEATURES = 64,
+    TOKENS = 12,
+    ARRAYS = 12,
+    TENSORS = 30,
+    RESULTS = 7,
+    HEADS = 2,
+    LOOKS = 12
+};
 
 static float numbers[ARRAYS][TENSORS * FEATURES];
 static char *classes[] = {hostile, hostile};
@@ -44,10 +53,16 @@ static const struct {
     {(char[]){"i/0"}, (char[]){"statistics"}, TENSORS, 16, 5},
     {(char[]){"i/1"}, (char[]){"histogram"}, TENSORS, 64, 5},
     {(char[]){"i/2"}, (char[]){"singular"}, TENSORS, 64, 5},
+    {(char[]){"n/0"}, (char[]){"entropy"}, ROWS, HEADS, 6},
+    {(char[]){"n/1"}, (char[]){"patterns"}, ROWS, HEADS *LOOKS *LOOKS, 6},
 };
-static char *const methods[RESULTS] = {
-    (char[]){"integrated_gradients"}, (char[]){"saliency"}, (char[]){"confusion"},
-    (char[]){"calibration"},          (char[]){"losses"},   (char[]){"weights"}};
+static char *const methods[RESULTS] = {(char[]){"integrated_gradients"},
+                                       (char[]){"saliency"},
+                                       (char[]){"confusion"},
+                                       (char[]){"calibration"},
+                                       (char[]){"losses"},
+                                       (char[]){"weights"},
+                                       (char[]){"attention"}};
 
 static void word_of(void *user, uint32_t id, ps_buf *out)
 {
@@ -84,6 +99,10 @@ static ps_safetensors *file_of(uint64_t columns)
                                     .begin = i * sizeof numbers[0],
                                     .end = i * sizeof numbers[0] + parts[i].rows * wide * 4};
     }
+    ps_safetensors_tensor *patterns = &tensors[ARRAYS - 1];
+    patterns->n_dims = 4;
+    patterns->shape[1] = HEADS;
+    patterns->shape[2] = patterns->shape[3] = LOOKS;
     return &file;
 }
 
@@ -197,7 +216,7 @@ int main(int argc, char **argv)
                         .job_file = "kind: explain\nname: " HOSTILE "\n",
                         .now_ms = 1700000000000,
                         .room = ps_room_of(tiny    ? 20000
-                                           : small ? 48000
+                                           : small ? 66000
                                                    : PS_ROOM_DEFAULT)};
     ps_buf out = PS_BUF_EMPTY;
     if (!strcmp(what, "svg"))
