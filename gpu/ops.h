@@ -195,6 +195,15 @@ typedef struct ps_adamw {
     int64_t step; /* from 1 */
 } ps_adamw;
 
+/* Of each row of z the k largest of the numbers that are above 0, of equal ones those that stand
+ * first; all others become 0 (Makhzani and Frey 2013, k-sparse autoencoders). So the gradient is
+ * that of relu, by y. */
+typedef struct ps_topk {
+    ps_tensor y, z;     /* F32 [rows,columns]; not the same memory */
+    ps_tensor left_out; /* F32 [columns]: where it is above 0 the column is 0; may be not there */
+    int64_t k;          /* from 1; columns or more: all that are above 0 */
+} ps_topk;
+
 /* A matrix whose rows are in a form (common/form/form.h): for inference, which computes with the
  * bytes of a model's file. By value; owns nothing. */
 typedef struct ps_form_matrix {
@@ -284,6 +293,16 @@ typedef void ps_clip_norm_fn(ps_stream *s, ps_tensor x, ps_tensor squared_norm, 
 typedef void ps_all_finite_fn(ps_stream *s, ps_tensor out, ps_tensor x);
 typedef void ps_adamw_fn(ps_stream *s, const ps_adamw *a);
 
+/* F32, all of them: what an autoencoder of few active latents needs. */
+typedef void ps_topk_fn(ps_stream *s, const ps_topk *t);
+/* norms[rows] = the length of each row of x[rows,columns] */
+typedef void ps_row_norms_fn(ps_stream *s, ps_tensor norms, ps_tensor x);
+/* dx[row] += dnorms[row] / norms[row] · x[row]: its gradient; nothing where the norm is 0 */
+typedef void ps_row_norms_backward_fn(ps_stream *s, ps_tensor dx, ps_tensor dnorms, ps_tensor norms,
+                                      ps_tensor x);
+/* out I32 [1] = how many elements of x are above 0 */
+typedef void ps_count_positive_fn(ps_stream *s, ps_tensor out, ps_tensor x);
+
 /* Between F32 and BF16 either way, or a plain copy; to BF16 the nearest, ties to even; a NaN
  * stays one. No overlap. */
 typedef void ps_cast_fn(ps_stream *s, ps_tensor y, ps_tensor x);
@@ -344,7 +363,11 @@ typedef void ps_form_embedding_fn(ps_stream *s, ps_tensor y, const ps_form_matri
     X(form_arrange)        \
     X(form_product)        \
     X(form_embedding)      \
-    X(distil)
+    X(distil)              \
+    X(topk)                \
+    X(row_norms)           \
+    X(row_norms_backward)  \
+    X(count_positive)
 
 struct ps_backend_ops {
     void (*close)(ps_backend *b);

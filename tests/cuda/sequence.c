@@ -219,6 +219,21 @@ static void run_losses(sequence *q, ps_dtype type)
                                              .top_k = kind ? 3 : 0});
 }
 
+/* Also where all above 0 are few enough, and where some are equal. */
+static void run_sparse(sequence *q, ps_tensor x)
+{
+    ps_tensor flat = all(q, PS_DTYPE_F32), norms = floats(q, ROWS);
+    for (int64_t k = 1; k <= COLUMNS; k += 7)
+        ps_op_topk(q->stream, &(ps_topk){.y = all(q, PS_DTYPE_F32), .z = x, .k = k});
+    ps_op_fill(q->stream, flat, 0.5f);
+    ps_op_topk(
+        q->stream,
+        &(ps_topk){.y = all(q, PS_DTYPE_F32), .z = flat, .left_out = floats(q, COLUMNS), .k = 5});
+    ps_op_row_norms(q->stream, norms, x);
+    ps_op_row_norms_backward(q->stream, all(q, PS_DTYPE_F32), floats(q, ROWS), norms, x);
+    ps_op_count_positive(q->stream, place(q, PS_DTYPE_I32, 1, 1), x);
+}
+
 static void run_f32(sequence *q)
 {
     ps_tensor x = all(q, PS_DTYPE_F32), y = all(q, PS_DTYPE_F32), dy = all(q, PS_DTYPE_F32);
@@ -240,6 +255,7 @@ static void run_f32(sequence *q)
     ps_op_quantise(q->stream, bytes, scales, x, 64);
     ps_op_dequantise(q->stream, all(q, PS_DTYPE_F32), bytes, scales, 64);
     ps_copy(q->stream, all(q, PS_DTYPE_F32), x);
+    run_sparse(q, x);
 }
 
 void sequence_run(sequence *q, ps_stream *s, ps_buffer *buffer, int count)
