@@ -15,11 +15,13 @@
     X(mlp)          \
     X(gpt2)         \
     X(llama)        \
-    X(qwen2)
+    X(qwen2)        \
+    X(sae)
 
 typedef enum ps_arch_family {
     PS_ARCH_LAYERS,   /* numbers in, layers of which the model section says the widths */
     PS_ARCH_LANGUAGE, /* tokens in, a decoder of blocks; all below is for these */
+    PS_ARCH_CODER,    /* numbers in, and the same numbers out: widths as of layers, and no labels */
 } ps_arch_family;
 
 /* ---- keys of the model section ---- */

@@ -27,6 +27,8 @@ const char *ps_job_spec_teacher(const ps_job_spec *spec)
         return spec->compare->model;
     if (spec->explain)
         return spec->explain->compare_to;
+    if (spec->data.activations)
+        return spec->data.activations->model;
     if (!spec->distil)
         return "";
     return *spec->distil->teacher ? spec->distil->teacher : spec->model_name;
@@ -58,6 +60,8 @@ ps_status ps_spec_distil_check(const ps_job_spec *spec, const ps_conf_doc *doc)
     if (!spec->distil)
         return PS_OK;
     const char *teacher = ps_job_spec_teacher(spec);
+    if (spec->data.activations)
+        return ps_conf_fail(doc, "distil", "not with data.format activations");
     if (!*teacher)
         return ps_conf_fail(doc, "distil.teacher", "missing; a stored model's name");
     if (!ps_job_spec_name_ok(teacher))

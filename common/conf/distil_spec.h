@@ -37,8 +37,8 @@ typedef struct ps_spec_distil {
 
 extern const ps_conf_key ps_spec_distil_keys[];
 
-/* The stored model that teaches the job, or that another is compared with: a second one, whose
- * version the job keeps as the first's. "": none. */
+/* The stored model that teaches the job, whose activations are its data, or that another is
+ * compared with: a second one, whose version the job keeps as the first's. "": none. */
 const char *ps_job_spec_teacher(const ps_job_spec *spec);
 
 /* Can this model teach the job's? Family, sizes of inputs and outputs; vocabularies may differ in

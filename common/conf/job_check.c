@@ -136,7 +136,25 @@ static ps_status check_model(const ps_job_spec *s, const ps_conf_doc *doc)
 
 static bool is_tokens(const ps_job_spec *s)
 {
-    return !strcmp(s->data.format, "tokens");
+    return !strcmp(ps_spec_data_files_format(&s->data), "tokens");
+}
+
+static ps_status check_activations(const ps_job_spec *s, const ps_conf_doc *doc)
+{
+    static const char at[] = "data.activations";
+    const ps_spec_activations *a = s->data.activations;
+    bool wanted = !strcmp(s->data.format, "activations");
+    if (wanted && !a)
+        return ps_conf_fail(
+            doc, at,
+            "missing; say whose: {model: a stored model's name, format: idx, layer: "
+            "0}");
+    if (a && !wanted)
+        return ps_conf_fail(doc, at, "only for format activations, not %s", s->data.format);
+    if (a && (s->explain || s->compare || s->compress))
+        return ps_conf_fail(doc, "data.format", "activations are not for kind %s",
+                            ps_job_spec_kind(s)->name);
+    return a ? check_name(doc, "data.activations.model", a->model) : PS_OK;
 }
 
 static ps_status check_path(const ps_conf_doc *doc, const char *key, const char *path)
@@ -170,23 +188,26 @@ static ps_status check_files(const ps_job_spec *s, const ps_conf_doc *doc,
         return PS_OK;
     if (is_tokens(s))
         return check_tokens_file(doc, files, key);
+    const char *format = ps_spec_data_files_format(&s->data);
     if (given(files->tokens))
-        return ps_conf_fail(doc, key.tokens, "only for format tokens, not %s", s->data.format);
+        return ps_conf_fail(doc, key.tokens, "only for format tokens, not %s", format);
     if (!given(files->features))
-        return ps_conf_fail(doc, key.features, "missing; format %s reads it", s->data.format);
+        return ps_conf_fail(doc, key.features, "missing; format %s reads it", format);
     ps_status st = check_path(doc, key.features, files->features);
     if (!st && given(files->labels))
         st = check_path(doc, labels, files->labels);
     if (st)
         return st;
-    bool csv = !strcmp(s->data.format, "csv");
+    bool csv = !strcmp(format, "csv");
     if (csv && given(files->labels))
         return ps_conf_fail(doc, labels,
                             "not for format csv: labels are a column, see data.csv.label_column");
     const ps_kind_row *kind = ps_job_spec_kind(s);
-    if (!csv && !given(files->labels) && !kind->unlabelled && !kind->labels_too)
+    bool coder = s->model && ps_spec_model_is_coder(s->model);
+    if (!csv && !given(files->labels) && !kind->unlabelled && !kind->labels_too && !coder &&
+        !s->data.activations)
         return ps_conf_fail(doc, labels, "missing; format %s keeps labels in a file of their own",
-                            s->data.format);
+                            format);
     return PS_OK;
 }
 
@@ -213,9 +234,10 @@ static ps_status check_label_column(const ps_spec_csv *csv, const ps_conf_doc *d
 static ps_status check_csv(const ps_job_spec *s, const ps_conf_doc *doc)
 {
     const ps_spec_csv *csv = &s->data.csv;
-    if (strcmp(s->data.format, "csv") != 0) {
+    if (strcmp(ps_spec_data_files_format(&s->data), "csv") != 0) {
         if (ps_conf_has(doc, "data.csv"))
-            return ps_conf_fail(doc, "data.csv", "only for format csv, not %s", s->data.format);
+            return ps_conf_fail(doc, "data.csv", "only for format csv, not %s",
+                                ps_spec_data_files_format(&s->data));
         return PS_OK;
     }
     bool one = strlen(csv->delimiter) == 1 && !strchr("0123456789+-.eE\"", csv->delimiter[0]);
@@ -227,7 +249,7 @@ static ps_status check_csv(const ps_job_spec *s, const ps_conf_doc *doc)
     ps_status st = check_label_column(csv, doc);
     if (st)
         return st;
-    if (!s->model || ps_spec_model_is_language(s->model))
+    if (!s->model || ps_spec_model_is_language(s->model) || ps_spec_model_is_coder(s->model))
         return PS_OK;
     int64_t last = s->model->layers[s->model->n_layers - 1];
     if (s->model->loss == PS_SPEC_CROSS_ENTROPY && csv->targets != 1)
@@ -245,10 +267,11 @@ static ps_status check_csv(const ps_job_spec *s, const ps_conf_doc *doc)
 /* Language models read tokens, and nothing else does. */
 static ps_status check_language(const ps_job_spec *s, const ps_conf_doc *doc)
 {
-    if (s->model && ps_spec_model_is_language(s->model) != is_tokens(s))
+    bool language = s->model && ps_spec_model_is_language(s->model);
+    if (s->model && language != (is_tokens(s) && !s->data.activations))
         return ps_conf_fail(doc, "data.format", "'%s' is not what architecture %s reads: %s",
                             s->data.format, s->model->architecture,
-                            is_tokens(s) ? "allowed: idx, csv" : "allowed: tokens");
+                            language ? "allowed: tokens" : "allowed: idx, csv, activations");
     if (!is_tokens(s)) {
         static const char *const keys[] = {"data.sequence_length", "train.recompute"};
         for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
@@ -257,11 +280,11 @@ static ps_status check_language(const ps_job_spec *s, const ps_conf_doc *doc)
     } else if (ps_conf_has(doc, "data.normalise")) {
         return ps_conf_fail(doc, "data.normalise", "not for format tokens");
     }
-    if (s->model && s->data.sequence_length > s->model->context_length && is_tokens(s))
+    if (language && s->data.sequence_length > s->model->context_length)
         return ps_conf_fail(doc, "data.sequence_length",
                             "%" PRId64 " is more than model.context_length, %" PRId64,
                             s->data.sequence_length, s->model->context_length);
-    if (s->train && s->train->precision == PS_SPEC_BF16 && !is_tokens(s))
+    if (s->train && s->train->precision == PS_SPEC_BF16 && s->model && !language)
         return ps_conf_fail(doc, "train.precision", "bf16 is for language models");
     return PS_OK;
 }
@@ -271,7 +294,9 @@ static ps_status check_data(const ps_job_spec *s, const ps_conf_doc *doc)
     static const files_keys train = {"data.train.features", "data.train.labels",
                                      "data.train.tokens"};
     static const files_keys test = {"data.test.features", "data.test.labels", "data.test.tokens"};
-    ps_status st = check_files(s, doc, s->data.train, train);
+    ps_status st = check_activations(s, doc);
+    if (!st)
+        st = check_files(s, doc, s->data.train, train);
     if (!st)
         st = check_files(s, doc, s->data.test, test);
     if (!st)
@@ -366,6 +391,11 @@ ps_status ps_job_check(const ps_job_spec *spec, const ps_spec_model *origin, con
     check_rules(spec, doc, parts);
     if (origin && spec->model && !ps_conf_faulty(doc, "model"))
         (void)!ps_spec_model_match(spec->model, origin, spec->initialize_from, doc);
+    if (origin && ps_spec_model_is_coder(origin) && !ps_job_spec_kind(spec)->coders)
+        return ps_conf_fail(doc, "model_name",
+                            "model %s is of architecture %s, which kind %s does not "
+                            "take",
+                            spec->model_name, origin->architecture, ps_job_spec_kind(spec)->name);
     check_rules(spec, doc, contents);
     if (!ps_conf_faulty(doc, "data") && !ps_conf_faulty(doc, "model"))
         (void)!ps_job_inputs_check(spec, origin ? origin : spec->model, doc);

@@ -5,14 +5,22 @@
 
 #include <inttypes.h>
 
+/* Of an autoencoder always: so what it makes of its inputs is in shares of their variance. */
+static bool coder_due(const ps_job_spec *spec)
+{
+    return ps_job_spec_kind(spec)->trains && spec->model && ps_spec_model_is_coder(spec->model);
+}
+
+/* Of format activations what is missing in a file is the affair of the model that they are of. */
 static bool mean_due(const ps_job_spec *spec)
 {
-    return spec->data.csv.missing == PS_SPEC_MISSING_MEAN;
+    return (spec->data.csv.missing == PS_SPEC_MISSING_MEAN && !spec->data.activations) ||
+           coder_due(spec);
 }
 
 static bool std_due(const ps_job_spec *spec)
 {
-    return spec->data.normalise.from == PS_SPEC_NORMALISE_DATA;
+    return spec->data.normalise.from == PS_SPEC_NORMALISE_DATA || coder_due(spec);
 }
 
 /* What the file says by itself. */
@@ -20,7 +28,13 @@ static ps_status check_said(const ps_job_spec *spec, const ps_conf_doc *doc)
 {
     static const char *const numbers[] = {"data.normalise.scale", "data.normalise.mean",
                                           "data.normalise.std"};
-    for (size_t i = 0; i < 3 && std_due(spec); i++)
+    bool from_data = spec->data.normalise.from == PS_SPEC_NORMALISE_DATA;
+    if (coder_due(spec) && !spec->data.activations && ps_conf_has(doc, "data.normalise"))
+        return ps_conf_fail(doc, "data.normalise",
+                            "architecture %s takes mean and deviation of its inputs from the "
+                            "training data; leave this out",
+                            spec->model->architecture);
+    for (size_t i = 0; i < 3 && from_data; i++)
         if (ps_conf_has(doc, numbers[i]))
             return ps_conf_fail(doc, numbers[i],
                                 "not with from: data, which takes mean and std from the training "
@@ -48,7 +62,7 @@ static ps_status check_normalise(const ps_job_spec *spec, const ps_spec_model *m
                                  const ps_conf_doc *doc)
 {
     static const char key[] = "data.normalise";
-    if (m->n_input_std && ps_conf_has(doc, key) && !std_due(spec))
+    if (m->n_input_std && ps_conf_has(doc, key) && !std_due(spec) && !spec->data.activations)
         return ps_conf_fail(doc, key,
                             "model %s has a mean and a deviation of each of its inputs, which "
                             "hold; leave this out",

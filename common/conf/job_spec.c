@@ -19,7 +19,9 @@ static const char *const cache_words[] = {"usual", "float32", "bf16", "int8", NU
 static const char *const weights_words[] = {"stored", "bf16", NULL};
 static const char *const durability_words[] = {"memory", "checkpoint", "log", NULL};
 /* Names of tables that live in the daemons: a row there is a word here. */
-static const char *const format_names[] = {"idx", "csv", "tokens", NULL};
+static const char *const format_names[] = {"idx", "csv", "tokens", "activations", NULL};
+
+static const char *const file_format_names[] = {"idx", "csv", "tokens", NULL};
 
 static const ps_conf_key files_keys[] = {
     PS_CONF_TEXT("features", ps_spec_files, features, "", 0, 4095),
@@ -52,8 +54,18 @@ static const ps_conf_key normalise_keys[] = {
     PS_CONF_END,
 };
 
+static const ps_conf_key activations_keys[] = {
+    PS_CONF_TEXT("model", ps_spec_activations, model, NULL, 1, 64),
+    PS_CONF_NAME("format", ps_spec_activations, format, NULL, file_format_names),
+    PS_CONF_TEXT("point", ps_spec_activations, point, "", 0, 32),
+    PS_CONF_INT("layer", ps_spec_activations, layer, "0", 0, 1023),
+    PS_CONF_INT("rows", ps_spec_activations, rows, "0", 0, INT64_C(1) << 40),
+    PS_CONF_END,
+};
+
 static const ps_conf_key data_keys[] = {
     PS_CONF_NAME("format", ps_spec_data, format, "tokens", format_names), /* see job_check.c */
+    PS_CONF_MAP_OPT("activations", ps_spec_data, activations, activations_keys),
     PS_CONF_MAP_OPT("train", ps_spec_data, train, files_keys),
     PS_CONF_MAP_OPT("test", ps_spec_data, test, files_keys),
     PS_CONF_MAP("csv", ps_spec_data, csv, csv_keys),

@@ -69,7 +69,8 @@ typedef struct ps_spec_model {
     int64_t *layers; /* widths: inputs, hidden ones, outputs; at least 2. Others: none */
     size_t n_layers;
     unsigned activation; /* ps_spec_activation, after every layer but the last */
-    unsigned loss;       /* ps_spec_loss; of language models PS_SPEC_CROSS_ENTROPY */
+    unsigned loss;       /* ps_spec_loss; of language models PS_SPEC_CROSS_ENTROPY, and of those
+                            that give back what they take PS_SPEC_SQUARED_ERROR */
     char **classes;      /* what the outputs are called, and labels in csv; none: numbers from 0 */
     size_t n_classes;    /* as many as the last layer is wide */
     /* of each input, in double, before it is narrowed; as many as the first layer is wide, or none:
@@ -80,6 +81,9 @@ typedef struct ps_spec_model {
     size_t n_input_std;
     unsigned input_missing; /* ps_spec_missing: what stands for an input that is not there;
                                PS_SPEC_MISSING_ERROR: data.csv.missing says so */
+    /* sae: one of both is more than 0 */
+    int64_t top_k; /* latents of a row that stay active */
+    double l1;     /* what a latent's activity costs, by its length, beside the squared error */
     /* language models, under the names of Hugging Face's LlamaConfig */
     int64_t vocab_size;
     int64_t context_length;    /* tokens of the longest sequence */
@@ -129,10 +133,23 @@ typedef struct ps_spec_normalise {
     double std;
 } ps_spec_normalise;
 
+/* Of format activations: what a stored model makes of the rows of the files, which are of another
+ * format, and all else of `data` is about them. */
+typedef struct ps_spec_activations {
+    char *model;   /* the stored model's name */
+    char *format;  /* of the files */
+    char *point;   /* a kind of points, by its short name (worker/models/tap.h); "": what blocks, or
+                      activations, give */
+    int64_t layer; /* from 0 */
+    int64_t rows;  /* of the files, only the first so many; 0: all */
+} ps_spec_activations;
+
 typedef struct ps_spec_data {
-    char *format;         /* "idx", "csv", "tokens": a row of the worker's table of readers */
-    ps_spec_files *train; /* kind train; NULL otherwise */
-    ps_spec_files *test;  /* what is read; may be NULL for train */
+    char *format; /* "idx", "csv", "tokens", "activations": a row of the worker's table of readers
+                   */
+    ps_spec_activations *activations; /* of that format; NULL otherwise */
+    ps_spec_files *train;             /* kind train; NULL otherwise */
+    ps_spec_files *test;              /* what is read; may be NULL for train */
     ps_spec_csv csv;
     ps_spec_normalise normalise;
     int64_t sequence_length; /* tokens: of a row; 0: the model's context_length */
@@ -308,6 +325,14 @@ typedef struct ps_spec_number {
 ps_spec_number ps_spec_model_number(const ps_spec_model *model, const char *name);
 /* Heads are not hidden_size / num_heads numbers, which is what programs take that are not told. */
 bool ps_spec_model_has_own_heads(const ps_spec_model *model);
+/* It gives back the numbers that it takes, and so has no labels: what is an autoencoder. */
+bool ps_spec_model_is_coder(const ps_spec_model *model);
+/* The format of a job's files: data.format, or of activations that of what these are made of. */
+const char *ps_spec_data_files_format(const ps_spec_data *data);
+/* Can this stored model make what the job's data are to be? Others than jobs with format
+ * activations: PS_OK. PS_INVALID_ARGUMENT. */
+PS_MUST_CHECK ps_status ps_spec_activations_match(const ps_job_spec *spec,
+                                                  const ps_spec_model *origin);
 /* It reads tokens, and has no layers. */
 bool ps_spec_model_is_language(const ps_spec_model *model);
 

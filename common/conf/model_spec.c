@@ -126,6 +126,30 @@ static ps_status check_mlp(const section *s)
     return st ? st : check_inputs(s);
 }
 
+/* Inputs, latents, inputs. */
+static ps_status settle_coder(const section *s, ps_spec_model *m)
+{
+    const char *key = "layers";
+    m->loss = PS_SPEC_SQUARED_ERROR;
+    if (m->n_layers != 3 || m->layers[0] != m->layers[2])
+        return ps_conf_fail(
+            s->doc, path_of(s, key).text,
+            "three widths are required here: inputs, latents, and the inputs again");
+    if (m->layers[0] > PS_SPEC_INPUTS_MAX)
+        return ps_conf_fail(s->doc, path_of(s, key).text,
+                            "%" PRId64 " inputs; architecture %s takes at most %d", m->layers[0],
+                            s->arch->name, PS_SPEC_INPUTS_MAX);
+    if ((m->top_k > 0) == (m->l1 > 0))
+        return ps_conf_fail(s->doc, path_of(s, m->top_k > 0 ? "l1" : "top_k").text,
+                            "one of top_k, how many latents stay active, and l1, what their "
+                            "activity costs, is to be more than 0");
+    if (m->top_k > m->layers[1])
+        return ps_conf_fail(s->doc, path_of(s, "top_k").text,
+                            "%" PRId64 " is more than there are latents, %" PRId64, m->top_k,
+                            m->layers[1]);
+    return check_inputs(s);
+}
+
 static ps_status settle_heads(const section *s, ps_spec_model *m)
 {
     if (!m->num_kv_heads)
@@ -182,7 +206,14 @@ ps_status ps_spec_model_settle(ps_spec_model *model, const ps_conf_doc *doc, con
     ps_status st = check_keys(&s);
     if (st)
         return st;
+    if (s.arch->family == PS_ARCH_CODER)
+        return settle_coder(&s, model);
     return s.arch->family == PS_ARCH_LANGUAGE ? settle_language(&s, model) : check_mlp(&s);
+}
+
+bool ps_spec_model_is_coder(const ps_spec_model *model)
+{
+    return ps_model_arch(model)->family == PS_ARCH_CODER;
 }
 
 bool ps_spec_model_is_language(const ps_spec_model *model)

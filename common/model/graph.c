@@ -231,7 +231,9 @@ ps_status ps_graph_create(const ps_spec_model *model, const ps_graph_given *tens
     g->column_blocks = cuts.column_blocks;
     ps_graph_group_open(&b, model->architecture, PS_GRAPH_NONE);
     index_given(&b);
-    ps_status st = g->language ? ps_graph_language(&b) : ps_graph_layers(&b);
+    ps_status st = g->language                     ? ps_graph_language(&b)
+                   : ps_spec_model_is_coder(model) ? ps_graph_coder(&b)
+                                                   : ps_graph_layers(&b);
     if (!st)
         st = check_all_used(&b);
     sum_up(g);

@@ -49,7 +49,7 @@ static void fill_tensor(ps_param_store *store, const item *what)
     PS_REQUIRE(what->tensor < store->config.n_plans);
     float values[DRAW];
     ps_rng rng;
-    ps_rng_seed_named(&rng, store->config.seed, store->placement->tensors[what->tensor].name);
+    ps_rng_seed_named(&rng, store->config.seed, store->config.plans[what->tensor].drawn_as);
     for (uint64_t at = 0; at < what->elements; at += DRAW) {
         size_t n = what->elements - at < DRAW ? (size_t)(what->elements - at) : DRAW;
         draw(&rng, &store->config.plans[what->tensor], values, n);

@@ -14,6 +14,7 @@
 #include "server/record/noise.h"
 
 #include <math.h>
+#include <string.h>
 
 #define PUSH_BYTES_DEFAULT (UINT64_C(1) << 30)
 #define KEEP_BYTES_MIN     (UINT64_C(4) << 20)
@@ -60,6 +61,15 @@ static ps_status place(ps_param_store *store, const ps_param_config *config)
     return st;
 }
 
+/* A name of the store's own; one that no tensor has stands for the tensor's own. */
+static const char *own_name(const ps_param_store *store, const char *name, const char *fallback)
+{
+    for (size_t i = 0; name && i < store->placement->n_tensors; i++)
+        if (!strcmp(store->placement->tensors[i].name, name))
+            return store->placement->tensors[i].name;
+    return fallback;
+}
+
 /* The store's own configuration: texts point into what lives as long as it does. */
 static ps_status copy_config(ps_param_store *store, const ps_param_config *config)
 {
@@ -69,6 +79,7 @@ static ps_status copy_config(ps_param_store *store, const ps_param_config *confi
     for (size_t i = 0; i < config->n_plans; i++) {
         plans[i] = config->plans[i];
         plans[i].name = store->placement->tensors[i].name;
+        plans[i].drawn_as = own_name(store, plans[i].drawn_as, plans[i].name);
     }
     store->config = *config;
     store->config.plans = plans;

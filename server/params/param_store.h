@@ -36,9 +36,11 @@ typedef struct ps_param_plan {
     uint64_t shape[PS_PARAM_DIMS_MAX];
     ps_param_init init;
     double scale;
-    ps_form form;                     /* that it is trained in (placement.h); row NULL: none */
-    bool transposed;                  /* likewise: the model has it as [columns, rows] */
-    bool undecayed;                   /* the optimizer's weight_decay is not for it */
+    const char
+        *drawn_as;   /* another tensor's name: it begins with that one's values; NULL: its own */
+    ps_form form;    /* that it is trained in (placement.h); row NULL: none */
+    bool transposed; /* likewise: the model has it as [columns, rows] */
+    bool undecayed;  /* the optimizer's weight_decay is not for it */
     const struct ps_block_kind *kind; /* of its blocks (block_kinds.h); NULL: dense */
 } ps_param_plan;
 

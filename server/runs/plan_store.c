@@ -47,6 +47,7 @@ static ps_status map_tensor(const ps_data_plan_tensor *plan, const ps_spec_optim
     if (plan->n_shape) /* a scalar has no shape to copy */
         memcpy(out->shape, plan->shape, plan->n_shape * sizeof *out->shape);
     out->scale = plan->scale;
+    out->drawn_as = plan->begins_as && *plan->begins_as ? plan->begins_as : NULL;
     out->transposed = plan->transposed;
     out->undecayed = !decays(plan->role, optimizer);
     if (plan->form && *plan->form && !ps_form_parse(plan->form, &out->form))

@@ -219,6 +219,8 @@ ps_status ps_job_file_stage(ps_catalog *catalog, const ps_job_file *first, ps_sl
 static ps_status check_other(const ps_job_file *file, const ps_spec_model *other)
 {
     ps_spec_model *model = NULL;
+    if (file->spec->data.activations)
+        return ps_spec_activations_match(file->spec, other);
     if (file->spec->distil)
         return ps_spec_distil_match(file->spec, other, false);
     ps_status st = ps_spec_model_parse(ps_slice_str(file->config), "its config", &model);

@@ -13,6 +13,7 @@ static void copy_tensor(const ps_data_plan_tensor *from, ps_data_plan_tensor *ou
     *out = *from;
     out->name = ps_strdup(from->name);
     out->form = ps_strdup(from->form ? from->form : "");
+    out->begins_as = ps_strdup(from->begins_as ? from->begins_as : "");
     out->shape = ps_alloc_array(from->n_shape + 1, sizeof *out->shape);
     if (from->n_shape)
         memcpy(out->shape, from->shape, from->n_shape * sizeof *out->shape);
@@ -38,6 +39,7 @@ void ps_data_plan_free(ps_data_plan **plan)
         free(p->tensors[i].name);
         free(p->tensors[i].shape);
         free(p->tensors[i].form);
+        free(p->tensors[i].begins_as);
     }
     free(p->tensors);
     free(p->model);

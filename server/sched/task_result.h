@@ -33,6 +33,7 @@ typedef struct ps_data_plan_tensor {
     size_t n_shape;
     ps_plan_init initializer;
     double scale;
+    char *begins_as; /* the tensor whose values it begins with; "": its own */
     ps_plan_role role;
     char *form;            /* that it is to be trained in, "int4/128"; "": none */
     bool transposed;       /* of a form's: the model has it as [shape[1], shape[0]] */

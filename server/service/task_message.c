@@ -69,6 +69,7 @@ static ps_data_plan *plan_read(const Psd__V1__PlanResult *message)
                                            .n_shape = t->n_shape,
                                            .initializer = (ps_plan_init)t->initializer,
                                            .scale = t->scale,
+                                           .begins_as = t->begins_as,
                                            .role = (ps_plan_role)t->role,
                                            .form = t->form,
                                            .transposed = t->transposed};

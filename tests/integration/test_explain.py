@@ -406,6 +406,104 @@ explain:
     assert np.isfinite(exact).sum() == 4, exact
 
 
+def coder_job(cluster, name, model, workers=1, epochs=20, labels=False, mode="bsp"):
+    """Trains on what the first activation of `tiny` gives."""
+    files = {part: f"features: {cluster.dir}/{part}-features.gz" +
+             (f", labels: {cluster.dir}/{part}-labels.gz" if labels else "") for part in ("train", "test")}
+    return f"""kind: train
+name: {name}
+model: {model}
+data:
+  format: activations
+  activations: {{model: tiny, format: idx}}
+  train: {{{files["train"]}}}
+  test: {{{files["test"]}}}
+train:
+  epochs: {epochs}
+  batch_size: 128
+  optimizer: {{name: adamw, learning_rate: 0.003}}
+  consistency: {{mode: {mode}}}
+workers: {workers}
+"""
+
+
+class Coder:
+    """An autoencoder of few active latents, from its exported weights, in float64."""
+
+    def __init__(self, cluster, name, top_k):
+        path = cluster.dir / f"{name}.safetensors"
+        cluster.psctl("export", name, "--force", "-o", path)
+        head, self.w = read_safetensors(path)
+        self.w = {k: v.astype(np.float64) for k, v in self.w.items()}
+        self.top_k = top_k
+
+    def latents(self, x):
+        z = np.maximum((x - self.w["decoder.bias"]) @ self.w["encoder.weight"].T + self.w["encoder.bias"], 0)
+        if self.top_k:
+            least = np.sort(z, axis=1)[:, -self.top_k][:, None]
+            z = np.where(z >= least, z, 0)
+        return z
+
+    def again(self, x):
+        return self.latents(x) @ self.w["decoder.weight"] + self.w["decoder.bias"]
+
+
+def hidden_of_tiny(cluster, x):
+    model = Numpy(cluster)
+    return np.maximum(x / 255.0 @ model.w[0].T + model.b[0], 0)
+
+
+def an_autoencoder_is_trained_on_activations(cluster, train, x):
+    kinds = {"sae-l1": ("{architecture: sae, layers: [32, 64, 32], l1: 0.3}", 0, 1, "bsp"),
+             "sae-topk": ("{architecture: sae, layers: [32, 64, 32], top_k: 6}", 6, 2, "asp")}
+    hidden, test = hidden_of_tiny(cluster, train), hidden_of_tiny(cluster, x)
+    mean, even = hidden.mean(0), np.sqrt(hidden.var(0).mean())
+    for name, (model, top_k, workers, mode) in kinds.items():
+        job = cluster.wait_job(cluster.submit(coder_job(cluster, name, model, workers, mode=mode)))
+        coder, told = Coder(cluster, name, top_k), job["progress"]
+        given = (test - mean) / even
+        mse = ((coder.again(given) - given) ** 2).mean()
+        assert abs(told["test_mse"] - mse) < 1e-4, (told, mse)
+        assert abs(told["test_explained_variance"] - (1 - mse)) < 1e-4 and mse < 0.1, (told, mse)
+        active = (coder.latents(given) > 0).sum(1).mean()
+        assert abs(told["test_l0"] - active) < 0.05, (told, active)
+        assert not top_k or told["test_l0"] <= top_k
+        evaluated = cluster.wait_job(cluster.submit(f"""kind: evaluate
+name: of-{name}
+model_name: {name}
+data:
+  format: activations
+  activations: {{model: tiny, format: idx}}
+  test: {{features: {cluster.dir}/test-features.gz}}
+"""))["result"]
+        assert abs(evaluated["test_mse"] - mse) < 1e-4, (evaluated, mse)
+    text = cluster.psctl("model", "sae-topk", "--graph", "text").stdout
+    assert "decoder" in text and "64×32" in text, text
+
+
+def a_probe_is_trained_on_activations(cluster):
+    job = cluster.wait_job(cluster.submit(coder_job(cluster, "probe", "{architecture: mlp, layers: [32, 4]}", labels=True,
+                                                    epochs=5)))
+    assert job["progress"]["test_accuracy"] > 0.8, job["progress"]
+
+
+def activations_that_cannot_be_are_refused(cluster):
+    good = coder_job(cluster, "bad", "{architecture: sae, layers: [32, 64, 32], top_k: 6}")
+    for old, new, message in (("model: tiny", "model: nobody", "nobody"),
+                              ("format: idx}", "format: tokens}", "tokens"),
+                              ("format: idx}", "format: idx, layer: 7}", "data.activations.layer: 7"),
+                              ("top_k: 6", "top_k: 6, l1: 1", "one of top_k"),
+                              ("[32, 64, 32]", "[32, 64]", "three widths")):
+        path = cluster.dir / "bad.yaml"
+        path.write_text(good.replace(old, new, 1))
+        result = cluster.psctl("submit", path, check=False)
+        assert result.returncode and message in result.stderr, (message, result.stderr)
+    for old, new, message in (("[32, 64, 32]", "[31, 64, 31]", "32 numbers a row"),
+                              ("format: idx}", "format: idx, point: resid_post}", "no point blocks.0.hook_resid_post")):
+        job = cluster.wait_job(cluster.submit(good.replace(old, new, 1)), states=("failed",))
+        assert message in job["reason"], job["reason"]
+
+
 def jobs_are_the_same_whoever_computes_them():
     with Cluster() as cluster:
         *cluster.train, x, y = cluster.tiny_data(rows=2000)
@@ -417,6 +515,9 @@ def jobs_are_the_same_whoever_computes_them():
         slow, killed = three_workers_and_a_killed_one(cluster, found, workers)
         psd_is_killed(cluster, slow, killed, server)
         psctl_shows_what_was_found(cluster)
+        an_autoencoder_is_trained_on_activations(cluster, cluster.train[0], x)
+        a_probe_is_trained_on_activations(cluster)
+        activations_that_cannot_be_are_refused(cluster)
         a_model_in_fewer_bits_is_explained_by_its_numbers(cluster, x)
         a_page_and_a_graph_are_made_of_it(cluster)
         a_child_in_fewer_bits_is_told_from_its_parent(cluster)

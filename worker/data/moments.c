@@ -43,6 +43,7 @@ static ps_status finish(ps_moments *m, size_t i)
     if (!isfinite(m->mean[i]) || !isfinite(deviation))
         return ps_fail(PS_INVALID_ARGUMENT,
                        "its values are too far apart for a mean and a deviation");
+    m->variance += deviation * deviation / (double)m->n;
     m->spread[i] = deviation < DBL_MIN ? 1 : deviation;
     return PS_OK;
 }

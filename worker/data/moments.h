@@ -15,6 +15,7 @@ typedef struct ps_moments {
     uint64_t *count; /* [n] of values */
     double *mean;    /* [n] of them */
     double *spread;  /* [n] sum of squares of (value - mean); after finish the deviation */
+    double variance; /* after finish: the mean of all columns' */
 } ps_moments;
 
 void ps_moments_init(ps_moments *moments, size_t columns);

@@ -4,6 +4,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "worker/data/activations.h"
 #include "worker/data/csv.h"
 #include "worker/data/idx.h"
 #include "worker/data/survey.h"
@@ -20,7 +21,8 @@ struct ps_dataset {
     ps_normaliser normaliser;
 };
 
-static const ps_reader *const readers[] = {&ps_reader_idx, &ps_reader_csv, &ps_reader_tokens};
+static const ps_reader *const readers[] = {&ps_reader_idx, &ps_reader_csv, &ps_reader_tokens,
+                                           &ps_reader_activations};
 
 const ps_reader *ps_reader_find(const char *name)
 {
@@ -41,10 +43,11 @@ ps_status ps_dataset_check_features(const ps_dataset_options *o, size_t features
 
 static ps_status check_shape(const ps_dataset_options *o, const ps_dataset_shape *shape)
 {
+    const char *path = *o->files->features ? o->files->features : o->files->tokens;
     if (shape->rows == 0)
-        return ps_fail(PS_INVALID_ARGUMENT, "%s: no rows", o->files->features);
+        return ps_fail(PS_INVALID_ARGUMENT, "%s: no rows", path);
     ps_status st = ps_dataset_check_features(o, shape->features);
-    return st ? ps_wrap(st, "%s", o->files->features) : PS_OK;
+    return st ? ps_wrap(st, "%s", path) : PS_OK;
 }
 
 /* *o with its defaults. */

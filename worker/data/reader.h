@@ -27,6 +27,9 @@ typedef struct ps_feature_numbers {
     const double *std;  /* [n]; NULL: as data.normalise says */
 } ps_feature_numbers;
 
+typedef struct ps_dataset ps_dataset;
+struct ps_dataset_source; /* activations.h */
+
 typedef struct ps_dataset_options {
     const ps_spec_data *data;   /* format, csv, normalise */
     const ps_spec_files *files; /* the paths */
@@ -41,9 +44,9 @@ typedef struct ps_dataset_options {
     size_t n_class_names;
     unsigned missing;           /* ps_spec_missing, for csv; MEAN: `numbers` has them */
     ps_feature_numbers numbers; /* must outlive the data set */
+    /* Format activations: who makes them, for the call that opens; NULL for others. */
+    const struct ps_dataset_source *source;
 } ps_dataset_options;
-
-typedef struct ps_dataset ps_dataset;
 
 /* Files are opened as named: the caller has checked them against data_roots. */
 PS_MUST_CHECK ps_status ps_dataset_open(const ps_dataset_options *options, ps_dataset **out);

@@ -8,39 +8,15 @@
 #include "common/base/require.h"
 #include "common/conf/job_stages.h"
 #include "common/explain/memory.h"
-#include "worker/job/job_data.h"
+#include "worker/job/job_entry.h"
 #include "worker/job/job_model.h"
 #include "worker/job/served_model.h"
 #include "worker/job/stored_model.h"
-#include "worker/job/stored_tokenizer.h"
-#include "worker/job/teacher.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 enum { BATCH_ROWS = 256, BATCH_SEQUENCES = 4 }; /* of jobs that do not train */
-
-struct ps_job_entry {
-    uint64_t job_id; /* 0: free */
-    uint64_t used;
-    char *text, *model_name, *model_config, *model_version, *settled; /* as the task had them */
-    uint32_t stage;                                                   /* likewise */
-    ps_job_spec *spec;
-    ps_spec_model *stored; /* the stored model that the job works on; NULL: the job's own model */
-    uint64_t tokenizer;    /* that it came with, */
-    bool has_tokenizer;    /* once it was asked for */
-    bool checked;          /* it is what its architecture says, */
-    ps_form *forms;        /* and its parameters are in these; NULL: float32 */
-    ps_dataset *data[PS_JOB_DATA_COUNT];
-    ps_model *model, *beside; /* beside: ps_job_entry_beside */
-    ps_teacher *teacher;      /* NULL: the job has none */
-    uint64_t mark;            /* ps_job_entry_model_to_change; 0: it is the stored one */
-    ps_exchange *exchange;
-    ps_remote *remote; /* of the thread */
-    struct sequence *sequence;
-    void *note; /* ps_job_entry_note */
-    ps_job_kept kept;
-};
 
 typedef struct sequence {
     struct sequence *next;
@@ -69,6 +45,7 @@ static void entry_clear(ps_job_entry *e)
     ps_model_free(&e->model);
     ps_model_free(&e->beside);
     ps_teacher_free(&e->teacher);
+    ps_frozen_free(&e->frozen);
     for (int i = 0; i < PS_JOB_DATA_COUNT; i++)
         if (e->data[i])
             ps_dataset_close(&e->data[i]);
@@ -132,6 +109,8 @@ static ps_status entry_fill(ps_job_entry *e, ps_task_run *run)
         st = ps_job_spec_settle(e->spec, ps_slice_str(task->settled_model));
     if (!st && e->spec->distil)
         st = ps_teacher_create(run, &e->teacher);
+    if (!st && e->spec->data.activations)
+        st = ps_frozen_create(run, e->spec, &e->frozen);
     if (st)
         return st;
     e->job_id = task->job_id;
@@ -245,50 +224,6 @@ size_t ps_job_entry_batch(const ps_job_entry *e)
     if (e->spec->explain)
         return (size_t)ps_explain_batch(e->spec->explain, ps_job_entry_model_spec(e));
     return ps_spec_model_is_language(ps_job_entry_model_spec(e)) ? BATCH_SEQUENCES : BATCH_ROWS;
-}
-
-/* ---- data ---- */
-
-/* Of a kind that can do without, labels are read where the job names them. */
-static bool unlabelled(const ps_job_spec *spec, ps_job_data which)
-{
-    const ps_kind_row *kind = ps_job_spec_kind(spec);
-    const ps_spec_files *files = which == PS_JOB_TRAIN_DATA ? spec->data.train : spec->data.test;
-    bool apart = files && !strcmp(spec->data.format, "idx");
-    return kind->unlabelled || (kind->labels_too && apart && !*files->labels);
-}
-
-static ps_status find_tokenizer(ps_job_entry *e, const ps_task_run *run)
-{
-    if (e->has_tokenizer || !e->stored || !ps_spec_model_is_language(e->stored))
-        return PS_OK;
-    const ps_stored_model which = ps_job_entry_stored_model(e);
-    ps_status st = ps_stored_tokenizer(run->remote, &which, &e->tokenizer);
-    e->has_tokenizer = !st;
-    return st;
-}
-
-ps_status ps_job_entry_data(ps_job_entry *e, ps_task_run *run, ps_job_data which, ps_dataset **out)
-{
-    PS_REQUIRE(which < PS_JOB_DATA_COUNT);
-    if (!e->data[which]) {
-        ps_status st = find_tokenizer(e, run);
-        if (st)
-            return st;
-        st = ps_job_data_open(&(ps_job_data_request){.spec = e->spec,
-                                                     .model = ps_job_entry_model_spec(e),
-                                                     .train = which == PS_JOB_TRAIN_DATA,
-                                                     .unlabelled = unlabelled(e->spec, which),
-                                                     .tokenizer = e->tokenizer,
-                                                     .conf = run->env->conf},
-                              &e->data[which]);
-        if (st)
-            return st;
-        ps_log_info("task", "data open job=%" PRIu64 " rows=%zu features=%zu", e->job_id,
-                    ps_dataset_rows(e->data[which]), ps_dataset_features(e->data[which]));
-    }
-    *out = e->data[which];
-    return PS_OK;
 }
 
 /* ---- the model and its parameters ---- */

@@ -7,6 +7,7 @@
 #include "common/conf/job_spec.h"
 #include "worker/data/reader.h"
 #include "worker/exchange/exchange.h"
+#include "worker/job/job_data.h"
 #include "worker/job/stored_stream.h"
 #include "worker/models/model.h"
 #include "worker/task/task.h"
@@ -40,6 +41,12 @@ PS_MUST_CHECK ps_status ps_job_entry_check(ps_job_entry *entry, ps_task_run *run
 bool ps_job_entry_stored(const ps_job_entry *entry); /* is it of a stored model? */
 
 typedef enum ps_job_data { PS_JOB_TRAIN_DATA, PS_JOB_TEST_DATA, PS_JOB_DATA_COUNT } ps_job_data;
+/* What opens the job's data, for who looks at them otherwise (settle.c): borrows source. End it in
+ * any case. Fails as ps_frozen_source. */
+PS_MUST_CHECK ps_status ps_job_entry_request(ps_job_entry *entry, ps_task_run *run,
+                                             ps_job_data which, ps_dataset_source *source,
+                                             ps_job_data_request *out);
+void ps_job_entry_request_end(ps_job_entry *entry);
 /* Checks the paths against data_roots, opens, and compares with the model's widths.
  * PS_NOT_FOUND, PS_PERMISSION_DENIED (data_roots), PS_NO_ACCESS, PS_INVALID_ARGUMENT, PS_CORRUPT.
  */

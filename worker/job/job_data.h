@@ -3,6 +3,7 @@
 #define PS_JOB_JOB_DATA_H
 
 #include "worker/conf/worker_options.h"
+#include "worker/data/activations.h"
 #include "worker/data/survey.h"
 
 typedef struct ps_job_data_request {
@@ -10,7 +11,11 @@ typedef struct ps_job_data_request {
     const ps_spec_model *model; /* the job's, or the stored one's */
     bool train;                 /* data.train; else data.test */
     bool unlabelled;            /* predict: labels are not wanted */
-    uint64_t tokenizer;         /* the stored model's (stored_tokenizer.h); 0: not known */
+    uint64_t tokenizer;         /* of the stored model that reads the files (stored_tokenizer.h); 0:
+                                   not known */
+    /* Format activations: what makes them (frozen.h), and its model; NULL for others. */
+    const ps_dataset_source *source;
+    const ps_spec_model *origin;
     const ps_worker_conf *conf; /* whose data_roots count */
 } ps_job_data_request;
 

@@ -17,6 +17,8 @@ ps_model_config ps_job_model_config(const ps_spec_model *model)
                              .layer_count = model->n_layers,
                              .activation = activations[model->activation],
                              .loss = losses[model->loss],
+                             .top_k = model->top_k,
+                             .l1 = model->l1,
                              .language = {.vocab_size = model->vocab_size,
                                           .context_length = model->context_length,
                                           .hidden_size = model->hidden_size,

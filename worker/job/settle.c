@@ -8,22 +8,26 @@
 #include "worker/job/job_data.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
+/* Stands for what is missing. */
 static bool takes_mean(const ps_job_spec *spec)
 {
-    return spec->data.csv.missing == PS_SPEC_MISSING_MEAN;
+    return spec->data.csv.missing == PS_SPEC_MISSING_MEAN && !spec->data.activations;
 }
 
 static bool takes_std(const ps_job_spec *spec)
 {
-    return spec->data.normalise.from == PS_SPEC_NORMALISE_DATA;
+    return spec->data.normalise.from == PS_SPEC_NORMALISE_DATA ||
+           ps_spec_model_is_coder(spec->model);
 }
 
 /* What the model has already, of the file or of the model that the job begins from, holds. */
 static ps_survey_wants wants_of(const ps_job_spec *spec, const ps_spec_model *model)
 {
-    bool csv = !strcmp(spec->data.format, "csv") && !ps_spec_model_is_language(model);
+    bool csv =
+        !strcmp(ps_spec_data_files_format(&spec->data), "csv") && !ps_spec_model_is_language(model);
     return (ps_survey_wants){.names =
                                  csv && model->loss == PS_SPEC_CROSS_ENTROPY && !model->n_classes,
                              .moments = (takes_mean(spec) && !model->n_input_mean) ||
@@ -68,10 +72,21 @@ static void tell(ps_task_run *run, const ps_survey *found)
     ps_buf_free(&text);
 }
 
-static void add_moments(const ps_job_spec *spec, const ps_moments *found, ps_spec_model *section)
+/* One number for all inputs, so that directions stay what they are: they are of variance 1 on
+ * average then, and a row's length is about the root of how many they are. */
+static void make_even(ps_moments *found)
+{
+    double even = sqrt(found->variance);
+    for (size_t i = 0; i < found->n; i++)
+        found->spread[i] = even > 0 ? even : 1;
+}
+
+static void add_moments(const ps_job_spec *spec, ps_moments *found, ps_spec_model *section)
 {
     if (!found->n)
         return;
+    if (ps_spec_model_is_coder(section))
+        make_even(found);
     if (!section->n_input_mean) {
         section->input_mean = found->mean;
         section->n_input_mean = found->n;
@@ -97,7 +112,7 @@ static ps_status check_length(const ps_buf *text, const ps_job_spec *spec)
 }
 
 /* The section borrows what was found only to be written. */
-static ps_status write_section(ps_job_entry *entry, const ps_survey *found, char **out)
+static ps_status write_section(ps_job_entry *entry, ps_survey *found, char **out)
 {
     ps_buf text = PS_BUF_EMPTY;
     ps_spec_model section = *ps_job_entry_model_spec(entry);
@@ -122,16 +137,17 @@ ps_status ps_train_settle(ps_job_entry *entry, ps_task_run *run, char **model)
 {
     ps_one_thread_require(&run->mine);
     const ps_job_spec *spec = ps_job_entry_spec(entry);
-    const ps_job_data_request request = {.spec = spec,
-                                         .model = ps_job_entry_model_spec(entry),
-                                         .train = true,
-                                         .conf = run->env->conf};
-    ps_survey found;
-    ps_survey_wants wants = wants_of(spec, request.model);
+    ps_job_data_request request;
+    ps_dataset_source source;
+    ps_survey found = {0};
+    ps_survey_wants wants = wants_of(spec, ps_job_entry_model_spec(entry));
     *model = NULL;
     if (!wants.names && !wants.moments)
         return PS_OK;
-    ps_status st = ps_job_data_survey(&request, wants, &found);
+    ps_status st = ps_job_entry_request(entry, run, PS_JOB_TRAIN_DATA, &source, &request);
+    if (!st)
+        st = ps_job_data_survey(&request, wants, &found);
+    ps_job_entry_request_end(entry);
     if (!st)
         st = check_names(request.model, &found.names, spec->data.train->features);
     if (!st && (found.names.n || found.moments.n)) {

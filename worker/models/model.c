@@ -11,7 +11,10 @@
 #include <string.h>
 
 static const ps_model_row *const rows[] = {
-    [PS_ARCH_LAYERS] = &ps_model_mlp, [PS_ARCH_LANGUAGE] = &ps_model_transformer};
+    [PS_ARCH_LAYERS] = &ps_model_mlp,
+    [PS_ARCH_LANGUAGE] = &ps_model_transformer,
+    [PS_ARCH_CODER] = &ps_model_sae,
+};
 
 static ps_status find_row(const char *name, const ps_model_row **out)
 {
@@ -255,6 +258,8 @@ ps_status ps_model_result_get(ps_model *m, ps_model_result *out)
 {
     ps_one_thread_require(&m->mine);
     PS_REQUIRE(m->goal.rows > 0);
+    if (m->row->result)
+        return m->row->result(m, out);
     ps_loss_value value;
     ps_status st = m->loss.row->value(m->stream, &m->loss, &m->goal, &value);
     if (!st)

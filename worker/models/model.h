@@ -44,10 +44,13 @@ typedef struct ps_model_language {
 /* What to build; borrowed for the call. Names are those of the job file. */
 typedef struct ps_model_config {
     const char *architecture; /* a row of common/arch */
-    const int64_t *layers; /* mlp: sizes from input to output, 2 to PS_MODEL_LAYERS_MAX of them */
+    const int64_t *layers;    /* mlp: sizes from input to output, 2 to PS_MODEL_LAYERS_MAX of them;
+                                 sae:    inputs, latents, inputs */
     size_t layer_count;
     const char *activation;     /* "relu", "gelu", "tanh", "gelu_tanh", "silu"; NULL: relu */
     const char *loss;           /* "cross_entropy", "squared_error"; NULL: cross_entropy */
+    int64_t top_k;              /* sae: latents of a row that stay active; 0: as many as are */
+    double l1;                  /* sae: what they cost; 0 with top_k */
     ps_model_language language; /* language models */
 } ps_model_config;
 
@@ -75,6 +78,7 @@ typedef enum ps_parameter_role {
 /* One parameter, as data: psd can create and initialise it without knowing any model. */
 typedef struct ps_model_parameter_spec {
     char name[64]; /* as in the state dict of PyTorch: "layers.0.weight" */
+    char as[64];   /* begins as the parameter of this name, of the same shape; "": on its own */
     int rank;
     int64_t shape[PS_TENSOR_RANK_MAX];
     ps_init_kind init;
@@ -163,6 +167,14 @@ typedef struct ps_model_hooks {
     void *user;
 } ps_model_hooks;
 
+/* What an architecture says beside the loss: "l0", a mean over the batch's rows. */
+typedef struct ps_model_measure {
+    const char *name; /* static; NULL ends the list */
+    double value;
+} ps_model_measure;
+
+enum { PS_MODEL_MEASURES = 4 };
+
 typedef struct ps_model_result {
     double loss; /* mean over the batch (squared_error: over all its elements) */
     int64_t rows;
@@ -170,6 +182,7 @@ typedef struct ps_model_result {
     int64_t correct;   /* of these, how often the largest output was the label's; -1 when there were
                           none */
     double divergence; /* from the teacher's answers, its mean as the loss's; -1: no teacher */
+    ps_model_measure measures[PS_MODEL_MEASURES + 1];
 } ps_model_result;
 
 /* PS_NO_MEMORY when the device cannot hold it, PS_INVALID_ARGUMENT as ps_model_describe. Borrows

@@ -29,6 +29,8 @@ typedef struct ps_model_row {
      * over m->output, whose gradient replaces it. m->teacher, if there is one, has had forward. */
     ps_status (*loss)(ps_model *m, const ps_loss_goal *goal);
     ps_model_pass_fn *backward;
+    /* Waits for the device, and says what loss computed; NULL: what m->loss has. */
+    ps_status (*result)(ps_model *m, ps_model_result *out);
     /* The largest outputs that forward found, into index, I32 [rows] or [rows · length]; NULL:
      * those of m->output. */
     void (*top)(ps_model *m, ps_tensor index);
@@ -62,6 +64,7 @@ typedef struct ps_model_row {
 
 extern const ps_model_row ps_model_mlp;
 extern const ps_model_row ps_model_transformer;
+extern const ps_model_row ps_model_sae;
 
 /* What has been done with the current batch: each pass needs the one before it. */
 typedef enum ps_model_stage {

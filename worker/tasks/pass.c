@@ -20,6 +20,8 @@ void ps_pass_add_metrics(const ps_model_result *result, ps_metric_list *sums)
     if (result->correct >= 0 && result->labels)
         ps_metric_list_add(sums, "accuracy",
                            (double)result->correct / (double)result->labels * (double)result->rows);
+    for (const ps_model_measure *m = result->measures; m->name; m++)
+        ps_metric_list_add(sums, m->name, m->value * (double)result->rows);
     if (result->divergence >= 0)
         ps_metric_list_add(sums, "divergence", result->divergence * (double)result->rows);
 }

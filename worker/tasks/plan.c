@@ -33,6 +33,7 @@ static Psd__V1__TensorPlan *plan_tensor(const ps_model_parameter_spec *spec)
     plan->initializer = kinds[spec->init];
     plan->scale = (double)spec->scale;
     plan->role = roles[spec->role];
+    plan->begins_as = ps_strdup(spec->as);
     return plan;
 }
 

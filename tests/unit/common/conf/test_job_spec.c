@@ -87,6 +87,12 @@ START_TEST(the_other_examples_parse)
     s = parse_example("deploy/examples/gcide-gpt.yaml");
     ck_assert_str_eq(s->model->tokenizer, "bytes");
     ps_job_spec_free(&s);
+    s = parse_example("deploy/examples/sae-fashion.yaml");
+    ck_assert(ps_spec_model_is_coder(s->model));
+    ck_assert_int_eq(s->model->top_k, 32);
+    ck_assert_str_eq(ps_spec_data_files_format(&s->data), "idx");
+    ck_assert_str_eq(ps_job_spec_teacher(s), "fashion-mlp");
+    ps_job_spec_free(&s);
     s = parse_example("deploy/examples/gpt2-124m.yaml");
     ck_assert_uint_eq(s->train->precision, PS_SPEC_BF16);
     ck_assert_uint_eq(ps_spec_step_rows(s->train), 64);

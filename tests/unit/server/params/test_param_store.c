@@ -39,9 +39,11 @@ START_TEST(initial_values_are_what_the_plan_says)
         {.name = "uniform", .rank = 2, .shape = {100, 200}, .init = PS_PARAM_UNIFORM, .scale = 0.5},
         {.name = "normal", .rank = 3, .shape = {10, 10, 200}, .init = PS_PARAM_NORMAL, .scale = 2},
         {.name = "other", .rank = 2, .shape = {100, 200}, .init = PS_PARAM_UNIFORM, .scale = 0.5},
+        {.name = "twin", .rank = 2, .shape = {100, 200}, .init = PS_PARAM_UNIFORM, .scale = 0.5},
     };
+    plans[5].drawn_as = "uniform";
     ps_param_config config = {
-        .plans = plans, .n_plans = 5, .seed = 1, .controller = test_controller("asp")};
+        .plans = plans, .n_plans = 6, .seed = 1, .controller = test_controller("asp")};
     ps_param_store *store;
     ck_ok(ps_param_store_create(&config, &store));
     float *zeros = test_params_read(store, 0), *ones = test_params_read(store, 1);
@@ -64,6 +66,9 @@ START_TEST(initial_values_are_what_the_plan_says)
     }
     float *a = test_params_read(store, 2), *b = test_params_read(store, 4);
     ck_assert(memcmp(a, b, 20000 * sizeof *a) != 0); /* a name, a stream */
+    float *twin = test_params_read(store, 5);
+    ck_assert_mem_eq(a, twin, 20000 * sizeof *a);
+    free(twin);
     ps_rng rng;
     ps_rng_seed_named(&rng, 1, "uniform");
     for (int i = 0; i < 100; i++)

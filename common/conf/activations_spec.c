@@ -1,0 +1,40 @@
+/* Whose activations a job's data are: the stored model reads what the files hold, and has such a
+ * layer. How wide its points are the worker knows, which opens the data. */
+#include "common/conf/job_spec.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+const char *ps_spec_data_files_format(const ps_spec_data *data)
+{
+    return data->activations ? data->activations->format : data->format;
+}
+
+static int64_t layers_of(const ps_spec_model *m)
+{
+    return ps_spec_model_is_language(m) ? m->num_layers : (int64_t)m->n_layers - 1;
+}
+
+ps_status ps_spec_activations_match(const ps_job_spec *spec, const ps_spec_model *origin)
+{
+    const ps_spec_activations *a = spec->data.activations;
+    if (!a)
+        return PS_OK;
+    bool language = ps_spec_model_is_language(origin), tokens = !strcmp(a->format, "tokens");
+    if (language != tokens)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "data.activations: model %s is of architecture %s, which reads %s, not %s",
+                       a->model, origin->architecture, language ? "tokens" : "idx or csv",
+                       a->format);
+    if (a->layer >= layers_of(origin))
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "data.activations.layer: %" PRId64 ", but model %s has %" PRId64
+                       ", counted from 0",
+                       a->layer, a->model, layers_of(origin));
+    int64_t length = spec->data.sequence_length;
+    if (language && length > origin->context_length)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "data.sequence_length: %" PRId64 ", but model %s has a context of %" PRId64,
+                       length, a->model, origin->context_length);
+    return PS_OK;
+}
