@@ -179,11 +179,14 @@ def three_workers_and_a_killed_one(cluster, expected, workers):
     cluster.wait_job(job_id)
     assert fetched(cluster, job_id)[1] == expected
     slow = METHODS.replace("tolerance: 0.001", "tolerance: 0.001, steps: 2000, steps_max: 2000")
+    calm = cluster.submit(explain_job(cluster, "calm", methods=slow, rows="{first: 3, count: 200}"))
+    cluster.wait_job(calm)
     job_id = cluster.submit(explain_job(cluster, "slow", methods=slow, rows="{first: 3, count: 200}"))
     wait_until("it has work", lambda: f"job={job_id}" in workers[-1].text(), timeout=30)
     workers.pop().kill()
     cluster.wait_job(job_id)
     _, after = fetched(cluster, job_id)
+    assert after == fetched(cluster, calm)[1]
     return slow, after
 
 

@@ -1,4 +1,5 @@
 """The record of a training: who changed what, with which rows (docs/record.md)."""
+import itertools
 import json
 import re
 import struct
@@ -116,8 +117,8 @@ def parts_add_up_to_the_change_of_the_loss():
         for name in ("w1", "w2", "w3", "w4"):
             cluster.start_worker(name)
         wait_until("the workers are there", lambda: len(workers(cluster)) == 4)
-        for mode, optimizer, n in (("asp", "sgd", 1), ("asp", "adamw", 4), ("bsp", "sgd", 4), ("bsp", "adamw", 1)):
-            text = cluster.tiny_job(name=f"{mode}-{optimizer}", epochs=1, mode=mode, workers=n, batch=16,
+        for mode, optimizer, n in itertools.product(("asp", "bsp"), ("sgd", "adamw"), (1, 4)):
+            text = cluster.tiny_job(name=f"{mode}-{optimizer}-{n}", epochs=1, mode=mode, workers=n, batch=16,
                                     more=f"min_workers: {n}\ncolumn_blocks: 2\n"
                                          "record: {loss_changes: {probe_rows: 300, every: 5}, noise_scale: true}")
             if optimizer == "sgd":
