@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from harness import SANITIZED, run, wait_until, write_idx
+from harness import SANITIZED, as_it_ships, run, wait_until, write_idx
 from scenes import (QUICK, SLOW_LEASES, Scene, ends_as_if_calm, job_text, metrics, said_of,
                     tasks_begun, wait_share, workers)
 
@@ -178,6 +178,7 @@ def a_queue_runs_one_after_the_other():
             assert before["ended_ms"] <= after["started_ms"], "one began before the other had ended"
 
 
+@as_it_ships
 def many_predictions_need_little_memory_and_survive_a_cut():
     """100 MB of them; the connection ends while they go up. As many as it takes for that where memory is not measured."""
     rows = 5000 if SANITIZED else 20000
