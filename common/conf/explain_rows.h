@@ -70,6 +70,9 @@ enum {
         {"candidates"}) \
     ROW(conductance, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"steps"}, {"tolerance"}, \
         {"steps_max"}) \
+    ROW(blocks, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"blocks"}, {"layers"}) \
+    ROW(part_shapley, inside, PS_EXPLAIN_ANY, 1, {"players"}, {"blocks", 8}, {"tensor"}, \
+        {"layers"}) \
     ROW(weights, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_SHARED, 1, {"side_max"}) \
     ROW(weight_change, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_SHARED | PS_EXPLAIN_OTHER, 1, \
         {"side_max", 512}) \
@@ -132,6 +135,10 @@ enum {
     WORD(replace, "mean", replace_words) \
     MAP(patch, ps_spec_explain_patch, ps_spec_explain_patch_keys) \
     INT(components, "3", 1, 16) \
+    INT(blocks, "4", 1, 64) \
+    WORD(players, "blocks", player_words) \
+    TEXT(tensor, "", 0, 63) \
+    INTS(layers, "[]", 0, 256, 0, 65536) \
     REAL(epsilon, "1e-6", 0, 10) \
     REAL(noise, "0.15", 0, 10) \
     REAL(tolerance, "0.01", 1e-9, 1) \

@@ -13,6 +13,7 @@ static const char *const show_words[] = {"usual", "true", "false", NULL};
 static const char *const score_words[] = {"logit", "log_probability", "probability", "loss", NULL};
 static const char *const target_words[] = {"predicted", "label", NULL};
 static const char *const replace_words[] = {"mean", "zero", NULL};
+static const char *const player_words[] = {"blocks", "layers", "heads", NULL};
 static const char *const target_names[] = {"predicted", "label", "class", "difference"};
 static const char *const baseline_words[] = {"zero", "mean", NULL};
 static const char *const baseline_names[] = {"zero", "mean", "value", "token", "row"};

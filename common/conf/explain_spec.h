@@ -90,6 +90,13 @@ typedef enum ps_explain_replace {
     PS_EXPLAIN_REPLACE_ZERO
 } ps_explain_replace;
 
+/* Parts that a game is between: column blocks of a matrix, halves of blocks, heads. */
+typedef enum ps_explain_players {
+    PS_EXPLAIN_PLAYERS_BLOCKS,
+    PS_EXPLAIN_PLAYERS_LAYERS,
+    PS_EXPLAIN_PLAYERS_HEADS,
+} ps_explain_players;
+
 /* Two rows of tokens whose inside is exchanged. */
 typedef struct ps_spec_explain_patch {
     int64_t *clean, *corrupt; /* of one length */

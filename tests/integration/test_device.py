@@ -195,7 +195,7 @@ METHODS = {
     - deep_lift
     - lrp
   inside: [{method: conductance, steps: 8, steps_max: 8}, weights, weight_change, loss_path, activations, similarity, pca,
-           representation_change, probes]
+           representation_change, probes, blocks, {method: part_shapley, blocks: 4}]
   quality: [{method: deletion, of: saliency}, {method: insertion, of: saliency}, infidelity,
             {method: sensitivity, of: saliency, samples: 2}, {method: randomisation, of: saliency},
             {method: attribution_change, of: saliency}]
@@ -215,6 +215,7 @@ METHODS = {
     - {method: counterfactuals, candidates: 3}
   inside: [{method: conductance, steps: 4, steps_max: 4}, {method: loss_path, steps_max: 2}, logit_lens, direct_logits, attention,
            {method: head_scores, sequences: 8, length: 8}, head_ablation, activations, similarity, pca, probes,
+           blocks, {method: part_shapley, players: heads, layers: [0]},
            {method: patching, patch: {clean: [84, 104, 101], corrupt: [84, 105, 101], exact_top: 4}}]
   quality: [{method: deletion, of: saliency, steps: 4, samples: 2}, {method: insertion, of: saliency, steps: 4, samples: 2},
             {method: infidelity, samples: 8}, {method: sensitivity, of: saliency, samples: 2},
@@ -244,7 +245,7 @@ def explain(cluster, model, device):
 
 # Of itself 1e-5 of an array may be off; what is a small difference of scores, or is divided by one, that much of the scores.
 ALIKE, ALIKE_BY_DIFFERENCES = 1e-5, 1e-3
-DIFFERENCES = ("head_ablation", "patching", "deletion", "insertion", "infidelity", "sensitivity")
+DIFFERENCES = ("head_ablation", "part_shapley", "patching", "deletion", "insertion", "infidelity", "sensitivity")
 NOTHING = ("residual", "discarded")  # what is 0 but for rounding
 
 

@@ -6,9 +6,11 @@
 ps_status ps_explain_look(ps_explaining *x, const ps_explain_items *items,
                           const ps_model_hooks *hooks)
 {
-    const ps_model_batch batch = {
-        .rows = (int64_t)items->n, .tokens = items->tokens, .length = items->length};
-    PS_REQUIRE(x->language && items->n > 0 && items->n <= x->batch);
+    const ps_model_batch batch = {.rows = (int64_t)items->n,
+                                  .features = items->features,
+                                  .tokens = items->tokens,
+                                  .length = items->length};
+    PS_REQUIRE(items->n > 0 && items->n <= x->batch);
     ps_status st = x->check ? x->check(x->user) : PS_OK;
     if (!st)
         st = ps_model_forward(x->model, &batch, hooks);

@@ -1,4 +1,4 @@
-/* look: passes of a language model over the tokens of items, into which a method looks by hooks
+/* look: passes of a model over the tokens or features of items, into which a method looks by hooks
  * (worker/models/tap.h), and what hooks take out of them. One thread (not asserted: the model's,
  * which asserts it). */
 #ifndef PS_EXPLAIN_LOOK_H

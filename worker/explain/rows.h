@@ -25,6 +25,8 @@
     row(cp_lrp) \
     row(counterfactuals) \
     row(conductance) \
+    row(blocks) \
+    row(part_shapley) \
     row(weights) \
     row(weight_change) \
     row(loss_path) \

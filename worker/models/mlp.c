@@ -347,6 +347,13 @@ static bool tap_before(const ps_model *base, size_t i, ps_tap *out)
     return i % 2 == 0; /* else it is a bias */
 }
 
+static size_t taps_behind(const ps_model *base, size_t i, ps_tap *out)
+{
+    (void)base;
+    out[0] = (ps_tap){PS_TAP_LAYER_PRE, (int64_t)(i / 2)};
+    return i % 2 == 0;
+}
+
 static ps_tensor room(ps_model *base)
 {
     return ((mlp *)base)->deltas[0];
@@ -364,4 +371,5 @@ const ps_model_row ps_model_mlp = {
     .seed = seed,
     .tap_columns = tap_columns,
     .tap_before = tap_before,
+    .taps_behind = taps_behind,
 };

@@ -117,6 +117,12 @@ ps_status ps_model_tap_before(const ps_model *m, size_t i, ps_tap *out)
                    m->layout.parameters[i].name);
 }
 
+size_t ps_model_taps_behind(const ps_model *m, size_t i, ps_tap out[PS_MODEL_TAPS_BEHIND])
+{
+    PS_REQUIRE(i < m->layout.count);
+    return m->row->taps_behind(m, i, out);
+}
+
 uint64_t ps_model_memory(const ps_model *m)
 {
     return m->memory;

@@ -239,6 +239,10 @@ int64_t ps_model_tap_columns(const ps_model *m, ps_tap tap);
 /* The point whose x the product with weight i is of: x·wᵀ; where it is tied, the head's.
  * PS_INVALID_ARGUMENT: parameter i is in no product. */
 PS_MUST_CHECK ps_status ps_model_tap_before(const ps_model *m, size_t i, ps_tap *out);
+enum { PS_MODEL_TAPS_BEHIND = 3 };
+/* Where what that product gives is, its bias included: how many points, side by side, into out; 0:
+ * parameter i is in none, or in the head's, which has no point. */
+size_t ps_model_taps_behind(const ps_model *m, size_t i, ps_tap out[PS_MODEL_TAPS_BEHIND]);
 
 /* PS_INVALID_ARGUMENT for a batch that does not fit the model (rows, missing labels, a label out of
  * range: which row); nothing is computed then. */

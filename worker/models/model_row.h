@@ -59,6 +59,7 @@ typedef struct ps_model_row {
     /* As the calls of model.h; false: parameter i is in no product. */
     int64_t (*tap_columns)(const ps_model *m, ps_tap tap);
     bool (*tap_before)(const ps_model *m, size_t i, ps_tap *out);
+    size_t (*taps_behind)(const ps_model *m, size_t i, ps_tap *out);
     bool takes_tokens;
 } ps_model_row;
 

@@ -97,6 +97,7 @@ PS_MUST_CHECK ps_status ps_transformer_attention(ps_model *m, int64_t layer, int
                                                  float *out);
 int64_t ps_transformer_tap_columns(const ps_model *m, ps_tap tap);
 bool ps_transformer_tap_before(const ps_model *m, size_t i, ps_tap *out);
+size_t ps_transformer_taps_behind(const ps_model *m, size_t i, ps_tap *out);
 ps_tensor ps_transformer_outputs_at(ps_model *m, ps_tensor ids);
 void ps_transformer_seed(ps_model *m, ps_tensor ids, const float *douts, bool first);
 ps_tensor ps_transformer_embed(ps_model *m, ps_tensor ids);

@@ -323,5 +323,6 @@ const ps_model_row ps_model_transformer = {
     .attention = ps_transformer_attention,
     .tap_columns = ps_transformer_tap_columns,
     .tap_before = ps_transformer_tap_before,
+    .taps_behind = ps_transformer_taps_behind,
     .takes_tokens = true,
 };

@@ -80,6 +80,19 @@ static ps_tap_kind before(ps_arch_part part)
     }
 }
 
+/* Of which block, and what of it, weight i is; PS_PARTS: of none. */
+static ps_arch_part part_of(const ps_transformer *t, size_t i, int64_t *layer)
+{
+    for (ps_arch_part part = 0; part < PS_PARTS; part++) {
+        if (before(part) == PS_TAP_KINDS || !ps_transformer_has(t, part))
+            continue;
+        for (*layer = 0; *layer < t->size.num_layers; ++*layer)
+            if (ps_transformer_parameter(t, part, *layer) == i)
+                return part;
+    }
+    return PS_PARTS;
+}
+
 /* A tied table is two parts: the head is the one that multiplies. */
 bool ps_transformer_tap_before(const ps_model *m, size_t i, ps_tap *out)
 {
@@ -87,13 +100,26 @@ bool ps_transformer_tap_before(const ps_model *m, size_t i, ps_tap *out)
     *out = (ps_tap){PS_TAP_LN_FINAL, 0};
     if (i == t->parts[PS_PART_HEAD].first)
         return true;
-    for (ps_arch_part part = 0; part < PS_PARTS; part++) {
-        out->kind = before(part);
-        if (out->kind == PS_TAP_KINDS || !ps_transformer_has(t, part))
-            continue;
-        for (out->layer = 0; out->layer < t->size.num_layers; out->layer++)
-            if (ps_transformer_parameter(t, part, out->layer) == i)
-                return true;
-    }
-    return false;
+    ps_arch_part part = part_of(t, i, &out->layer);
+    out->kind = before(part);
+    return part != PS_PARTS;
+}
+
+size_t ps_transformer_taps_behind(const ps_model *m, size_t i, ps_tap *out)
+{
+    const ps_transformer *t = (const ps_transformer *)m;
+    static const ps_tap_kind kinds[PS_PARTS] = {
+        [PS_PART_QKV] = PS_TAP_Q,      [PS_PART_Q] = PS_TAP_Q,
+        [PS_PART_K] = PS_TAP_K,        [PS_PART_V] = PS_TAP_V,
+        [PS_PART_O] = PS_TAP_ATTN_OUT, [PS_PART_GATE] = PS_TAP_MLP_PRE,
+        [PS_PART_UP] = PS_TAP_MLP_PRE, [PS_PART_DOWN] = PS_TAP_MLP_OUT};
+    int64_t layer = 0;
+    ps_arch_part part = part_of(t, i, &layer);
+    if (part == PS_PARTS)
+        return 0;
+    bool gated = part == PS_PART_UP && ps_transformer_has(t, PS_PART_GATE);
+    out[0] = (ps_tap){gated ? PS_TAP_MLP_PRE_LINEAR : kinds[part], layer};
+    out[1] = (ps_tap){PS_TAP_K, layer};
+    out[2] = (ps_tap){PS_TAP_V, layer};
+    return part == PS_PART_QKV ? 3 : 1;
 }

@@ -124,8 +124,8 @@ END_TEST
 /* Whichever piece of memory there is not: it is said, and nothing is left behind. */
 START_TEST(without_memory_all_that_looks_inside_says_so)
 {
-    static char names[][16] = {"logit_lens",  "direct_logits", "attention",
-                               "head_scores", "head_ablation", "patching"};
+    static char names[][16] = {"logit_lens",    "direct_logits", "attention", "head_scores",
+                               "head_ablation", "patching",      "blocks",    "part_shapley"};
     language_net n;
     rows r;
     ln_open(&n, 0);
@@ -134,6 +134,7 @@ START_TEST(without_memory_all_that_looks_inside_says_so)
     spec.patterns = true;
     spec.sequences = 8;
     spec.length = 8;
+    spec.blocks = 2;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const ps_explain_items *items = i == 3 || i == 5 ? NULL : &n.batch.items;
         ps_explain_part whole;
