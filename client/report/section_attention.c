@@ -177,7 +177,8 @@ static void style(const ps_report *r, ps_buf *out)
                 "pixelated;border:1px solid var(--line);border-radius:4px;flex:none}\n.look>div{"
                 "flex:1 1 18rem;min-width:0}\n.look h3{margin:0 0 .6rem}\n.look .tokens span{"
                 "cursor:pointer;border-radius:3px;padding:.14em 0}\n.look .from{outline:2px solid "
-                "var(--accent)}\n@media print{.look{display:none!important}}\n");
+                "var(--accent)}\n@media print{.look{display:none!important}}\n@media "
+                "screen{#attention .scroll>svg{max-width:none}}\n");
 }
 
 /* What the page's script needs to read a head's picture: whose tokens they are, and the colours. */

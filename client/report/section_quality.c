@@ -97,6 +97,13 @@ static void put_value(ps_buf *out, double v)
     ps_html(out, "<td class=\"n\" data-v=\"%g\">%.4g</td>", v, v);
 }
 
+static const char *said(const char *number)
+{
+    return !strcmp(number, "auc")              ? "area under the curve"
+           : !strcmp(number, "standard_error") ? "standard error"
+                                               : number;
+}
+
 static void put_numbers(ps_buf *out, const ps_explain_view *v, const ps_explanation_result *result)
 {
     const char *const *names = measures[measure_of(result)].numbers;
@@ -106,7 +113,7 @@ static void put_numbers(ps_buf *out, const ps_explain_view *v, const ps_explanat
         spread s = spread_of(&numbers);
         if (!s.n)
             continue;
-        ps_html(out, "<tr><td>%s</td><td>%s</td><td>%s</td>", result->method, of, names[i]);
+        ps_html(out, "<tr><td>%s</td><td>%s</td><td>%s</td>", result->method, of, said(names[i]));
         put_value(out, s.mean);
         put_value(out, s.least);
         put_value(out, s.most);
