@@ -199,6 +199,7 @@ METHODS = {
   quality: [{method: deletion, of: saliency}, {method: insertion, of: saliency}, infidelity,
             {method: sensitivity, of: saliency, samples: 2}, {method: randomisation, of: saliency},
             {method: attribution_change, of: saliency}]
+  influence: [tracin, ekfac, {method: trak, sketch: 64}]
 """,
     "float32-cpu": """  behaviour: [calibration, losses, answer_change]
   attributions:
@@ -228,7 +229,9 @@ def explain(cluster, model, device):
     """By the one worker there is, each method that this sort of model has: the arrays, and (result, name) of each."""
     language = model != "tiny"
     data = f"{{format: tokens, sequence_length: 8, test: {{tokens: {cluster.dir}/train.tokens}}}}" if language else \
-        f"{{format: idx, test: {{features: {cluster.dir}/test-features.gz, labels: {cluster.dir}/test-labels.gz}}}}"
+        f"{{format: idx, " + ", ".join(
+            f"{part}: {{features: {cluster.dir}/{part}-features.gz, labels: {cluster.dir}/{part}-labels.gz}}"
+            for part in ("train", "test")) + "}"
     job_id = cluster.submit(f"kind: explain\nname: {model}-{device}\nmodel_name: {model}\ndata: {data}\nexplain:\n"
                             f"  rows: {{first: 0, count: {4 if language else 16}}}\n  target: {{class: 2}}\n"
                             f"  compare_to: {'start' if language else 'other'}\n"
@@ -268,10 +271,10 @@ def check_explained_alike(cpu, gpu):
 
 
 def check_all_methods_are_there():
-    """But those of influence, which need a record or rows to learn."""
+    """But that of a record, which is of one training."""
     rows = (SOURCE / "common/conf/explain_rows.h").read_text()
     named = set(re.findall(r"\w+", " ".join(METHODS.values())))
-    missing = [name for name, section in re.findall(r"(?m)^ +ROW\((\w+), (\w+),", rows) if section != "influence" and name not in named]
+    missing = [name for name, section in re.findall(r"(?m)^ +ROW\((\w+), (\w+),", rows) if name not in {*named, "recorded"}]
     assert not missing, f"explained by neither model: {missing}"
 
 
