@@ -1,5 +1,5 @@
 /* Attention: of each head, how wide it looks, how far back, and how much at the first token, on
- * average over the rows. */
+ * average over the rows; and what it looks for, on random tokens that repeat. */
 #include "client/report/cells.h"
 #include "client/report/html.h"
 #include "client/report/numbers.h"
@@ -11,6 +11,7 @@
 #include <math.h>
 
 #define METHOD "attention"
+#define SCORES "head_scores"
 
 static const struct {
     const char *array, *title, *says;
@@ -22,7 +23,8 @@ static const struct {
 
 static bool present(const ps_report *r)
 {
-    return r->explanation && *ps_array_of(r->explanation, METHOD, "entropy");
+    return r->explanation && (*ps_array_of(r->explanation, METHOD, "entropy") ||
+                              *ps_array_of(r->explanation, SCORES, "induction"));
 }
 
 /* The mean of all rows, [layer, head]; NULL: there are none. */
@@ -64,6 +66,75 @@ static void put_map(ps_report *r, size_t which, ps_buf *out)
     ps_html(out, "<figcaption>%s</figcaption></figure>\n", maps[which].says);
     ps_buf_free(&map);
     ps_free(&mean);
+}
+
+/* ---- what each head looks for ---- */
+
+/* From the second on about the match, where a query's token stood before. */
+static const struct {
+    const char *array, *title;
+} looks[] = {
+    {"previous", "The token before"}, {"before_match", "Match &#8722; 1"},
+    {"duplicate", "The match"},       {"induction", "Match + 1: induction"},
+    {"after_induction", "Match + 2"},
+};
+
+static void put_look(ps_report *r, ps_buf *out, size_t which)
+{
+    ps_buf map = PS_BUF_EMPTY;
+    const char *array = ps_array_of(r->explanation, SCORES, looks[which].array);
+    ps_numbers all = ps_numbers_whole(r->explanation, array);
+    uint64_t heads = ps_array_last(r->explanation, array);
+    if (!all.data || !heads || !all.n || all.n > PS_CELLS_MOST)
+        return;
+    double *values = ps_alloc_array((size_t)all.n, sizeof *values);
+    for (uint64_t i = 0; i < all.n; i++)
+        values[i] = ps_number_at(&all, i);
+    ps_cells_svg(&map, &(ps_cells){.title = looks[which].array,
+                                   .row = "layer",
+                                   .column = "head",
+                                   .rows = all.n / heads,
+                                   .columns = heads,
+                                   .values = values});
+    ps_buf_puts(out, "<figure class=\"map\"><h4>");
+    ps_buf_puts(out, looks[which].title);
+    ps_buf_puts(out, "</h4>");
+    if (!ps_room_take(&r->room, &map, out))
+        ps_room_left_out(&r->room, "a map of what heads look for");
+    ps_buf_puts(out, "</figure>\n");
+    ps_buf_free(&map);
+    ps_free(&values);
+}
+
+/* The head that takes most of what stands about the match. */
+static void put_best(ps_buf *out, const ps_explain_view *v)
+{
+    const char *array = ps_array_of(v, SCORES, "best");
+    ps_numbers best = ps_numbers_whole(v, array),
+               offset = ps_numbers_whole(v, ps_array_of(v, SCORES, "best_offset"));
+    uint64_t heads = ps_array_last(v, array), found = 0;
+    if (!heads || !best.n || best.n > offset.n)
+        return;
+    for (uint64_t i = 1; i < best.n; i++)
+        found = ps_number_at(&best, i) > ps_number_at(&best, found) ? i : found;
+    ps_html(out,
+            "<p>Head %d.%d takes most of it: %.2f of what it looks at stands at match %+.0f.</p>\n",
+            (int)(found / heads), (int)(found % heads), ps_number_at(&best, found),
+            ps_number_at(&offset, found));
+}
+
+static void put_looks(ps_report *r, ps_buf *out)
+{
+    if (!*ps_array_of(r->explanation, SCORES, "induction"))
+        return;
+    ps_buf_puts(out, "<h3>What each head looks for</h3>\n");
+    put_best(out, r->explanation);
+    ps_buf_puts(out, "<div class=\"maps\">\n");
+    for (size_t i = 0; i < sizeof looks / sizeof *looks; i++)
+        put_look(r, out, i);
+    ps_buf_puts(out, "</div>\n<p class=\"note\">The share of its attention, on random tokens that "
+                     "repeat after a period that is drawn for each row: at the token before, and "
+                     "about where its own token stood before, the match.</p>\n");
 }
 
 /* ---- where each head looks, of the first row ---- */
@@ -163,6 +234,7 @@ static void draw(ps_report *r, ps_buf *out)
     ps_buf_puts(out, "</div>\n");
     if (ps_rows_shown(r->explanation))
         put_patterns(r, out);
+    put_looks(r, out);
     ps_buf_puts(
         out, "<p class=\"note\">A row a layer, a column a head. What this does not say: "
              "where a head looks is not yet what it does; it may carry little from there.</p>\n");

@@ -5,6 +5,7 @@
 #include "client/report/numbers.h"
 #include "client/report/palette.h"
 #include "client/report/section_rows.h"
+#include "client/report/slice_tables.h"
 #include "client/show/human.h"
 #include "common/base/mem.h"
 
@@ -18,7 +19,8 @@ static bool present(const ps_report *r)
 {
     return r->explanation && (*ps_array_of(r->explanation, "confusion", "counts") ||
                               *ps_array_of(r->explanation, "calibration", "summary") ||
-                              *ps_array_of(r->explanation, "losses", "rows"));
+                              *ps_array_of(r->explanation, "losses", "rows") ||
+                              ps_slice_tables_present(r->explanation));
 }
 
 /* ---- figures ---- */
@@ -286,6 +288,7 @@ static void draw(ps_report *r, ps_buf *out)
     put_summary(out, r->explanation);
     put_confusion(r, out);
     put_calibration(out, r->explanation);
+    ps_slice_tables_html(r, out);
     put_worst(out, r->explanation);
     ps_html(out,
             "<p class=\"note\">Of the %zu rows that were chosen (seed %" PRIu64

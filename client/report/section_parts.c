@@ -1,8 +1,11 @@
 /* Parts: what each head and each MLP adds to the score by itself, through the last norm and the
- * head alone, of the first rows. */
+ * head alone, of the first rows; what parts are worth together (part_bars.h); and what column
+ * blocks of matrices add (block_cells.h). */
+#include "client/report/block_cells.h"
 #include "client/report/cells.h"
 #include "client/report/html.h"
 #include "client/report/numbers.h"
+#include "client/report/part_bars.h"
 #include "client/report/section_rows.h"
 #include "common/base/mem.h"
 
@@ -15,7 +18,9 @@ enum { ROWS = 12 };
 
 static bool present(const ps_report *r)
 {
-    return r->explanation && *ps_array_of(r->explanation, METHOD, "heads");
+    return r->explanation &&
+           (*ps_array_of(r->explanation, METHOD, "heads") || ps_part_bars_present(r->explanation) ||
+            ps_block_cells_present(r->explanation));
 }
 
 static ps_numbers named(const ps_explain_view *v, const char *name, uint64_t row)
@@ -88,7 +93,7 @@ static void put_row(ps_buf *out, const ps_explain_view *v, uint64_t row)
     ps_buf_puts(out, "</figcaption></figure>\n");
 }
 
-static void draw(ps_report *r, ps_buf *out)
+static void put_direct(ps_report *r, ps_buf *out)
 {
     const ps_explain_view *v = r->explanation;
     uint64_t rows = ps_rows_shown(v), shown = 0;
@@ -112,6 +117,14 @@ static void draw(ps_report *r, ps_buf *out)
         out, "<p class=\"note\">The stream before the head is a sum of what each part added; with "
              "the last norm's deviation as it is, so is the score. What this does not say: what a "
              "part does through parts behind it.</p>\n");
+}
+
+static void draw(ps_report *r, ps_buf *out)
+{
+    if (*ps_array_of(r->explanation, METHOD, "heads"))
+        put_direct(r, out);
+    ps_part_bars_html(r, out);
+    ps_block_cells_html(r, out);
 }
 
 const ps_report_section ps_section_parts = {

@@ -85,7 +85,8 @@ static ps_status check_values(const entry *e, const ps_explain_row *row, const p
                         e->method->steps);
 }
 
-static const char *const patch_points[] = {"resid_pre", "z", "attn_out", "mlp_out", NULL};
+static const char *const patch_points[] = {"resid_pre", "z",       "attn_out",
+                                           "mlp_out",   "pattern", NULL};
 
 static const char *nth_point(const void *state, size_t i)
 {

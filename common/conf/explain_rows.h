@@ -48,6 +48,7 @@ enum {
     ROW(calibration, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_LABELS, 1, {NULL}) \
     ROW(confusion, behaviour, PS_EXPLAIN_LAYERS | PS_EXPLAIN_LABELS, 1, {NULL}) \
     ROW(losses, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_LABELS, 1, {NULL}) \
+    ROW(slices, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_LABELS, 1, {NULL}) \
     ROW(answer_change, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_OTHER, 1, {NULL}) \
     ROW(feature_ablation, attributions, PS_EXPLAIN_ANY, 1, {"features"}) \
     ROW(occlusion, attributions, PS_EXPLAIN_ANY, 1, {"window"}, {"stride"}, {"shape"}) \
@@ -85,7 +86,7 @@ enum {
     ROW(attention, inside, PS_EXPLAIN_LANGUAGE, 1, {"patterns"}) \
     ROW(head_scores, inside, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_SHARED, 1, {"sequences"}, \
         {"length"}) \
-    ROW(head_ablation, inside, PS_EXPLAIN_LANGUAGE, 1, {"replace"}) \
+    ROW(head_ablation, inside, PS_EXPLAIN_LANGUAGE, 2, {"replace"}) \
     ROW(patching, inside, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_SHARED | PS_EXPLAIN_BACKWARD, 1, \
         {"patch"}) \
     ROW(activations, inside, PS_EXPLAIN_ANY, 1, {"point"}) \

@@ -12,7 +12,7 @@
 static const char *const show_words[] = {"usual", "true", "false", NULL};
 static const char *const score_words[] = {"logit", "log_probability", "probability", "loss", NULL};
 static const char *const target_words[] = {"predicted", "label", NULL};
-static const char *const replace_words[] = {"mean", "zero", NULL};
+static const char *const replace_words[] = {"mean", "zero", "resample", NULL};
 static const char *const player_words[] = {"blocks", "layers", "heads", NULL};
 static const char *const target_names[] = {"predicted", "label", "class", "difference"};
 static const char *const baseline_words[] = {"zero", "mean", NULL};
@@ -56,7 +56,7 @@ const ps_conf_key ps_spec_explain_patch_keys[] = {
     PS_CONF_INTS("clean", ps_spec_explain_patch, clean, "[]", 0, 16000, 0, INT32_MAX),
     PS_CONF_INTS("corrupt", ps_spec_explain_patch, corrupt, "[]", 0, 16000, 0, INT32_MAX),
     PS_CONF_TEXTS("points", ps_spec_explain_patch, points, "[resid_pre, z, attn_out, mlp_out]", 1,
-                  4, 1, 16),
+                  5, 1, 16),
     PS_CONF_INT("exact_top", ps_spec_explain_patch, exact_top, "10", 0, 65536),
     PS_CONF_END,
 };

@@ -83,11 +83,11 @@ typedef struct ps_spec_explain_features {
 
 extern const ps_conf_key ps_spec_explain_features_keys[];
 
-/* What stands in the place of what a head gives: the mean of the rows that are computed together.
- */
+/* What stands in the place of what a head gives. */
 typedef enum ps_explain_replace {
-    PS_EXPLAIN_REPLACE_MEAN,
-    PS_EXPLAIN_REPLACE_ZERO
+    PS_EXPLAIN_REPLACE_MEAN, /* of all rows of the job */
+    PS_EXPLAIN_REPLACE_ZERO,
+    PS_EXPLAIN_REPLACE_RESAMPLE, /* what it gives for another row */
 } ps_explain_replace;
 
 /* Parts that a game is between: column blocks of a matrix, halves of blocks, heads. */

@@ -181,7 +181,7 @@ def check_alike(precision, start, cpu, gpu):
 # ---- what is explained ----
 
 METHODS = {
-    "tiny": """  behaviour: [calibration, confusion, losses, answer_change]
+    "tiny": """  behaviour: [calibration, confusion, losses, slices, answer_change]
   attributions:
     - feature_ablation
     - {method: occlusion, window: [2, 2], stride: [1, 1]}
@@ -201,7 +201,7 @@ METHODS = {
             {method: attribution_change, of: saliency}]
   influence: [tracin, ekfac, {method: trak, sketch: 64}]
 """,
-    "float32-cpu": """  behaviour: [calibration, losses, answer_change]
+    "float32-cpu": """  behaviour: [calibration, losses, slices, answer_change]
   attributions:
     - feature_ablation
     - {method: occlusion, window: [2]}
@@ -215,9 +215,11 @@ METHODS = {
     - cp_lrp
     - {method: counterfactuals, candidates: 3}
   inside: [{method: conductance, steps: 4, steps_max: 4}, {method: loss_path, steps_max: 2}, logit_lens, direct_logits, attention,
-           {method: head_scores, sequences: 8, length: 8}, head_ablation, activations, similarity, pca, probes,
+           {method: head_scores, sequences: 8, length: 8}, head_ablation, {method: head_ablation, replace: resample},
+           activations, similarity, pca, probes,
            blocks, {method: part_shapley, players: heads, layers: [0]},
-           {method: patching, patch: {clean: [84, 104, 101], corrupt: [84, 105, 101], exact_top: 4}}]
+           {method: patching, patch: {clean: [84, 104, 101], corrupt: [84, 105, 101], exact_top: 4,
+                                      points: [resid_pre, z, pattern]}}]
   quality: [{method: deletion, of: saliency, steps: 4, samples: 2}, {method: insertion, of: saliency, steps: 4, samples: 2},
             {method: infidelity, samples: 8}, {method: sensitivity, of: saliency, samples: 2},
             {method: randomisation, of: saliency}]

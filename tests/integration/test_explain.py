@@ -14,7 +14,8 @@ import make as hf  # noqa: E402
 METHODS = "[saliency, gradient_x_input, {method: integrated_gradients, tolerance: 0.001}, feature_ablation, " \
           "{method: occlusion, window: [2, 2], stride: [1, 1]}]"
 
-BESIDE = "  compare_to: child\n  inside: [activations, similarity, pca, probes, representation_change]\n" \
+BESIDE = "  compare_to: child\n  inside: [activations, similarity, pca, probes, representation_change, blocks, " \
+         "{method: part_shapley, blocks: 4}]\n" \
          "  quality: [{method: deletion, of: integrated_gradients}, {method: infidelity, of: feature_ablation}, " \
          "sensitivity, randomisation, {method: attribution_change, of: integrated_gradients}]\n" \
          "  influence: [{method: tracin, rate: 0.5, scores: true}, ekfac, {method: trak, sketch: 256}]\n"
@@ -113,8 +114,9 @@ def what_numpy_finds(model, x):
 
 def what_stands_beside(manifest, arrays):
     methods = [r["method"] for r in manifest["results"][5:]]
-    assert methods == ["activations", "similarity", "pca", "probes", "representation_change", "tracin", "ekfac", "trak",
-                       "deletion", "infidelity", "sensitivity", "randomisation", "attribution_change"], methods
+    assert methods == ["activations", "similarity", "pca", "probes", "representation_change", "blocks", "part_shapley",
+                       "tracin", "ekfac", "trak", "deletion", "infidelity", "sensitivity", "randomisation",
+                       "attribution_change"], methods
     assert (arrays["quality/0/gain"] > 0).mean() >= 0.9, arrays["quality/0/gain"]
     assert arrays["quality/0/curve"].shape == (100, 17) and (arrays["quality/1/infidelity"] >= 0).all()
     assert arrays["quality/3/correlation"].shape == (100, 2)
@@ -122,6 +124,8 @@ def what_stands_beside(manifest, arrays):
     assert arrays["inside/2/coordinates"].shape == (1, 100, 3)
     assert arrays["inside/3/accuracy"][0] > arrays["inside/3/control"][0] + 0.2
     assert 0.5 < arrays["inside/4/cka"] < 1 and arrays["quality/4/values"].shape == (100, 16), arrays["inside/4/cka"]
+    added = arrays["inside/5/contributions"][:, 2]  # of the last matrix, behind which nothing bends
+    assert added.shape == (100, 4) and near(arrays["inside/6/shapley"], added) and near(arrays["inside/6/alone"], added)
     rank, cosine, distance = arrays["quality/4/rows"][:, :3].T
     assert (rank < 1).all() and (cosine > rank.min()).all() and (distance > 0).all(), (rank, cosine, distance)
     assert not [name for name in arrays if name.endswith(("/activations", "/labels", "/range"))], list(arrays)
@@ -388,14 +392,15 @@ model_name: lm
 explain:
   prompts: [[84, 104, 101], [32, 102, 111, 120]]
   inside: [logit_lens, direct_logits, attention, {method: head_scores, sequences: 9, length: 12}, head_ablation,
+           blocks, {method: part_shapley, players: layers, layers: [0]},
            {method: patching, patch: {clean: [84, 104, 101], corrupt: [84, 105, 101], exact_top: 4}}]
 """
     job_id = cluster.submit(job)
     cluster.wait_job(job_id)
     manifest, arrays = fetched(cluster, job_id)
     by_method = {r["method"]: r for r in manifest["results"]}
-    assert manifest["warnings"] == [] and len(by_method) == 6, manifest["warnings"]
-    for method in ("logit_lens", "direct_logits", "attention", "patching"):
+    assert manifest["warnings"] == [] and len(by_method) == 8, manifest["warnings"]
+    for method in ("logit_lens", "direct_logits", "attention", "blocks", "part_shapley", "patching"):
         residual = by_method[method]["residual"]
         assert residual["met"] and residual["relative_max"] < 1e-4, (method, residual)
     path = cluster.dir / "look.safetensors"
@@ -405,7 +410,9 @@ explain:
     assert np.isnan(patterns[0, :, :, 3]).all() and np.allclose(patterns[1].sum(-1), 1, atol=1e-4), patterns.shape
     induction = found["inside/3/induction"]
     assert induction.shape == patterns.shape[1:3] and (induction > 0).all() and (induction < 1).all(), induction
-    exact = np.concatenate([found[f"inside/5/exact_{kind}"].ravel() for kind in ("resid_pre", "z", "attn_out", "mlp_out")])
+    effect = found["inside/4/effect"]
+    assert effect.shape == (2, *patterns.shape[1:3]) and (effect != 0).all(), effect
+    exact = np.concatenate([found[f"inside/7/exact_{kind}"].ravel() for kind in ("resid_pre", "z", "attn_out", "mlp_out")])
     assert np.isfinite(exact).sum() == 4, exact
 
 

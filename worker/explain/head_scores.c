@@ -5,15 +5,19 @@
  * head]:
  *
  *     previous   A[t, t − 1], over t from 1
- *     duplicate  A[t, t − P] + A[t, t − 2P], over t from P: what stood here before
+ *     duplicate  A[t, t − P] + A[t, t − 2P], over t from P: what stood here before, the match
  *     induction  A[t, t − P + 1] + A[t, t − 2P + 1], likewise: what came after it
+ *     before_match, after_induction  likewise of the match's neighbours − 1 and + 2: a model may
+ *                copy by heads that look there, and shift by others what they find
  *
- * and standard_error [score, layer, head] of these. A row is drawn by its number, and is share
- * number mod PS_EXPLAIN_SHARES's. One pass forward a row. */
+ * and standard_error [score, layer, head] of these; best_offset [layer, head] is where about the
+ * match, from −1 to 2, the head looks most, and best what it takes there. A row is drawn by its
+ * number, and is share number mod PS_EXPLAIN_SHARES's. One pass forward a row. */
 #include "worker/explain/look.h"
 #include "worker/explain/rows.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -21,8 +25,12 @@
 
 enum { LEAST = 4 }; /* tokens of a row */
 
-typedef enum score { PREVIOUS, DUPLICATE, INDUCTION, SCORES } score;
-static const char *const names[SCORES] = {"previous", "duplicate", "induction"};
+/* From BEFORE on they are about the match, by offsets that grow by one from FIRST_OFFSET. */
+typedef enum score { PREVIOUS, BEFORE, DUPLICATE, INDUCTION, AFTER, SCORES } score;
+enum { FIRST_OFFSET = -1, OFFSETS = SCORES - BEFORE };
+static const char *const names[SCORES + 1] = {"previous",  "before_match",    "duplicate",
+                                              "induction", "after_induction", NULL};
+static const ps_explain_entries entries[] = {{"standard_error", names}, {NULL, NULL}};
 
 typedef struct scoring {
     ps_explaining *x;
@@ -62,23 +70,27 @@ static void draw(const scoring *s, uint64_t row, int32_t *tokens, size_t *period
                                 : tokens[t - *period];
 }
 
-/* What query t takes of where its token has been before, or of the token behind that. */
-static double taken(const float *p, size_t length, size_t t, size_t period, size_t behind)
+/* What query t takes of where its token has been before, or of tokens so far from there. */
+static double taken(const float *p, size_t length, size_t t, size_t period, int offset)
 {
     double sum = 0;
     for (size_t back = period; back <= t; back += period)
-        sum += (double)p[t * length + t - back + behind];
+        if (t - back + 1 > (size_t)(offset < 0 ? -offset : 0))
+            sum += (double)p[t * length + t - back + (size_t)offset];
     return sum;
 }
 
 static void measure(const float *p, size_t n, size_t period, double *out)
 {
+    PS_REQUIRE(period >= 2 && period < n); /* so that the match's second neighbour is not ahead */
     memset(out, 0, SCORES * sizeof *out);
     for (size_t t = 1; t < n; t++)
         out[PREVIOUS] += (double)p[t * n + t - 1] / (double)(n - 1);
-    for (size_t t = period; t < n; t++) {
-        out[DUPLICATE] += taken(p, n, t, period, 0) / (double)(n - period);
-        out[INDUCTION] += taken(p, n, t, period, 1) / (double)(n - period);
+    for (int i = 0; i < OFFSETS; i++) {
+        int offset = FIRST_OFFSET + i;
+        size_t from = period + (offset < 0); /* the first that has such a token */
+        for (size_t t = from; t < n; t++)
+            out[BEFORE + i] += taken(p, n, t, period, offset) / (double)(n - from);
     }
 }
 
@@ -189,6 +201,27 @@ static ps_status put_means(const ps_explain_array *moments, double rows, float *
     return st;
 }
 
+/* room: [2, heads]. */
+static ps_status put_best(const ps_explain_array *moments, double rows, float *room,
+                          ps_explain_part *merged)
+{
+    size_t heads = (size_t)(moments->shape[2] * moments->shape[3]);
+    float *best = room, *offset = room + heads;
+    for (size_t i = 0; i < heads; i++) {
+        best[i] = -1;
+        offset[i] = NAN;
+        for (int k = 0; k < OFFSETS; k++) {
+            float there = (float)(moments->doubles[(size_t)(BEFORE + k) * heads + i] / rows);
+            offset[i] = there > best[i] ? (float)(FIRST_OFFSET + k) : offset[i];
+            best[i] = there > best[i] ? there : best[i];
+        }
+    }
+    ps_status st = ps_explain_put_result(merged, "best", "layer head", 2, moments->shape + 2, best);
+    return st ? st
+              : ps_explain_put_result(merged, "best_offset", "layer head", 2, moments->shape + 2,
+                                      offset);
+}
+
 static ps_status finish(ps_explaining *x, const ps_spec_explain_method *spec,
                         ps_explain_part *merged)
 {
@@ -198,9 +231,12 @@ static ps_status finish(ps_explaining *x, const ps_spec_explain_method *spec,
         found->shape[0] != 2 || found->shape[1] != SCORES || ps_explain_array_count(rows) != 1)
         return ps_fail(PS_CORRUPT, "head_scores: sums are missing");
     const ps_explain_array moments = *found;
+    const double n = rows->doubles[0];
     float *room = ps_try_alloc_raw((size_t)ps_explain_array_count(&moments) * sizeof *room);
-    ps_status st = room ? put_means(&moments, rows->doubles[0], room, merged)
-                        : ps_fail(PS_NO_MEMORY, "scores of heads");
+    ps_status st =
+        room ? put_means(&moments, n, room, merged) : ps_fail(PS_NO_MEMORY, "scores of heads");
+    if (!st)
+        st = put_best(&moments, n, room, merged);
     ps_free(&room);
     if (!st) {
         ps_explain_drop(merged, "moments");
@@ -210,4 +246,4 @@ static ps_status finish(ps_explaining *x, const ps_spec_explain_method *spec,
 }
 
 const ps_explain_method ps_explain_method_head_scores = {
-    .name = "head_scores", .prepare = prepare, .run = run, .finish = finish};
+    .name = "head_scores", .entries = entries, .prepare = prepare, .run = run, .finish = finish};

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 const ps_tap_kind ps_patch_kinds[PS_PATCH_KINDS] = {PS_TAP_RESID_PRE, PS_TAP_Z, PS_TAP_ATTN_OUT,
-                                                    PS_TAP_MLP_OUT};
+                                                    PS_TAP_MLP_OUT, PS_TAP_PATTERN};
 
 /* PS_PATCH_KINDS: it is none of them. */
 static size_t find(const ps_patch_points *p, ps_tap_kind kind)
@@ -20,7 +20,17 @@ static size_t find(const ps_patch_points *p, ps_tap_kind kind)
 
 static size_t heads_of(const ps_patch_points *p, size_t kind)
 {
-    return p->kinds[kind] == PS_TAP_Z ? p->heads : 1;
+    return ps_patch_by_head(p->kinds[kind]) ? p->heads : 1;
+}
+
+/* Where a point of a layer is in it, in numbers: of the pattern a head's queries follow each other,
+ * of all else a token's heads. */
+static size_t place_in_layer(const ps_patch_points *p, size_t kind, size_t in_layer)
+{
+    size_t heads = heads_of(p, kind), each = p->columns[kind] / heads;
+    return p->kinds[kind] == PS_TAP_PATTERN
+               ? (in_layer % heads * p->length + in_layer / heads) * each
+               : in_layer * each;
 }
 
 /* ---- making ---- */
@@ -36,7 +46,9 @@ static ps_status add_kind(const ps_explaining *x, const char *name, ps_patch_poi
     PS_REQUIRE(i < PS_PATCH_KINDS); /* other names are refused with the job file */
     p->kinds[i] = kind;
     p->n_kinds++;
-    p->columns[i] = (size_t)ps_model_tap_columns(x->model, (ps_tap){.kind = kind});
+    p->columns[i] = kind == PS_TAP_PATTERN
+                        ? p->heads * p->length
+                        : (size_t)ps_model_tap_columns(x->model, (ps_tap){.kind = kind});
     p->first[i] = p->n;
     p->before[i] = *numbers;
     p->n += p->layers * p->length * heads_of(p, i);
@@ -111,7 +123,8 @@ void ps_patch_estimate(const ps_patch_points *points, ps_tap tap, double *estima
     double *out = estimates + points->first[kind] + (size_t)tap.layer * points->length * heads;
     for (size_t i = 0; i < points->length * heads; i++) {
         out[i] = 0;
-        for (size_t k = i * each; k < (i + 1) * each; k++)
+        size_t begin = place_in_layer(points, kind, i);
+        for (size_t k = begin; k < begin + each; k++)
             out[i] += (double)change[k] * (double)points->gradient[k];
     }
 }
@@ -126,14 +139,14 @@ ps_status ps_patch_put(const ps_patch_points *points, size_t point, ps_tap tap, 
     size_t at = point - points->first[kind], layer = at / (points->length * heads);
     if (layer != (size_t)tap.layer)
         return PS_OK; /* of another layer, or of a kind behind this one */
-    size_t in_layer = at % (points->length * heads), position = in_layer / heads;
+    size_t in_layer = at % (points->length * heads), begin = place_in_layer(points, kind, in_layer);
+    size_t wide = (size_t)seen.shape[1], rows = points->length * points->columns[kind] / wide;
     PS_REQUIRE(seen.dtype == PS_DTYPE_F32 && seen.rank == 2);
-    seen.offset +=
-        ((row * points->length + position) * (size_t)ld + in_layer % heads * each) * sizeof(float);
+    PS_REQUIRE(begin + each <= rows * wide && begin % wide + each <= wide);
+    seen.offset += ((row * rows + begin / wide) * (size_t)ld + begin % wide) * sizeof(float);
     seen.shape[0] = 1;
     seen.shape[1] = (int64_t)each;
-    return ps_tap_write(stream, seen, (int64_t)each,
-                        ps_patch_values(points, tap) + in_layer * each);
+    return ps_tap_write(stream, seen, (int64_t)each, ps_patch_values(points, tap) + begin);
 }
 
 /* ---- the best ---- */

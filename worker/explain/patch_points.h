@@ -1,14 +1,18 @@
 /* patch_points: the points of two passes that patching exchanges: a position of a layer, of one of
- * some kinds, of z a head at that position; what the clean row has there, and what they are
- * estimated to be worth. Numbered by kind, layer, position and head. One thread (not asserted: the
- * model's, which asserts it). */
+ * some kinds, of z and pattern a head at that position; what the clean row has there, and what they
+ * are estimated to be worth. Numbered by kind, layer, position and head. One thread (not asserted:
+ * the model's, which asserts it). */
 #ifndef PS_EXPLAIN_PATCH_POINTS_H
 #define PS_EXPLAIN_PATCH_POINTS_H
 
 #include "worker/explain/method.h"
 
-enum { PS_PATCH_KINDS = 4 };
+enum { PS_PATCH_KINDS = 5 };
 extern const ps_tap_kind ps_patch_kinds[PS_PATCH_KINDS]; /* that there are */
+static inline bool ps_patch_by_head(ps_tap_kind kind)
+{
+    return kind == PS_TAP_Z || kind == PS_TAP_PATTERN;
+}
 
 typedef struct ps_patch_points {
     ps_tap_kind kinds[PS_PATCH_KINDS]; /* that are exchanged */
@@ -17,7 +21,8 @@ typedef struct ps_patch_points {
     size_t first[PS_PATCH_KINDS], n; /* the first point of a kind; all of them */
     size_t columns[PS_PATCH_KINDS];
     size_t before[PS_PATCH_KINDS]; /* numbers of the kinds before it, in each of: */
-    float *values, *changes;       /* kind, layer, [length, columns]: clean; clean - corrupt */
+    float *values, *changes;       /* kind, layer, [length, columns]: clean; clean - corrupt; of
+                                      pattern [heads, length, length] */
     float *gradient;               /* [length, columns] of the widest */
     float *stream;                 /* [length, hidden]: clean, before the first block */
 } ps_patch_points;

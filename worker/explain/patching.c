@@ -2,15 +2,15 @@
  * the `clean` row has at a point are put in the place of those of the `corrupt` one, and the effect
  * is the share of the difference of their scores that this makes up for, (f − f_corrupt) / (f_clean
  * − f_corrupt): 0 with nothing put in, 1 with everything (Vig 2020; Meng et al. 2022). A point is a
- * position of a layer of one of the kinds `points`: resid_pre, z (a head each), attn_out, mlp_out.
+ * position of a layer of one of the kinds `points`: resid_pre, z (a head each), attn_out, mlp_out,
+ * pattern (what a head takes at that position of all tokens before it).
  *
  *     estimate_KIND [layer, token]  attribution patching: the difference at the point times the
  *                                   score's gradient at the corrupt row (Nanda 2023), of all points
- *                                   by two passes forward and one backward; for z [layer, token,
- *                                   head]
- *     exact_KIND    likewise        of the exact_top points whose estimates are largest, by a pass
- *                                   forward each; NaN of others
- *     ends          [end]           f of the clean row, of the corrupt one
+ *                                   by two passes forward and one backward; for z, pattern [layer,
+ * token, head] exact_KIND    likewise        of the exact_top points whose estimates are largest,
+ * by a pass forward each; NaN of others ends          [end]           f of the clean row, of the
+ * corrupt one
  *
  * Estimates are wrong where the way from the one value to the other is curved, as where a softmax
  * is saturated: trust exact_KIND. `residual`: how far from 1 the effect is with the whole stream
@@ -66,6 +66,16 @@ static ps_status forward(patching *g, const int32_t *tokens, size_t n, const ps_
     return st;
 }
 
+/* Of passes that look at what is exchanged, the pattern, too, if it is. */
+static ps_model_hooks hooks_of(patching *g, void (*at)(void *, ps_tap, ps_tensor, int64_t),
+                               void (*gradient_at)(void *, ps_tap, ps_tensor, int64_t))
+{
+    bool patterns = false;
+    for (size_t i = 0; i < g->points.n_kinds; i++)
+        patterns = patterns || g->points.kinds[i] == PS_TAP_PATTERN;
+    return (ps_model_hooks){.at = at, .gradient_at = gradient_at, .patterns = patterns, .user = g};
+}
+
 static bool is_beginning(ps_tap tap)
 {
     return tap.kind == PS_TAP_RESID_PRE && tap.layer == 0;
@@ -88,7 +98,7 @@ static void keep_difference(void *user, ps_tap tap, ps_tensor seen, int64_t ld)
     patching *g = user;
     const float *values = ps_patch_values(&g->points, tap);
     float *change = ps_patch_changes(&g->points, tap);
-    size_t n = values ? g->points.length * (size_t)seen.shape[1] : 0;
+    size_t n = (size_t)ps_tensor_count(seen);
     if (!values || g->failed)
         return;
     g->failed = ps_tap_read(ps_model_stream(g->x->model), seen, ld, change);
@@ -138,7 +148,8 @@ static ps_status see_clean(patching *g)
 {
     const ps_explain_label none = {.label = -1};
     fill_tokens(g, g->spec->clean, 1);
-    ps_status st = forward(g, g->tokens, 1, &(ps_model_hooks){.at = keep_clean, .user = g});
+    const ps_model_hooks hooks = hooks_of(g, keep_clean, NULL);
+    ps_status st = forward(g, g->tokens, 1, &hooks);
     if (!st)
         st = ps_explain_goal_of(g->x->spec, g->x->model_spec, g->logits, g->x->outputs, &none,
                                 &g->goal);
@@ -150,7 +161,8 @@ static ps_status see_clean(patching *g)
 static ps_status see_corrupt(patching *g)
 {
     fill_tokens(g, g->spec->corrupt, g->x->batch);
-    ps_status st = forward(g, g->tokens, 1, &(ps_model_hooks){.at = keep_difference, .user = g});
+    const ps_model_hooks hooks = hooks_of(g, keep_difference, estimate);
+    ps_status st = forward(g, g->tokens, 1, &hooks);
     if (st)
         return st;
     g->corrupt = score(g, 0);
@@ -160,8 +172,7 @@ static ps_status see_corrupt(patching *g)
                        "that could be looked for; say another explain.target, or other tokens",
                        g->clean, g->corrupt);
     ps_explain_score_gradient(&g->goal, g->logits, g->x->outputs, g->logits);
-    st = ps_model_backward_at(g->x->model, g->at, 1, g->logits,
-                              &(ps_model_hooks){.gradient_at = estimate, .user = g});
+    st = ps_model_backward_at(g->x->model, g->at, 1, g->logits, &hooks);
     g->x->evaluations++;
     for (size_t i = 0; i < g->points.n; i++)
         g->sums[i] /= g->clean - g->corrupt;
@@ -172,7 +183,8 @@ static ps_status see_corrupt(patching *g)
 
 static ps_status rerun_some(patching *g)
 {
-    ps_status st = forward(g, g->tokens, g->n_run, &(ps_model_hooks){.at = put_in, .user = g});
+    const ps_model_hooks hooks = hooks_of(g, put_in, NULL);
+    ps_status st = forward(g, g->tokens, g->n_run, &hooks);
     for (size_t i = 0; !st && i < g->n_run; i++) {
         g->sums[g->points.n + g->run[i]] = effect(g, i);
         g->sums[2 * g->points.n + g->run[i]] = 1;
@@ -195,8 +207,9 @@ static ps_status rerun(patching *g, size_t n)
 /* What is left of 1 with everything put in. */
 static ps_status rerun_whole(patching *g, float *residual)
 {
+    const ps_model_hooks hooks = hooks_of(g, put_in, NULL);
     g->whole = true;
-    ps_status st = forward(g, g->tokens, 1, &(ps_model_hooks){.at = put_in, .user = g});
+    ps_status st = forward(g, g->tokens, 1, &hooks);
     g->whole = false;
     *residual = st ? NAN : (float)fabs(effect(g, 0) - 1);
     return st;
@@ -208,7 +221,7 @@ static ps_status put_kind(const patching *g, size_t kind, ps_explain_part *out)
 {
     const ps_patch_points *p = &g->points;
     const uint64_t shape[5] = {3, p->layers, p->length, p->heads, 0};
-    bool heads = p->kinds[kind] == PS_TAP_Z;
+    bool heads = ps_patch_by_head(p->kinds[kind]);
     size_t n = p->layers * p->length * (heads ? p->heads : 1);
     double *sums = ps_try_alloc(3 * n * sizeof *sums);
     if (!sums)

@@ -10,6 +10,7 @@
     row(calibration) \
     row(confusion) \
     row(losses) \
+    row(slices) \
     row(answer_change) \
     row(feature_ablation) \
     row(occlusion) \

@@ -158,6 +158,11 @@ typedef struct ps_model_hooks {
      * likewise; not with recompute. What replaced x counts as what the layer before has made: who
      * put in a constant writes zeros. embed and pos_embed share one gradient. */
     void (*gradient_at)(void *user, ps_tap tap, ps_tensor dx, int64_t ld);
+    /* Passes of language models stop at hook_pattern, too, whose x[rows of the batch · heads ·
+     * length, length] has of each row and head what each of its tokens takes of each: written to,
+     * it is what z is made of. Its gradient is shown, not taken up, and after a pass in which x was
+     * written there is none. Memory for it is taken by the first such pass: PS_NO_MEMORY. */
+    bool patterns;
     /* backward_at: the deviations that norms divide by are constants (gpu/ops.h). */
     bool constant_rstd;
     /* Gradient i is complete in the model's stream: it may be read at once where the backend is

@@ -15,7 +15,8 @@
  * v[n,K·D], z[n,H·D], pre, pre_linear and post [n,F], else [n,C]. pre is the gate's product and
  * pre_linear the other one where an mlp has two. normalized is what a norm gives, gain and bias
  * included. attn_out and mlp_out are what is added to the stream. Weights of attention are in no
- * pass's memory: hook_pattern has a name, and ps_model_attention its values, but no hook sees it.
+ * pass's memory: a hook sees hook_pattern where it asks for it (ps_model_hooks.patterns), and else
+ * ps_model_attention has its values.
  * layers.I.pre is what linear layer I gives, .post what its activation makes of it, which may be
  * the same memory; the last has none. */
 #define PS_TAPS(X)                                                              \

@@ -73,6 +73,8 @@ typedef struct ps_transformer {
     ps_tensor picked;     /* some [rows,C] of normed, their gradients, or tokens' embeddings */
     ps_norm_state apart;  /* of rows that are no pass's */
     ps_tensor dgate, dup; /* [n,F]; else in the place of what they are gradients of */
+    ps_buffer *patterns;  /* [batch·H·length,length]; NULL: no hook has asked for it */
+    size_t pattern_bytes;
 
     int32_t *positions_host;  /* [n] */
     int64_t batch, length, n; /* of the current pass */
@@ -95,6 +97,10 @@ PS_MUST_CHECK ps_status ps_transformer_loss(ps_model *m, const ps_loss_goal *goa
 PS_MUST_CHECK ps_status ps_transformer_backward(ps_model *m, const ps_model_hooks *hooks);
 PS_MUST_CHECK ps_status ps_transformer_attention(ps_model *m, int64_t layer, int64_t row,
                                                  float *out);
+/* Where hooks ask for hook_pattern: what attention has left in block l's mixed is made once more,
+ * of weights that they see and may replace; the gradient of these, behind dmixed's. */
+PS_MUST_CHECK ps_status ps_transformer_show_pattern(ps_transformer *t, int64_t l);
+PS_MUST_CHECK ps_status ps_transformer_show_pattern_gradient(ps_transformer *t, int64_t l);
 int64_t ps_transformer_tap_columns(const ps_model *m, ps_tap tap);
 bool ps_transformer_tap_before(const ps_model *m, size_t i, ps_tap *out);
 size_t ps_transformer_taps_behind(const ps_model *m, size_t i, ps_tap *out);

@@ -128,6 +128,9 @@ static ps_status forward_attention(ps_transformer *t, int64_t l, const ps_model_
     ps_model_at(&t->base, PS_TAP_LN1, l, normed, 0);
     project(t, l, normed);
     ps_transformer_attend(t, l);
+    st = ps_transformer_show_pattern(t, l);
+    if (st)
+        return st;
     ps_tensor mixed = ps_transformer_rows(t, state->mixed);
     ps_model_at(&t->base, PS_TAP_Z, l, mixed, 0);
     st = ps_transformer_use(t, l, PS_PART_O, PS_PART_O, hooks);
@@ -267,8 +270,10 @@ static ps_status backward_attention(ps_transformer *t, int64_t l, const ps_model
     ps_tensor dmixed = ps_transformer_rows(t, t->dmixed);
     product_backward(t, l, PS_PART_O, dmixed, dadded, 0, 0);
     ps_model_gradient_at(&t->base, PS_TAP_Z, l, dmixed, 0);
-    ps_status st =
-        weights_backward(t, l, PS_PART_O, dadded, 0, ps_transformer_rows(t, state->mixed), hooks);
+    ps_status st = ps_transformer_show_pattern_gradient(t, l);
+    if (!st)
+        st = weights_backward(t, l, PS_PART_O, dadded, 0, ps_transformer_rows(t, state->mixed),
+                              hooks);
     if (st)
         return st;
     ps_transformer_attend_backward(t, l);

@@ -243,6 +243,7 @@ static void fini(ps_transformer *t)
     ps_backend *backend = t->base.backend;
     ps_model_base_fini(&t->base);
     ps_buffer_free(backend, &t->memory);
+    ps_buffer_free(backend, &t->patterns);
     ps_free(&t->states);
     ps_free(&t->caches);
     ps_free(&t->kept);

@@ -59,6 +59,122 @@ ps_status ps_transformer_attention(ps_model *m, int64_t layer, int64_t row, floa
     return st;
 }
 
+/* ---- weights that may be replaced ---- */
+
+static bool shows_patterns(const ps_transformer *t)
+{
+    return t->base.watching && t->base.watching->patterns;
+}
+
+static ps_status take_patterns(ps_transformer *t, ps_tensor *out)
+{
+    ps_backend *backend = t->base.backend;
+    int64_t rows = t->batch * t->size.num_heads * t->length;
+    size_t bytes = (size_t)(rows * t->length) * sizeof(float);
+    ps_status st = PS_OK;
+    if (t->pattern_bytes < bytes) {
+        ps_buffer_free(backend, &t->patterns);
+        t->pattern_bytes = 0;
+        st = ps_buffer_new(backend, bytes, &t->patterns);
+        t->pattern_bytes = st ? 0 : bytes;
+    }
+    if (st)
+        return ps_wrap(st, "attention of %lld rows of %lld tokens", (long long)t->batch,
+                       (long long)t->length);
+    *out = ps_tensor_2d(t->patterns, 0, PS_DTYPE_F32, rows, t->length);
+    return PS_OK;
+}
+
+/* Of row and head, its place in x, whose rows are `width` wide and one a token; F32, as everything
+ * is of a model that is explained. */
+static ps_tensor columns_of(const ps_transformer *t, ps_tensor x, int64_t width, int64_t row,
+                            int64_t head)
+{
+    x.offset += (size_t)(row * t->length * width + head * t->attention.head_dim) * sizeof(float);
+    return x;
+}
+
+static ps_tensor pattern_of(const ps_transformer *t, ps_tensor patterns, int64_t row, int64_t head)
+{
+    int64_t square = t->length * t->length, number = row * t->size.num_heads + head;
+    return ps_tensor_2d(patterns.buffer, (size_t)(number * square) * sizeof(float), PS_DTYPE_F32,
+                        t->length, t->length);
+}
+
+/* z = p·v of a row and head; back: dp = dz·vᵀ. */
+static void mix(ps_transformer *t, int64_t l, ps_tensor p, ps_tensor z, int64_t row, int64_t head,
+                bool back)
+{
+    const ps_attention_layer *a = &t->attention;
+    ps_tensor packed = t->states[l].packed;
+    PS_REQUIRE(row < t->batch && head < a->heads && p.dtype == packed.dtype);
+    int64_t width = packed.shape[1], size = a->head_dim;
+    ps_tensor v = ps_attention_layer_part(a, packed, PS_ATTENTION_VALUES);
+    v = columns_of(t, v, width, row, head / (a->heads / a->kv_heads));
+    z = columns_of(t, z, a->heads * size, row, head);
+    ps_gemm g = {.m = t->length,
+                 .n = size,
+                 .k = t->length,
+                 .alpha = 1,
+                 .a = p,
+                 .b = v,
+                 .c = z,
+                 .ld_a = t->length,
+                 .ld_b = width,
+                 .ld_c = a->heads * size,
+                 .batch = 1};
+    if (back) {
+        g.transpose_b = true;
+        g.n = t->length;
+        g.k = size;
+        g.a = z;
+        g.c = p;
+        g.ld_a = a->heads * size;
+        g.ld_c = t->length;
+    }
+    ps_op_gemm(t->base.stream, &g);
+}
+
+static void mix_all(ps_transformer *t, int64_t l, ps_tensor patterns, ps_tensor z, bool back)
+{
+    for (int64_t row = 0; row < t->batch; row++)
+        for (int64_t head = 0; head < t->size.num_heads; head++)
+            mix(t, l, pattern_of(t, patterns, row, head), z, row, head, back);
+}
+
+ps_status ps_transformer_show_pattern(ps_transformer *t, int64_t l)
+{
+    ps_tensor patterns;
+    ps_status st = shows_patterns(t) ? take_patterns(t, &patterns) : PS_OK;
+    if (st || !shows_patterns(t))
+        return st;
+    for (int64_t row = 0; row < t->batch; row++) {
+        ps_tensor packed = t->states[l].packed, lse = t->states[l].lse;
+        packed.offset += (size_t)(row * t->length * packed.shape[1]) * sizeof(float);
+        lse.offset += (size_t)(row * t->size.num_heads * t->length) * sizeof(float);
+        for (int64_t head = 0; head < t->size.num_heads; head++)
+            ps_attention_layer_weights(t->base.stream, &t->attention,
+                                       pattern_of(t, patterns, row, head),
+                                       ps_tensor_head(packed, t->length), lse, head, 0);
+    }
+    ps_model_at(&t->base, PS_TAP_PATTERN, l, patterns, 0);
+    mix_all(t, l, patterns, t->states[l].mixed, false);
+    return PS_OK;
+}
+
+ps_status ps_transformer_show_pattern_gradient(ps_transformer *t, int64_t l)
+{
+    ps_tensor patterns;
+    if (!shows_patterns(t) || !ps_model_shows_gradients(&t->base))
+        return PS_OK;
+    ps_status st = take_patterns(t, &patterns);
+    if (st)
+        return st;
+    mix_all(t, l, patterns, t->dmixed, true);
+    ps_model_gradient_at(&t->base, PS_TAP_PATTERN, l, patterns, 0);
+    return PS_OK;
+}
+
 /* Of parts that are a weight; PS_TAP_KINDS: it is none. */
 static ps_tap_kind before(ps_arch_part part)
 {

@@ -15,12 +15,27 @@ import sys
 import numpy
 import torch
 from safetensors.numpy import load_file
+from transformers import AttentionInterface
 
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 from make_transformers import gpt2, llama, ours, write  # noqa: E402
 
 TARGET = 17
+WATCH = {}  # what passes through attention's weights: layer -> a function of [rows, heads, queries, keys]
+
+
+def watched(module, query, key, value, attention_mask, **rest):
+    """Attention written out, whose weights may be replaced."""
+    key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (key, value))
+    logits = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
+    mask = torch.ones(logits.shape[-2:], dtype=torch.bool).tril()
+    weights = logits.masked_fill(~mask, float("-inf")).softmax(-1)
+    weights = WATCH.get(module.layer_idx, lambda p: p)(weights)
+    return (weights @ value).transpose(1, 2), weights
+
+
+AttentionInterface.register("watched", watched)
 
 
 class Inside:
@@ -156,6 +171,21 @@ def ablation(inside, out):
                     return z.reshape(rows, length, -1)
                 effect[:, l, h] = (logits - inside.run(inside.tokens, {("z", l): change}))[:, TARGET]
         out["ablation/" + kind] = effect
+    out["ablation/resample"] = torch.stack([without(inside, kept, logits, other) for other in range(rows)])
+
+
+def without(inside, kept, logits, other):
+    """What each row loses when a head gives what it gives for row `other`: [rows, layers, heads]."""
+    rows, length = inside.tokens.shape
+    effect = torch.zeros(rows, inside.layers, inside.heads)
+    for l in range(inside.layers):
+        for h in range(inside.heads):
+            def change(z, l=l, h=h):
+                z = z.reshape(rows, length, inside.heads, -1).clone()
+                z[:, :, h] = kept["z", l][other].reshape(length, inside.heads, -1)[:, h]
+                return z.reshape(rows, length, -1)
+            effect[:, l, h] = (logits - inside.run(inside.tokens, {("z", l): change}))[:, TARGET]
+    return effect
 
 
 def patching(inside, out):
@@ -184,6 +214,43 @@ def patching(inside, out):
                     linear[l, t, h] = (bad.grad[0, t, part] @ (good - bad)[0, t, part]) / (best - worst)
         out["patch/" + kind], out["attribution/" + kind] = exact, linear
     out["patch/ends"] = torch.stack([best, worst])
+    patterns(inside, clean, corrupt, out)
+
+
+def patterns(inside, clean, corrupt, out):
+    """The same of attention's weights: of each head and query its row of them."""
+    inside.model.set_attn_implementation("watched")
+
+    def keep(tokens, kept):
+        def keeper(layer):
+            def keep(p):
+                p.retain_grad()
+                kept[layer] = p
+                return p
+            return keep
+        WATCH.update({layer: keeper(layer) for layer in range(inside.layers)})
+        score = inside.run(tokens)[0, TARGET]
+        WATCH.clear()
+        return score
+    good, bad = {}, {}
+    best, worst = keep(clean, good), keep(corrupt, bad)
+    assert torch.allclose(torch.stack([best, worst]), out["patch/ends"], atol=1e-5)
+    worst.backward()
+    length = clean.shape[1]
+    exact, linear = (torch.zeros(inside.layers, length, inside.heads) for _ in range(2))
+    for l in range(inside.layers):
+        for t in range(length):
+            for h in range(inside.heads):
+                def change(p, l=l, t=t, h=h):
+                    p = p.clone()
+                    p[:, h, t] = good[l].detach()[:, h, t]
+                    return p
+                WATCH[l] = change
+                exact[l, t, h] = (inside.run(corrupt)[0, TARGET] - worst) / (best - worst)
+                WATCH.clear()
+                linear[l, t, h] = bad[l].grad[0, h, t] @ (good[l] - bad[l])[0, h, t] / (best - worst)
+    out["patch/pattern"], out["attribution/pattern"] = exact, linear
+    inside.model.set_attn_implementation("eager")
 
 
 def make(name, build):

@@ -79,6 +79,41 @@ START_TEST(each_row_is_one_count_and_one_line)
 END_TEST
 
 /* e^-2000 is 0 in float64, and its logarithm none. */
+/* Mean and standard error of those rows whose label it is, by the definition. */
+START_TEST(slices_by_label_are_of_the_rows_of_that_label)
+{
+    static char slices[] = "slices";
+    net n;
+    ps_explain_part part;
+    net_open(&n, 13, 0);
+    net_run(&n, &(ps_spec_explain_method){.method = slices}, &part);
+    const float *table = net_array(&part, "by_label");
+    for (int label = 0; label < NET_OUT; label++) {
+        double rows = 0, right = 0, each[NET_ROWS], mean = 0, spread = 0, p[NET_OUT];
+        for (size_t row = 0; row < NET_ROWS; row++) {
+            if (n.labels[row] != label)
+                continue;
+            answer(&n, row, p);
+            right += best_of(p) == (size_t)label;
+            each[(size_t)rows++] = -log(p[label]);
+        }
+        for (size_t i = 0; i < (size_t)rows; i++)
+            mean += each[i] / rows;
+        for (size_t i = 0; i < (size_t)rows; i++)
+            spread += pow(each[i] - mean, 2) / (rows - 1);
+        const float *got = table + (size_t)label * 5;
+        ck_assert_double_eq((double)got[0], rows);
+        ck_assert_double_eq_tol((double)got[1], right / rows, 1e-6);
+        ck_assert_double_eq_tol((double)got[2], mean, 1e-5);
+        ck_assert(isnan(got[4]) == (rows < 2));
+        if (rows > 1)
+            ck_assert_double_eq_tol((double)got[4], sqrt(spread / rows), 1e-5);
+    }
+    ps_explain_part_free(&part);
+    net_close(&n);
+}
+END_TEST
+
 START_TEST(a_loss_is_told_where_its_probability_is_too_small)
 {
     net n;
@@ -183,6 +218,7 @@ END_TEST
 static const ps_check_case cases[] = {
     {&sums_over_the_rows_are_those_of_their_answers},
     {&each_row_is_one_count_and_one_line},
+    {&slices_by_label_are_of_the_rows_of_that_label},
     {&a_loss_is_told_where_its_probability_is_too_small},
     {&nothing_is_told_of_no_rows},
     {&shares_of_the_weights_add_up_to_all_tensors},

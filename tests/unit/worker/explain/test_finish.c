@@ -22,14 +22,14 @@ static void put(ps_explain_part *part, const char *name, int rank, const uint64_
 
 static void put_sums(ps_explain_part *part, const char *name, int rank, const uint64_t *shape)
 {
-    static const double sums[64] = {1, 2, 3, 4, 5, 6};
+    static const double sums[64] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
     ck_ok(ps_explain_put_sums(part, name, "a", rank, shape, sums));
 }
 
 START_TEST(sums_that_are_none_are_refused)
 {
     static const uint64_t bins[] = {PS_CALIBRATION_BINS, 3}, totals[] = {3},
-                          moments[] = {2, 3, 1, 1}, one[] = {1}, z[] = {3, 1, 1, 1};
+                          moments[] = {2, 5, 1, 1}, one[] = {1}, z[] = {3, 1, 1, 1};
     ps_explain_part part = PS_EXPLAIN_PART_EMPTY;
     put(&part, "bins", 2, bins);
     put(&part, "totals", 1, totals);
@@ -45,7 +45,7 @@ END_TEST
 
 START_TEST(results_that_are_there_are_replaced)
 {
-    static const uint64_t z[] = {3, 1, 2, 1}, estimates[] = {1}, moments[] = {2, 3, 1, 1},
+    static const uint64_t z[] = {3, 1, 2, 1}, estimates[] = {1}, moments[] = {2, 5, 1, 1},
                           rows[] = {1};
     ps_explain_part part = PS_EXPLAIN_PART_EMPTY;
     put(&part, "estimate_z", 1, estimates);
@@ -64,7 +64,7 @@ START_TEST(results_that_are_there_are_replaced)
     put_sums(&part, "rows", 1, rows);
     ck_ok(finish("head_scores", &part));
     ck_assert(ps_explain_get(&part, "previous")->floats[0] == 1);
-    ck_assert(ps_explain_get(&part, "induction")->floats[0] == 3);
+    ck_assert(ps_explain_get(&part, "induction")->floats[0] == 4);
     ps_explain_part_free(&part);
 }
 END_TEST

@@ -207,7 +207,72 @@ START_TEST(without_patterns_all_else_is_the_same)
 }
 END_TEST
 
+/* ---- slices ---- */
+
+enum { QUANTITIES = 5, LENGTHS = 18 };
+
+/* Sums over slices: rows, right ones, losses. */
+static void add_slices(const ps_explain_part *part, const char *name, size_t n, double *sums)
+{
+    const float *table = ln_array(part, name, n * QUANTITIES);
+    memset(sums, 0, 3 * sizeof *sums);
+    for (size_t i = 0; i < n; i++) {
+        const float *s = table + i * QUANTITIES;
+        ck_assert(isnan(s[1]) == (s[0] == 0) && isnan(s[3]) == (s[0] < 2));
+        for (int k = 0; k < 3 && s[0] > 0; k++)
+            sums[k] += (double)s[0] * (k ? (double)s[k] : 1);
+    }
+}
+
+/* Transformers' loss is the mean over all tokens, and its logits say which are right. */
+START_TEST(slices_of_tokens_add_up_to_all_tokens)
+{
+    static char slices[] = "slices";
+    language_net n;
+    ps_explain_part part;
+    double sums[3];
+    int32_t labels[LN_ROWS];
+    ln_open(&n, _i);
+    const int32_t *all = golden_get(&n.parameters, "", "labels");
+    const float *logits = golden_get(&n.parameters, "", "logits");
+    double right[2] = {0, 0}, loss = 0; /* of all; of the last of each row */
+    for (size_t i = 0; i < (size_t)LN_ROWS * LN_LENGTH; i++) {
+        const float *z = logits + i * LN_VOCABULARY;
+        bool is = ps_explain_largest(z, LN_VOCABULARY) == all[i];
+        bool is_last = i % LN_LENGTH == LN_LENGTH - 1;
+        right[0] += is;
+        right[1] += is && is_last;
+        labels[i / LN_LENGTH] = all[i];
+        loss += is_last ? ps_explain_log_sum(z, LN_VOCABULARY) - (double)z[all[i]] : 0;
+    }
+    n.batch.items.labels = labels;
+    ln_run(&n, &(ps_spec_explain_method){.method = slices}, &part);
+    add_slices(&part, "by_length", LENGTHS, sums);
+    ck_assert_double_eq(sums[0], LN_ROWS * LN_LENGTH);
+    ck_assert_double_eq_tol(sums[1], right[0], 1e-5);
+    ck_assert_double_eq_tol(sums[2] / sums[0],
+                            (double)((const float *)golden_get(&n.parameters, "", "losses"))[0],
+                            1e-5);
+    const float *table = ln_array(&part, "by_length", (size_t)LENGTHS * QUANTITIES);
+    static const float counts[] = {1, 1, 2, 4, 4, 0};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        ck_assert(table[i * QUANTITIES] == LN_ROWS * counts[i]);
+    add_slices(&part, "by_label", LN_VOCABULARY, sums);
+    for (int twice = 0; twice < 2; twice++) {
+        ck_assert_double_eq(sums[0], LN_ROWS);
+        ck_assert_double_eq_tol(sums[1], right[1], 1e-5);
+        ck_assert_double_eq_tol(sums[2], loss, 1e-4);
+        add_slices(&part, "by_confidence", 10, sums);
+    }
+    ck_assert_ptr_null(ps_explain_get(&part, "by_place")); /* there is no file */
+    ck_assert_uint_eq(part.n, 3);
+    ps_explain_part_free(&part);
+    ln_close(&n);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
+    {.test = &slices_of_tokens_add_up_to_all_tokens, .repeat = 2},
     {.test = &each_layers_answer_is_pytorchs_and_the_last_is_the_models, .repeat = 2},
     {.test = &of_a_small_vocabulary_all_tokens_are_the_likeliest},
     {.test = &parts_are_worth_what_pytorch_says_and_add_up_to_the_logit, .repeat = 2},

@@ -5,11 +5,11 @@
 #include "tests/lib/check_main.h"
 #include "tests/lib/fault.h"
 
-enum { POINTS = LN_LAYERS * LN_LENGTH, KINDS = 4, EVERY = POINTS * (3 + LN_HEADS) };
+enum { POINTS = LN_LAYERS * LN_LENGTH, KINDS = 5, PATTERN = 4 };
 
 static char patching[] = "patching", resid_pre[] = "resid_pre", z[] = "z", attn_out[] = "attn_out",
-            mlp_out[] = "mlp_out";
-static char *kinds[] = {resid_pre, z, attn_out, mlp_out};
+            mlp_out[] = "mlp_out", pattern[] = "pattern";
+static char *kinds[KINDS] = {resid_pre, z, attn_out, mlp_out, pattern};
 
 /* clean and corrupt are the first two rows. */
 typedef struct rows {
@@ -32,7 +32,7 @@ static ps_spec_explain_method spec_of(const language_net *n, rows *r, int64_t ex
 
 static size_t count_of(int kind)
 {
-    return POINTS * (strcmp(kinds[kind], "z") == 0 ? LN_HEADS : 1);
+    return POINTS * (kind == PATTERN || strcmp(kinds[kind], "z") == 0 ? LN_HEADS : 1);
 }
 
 static const float *array_of(const ps_explain_part *part, const char *what, int kind)
