@@ -1,8 +1,20 @@
 /* The table. */
 #include "client/report/section_rows.h"
 
-const ps_report_section *const ps_report_sections[] = {
-    &ps_section_card,           &ps_section_graph,     &ps_section_weights,   &ps_section_behaviour,
-    &ps_section_examples,       &ps_section_attention, &ps_section_lens,      &ps_section_parts,
-    &ps_section_representation, &ps_section_training,  &ps_section_influence, &ps_section_quality,
-    &ps_section_difference,     &ps_section_lineage,   &ps_section_data,      NULL};
+const ps_report_section *const ps_report_sections[] = {&ps_section_card,
+                                                       &ps_section_graph,
+                                                       &ps_section_weights,
+                                                       &ps_section_behaviour,
+                                                       &ps_section_examples,
+                                                       &ps_section_attention,
+                                                       &ps_section_lens,
+                                                       &ps_section_parts,
+                                                       &ps_section_representation,
+                                                       &ps_section_features,
+                                                       &ps_section_training,
+                                                       &ps_section_influence,
+                                                       &ps_section_quality,
+                                                       &ps_section_difference,
+                                                       &ps_section_lineage,
+                                                       &ps_section_data,
+                                                       NULL};

@@ -64,6 +64,11 @@ ps_status ps_spec_compare_match(const ps_job_spec *spec, const ps_spec_model *mo
     const char *name = spec->compare   ? spec->compare->model
                        : spec->explain ? spec->explain->compare_to
                                        : "";
+    const char *coder = spec->explain ? ps_spec_explain_second(spec->explain) : "";
+    if (!*name && *coder && !ps_spec_model_is_coder(other))
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "model %s is of architecture %s; method sae looks through an autoencoder",
+                       coder, other->architecture);
     if (!*name)
         return PS_OK;
     bool language = ps_spec_model_is_language(model);

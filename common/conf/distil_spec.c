@@ -26,7 +26,7 @@ const char *ps_job_spec_teacher(const ps_job_spec *spec)
     if (spec->compare)
         return spec->compare->model;
     if (spec->explain)
-        return spec->explain->compare_to;
+        return ps_spec_explain_second(spec->explain);
     if (spec->data.activations)
         return spec->data.activations->model;
     if (!spec->distil)

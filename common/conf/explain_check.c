@@ -327,6 +327,8 @@ ps_status ps_spec_explain_check(const ps_job_spec *spec, const ps_conf_doc *doc)
     if (!st)
         st = check_other(spec->explain, doc);
     if (!st)
+        st = ps_spec_explain_second_check(spec->explain, doc);
+    if (!st)
         st = check_rows(spec, doc);
     if (!st)
         st = check_target(spec->explain, doc);

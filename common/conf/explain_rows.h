@@ -95,6 +95,7 @@ enum {
     ROW(pca, inside, PS_EXPLAIN_ANY, 1, {"point"}, {"components"}) \
     ROW(probes, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_LABELS, 1, {"point"}, {"ridge"}, \
         {"train_share"}) \
+    ROW(sae, inside, PS_EXPLAIN_ANY, 1, {"model"}, {"point"}, {"layer"}, {"top", 16}) \
     ROW(tracin, influence, PS_EXPLAIN_LAYERS | PS_EXPLAIN_TRAINED, 1, {"top", 10}, {"rate"}, \
         {"scores"}) \
     ROW(ekfac, influence, PS_EXPLAIN_LAYERS | PS_EXPLAIN_TRAINED, 3, {"top", 10}, {"damping"}, \
@@ -124,6 +125,7 @@ enum {
     INT(permutations, "10", 1, 100000) \
     INT(side_max, "2048", 1, 8192) \
     INT(top, "5", 1, 100) \
+    INT(layer, "0", 0, 1023) \
     FLAG(patterns, "true") \
     FLAG(scores, "false") \
     FLAG(empirical, "false") \
@@ -148,6 +150,7 @@ enum {
     REAL(train_share, "0.7", 0.01, 0.99) \
     FLAG(normalise, "false") \
     TEXT(of, "", 0, 64) \
+    TEXT(model, "", 0, 64) \
     TEXT(point, "", 0, 32) \
     INTS(window, "[]", 0, 2, 1, 65536) \
     INTS(stride, "[]", 0, 2, 1, 65536) \

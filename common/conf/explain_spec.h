@@ -170,6 +170,12 @@ bool ps_spec_explain_shows(const ps_spec_explain *explain); /* what is in them *
  * or the first. false: this job has none; never once it has been checked. */
 bool ps_spec_explain_of(const ps_spec_explain *explain, const ps_spec_explain_method *method,
                         size_t *out);
+/* The second stored model of the job: compare_to, or the autoencoder that a method looks through;
+ * "": none. */
+const char *ps_spec_explain_second(const ps_spec_explain *explain);
+/* A rule across keys, for explain_check.c. */
+PS_MUST_CHECK ps_status ps_spec_explain_second_check(const ps_spec_explain *explain,
+                                                     const ps_conf_doc *doc);
 /* An entry as one JSON object: its method and the keys that the method takes. */
 void ps_spec_explain_arguments(const ps_spec_explain_method *method, ps_buf *json);
 const char *ps_explain_score_name(unsigned score);   /* "logit" */

@@ -491,6 +491,40 @@ data:
     assert "decoder" in text and "64×32" in text, text
 
 
+def the_features_of_a_layer_are_told(cluster, x, y):
+    job_id = cluster.submit(explain_job(cluster, "features", "  inside: [{method: sae, model: sae-topk, top: 6}]",
+                                        methods="[]", rows="{first: 0, count: 200}"))
+    cluster.wait_job(job_id)
+    manifest, data = fetched(cluster, job_id)
+    (cluster.dir / "arrays").write_bytes(data)
+    _, arrays = read_safetensors(cluster.dir / "arrays")
+    found = {name.split("/")[-1]: value for name, value in arrays.items() if name.startswith("inside/0/")}
+    model, coder, hidden = Numpy(cluster), Coder(cluster, "sae-topk", 6), hidden_of_tiny(cluster, x[:200])
+    seen = hidden_of_tiny(cluster, cluster.train[0])
+    mean, even = seen.mean(0), np.sqrt(seen.var(0).mean())
+    f = coder.latents((hidden - mean) / even)
+    again = coder.again((hidden - mean) / even) * even + mean
+
+    def loss(h):
+        z = h @ model.w[1].T + model.b[1]
+        return (np.log(np.exp(z - z.max(1, keepdims=True)).sum(1)) + z.max(1) - z[np.arange(200), y[:200]]).mean()
+    losses = [loss(hidden), loss(again), loss(0 * hidden)]
+    explained = 1 - ((hidden - again) ** 2).sum() / ((hidden - hidden.mean(0)) ** 2).sum()
+    assert near(found["losses"], np.array(losses), 1e-3), (found["losses"], losses)
+    assert abs(found["explained_variance"] - explained) < 1e-3, (found["explained_variance"], explained)
+    assert abs(found["recovered"] - (losses[2] - losses[1]) / (losses[2] - losses[0])) < 1e-2, found["recovered"]
+    assert abs(found["l0"] - (f > 0).sum(1).mean()) < 0.02 and abs(found["dead_share"] - (f.max(0) <= 0).mean()) < 0.02
+    first = int(found["feature"][0])
+    assert first == f.sum(0).argmax() and abs(found["share"][0] - (f[:, first] > 0).mean()) < 0.02
+    assert near(found["top_activity"][0], np.sort(f[:, first])[::-1][:8], 1e-3), found["top_activity"][0]
+    assert (np.diff(found["top_activity"][0]) <= 0).all() and "rows/features" not in arrays
+    for method, message in (("{method: sae, model: tiny}", "autoencoder"), ("sae", "model: its name")):
+        path = cluster.dir / "bad.yaml"
+        path.write_text(explain_job(cluster, "bad", f"  inside: [{method}]", methods="[]"))
+        result = cluster.psctl("submit", path, check=False)
+        assert result.returncode and message in result.stderr, (message, result.stderr)
+
+
 def a_probe_is_trained_on_activations(cluster):
     job = cluster.wait_job(cluster.submit(coder_job(cluster, "probe", "{architecture: mlp, layers: [32, 4]}", labels=True,
                                                     epochs=5)))
@@ -526,6 +560,7 @@ def jobs_are_the_same_whoever_computes_them():
         psd_is_killed(cluster, slow, killed, server)
         psctl_shows_what_was_found(cluster)
         an_autoencoder_is_trained_on_activations(cluster, cluster.train[0], x)
+        the_features_of_a_layer_are_told(cluster, x, y)
         a_probe_is_trained_on_activations(cluster)
         activations_that_cannot_be_are_refused(cluster)
         a_model_in_fewer_bits_is_explained_by_its_numbers(cluster, x)

@@ -1,6 +1,7 @@
-/* other: the second model of a job (explain.compare_to), for methods with the trait OTHER. What of
- * it is fetched when it is asked for. Borrowed by ps_explaining. On the task's thread (not
- * asserted: the model asserts it). */
+/* other: the second model of a job, explain.compare_to for methods with the trait OTHER, or an
+ * autoencoder of the first one's activations, for those with the key `model`. What of it is fetched
+ * when it is asked for. Borrowed by ps_explaining. On the task's thread (not asserted: the model
+ * asserts it). */
 #ifndef PS_EXPLAIN_OTHER_H
 #define PS_EXPLAIN_OTHER_H
 
@@ -10,6 +11,7 @@
 
 struct ps_explain_other {
     const char *name;
+    const ps_spec_model *spec;
     /* Its tensors as they are stored; theirs until the task ends. */
     ps_status (*tensors)(void *user, const ps_model_form **out, size_t *n);
     /* The numbers of one of them, in psd's order, whatever it is stored in: the caller's

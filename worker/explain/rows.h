@@ -42,6 +42,7 @@
     row(representation_change) \
     row(pca) \
     row(probes) \
+    row(sae) \
     row(tracin) \
     row(ekfac) \
     row(trak) \

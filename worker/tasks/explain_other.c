@@ -77,6 +77,7 @@ ps_status ps_explain_second_open(ps_task_run *run, ps_job_entry *entry, const ch
     if (st)
         return ps_wrap(st, "model %s", name);
     out->other = (ps_explain_other){.name = name,
+                                    .spec = out->spec,
                                     .tensors = tensors,
                                     .numbers = numbers,
                                     .beside = beside,

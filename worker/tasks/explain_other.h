@@ -18,7 +18,7 @@ typedef struct ps_explain_second {
     ps_model_form *forms;
 } ps_explain_second;
 
-/* name: the job's compare_to. PS_INVALID_ARGUMENT: the task does not say what its shape is. */
+/* name: ps_spec_explain_second. PS_INVALID_ARGUMENT: the task does not say what its shape is. */
 PS_MUST_CHECK ps_status ps_explain_second_open(ps_task_run *run, ps_job_entry *entry,
                                                const char *name, ps_explain_second *out);
 void ps_explain_second_close(ps_explain_second *second); /* of zeros: nothing */

@@ -120,9 +120,10 @@ ps_status ps_explain_task_open(ps_explain_task *t)
     x->check = check;
     x->record = fetch_record;
     x->user = t;
-    if (*t->spec->compare_to)
-        st = ps_explain_second_open(t->run, t->entry, t->spec->compare_to, &t->second);
-    x->other = *t->spec->compare_to ? &t->second.other : NULL;
+    const char *second = ps_spec_explain_second(t->spec);
+    if (*second)
+        st = ps_explain_second_open(t->run, t->entry, second, &t->second);
+    x->other = *second ? &t->second.other : NULL;
     x->baseline = &t->baseline;
     if (!st)
         st = ps_explain_baseline_of(x, &t->baseline);

@@ -21,7 +21,7 @@ typedef struct ps_explain_task {
     size_t n_methods;
     ps_explaining x;
     ps_explain_baseline baseline;
-    ps_explain_second second; /* compare_to; zeros: there is none */
+    ps_explain_second second; /* ps_spec_explain_second; zeros: there is none */
     ps_selection selection;   /* of a stage of rows, unless there are prompts */
     ps_explain_parts before;  /* what the pass before has left; of the first: empty */
 } ps_explain_task;

@@ -91,6 +91,11 @@ static const char manifest[] =
     "{\"method\":\"representation_change\",\"arrays\":[{\"name\":\"cka\",\"array\":\"w\"}]},"
     "{\"method\":\"attribution_change\",\"arrays\":[{\"name\":\"rows\",\"array\":\"l\","
     "\"entries\":[\"distance\",\"rank\",\"cosine\"]},{\"name\":\"mean\",\"array\":\"e\"}]},"
+    "{\"method\":\"sae\",\"arrays\":[{\"name\":\"explained_variance\",\"array\":\"s\"},{\"name\":"
+    "\"feature\",\"array\":\"e\"},{\"name\":\"share\",\"array\":\"e\"},{\"name\":\"top_item\","
+    "\"array\":"
+    "\"r\"},{\"name\":\"top_activity\",\"array\":\"c\"},{\"name\":\"top_position\",\"array\":\"w\"}"
+    "]},"
     "{\"method\":\"weights\",\"arrays\":[{\"name\":\"statistics\",\"array\":\"w\",\"entries\":"
     "[\"deviation\",\"stable_rank\"]},{\"name\":\"histogram\",\"array\":\"h\"},{\"name\":"
     "\"singular\","
@@ -264,6 +269,10 @@ START_TEST(representation_is_by_layer)
     fixture f;
     ps_buf out;
     setup(&f);
+    draw(&f, "features", &out);
+    has(&out, "<dt>Variance explained</dt>");
+    has(&out, "<b>row 60</b>");
+    ps_buf_free(&out);
     draw(&f, "representation", &out);
     has(&out, "mean\nlayer: 0\n0.5<"); /* of channels 0 and 1 */
     has(&out, "mean\nlayer: 1\n1<");   /* the other has a NaN */
@@ -412,16 +421,10 @@ START_TEST(what_does_not_fit_breaks_nothing)
                      : *array == 'e' ? 't'
                                      : 'v';
         }
-    draw(&f, "behaviour", &out);
-    has_not(&out, "nan");
-    ps_buf_free(&out);
-    draw(&f, "weights", &out);
-    has_not(&out, "nan");
-    ps_buf_free(&out);
-    for (size_t i = 0; i < 6; i++) {
+    for (size_t i = 0; i < 9; i++) {
         draw(&f,
              (const char *[]){"lens", "attention", "parts", "quality", "representation",
-                              "difference"}[i],
+                              "difference", "features", "behaviour", "weights"}[i],
              &out);
         has_not(&out, "nan");
         ps_buf_free(&out);
