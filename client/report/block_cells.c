@@ -10,12 +10,13 @@
 #include <math.h>
 
 #define METHOD "blocks"
+#define SMALL  0.01
 
 enum {
     TENSORS_MOST = 64,
     BLOCKS_MOST = 64,
     LEFT = 250,
-    WIDE = 40,
+    WIDE = 44,
     HIGH = 20,
     HEAD = 18,
     FOOT = 20
@@ -73,6 +74,10 @@ static void put_cell(ps_buf *out, const means *m, uint64_t row, uint64_t column,
             "</title><rect class=\"fill\" x=\"%" PRIu64 "\" y=\"%" PRIu64
             "\" width=\"%d\" height=\"%d\" rx=\"2\" fill=\"%s\"/>",
             x, y, WIDE - 2, HIGH - 2, ps_rgb_hex(ground).text);
+    if (fabs(v) < SMALL * m->most) { /* its tip says it, and there it has room */
+        ps_buf_puts(out, "</g>\n");
+        return;
+    }
     ps_html(out,
             "<text class=\"in\" text-anchor=\"middle\" x=\"%" PRIu64 "\" y=\"%" PRIu64
             "\" fill=\"%s\">%+.2g</text></g>\n",

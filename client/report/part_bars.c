@@ -164,7 +164,7 @@ static bool put_figure(ps_report *r, ps_buf *out, const bars *b, const char *tit
         shares += b->shapley[i];
         lost += b->lost[i];
     }
-    ps_html(&figure, "<figure class=\"map keep\"><h4>%s</h4>", title);
+    ps_html(&figure, "<figure class=\"map keep\"><h3>%s</h3>", title);
     put_bars(&figure, b, title);
     ps_html(
         &figure,

@@ -96,9 +96,9 @@ static void put_look(ps_report *r, ps_buf *out, size_t which)
                                    .rows = all.n / heads,
                                    .columns = heads,
                                    .values = values});
-    ps_buf_puts(out, "<figure class=\"map\"><h4>");
+    ps_buf_puts(out, "<figure class=\"map\"><h3>");
     ps_buf_puts(out, looks[which].title);
-    ps_buf_puts(out, "</h4>");
+    ps_buf_puts(out, "</h3>");
     if (!ps_room_take(&r->room, &map, out))
         ps_room_left_out(&r->room, "a map of what heads look for");
     ps_buf_puts(out, "</figure>\n");

@@ -74,7 +74,7 @@ static void put_table(ps_report *r, ps_buf *out, size_t table)
     if (ps_array_last(v, array) != QUANTITIES)
         return;
     ps_html(&piece,
-            "<div class=\"scroll\"><h4>%s</h4><table class=\"sort\"><thead><tr><th>%s</th>"
+            "<div class=\"scroll\"><h3>%s</h3><table class=\"sort\"><thead><tr><th>%s</th>"
             "<th class=\"n\">%s</th><th class=\"n\">Right, %%</th><th class=\"n\">Loss</th></tr>"
             "</thead><tbody>\n",
             tables[table].title, tables[table].of,
