@@ -7,7 +7,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { OLDEST = 16, CHILDREN = 24 }; /* generations above, and models below, that are shown */
+/* Generations above, models below, files and workers that are shown. */
+enum { OLDEST = 16, CHILDREN = 24, SHOWN = 16 };
 
 static bool present(const ps_report *r)
 {
@@ -101,11 +102,29 @@ static void put_tree(ps_buf *out, const ps_report *r)
 
 /* ---- the job ---- */
 
-static void put_version(ps_buf *out, const char *what, const char *name, const char *version)
+static void put_version(ps_buf *out, const char *what, const char *name, const char *version,
+                        const char *sha256)
 {
-    if (name && *name)
-        ps_html(out, "<dt>%s</dt><dd>%s, version <code>%s</code></dd>\n", what, name,
-                version ? version : "");
+    if (!name || !*name)
+        return;
+    ps_html(out, "<dt>%s</dt><dd>%s, version <code>%s</code>", what, name, version ? version : "");
+    if (sha256 && *sha256)
+        ps_html(out, "<br>SHA-256 <code>%s</code>", sha256);
+    ps_buf_puts(out, "</dd>\n");
+}
+
+static void put_sources(ps_buf *out, const ps_explanation *m)
+{
+    for (size_t i = 0; i < m->n_files && i < SHOWN; i++)
+        ps_html(out, "<dt>%s</dt><dd><code>%s</code><br>SHA-256 <code>%s</code></dd>\n",
+                i ? "" : "Data", m->files[i].name, m->files[i].said);
+    if (!m->n_files && *m->data)
+        ps_html(out, "<dt>Data</dt><dd><code>%s</code></dd>\n", m->data);
+    for (size_t i = 0; i < m->n_workers && i < SHOWN; i++)
+        ps_html(out, "<dt>%s</dt><dd>%s, on %s, in float32</dd>\n", i ? "" : "Computed by",
+                m->workers[i].name, m->workers[i].said);
+    if (m->n_workers > SHOWN)
+        ps_html(out, "<dt></dt><dd>and %zu more</dd>\n", m->n_workers - SHOWN);
 }
 
 static void put_job(ps_buf *out, const ps_report *r)
@@ -115,10 +134,11 @@ static void put_job(ps_buf *out, const ps_report *r)
             "<h3>How it was found</h3>\n<dl class=\"facts\">\n<dt>Job</dt><dd>%" PRIu64
             "</dd>\n<dt>Seed</dt><dd>%" PRIu64 "</dd>\n<dt>psd</dt><dd>%s</dd>\n",
             m->job, m->seed, m->psd_version);
-    put_version(out, "Model", m->model, m->model_version);
-    put_version(out, "Compared with", m->other, m->other_version);
-    if (*m->data)
-        ps_html(out, "<dt>Data</dt><dd><code>%s</code></dd>\n", m->data);
+    put_version(out, "Model", m->model, m->model_version, m->model_sha256);
+    put_version(out, "Compared with", m->other, m->other_version, m->other_sha256);
+    put_sources(out, m);
+    if (*m->spec_sha256)
+        ps_html(out, "<dt>Job file</dt><dd>SHA-256 <code>%s</code></dd>\n", m->spec_sha256);
     if (r->job_file)
         ps_html(out,
                 "<dt>Again</dt><dd><code>psctl submit job.yaml --follow</code>, with the job file "

@@ -27,17 +27,29 @@ static void free_result(ps_explanation_result *r)
     ps_free(&r->arguments);
 }
 
+static void free_sources(ps_explanation_source **sources, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        ps_free(&(*sources)[i].name);
+        ps_free(&(*sources)[i].said);
+    }
+    ps_free(sources);
+}
+
 void ps_explanation_free(ps_explanation *m)
 {
-    char **texts[] = {&m->model,       &m->model_version, &m->architecture, &m->data,
-                      &m->psd_version, &m->score,         &m->target,       &m->baseline,
-                      &m->contents,    &m->other,         &m->other_version};
+    char **texts[] = {&m->model,        &m->model_version, &m->architecture,  &m->data,
+                      &m->psd_version,  &m->score,         &m->target,        &m->baseline,
+                      &m->contents,     &m->other,         &m->other_version, &m->model_sha256,
+                      &m->other_sha256, &m->spec_sha256};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         ps_free(texts[i]);
     for (size_t i = 0; i < m->n_results; i++)
         free_result(&m->results[i]);
     free_texts(&m->warnings, m->n_warnings);
     free_texts(&m->tensors, m->n_tensors);
+    free_sources(&m->files, m->n_files);
+    free_sources(&m->workers, m->n_workers);
     ps_free(&m->rows);
     ps_free(&m->left_out_rows);
     ps_free(&m->results);
@@ -62,6 +74,40 @@ static void write_texts(const char *key, char *const *texts, size_t n, ps_json_w
     ps_json_array_end(w);
 }
 
+/* Nothing is written of what is not known. */
+static void write_digest(const char *key, const char *sha256, ps_json_writer *w)
+{
+    if (sha256 && *sha256)
+        ps_json_put_string(w, key, sha256);
+}
+
+static void write_files(const ps_explanation *m, ps_json_writer *w)
+{
+    ps_json_key(w, "files");
+    ps_json_array(w);
+    for (size_t i = 0; i < m->n_files; i++) {
+        ps_json_object(w);
+        ps_json_put_string(w, "path", m->files[i].name);
+        ps_json_put_string(w, "sha256", m->files[i].said);
+        ps_json_object_end(w);
+    }
+    ps_json_array_end(w);
+}
+
+static void write_workers(const ps_explanation *m, ps_json_writer *w)
+{
+    ps_json_key(w, "workers");
+    ps_json_array(w);
+    for (size_t i = 0; i < m->n_workers; i++) {
+        ps_json_object(w);
+        ps_json_put_string(w, "name", m->workers[i].name);
+        ps_json_put_string(w, "device", m->workers[i].said);
+        ps_json_put_string(w, "precision", "float32");
+        ps_json_object_end(w);
+    }
+    ps_json_array_end(w);
+}
+
 static void write_lineage(const ps_explanation *m, ps_json_writer *w)
 {
     ps_json_key(w, "lineage");
@@ -70,6 +116,7 @@ static void write_lineage(const ps_explanation *m, ps_json_writer *w)
     ps_json_object(w);
     ps_json_put_string(w, "name", m->model);
     ps_json_put_string(w, "version", m->model_version);
+    write_digest("sha256", m->model_sha256, w);
     ps_json_put_string(w, "architecture", m->architecture);
     if (m->n_tensors)
         write_texts("tensors", m->tensors, m->n_tensors, w);
@@ -79,10 +126,16 @@ static void write_lineage(const ps_explanation *m, ps_json_writer *w)
         ps_json_object(w);
         ps_json_put_string(w, "name", m->other);
         ps_json_put_string(w, "version", m->other_version);
+        write_digest("sha256", m->other_sha256, w);
         ps_json_object_end(w);
     }
     if (m->data && *m->data)
         ps_json_put_string(w, "data", m->data);
+    if (m->n_files)
+        write_files(m, w);
+    if (m->n_workers)
+        write_workers(m, w);
+    write_digest("spec_sha256", m->spec_sha256, w);
     ps_json_put_string(w, "psd_version", m->psd_version);
     ps_json_put_uint(w, "seed", m->seed);
     ps_json_object_end(w);

@@ -3,8 +3,10 @@
  * does not know.
  *
  *     {"psd_explain": 1, "job": 7,
- *      "lineage": {"model": {"name", "version", "architecture", "tensors": []}, "data",
- *                  "compared_with": {"name", "version"}, "psd_version", "seed"},
+ *      "lineage": {"model": {"name", "version", "sha256", "architecture", "tensors": []}, "data",
+ *                  "files": [{"path", "sha256"}], "compared_with": {"name", "version", "sha256"},
+ *                  "workers": [{"name", "device", "precision"}],
+ *                  "spec_sha256", "psd_version", "seed"},
  *      "score", "target", "baseline", "classes", "language",
  *      "results": [{"kind", "method", "arguments": {},
  *                   "arrays": [{"name", "array", "axes": [], "entries": []}],
@@ -59,11 +61,24 @@ typedef struct ps_explanation_row {
     double confidence, score;
 } ps_explanation_row;
 
+/* A file of data and its SHA-256, or a worker and its device. */
+typedef struct ps_explanation_source {
+    char *name, *said;
+} ps_explanation_source;
+
 typedef struct ps_explanation {
     uint64_t job;
     char *model, *model_version, *architecture;
     char *data; /* the path of what was read; "": prompts */
     char *psd_version;
+    /* SHA-256 in hexadecimal digits, of the models' files, as workers read them, and of the job
+     * file;
+     * "": not known */
+    char *model_sha256, *other_sha256, *spec_sha256;
+    ps_explanation_source *files; /* of data, but for those too large to be read for it */
+    size_t n_files;
+    ps_explanation_source *workers; /* that have computed it */
+    size_t n_workers;
     uint64_t seed;
     char *score, *target, *baseline; /* as words: "logit", "difference 3 5" */
     bool classes;                    /* predictions are classes, or tokens; else numbers */

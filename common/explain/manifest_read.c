@@ -324,6 +324,7 @@ static ps_status read_model(ps_json_reader *r, ps_explanation *out)
     while (ps_json_member(r, &key, &st))
         st = is(&key, "name")           ? read_text(r, &out->model)
              : is(&key, "version")      ? read_text(r, &out->model_version)
+             : is(&key, "sha256")       ? read_text(r, &out->model_sha256)
              : is(&key, "architecture") ? read_text(r, &out->architecture)
              : is(&key, "tensors")      ? read_texts(r, &out->tensors, &out->n_tensors, TENSORS_MAX)
                                         : ps_json_skip(r);
@@ -337,8 +338,47 @@ static ps_status read_other(ps_json_reader *r, ps_explanation *out)
     while (ps_json_member(r, &key, &st))
         st = is(&key, "name")      ? read_text(r, &out->other)
              : is(&key, "version") ? read_text(r, &out->other_version)
+             : is(&key, "sha256")  ? read_text(r, &out->other_sha256)
                                    : ps_json_skip(r);
     return st;
+}
+
+typedef struct source_list {
+    ps_explanation_source **all;
+    size_t *n;
+    const char *name, *said; /* keys */
+} source_list;
+
+static ps_status add_source(ps_json_reader *r, const ps_json_token *token, void *user)
+{
+    const source_list *list = user;
+    ps_json_token key;
+    ps_status st = PS_OK;
+    void *grown = grow(*list->all, *list->n, LIST_MAX, sizeof **list->all);
+    if (!grown)
+        return corrupt("too many files or workers");
+    *list->all = grown;
+    ps_explanation_source *s = &(*list->all)[(*list->n)++];
+    *s = (ps_explanation_source){NULL};
+    while (ps_json_member(r, &key, &st))
+        st = is(&key, list->name)   ? read_text(r, &s->name)
+             : is(&key, list->said) ? read_text(r, &s->said)
+                                    : ps_json_skip(r);
+    settle(&s->name);
+    settle(&s->said);
+    return st;
+}
+
+static ps_status read_files(ps_json_reader *r, ps_explanation *out)
+{
+    source_list list = {&out->files, &out->n_files, "path", "sha256"};
+    return read_list(r, PS_JSON_OBJECT, add_source, &list);
+}
+
+static ps_status read_workers(ps_json_reader *r, ps_explanation *out)
+{
+    source_list list = {&out->workers, &out->n_workers, "name", "device"};
+    return read_list(r, PS_JSON_OBJECT, add_source, &list);
 }
 
 static ps_status read_lineage(ps_json_reader *r, ps_explanation *out)
@@ -349,6 +389,9 @@ static ps_status read_lineage(ps_json_reader *r, ps_explanation *out)
         st = is(&key, "model")           ? read_model(r, out)
              : is(&key, "compared_with") ? read_other(r, out)
              : is(&key, "data")          ? read_text(r, &out->data)
+             : is(&key, "files")         ? read_files(r, out)
+             : is(&key, "workers")       ? read_workers(r, out)
+             : is(&key, "spec_sha256")   ? read_text(r, &out->spec_sha256)
              : is(&key, "psd_version")   ? read_text(r, &out->psd_version)
              : is(&key, "seed")          ? read_count(r, &out->seed)
                                          : ps_json_skip(r);
@@ -390,7 +433,8 @@ static void settle_texts(ps_explanation *m)
 {
     char **texts[] = {&m->other,        &m->other_version, &m->model,       &m->model_version,
                       &m->architecture, &m->data,          &m->psd_version, &m->score,
-                      &m->target,       &m->baseline,      &m->contents};
+                      &m->target,       &m->baseline,      &m->contents,    &m->model_sha256,
+                      &m->other_sha256, &m->spec_sha256};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         settle(texts[i]);
 }

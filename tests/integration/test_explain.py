@@ -1,4 +1,5 @@
 """Jobs of kind explain: what they find is what numpy finds in the exported weights, and the same bytes whoever computes it."""
+import hashlib
 import json
 import re
 import sys
@@ -143,6 +144,23 @@ def who_helped_is_who_numpy_finds(cluster, arrays, test_x, test_y):
     assert near(arrays["influence/0/shown"], rows[named] / 255.0) and set(arrays["influence/0/strongest"]) <= set(named)
 
 
+def sha256_of(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def what_it_was_made_of(cluster, lineage):
+    """The bytes of both models as psd has them, of the data as they lie there, and of the job file."""
+    for said, name in ((lineage["model"], "tiny"), (lineage["compared_with"], "child")):
+        file, = (cluster.dir / "state/models").glob(f"{name}.*.safetensors")
+        assert said["name"] == name and said["sha256"] == sha256_of(file), (said, sha256_of(file))
+    files = {file["path"]: file["sha256"] for file in lineage["files"]}
+    wanted = [cluster.dir / name for name in ("test-features.gz", "test-labels.gz")]
+    assert files.items() >= {str(path): sha256_of(path) for path in wanted}.items(), files
+    assert lineage["spec_sha256"] == hashlib.sha256(explain_job(cluster, "one", BESIDE).encode()).hexdigest(), lineage
+    worker, = lineage["workers"]
+    assert worker["name"] == "w1" and worker["device"].startswith("cpu") and worker["precision"] == "float32", worker
+
+
 def one_worker_finds_what_numpy_finds(cluster, x, y):
     job_id = cluster.submit(explain_job(cluster, "one", BESIDE))
     job = cluster.wait_job(job_id)
@@ -169,6 +187,7 @@ def one_worker_finds_what_numpy_finds(cluster, x, y):
     assert manifest["lineage"]["model"]["name"] == "tiny" and manifest["psd_explain"] == 1
     what_stands_beside(manifest, arrays)
     who_helped_is_who_numpy_finds(cluster, arrays, x, y[3:103])
+    what_it_was_made_of(cluster, manifest["lineage"])
     names = [a["name"] for a in cluster.psctl_json("artifacts", job_id)["artifacts"]]
     assert sorted(names) == ["explain.json", "explain.safetensors"], names
     assert job["result"]["metrics"]["samples"] == 100, job

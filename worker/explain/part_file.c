@@ -1,5 +1,5 @@
 /* The header's metadata: "psd_explain_part" the version; "rows" what stands of each row; "method.3"
- * what the arrays of method 3 are, in the order of its tensors. */
+ * what the arrays of method 3 are, in the order of its tensors; "sources" as sources.h has it. */
 #include "worker/explain/part_file.h"
 
 #include "common/base/mem.h"
@@ -13,63 +13,6 @@
 
 #define VERSION_KEY "psd_explain_part"
 #define VERSION     "1"
-
-/* ---- in memory ---- */
-
-void ps_explain_parts_init(ps_explain_parts *parts, size_t n_methods)
-{
-    PS_REQUIRE(n_methods <= PS_EXPLAIN_PART_METHODS);
-    *parts = (ps_explain_parts){.n_methods = n_methods};
-    parts->methods = ps_alloc_array(n_methods ? n_methods : 1, sizeof *parts->methods);
-}
-
-void ps_explain_parts_free(ps_explain_parts *parts)
-{
-    for (size_t i = 0; i < parts->n_methods; i++)
-        ps_explain_part_free(&parts->methods[i]);
-    ps_explain_part_free(&parts->rows);
-    ps_free(&parts->methods);
-    ps_free(&parts->info);
-    *parts = (ps_explain_parts){0};
-}
-
-ps_status ps_explain_parts_add_row(ps_explain_parts *parts, const ps_explain_row_info *info)
-{
-    if (parts->n_info == parts->capacity) {
-        size_t capacity = parts->capacity ? 2 * parts->capacity : 64;
-        ps_explain_row_info *grown = ps_try_alloc_raw(capacity * sizeof *grown);
-        if (!grown)
-            return ps_fail(PS_NO_MEMORY, "a list of %zu rows", capacity);
-        if (parts->n_info)
-            memcpy(grown, parts->info, parts->n_info * sizeof *grown);
-        ps_free(&parts->info);
-        parts->info = grown;
-        parts->capacity = capacity;
-    }
-    parts->info[parts->n_info++] = *info;
-    return PS_OK;
-}
-
-void ps_explain_parts_leave_out(ps_explain_parts *parts, uint64_t row)
-{
-    if (parts->n_left_out < PS_EXPLAIN_LEFT_OUT)
-        parts->left_out[parts->n_left_out] = row;
-    parts->n_left_out++;
-}
-
-ps_status ps_explain_parts_merge(ps_explain_parts *into, ps_explain_parts *more)
-{
-    PS_REQUIRE(into->n_methods == more->n_methods);
-    ps_status st = ps_explain_merge(&into->rows, &more->rows);
-    for (size_t i = 0; !st && i < into->n_methods; i++)
-        st = ps_explain_merge(&into->methods[i], &more->methods[i]);
-    for (size_t i = 0; !st && i < more->n_info; i++)
-        st = ps_explain_parts_add_row(into, &more->info[i]);
-    for (uint64_t i = 0; i < more->n_left_out; i++)
-        ps_explain_parts_leave_out(into, i < PS_EXPLAIN_LEFT_OUT ? more->left_out[i] : 0);
-    ps_explain_parts_free(more);
-    return st;
-}
 
 /* The part of that number; the one behind the methods is that of the rows. */
 static const ps_explain_part *part_at(const ps_explain_parts *parts, size_t i)
@@ -175,12 +118,14 @@ static void list_all(const ps_explain_parts *parts, contents *c)
         n += part_at(parts, i)->n;
     *c = (contents){.tensors = ps_alloc_array(n + 1, sizeof *c->tensors),
                     .arrays = ps_alloc_array(n + 1, sizeof *c->arrays),
-                    .pairs = ps_alloc_array(parts->n_methods + 3, sizeof *c->pairs)};
+                    .pairs = ps_alloc_array(parts->n_methods + 4, sizeof *c->pairs)};
     ps_buf text = PS_BUF_EMPTY;
     ps_buf_puts(&text, VERSION);
     add_pair(c, ps_strdup(VERSION_KEY), &text);
     write_rows(parts, &text);
     add_pair(c, ps_strdup("rows"), &text);
+    ps_explain_sources_write(&parts->sources, &text);
+    add_pair(c, ps_strdup("sources"), &text);
     for (size_t i = 0; i <= parts->n_methods; i++) {
         list_arrays(part_at(parts, i), i, c);
         write_part(part_at(parts, i), &text);
@@ -464,10 +409,13 @@ static ps_status read_all(const ps_safetensors *file, ps_slice bytes, uint64_t m
                           ps_explain_parts *out)
 {
     const char *version = ps_safetensors_metadata(file, VERSION_KEY),
-               *rows = ps_safetensors_metadata(file, "rows");
+               *rows = ps_safetensors_metadata(file, "rows"),
+               *sources = ps_safetensors_metadata(file, "sources");
     if (!version || strcmp(version, VERSION) != 0 || !rows)
         return corrupt("it is of another version, or none");
     ps_status st = read_rows(ps_slice_str(rows), most, out);
+    if (!st && sources)
+        st = ps_explain_sources_read(ps_slice_str(sources), &out->sources);
     for (size_t i = 0; !st && i <= out->n_methods; i++) {
         char key[40];
         (void)snprintf(key, sizeof key, "method.%zu", i);

@@ -7,6 +7,7 @@
 
 #include "common/format/safetensors.h"
 #include "worker/explain/part.h"
+#include "worker/explain/sources.h"
 
 /* A row as the manifest lists it. */
 typedef struct ps_explain_row_info {
@@ -25,6 +26,7 @@ typedef struct ps_explain_parts {
     size_t n_methods;
     ps_explain_part *methods; /* [n_methods]: by the method's number in the job; empty: not run */
     ps_explain_part rows; /* what is in the rows, where the job shows it: `features`, `tokens` */
+    ps_explain_sources sources;
     ps_explain_row_info *info;
     size_t n_info, capacity;
     uint64_t left_out[PS_EXPLAIN_LEFT_OUT]; /* the first rows that were left out; */

@@ -321,7 +321,7 @@ static ps_status keep_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
         st = ps_model_create(run->env->backend, &config, &options, &model);
     if (!st && e->stored) {
         const ps_stored_model which = ps_job_entry_stored_model(e);
-        st = options.explain ? ps_stored_model_load_whole(run->remote, &which, model)
+        st = options.explain ? ps_stored_model_load_whole(run->remote, &which, model, e->sha256)
                              : ps_stored_model_load(run->remote, &which, e->forms, model);
         if (st)
             ps_model_free(&model);
@@ -373,7 +373,7 @@ ps_status ps_job_entry_beside(ps_job_entry *e, ps_task_run *run, const ps_stored
         ps_model *model = NULL;
         st = ps_model_create(run->env->backend, &config, &options, &model);
         if (!st)
-            st = ps_stored_model_load_whole(run->remote, which, model);
+            st = ps_stored_model_load_whole(run->remote, which, model, e->beside_sha256);
         if (st)
             ps_model_free(&model);
         e->beside = model;
@@ -385,6 +385,12 @@ ps_status ps_job_entry_beside(ps_job_entry *e, ps_task_run *run, const ps_stored
 void ps_job_entry_beside_drop(ps_job_entry *e)
 {
     ps_model_free(&e->beside);
+}
+
+const char *ps_job_entry_sha256(const ps_job_entry *e, bool beside)
+{
+    PS_REQUIRE(e->spec && e->spec->explain);
+    return beside ? e->beside_sha256 : e->sha256;
 }
 
 uint64_t *ps_job_entry_sequence(ps_job_entry *e)

@@ -91,6 +91,8 @@ PS_MUST_CHECK ps_status ps_job_entry_beside(ps_job_entry *entry, ps_task_run *ru
                                             const ps_stored_model *which, const ps_spec_model *spec,
                                             ps_model **out);
 void ps_job_entry_beside_drop(ps_job_entry *entry);
+/* SHA-256 of the files that the two were loaded from, of jobs of kind explain; "": not loaded. */
+const char *ps_job_entry_sha256(const ps_job_entry *entry, bool beside);
 size_t ps_job_entry_batch(const ps_job_entry *entry); /* rows of a batch */
 
 #endif

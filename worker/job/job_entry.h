@@ -19,10 +19,11 @@ struct ps_job_entry {
     bool checked;          /* it is what its architecture says, */
     ps_form *forms;        /* and its parameters are in these; NULL: float32 */
     ps_dataset *data[PS_JOB_DATA_COUNT];
-    ps_model *model, *beside; /* beside: ps_job_entry_beside */
-    ps_teacher *teacher;      /* NULL: the job has none */
-    ps_frozen *frozen;        /* whose activations its data are; NULL: they are files' */
-    uint64_t mark;            /* ps_job_entry_model_to_change; 0: it is the stored one */
+    ps_model *model, *beside;                                   /* beside: ps_job_entry_beside */
+    char sha256[PS_DIGEST_TEXT], beside_sha256[PS_DIGEST_TEXT]; /* of their files */
+    ps_teacher *teacher;                                        /* NULL: the job has none */
+    ps_frozen *frozen; /* whose activations its data are; NULL: they are files' */
+    uint64_t mark;     /* ps_job_entry_model_to_change; 0: it is the stored one */
     ps_exchange *exchange;
     ps_remote *remote; /* of the thread */
     struct sequence *sequence;

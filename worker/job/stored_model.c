@@ -200,12 +200,15 @@ static ps_status end(void *user)
     return ps_staging_end(l->staging);
 }
 
-static ps_status load(ps_remote *remote, const ps_stored_model *which, loading *l)
+static ps_status load(ps_remote *remote, const ps_stored_model *which, loading *l, char *sha256)
 {
-    ps_status st = ps_stored_stream(
-        remote, which,
-        &(ps_stored_sink){
-            .restart = restart, .head = match, .data = write_data, .end = end, .user = l});
+    ps_status st = ps_stored_stream(remote, which,
+                                    &(ps_stored_sink){.restart = restart,
+                                                      .head = match,
+                                                      .data = write_data,
+                                                      .end = end,
+                                                      .user = l,
+                                                      .sha256 = sha256});
     restart(l);
     return st;
 }
@@ -214,14 +217,14 @@ ps_status ps_stored_model_load(ps_remote *remote, const ps_stored_model *which,
                                const ps_form *forms, ps_model *model)
 {
     loading l = {.layout = ps_model_parameters(model), .forms = forms, .model = model};
-    return load(remote, which, &l);
+    return load(remote, which, &l, NULL);
 }
 
 ps_status ps_stored_model_load_whole(ps_remote *remote, const ps_stored_model *which,
-                                     ps_model *model)
+                                     ps_model *model, char sha256[PS_DIGEST_TEXT])
 {
     loading l = {.layout = ps_model_parameters(model), .model = model, .whole = true};
-    return load(remote, which, &l);
+    return load(remote, which, &l, sha256);
 }
 
 /* ---- the header alone ---- */

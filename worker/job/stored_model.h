@@ -26,8 +26,8 @@ PS_MUST_CHECK ps_status ps_stored_model_narrow(const ps_model_config *config, ps
 PS_MUST_CHECK ps_status ps_stored_model_load(ps_remote *remote, const ps_stored_model *which,
                                              const ps_form *forms, ps_model *model);
 /* The same of a model that was made without forms, whatever forms the file has: every number is
- * decoded. */
+ * decoded. sha256 (may be NULL): of the file. */
 PS_MUST_CHECK ps_status ps_stored_model_load_whole(ps_remote *remote, const ps_stored_model *which,
-                                                   ps_model *model);
+                                                   ps_model *model, char sha256[PS_DIGEST_TEXT]);
 
 #endif

@@ -19,10 +19,14 @@ typedef struct stream {
     size_t at;              /* the tensor whose data comes next, */
     uint64_t done;          /* and how much of it has come */
     uint64_t taken;         /* bytes of data */
+    ps_digest *digest;      /* of all of it; NULL: not wanted */
 } stream;
 
 static void forget(stream *s)
 {
+    char unread[PS_DIGEST_TEXT];
+    if (s->digest)
+        ps_digest_end(&s->digest, unread);
     ps_safetensors_free(&s->file);
     ps_free(&s->tensors);
     ps_buf_free(&s->head);
@@ -33,7 +37,7 @@ static void restart(void *state)
     stream *s = state;
     s->sink->restart(s->sink->user);
     forget(s);
-    *s = (stream){.sink = s->sink};
+    *s = (stream){.sink = s->sink, .digest = s->sink->sha256 ? ps_digest_new() : NULL};
 }
 
 static ps_status take_head(stream *s, ps_slice *bytes)
@@ -60,6 +64,8 @@ static ps_status take_head(stream *s, ps_slice *bytes)
 static ps_status take(void *state, ps_slice bytes)
 {
     stream *s = state;
+    if (s->digest)
+        ps_digest_add(s->digest, bytes.data, bytes.len);
     if (!s->file) {
         ps_status st = take_head(s, &bytes);
         if (st)
@@ -91,6 +97,8 @@ static ps_status end(stream *s)
         return ps_fail(PS_CORRUPT, "the file ends within its header");
     if (s->taken != s->file->data_bytes)
         return ps_fail(PS_CORRUPT, "the file ends after %" PRIu64 " bytes of data", s->taken);
+    if (s->digest)
+        ps_digest_end(&s->digest, s->sink->sha256);
     return s->sink->end ? s->sink->end(s->sink->user) : PS_OK;
 }
 

@@ -4,6 +4,7 @@
 #define PS_JOB_STORED_STREAM_H
 
 #include "common/model/model_forms.h"
+#include "common/security/digest.h"
 #include "worker/remote/transfer.h"
 
 /* Which: the name, and the version that the task came with. */
@@ -25,6 +26,8 @@ typedef struct ps_stored_sink {
     /* All has come, as long as it was to be. On the task's thread; may be NULL. */
     ps_status (*end)(void *user);
     void *user;
+    char *
+        sha256; /* [PS_DIGEST_TEXT]: of all bytes of the file, when it has come; NULL: not wanted */
 } ps_stored_sink;
 
 /* Blocks the task's thread. PS_NOT_FOUND: no such model; PS_FAILED_PRECONDITION: it is not that

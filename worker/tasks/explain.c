@@ -323,6 +323,8 @@ static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
     ps_explain_parts_init(&p.out, p.task.n_methods);
     p.states = ps_alloc_array(p.task.n_methods + 1, sizeof *p.states);
     st = compute(&p);
+    if (!st)
+        ps_explain_task_sources(&p.task, true, &p.out);
     ps_explain_part_name(p.task.stage.number, run->task->row_begin, name);
     if (!st)
         st = ps_explain_task_leave(&p.task, name, &p.out, result);

@@ -142,6 +142,7 @@ static ps_status leave_result(merging *m, Psd__V1__TaskResult *result)
                                              .job_id = task->job_id,
                                              .version = task->model_version,
                                              .other_version = task->teacher_version,
+                                             .job_file = task->spec,
                                              .psd_version = version ? version : "",
                                              .parts = &m->all,
                                              .layout = &layout},
@@ -179,6 +180,8 @@ static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
     st = merge_all(&m);
     if (!st)
         st = finish_all(&m);
+    if (!st)
+        ps_explain_task_sources(&m.task, false, &m.all);
     if (!st)
         st = m.task.stage.last ? leave_result(&m, result) : leave_pass(&m, result);
     ps_explain_parts_free(&m.all);

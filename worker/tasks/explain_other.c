@@ -58,7 +58,7 @@ static ps_status open_model(void *user, const ps_model_options *options, ps_mode
         st = ps_model_create(s->run->env->backend, &config, options, out);
     if (st)
         return ps_wrap(st, "model %s", s->which.name);
-    st = ps_stored_model_load_whole(s->run->remote, &s->which, *out);
+    st = ps_stored_model_load_whole(s->run->remote, &s->which, *out, NULL);
     if (st)
         ps_model_free(out);
     return st;

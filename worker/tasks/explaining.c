@@ -5,6 +5,7 @@
 #include "common/base/require.h"
 #include "common/record/influence.h"
 #include "psd/v1/models.pb-c.h"
+#include "worker/job/data_digest.h"
 #include "worker/remote/transfer.h"
 #include "worker/tasks/artifact.h"
 
@@ -159,6 +160,45 @@ ps_status ps_explain_task_fetch_before(const ps_explain_task *t, ps_explain_part
     PS_REQUIRE(t->stage.pass > 0);
     ps_explain_pass_name(t->stage.pass - 1, name);
     return ps_explain_task_fetch(t, name, ps_spec_explain_items(t->spec), out);
+}
+
+static void put_file(const char *path, ps_explain_parts *parts)
+{
+    char sha256[PS_DIGEST_TEXT];
+    if (*path && !ps_data_digest(path, sha256) && *sha256)
+        ps_explain_sources_add(&parts->sources, PS_EXPLAIN_SOURCE_DATA, path, sha256);
+}
+
+static void put_files(const ps_spec_files *files, ps_explain_parts *parts)
+{
+    put_file(files->features, parts);
+    put_file(files->labels, parts);
+    put_file(files->tokens, parts);
+}
+
+void ps_explain_task_sources(const ps_explain_task *t, bool computed, ps_explain_parts *parts)
+{
+    char device[128];
+    const ps_worker_env *env = t->run->env;
+    const ps_spec_data *data = &ps_job_entry_spec(t->entry)->data;
+    const char *own = ps_job_entry_sha256(t->entry, false),
+               *its = ps_job_entry_sha256(t->entry, true);
+    ps_explain_sources_add(&parts->sources, PS_EXPLAIN_SOURCE_WORKER, env->conf->name,
+                           ps_backend_describe(env->backend, device, sizeof device));
+    if (!computed)
+        return;
+    if (*own)
+        ps_explain_sources_add(&parts->sources, PS_EXPLAIN_SOURCE_MODEL,
+                               t->run->task->model_name[0]
+                                   ? t->run->task->model_name
+                                   : ps_job_entry_spec(t->entry)->model_name,
+                               own);
+    if (*its)
+        ps_explain_sources_add(&parts->sources, PS_EXPLAIN_SOURCE_OTHER, t->spec->compare_to, its);
+    if (t->x.test)
+        put_files(data->test, parts);
+    if (t->x.train)
+        put_files(data->train, parts);
 }
 
 ps_status ps_explain_spool_write(void *spool, const void *data, size_t len)

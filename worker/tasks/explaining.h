@@ -45,6 +45,9 @@ PS_MUST_CHECK ps_status ps_explain_task_fits(const ps_explain_task *task,
 PS_MUST_CHECK ps_status ps_explain_task_leave(const ps_explain_task *task, const char *name,
                                               const ps_explain_parts *parts,
                                               Psd__V1__TaskResult *result);
+/* Says in parts who this worker is; of one that has computed also which files it read. Files of
+ * data that cannot be read again are left out: the rows were there. */
+void ps_explain_task_sources(const ps_explain_task *task, bool computed, ps_explain_parts *parts);
 /* For writers of safetensors; state is a ps_spool. */
 ps_status ps_explain_spool_write(void *spool, const void *data, size_t len);
 

@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "common/json/json.h"
+#include "common/security/digest.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -172,13 +173,29 @@ static void warn_of_result(ps_explanation *m, const ps_explanation_result *r,
         warn(m, "%s: %s", r->method, part->warnings[i]);
 }
 
+/* One path, other bytes. */
+static void warn_of_files(const ps_explanation_of *of, ps_explanation *m)
+{
+    const ps_explain_sources *s = &of->parts->sources;
+    for (size_t i = 0; i < s->n; i++)
+        for (size_t k = 0; k < i; k++)
+            if (s->all[i].kind == PS_EXPLAIN_SOURCE_DATA &&
+                s->all[k].kind == PS_EXPLAIN_SOURCE_DATA &&
+                !strcmp(s->all[i].name, s->all[k].name)) {
+                warn(m, "%s is not the same file on all workers, or was changed meanwhile",
+                     s->all[i].name);
+                return;
+            }
+}
+
 static void warn_all(const ps_explanation_of *of, ps_explanation *m)
 {
-    size_t most = 1;
+    size_t most = 2;
     for (size_t i = 0; i < m->n_results; i++)
         most += 1 + of->parts->methods[i].n_warnings;
     m->warnings = ps_alloc_array(most, sizeof *m->warnings);
     warn_of_rows(m);
+    warn_of_files(of, m);
     for (size_t i = 0; i < m->n_results; i++)
         warn_of_result(m, &m->results[i], &of->parts->methods[i]);
 }
@@ -231,6 +248,42 @@ static void put_tensors(const ps_model_layout *layout, ps_explanation *out)
         out->tensors[out->n_tensors] = ps_strdup(layout->parameters[out->n_tensors].name);
 }
 
+/* The digest of a model; "": nobody has said it. To be freed. */
+static char *digest_of(const ps_explain_parts *parts, ps_explain_source_kind kind)
+{
+    const ps_explain_source *source = ps_explain_source_at(&parts->sources, kind, 0);
+    return ps_strdup(source ? source->said : "");
+}
+
+static char *digest_of_text(const char *text)
+{
+    char out[PS_DIGEST_TEXT];
+    ps_digest *digest = ps_digest_new();
+    ps_digest_add(digest, text, strlen(text));
+    ps_digest_end(&digest, out);
+    return ps_strdup(out);
+}
+
+static ps_explanation_source *sources_of(const ps_explain_parts *parts, ps_explain_source_kind kind,
+                                         size_t *n)
+{
+    ps_explanation_source *out = ps_alloc_array(parts->sources.n + 1, sizeof *out);
+    const ps_explain_source *source;
+    for (*n = 0; (source = ps_explain_source_at(&parts->sources, kind, *n)); ++*n)
+        out[*n] = (ps_explanation_source){.name = ps_strdup(source->name),
+                                          .said = ps_strdup(source->said)};
+    return out;
+}
+
+static void put_sources(const ps_explanation_of *of, ps_explanation *out)
+{
+    out->model_sha256 = digest_of(of->parts, PS_EXPLAIN_SOURCE_MODEL);
+    out->other_sha256 = digest_of(of->parts, PS_EXPLAIN_SOURCE_OTHER);
+    out->spec_sha256 = digest_of_text(of->job_file);
+    out->files = sources_of(of->parts, PS_EXPLAIN_SOURCE_DATA, &out->n_files);
+    out->workers = sources_of(of->parts, PS_EXPLAIN_SOURCE_WORKER, &out->n_workers);
+}
+
 void ps_explanation_make(const ps_explanation_of *of, ps_explanation *out)
 {
     const ps_job_spec *job = of->job;
@@ -256,6 +309,7 @@ void ps_explanation_make(const ps_explanation_of *of, ps_explanation *out)
                          .n_results = of->parts->n_methods};
     put_tensors(of->layout, out);
     put_rows(of->parts, out);
+    put_sources(of, out);
     out->results = ps_alloc_array(out->n_results ? out->n_results : 1, sizeof *out->results);
     for (size_t i = 0; i < out->n_results; i++)
         make_result(of, i, &out->results[i]);

@@ -15,6 +15,7 @@ typedef struct ps_explanation_of {
     const char *version;       /* of the stored model */
     const char *other_version; /* of the one that it is compared with; "": none */
     const char *psd_version;   /* of this program */
+    const char *job_file;      /* as it was submitted */
     const ps_explain_parts *parts;
     const ps_model_layout *layout; /* the model's parameters */
 } ps_explanation_of;

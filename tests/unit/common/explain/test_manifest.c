@@ -9,9 +9,12 @@
 /* As a file of the first version has it, and with keys that nobody knows yet. */
 static const char known[] =
     "{\"psd_explain\":1,\"job\":7,\"lineage\":{\"model\":{\"name\":\"m\",\"version\":\"v\","
+    "\"sha256\":\"ab\","
     "\"architecture\":\"mlp\",\"tensors\":[\"a\",\"b\"]},\"compared_with\":{\"name\":\"c\","
-    "\"version\":\"v\"},\"data\":\"/d/"
-    "x\",\"psd_version\":\"0.1.0\",\"seed\":3},\"score\":"
+    "\"version\":\"v\",\"sha256\":\"cd\"},\"data\":\"/d/x\","
+    "\"files\":[{\"path\":\"/d/x\",\"sha256\":\"ef\"}],"
+    "\"workers\":[{\"name\":\"w\",\"device\":\"cpu\",\"precision\":\"float32\"}],"
+    "\"spec_sha256\":\"01\",\"psd_version\":\"0.1.0\",\"seed\":3},\"score\":"
     "\"logit\",\"target\":\"class 3\",\"baseline\":\"zero\",\"classes\":true,\"language\":false,"
     "\"results\":[{\"kind\":\"attributions\",\"method\":\"integrated_gradients\",\"arguments\":{"
     "\"method\":\"integrated_gradients\",\"steps\":50},\"arrays\":[{\"name\":\"values\",\"array\":"
@@ -44,6 +47,9 @@ START_TEST(what_is_written_reads_back)
     ck_assert_str_eq(m.tensors[1], "b");
     ck_assert_str_eq(m.other, "c");
     ck_assert_str_eq(m.other_version, "v");
+    ck_assert_str_eq(m.other_sha256, "cd");
+    ck_assert(m.n_files == 1 && !strcmp(m.files[0].said, "ef"));
+    ck_assert(m.n_workers == 1 && !strcmp(m.workers[0].said, "cpu"));
     ck_assert_uint_eq(m.left_out, 2);
     ck_assert_uint_eq(m.left_out_rows[1], 6);
     ps_explanation_write(&m, &again);
@@ -60,6 +66,7 @@ START_TEST(keys_of_later_versions_are_passed_over)
         ps_slice_str("{\"later\":[{}],\"psd_explain\":1,\"results\":[{\"new\":1}],\"rows\":[{}]}"),
         &m));
     ck_assert_str_eq(m.model, "");
+    ck_assert_str_eq(m.model_sha256, "");
     ck_assert_str_eq(m.results[0].method, "");
     ck_assert_str_eq(m.results[0].arguments, "{}");
     ck_assert(isnan(m.rows[0].score));

@@ -30,6 +30,9 @@ static void make(ps_explain_parts *parts, uint64_t row)
                                                                  .confidence = 0.75,
                                                                  .score = 1.0 / 3}));
     ps_explain_parts_leave_out(parts, row + 100);
+    ps_explain_sources_add(&parts->sources, PS_EXPLAIN_SOURCE_WORKER, row > 5 ? "w2" : "w1", "cpu");
+    ps_explain_sources_add(&parts->sources, PS_EXPLAIN_SOURCE_MODEL, "m", "abc");
+    ps_explain_sources_add(&parts->sources, PS_EXPLAIN_SOURCE_DATA, "/d/\"x", "def");
 }
 
 static void read_back(const ps_explain_parts *parts, ps_explain_parts *out)
@@ -39,6 +42,40 @@ static void read_back(const ps_explain_parts *parts, ps_explain_parts *out)
     ck_ok(ps_explain_parts_read(ps_buf_slice(&bytes), 2, 2, out));
     ps_buf_free(&bytes);
 }
+
+/* Two workers that were sent other bytes under one name. */
+START_TEST(parts_of_two_models_do_not_merge)
+{
+    ps_explain_parts all, more;
+    make(&all, 5);
+    make(&more, 9);
+    more.sources.all[1].said[0] = 'x';
+    ps_status st = ps_explain_parts_merge(&all, &more);
+    ck_assert_int_eq(st, PS_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "model m: workers have read other bytes"));
+    ps_explain_parts_free(&more);
+    ps_explain_parts_free(&all);
+}
+END_TEST
+
+START_TEST(sources_that_cannot_be_read_are_refused)
+{
+    static const char *const bad[] = {"",
+                                      "{}",
+                                      "[[4,\"a\",\"b\"]]",
+                                      "[[-1,\"a\",\"b\"]]",
+                                      "[[1,\"a\"]]",
+                                      "[[1,\"a\",\"b\",\"c\"]]",
+                                      "[[1,\"a\",2]]",
+                                      "[[1,\"a\",\"b\"],7]",
+                                      "[[0,\"a\\u0000b\",\"\"]]"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ps_explain_sources found;
+        ck_assert_int_ne(ps_explain_sources_read(ps_slice_str(bad[i]), &found), PS_OK);
+        ck_assert_uint_eq(found.n, 0);
+    }
+}
+END_TEST
 
 START_TEST(what_is_written_reads_back_and_merges)
 {
@@ -57,6 +94,10 @@ START_TEST(what_is_written_reads_back_and_merges)
     ck_assert_double_eq(all.info[1].score, 1.0 / 3);
     ck_assert_uint_eq(all.n_left_out, 2);
     ck_assert_uint_eq(all.left_out[1], 109);
+    ck_assert_uint_eq(all.sources.n, 4); /* both workers, and each file once */
+    ck_assert_str_eq(ps_explain_source_at(&all.sources, PS_EXPLAIN_SOURCE_WORKER, 1)->name, "w2");
+    ck_assert_str_eq(ps_explain_source_at(&all.sources, PS_EXPLAIN_SOURCE_DATA, 0)->name, "/d/\"x");
+    ck_assert_ptr_null(ps_explain_source_at(&all.sources, PS_EXPLAIN_SOURCE_MODEL, 1));
     const ps_explain_part *m = &all.methods[1];
     ck_assert_uint_eq(all.methods[0].n, 0);
     ck_assert_str_eq(ps_explain_get(m, "values")->axes, "row feature");
@@ -133,6 +174,8 @@ END_TEST
 
 static const ps_check_case cases[] = {
     {&what_is_written_reads_back_and_merges},
+    {&parts_of_two_models_do_not_merge},
+    {&sources_that_cannot_be_read_are_refused},
     {&a_part_of_another_job_is_refused},
     {&rows_that_the_task_had_not_are_refused},
     {&more_than_is_read_again_is_refused},

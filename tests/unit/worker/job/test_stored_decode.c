@@ -66,7 +66,7 @@ START_TEST(a_weight_in_a_form_becomes_numbers_however_it_is_cut)
         float w[6], b[2];
         ps_stream *s = ps_model_stream(model);
         send_in(piece);
-        ck_ok(ps_stored_model_load_whole(&t.rig.remote, &which, model));
+        ck_ok(ps_stored_model_load_whole(&t.rig.remote, &which, model, NULL));
         ck_ok(ps_copy_to_host(s, w, ps_model_parameter(model, 0), sizeof w));
         ck_ok(ps_copy_to_host(s, b, ps_model_parameter(model, 1), sizeof b));
         ck_assert_mem_eq(w, rows, sizeof rows);

@@ -49,8 +49,13 @@ START_TEST(a_weight_in_a_form_is_decoded)
         pthread_mutex_unlock(&fake.lock);
         ck_ok(ps_model_create(rig.backend, &config,
                               &(ps_model_options){.max_batch = 1, .explain = true}, &model));
-        ps_status st = ps_stored_model_load_whole(&rig.remote, &which, model);
+        char found[PS_DIGEST_TEXT] = "", want[PS_DIGEST_TEXT];
+        ps_digest *digest = ps_digest_new();
+        ps_digest_add(digest, file, len);
+        ps_digest_end(&digest, want);
+        ps_status st = ps_stored_model_load_whole(&rig.remote, &which, model, found);
         ck_assert_msg(!st, "%s", ps_error_message());
+        ck_assert_str_eq(found, want);
         holds(model);
         ps_model_free(&model);
     }
