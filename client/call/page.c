@@ -82,18 +82,31 @@ static ps_status draw_figure(ps_report *report, const char *section, ps_buf *out
     return st;
 }
 
+/* The job's own numbers, for the graph; NULL: it has none. */
+static ps_measured *measured_of(const parts *p, const ps_explain_view *view)
+{
+    const ps_measured_files files = {.job = view          ? view->manifest->job
+                                            : p->training ? p->training->job
+                                                          : 0,
+                                     .explanation = view,
+                                     .losses = !view && p->training ? &p->training->losses : NULL};
+    return p->graph ? ps_measured_of(p->graph, &files, NULL) : NULL;
+}
+
 static ps_status draw(const parts *p, const char *title, const ps_explain_view *view,
                       const ps_page_options *options, ps_buf *out)
 {
     const Psd__V1__ListModelsResponse *stored =
         (const Psd__V1__ListModelsResponse *)(void *)p->models;
     const Psd__V1__Job *job = (const Psd__V1__Job *)(void *)p->job;
+    ps_measured *measured = measured_of(p, view);
     ps_report report = {.title = title,
                         .command = options->command,
                         .model = p->model,
                         .graph = p->graph,
                         .fold = p->fold,
                         .quantity = ps_quantities[0],
+                        .measured = measured,
                         .explanation = view,
                         .training = p->training,
                         .models = stored ? stored->models : NULL,
@@ -107,6 +120,7 @@ static ps_status draw(const parts *p, const char *title, const ps_explain_view *
         ps_remark("left out, for a page of at most %s: %s",
                   ps_human_bytes((double)report.room.limit).text, report.room.notes[i]);
     ps_room_clear(&report.room);
+    ps_measured_free(&measured);
     return st;
 }
 

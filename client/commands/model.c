@@ -1,5 +1,6 @@
 /* model: one stored model, with its tensors; or what it computes, as a graph. */
 #include "client/call/client.h"
+#include "client/call/measured_fetch.h"
 #include "client/call/model_cuts.h"
 #include "client/call/support.h"
 #include "client/commands/commands.h"
@@ -14,7 +15,7 @@
 #include <string.h>
 
 typedef struct options {
-    const char *graph, *colour, *path;
+    const char *graph, *colour, *path, *job;
     uint64_t depth, column_blocks;
     bool force;
 } options;
@@ -24,6 +25,7 @@ typedef struct drawing {
     const ps_graph *graph;
     const ps_fold *fold;
     const ps_quantity *quantity;
+    const ps_measured *measured; /* NULL: it is the model's own quantity */
     const ps_style *style;
 } drawing;
 
@@ -41,7 +43,7 @@ static ps_status draw_dot(ps_buf *out, const drawing *d)
 
 static ps_status draw_svg(ps_buf *out, const drawing *d)
 {
-    ps_graph_svg(out, d->model->name, d->fold, d->quantity, true);
+    ps_graph_svg(out, d->model->name, d->fold, d->quantity, d->measured, true);
     return PS_OK;
 }
 
@@ -54,6 +56,7 @@ static ps_status draw_html(ps_buf *out, const drawing *d)
                         .graph = d->graph,
                         .fold = d->fold,
                         .quantity = d->quantity,
+                        .measured = d->measured,
                         .now_ms = ps_clock_wall_ms(&ps_clock_system),
                         .room = ps_room_of(PS_ROOM_DEFAULT)};
     ps_status st = ps_report_html(&report, out);
@@ -80,6 +83,11 @@ static const struct {
              {"html", draw_html}};
 static const char *const kind_words[] = {"text", "svg", "dot", "json", "html", NULL};
 
+/* What the graph knows by itself, and what a job measures. */
+static const char *const colour_words[] = {"bytes",       "flops",  "bits",  "parameters",
+                                           "loss_change", "change", "error", "ablation",
+                                           "stable_rank", "alpha",  "norm",  NULL};
+
 static const ps_flag flags[] = {
     {.name = "graph",
      .type = PS_FLAG_TEXT,
@@ -96,8 +104,14 @@ static const ps_flag flags[] = {
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, colour),
      .value = "QUANTITY",
-     .words = ps_quantity_names,
+     .words = colour_words,
      .help = "by what the graph is coloured (default: bytes)"},
+    {.name = "job",
+     .letter = 'j',
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, job),
+     .value = "JOB",
+     .help = "that has measured it: of svg and html"},
     {.name = "column-blocks",
      .type = PS_FLAG_NUMBER,
      .offset = offsetof(options, column_blocks),
@@ -121,6 +135,14 @@ static ps_status check(ps_client *client, const options *o)
     if (!o->graph && (o->colour || o->depth || o->column_blocks || o->path))
         return ps_client_usage(client,
                                "--depth, --colour, --column-blocks and --to are for --graph alone");
+    if (o->job && (!o->graph || (strcmp(o->graph, "svg") != 0 && strcmp(o->graph, "html") != 0)))
+        return ps_client_usage(client, "--job is for --graph svg and html");
+    if (o->job && o->colour && ps_quantity_find(o->colour))
+        return ps_client_usage(client, "--colour %s is the model's own; --job has nothing of it",
+                               o->colour);
+    if (!o->job && o->colour && !ps_quantity_find(o->colour))
+        return ps_client_usage(
+            client, "--colour %s is what a job has measured; say which, with --job", o->colour);
     if (o->depth > PS_FOLD_ALL)
         return ps_client_usage(client, "--depth is 1 to %d", PS_FOLD_ALL);
     if (o->column_blocks > PS_GRAPH_CUTS_MAX)
@@ -154,13 +176,20 @@ static ps_status show_graph(ps_client *client, const options *o, const Psd__V1__
     if (st)
         return st;
     ps_fold *fold = ps_fold_of(graph, o->depth ? (ps_fold_depth)o->depth : PS_FOLD_OPS);
+    ps_measured *measured = NULL;
+    if (o->job)
+        st = ps_measured_fetch(client, o->job, graph, model, o->colour, &measured);
     const ps_style file = {.utf8 = true};
     const drawing d = {.model = model,
                        .graph = graph,
                        .fold = fold,
-                       .quantity = o->colour ? ps_quantity_find(o->colour) : ps_quantities[0],
+                       .quantity =
+                           o->colour && !o->job ? ps_quantity_find(o->colour) : ps_quantities[0],
+                       .measured = measured,
                        .style = o->path ? &file : &client->style};
-    st = draw(client, o, &d);
+    if (!st)
+        st = draw(client, o, &d);
+    ps_measured_free(&measured);
     ps_fold_free(&fold);
     ps_graph_free(&graph);
     return st;
@@ -193,7 +222,10 @@ const ps_command ps_command_model = {
     .operands = "NAME",
     .help = "show one model and its tensors, or draw it",
     .details = "The graph is drawn from the model's configuration and tensors: no worker is\n"
-               "needed. FLOPs are those of a row, or of the last token of a full context.\n",
+               "needed. FLOPs are those of a row, or of the last token of a full context.\n"
+               "With --job it is coloured by what that job has measured of each tensor: one that\n"
+               "explains norm, stable_rank, alpha, change, loss_change, ablation (of heads); a\n"
+               "training with record.loss_changes loss_change; a compression error.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 1,

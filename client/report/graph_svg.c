@@ -20,7 +20,8 @@ typedef struct picture {
     const ps_fold *fold;
     const ps_places *places;
     ps_scale scale;
-    double least, most; /* sides of matrices */
+    const ps_measured *measured; /* NULL: it is the nodes' */
+    double least, most;          /* sides of matrices */
 } picture;
 
 /* ---- glyphs: a matrix to scale, in its column blocks ---- */
@@ -44,23 +45,62 @@ static double side_of(const picture *p, uint64_t side, double whole)
     return fmax(3, whole * (0.3 + 0.7 * fmin(fmax(place, 0), 1)));
 }
 
+/* What it is coloured by: of the whole node, or what was measured of its parts. */
+static ps_measured_tensor value_of(const picture *p, const ps_fold_node *node)
+{
+    ps_measured_tensor value = {.parts = {NAN}, .n = 1};
+    if (p->measured)
+        ps_measured_node(p->measured, p->fold, (size_t)(node - p->fold->nodes), &value);
+    else
+        value.parts[0] = p->scale.quantity->of(&node->one);
+    return value;
+}
+
+static void put_fill(picture *p, const char *class, double value)
+{
+    double place = ps_scale_place(&p->scale, value);
+    ps_html(p->out, "<rect class=\"%s\"", class);
+    if (isfinite(place))
+        ps_html(p->out, " fill=\"%s\"", ps_rgb_hex(ps_scale_colour(&p->scale, place)).text);
+}
+
 static void put_glyph(picture *p, const ps_fold_node *node, const ps_graph_tensor *t, double x,
                       double y, double room)
 {
-    bool own = node->node->n > 0;
+    const char *class = node->node->n > 0 ? "fill" : "fill shared";
+    const ps_measured_tensor value = value_of(p, node);
     double w = side_of(p, t->columns, room), h = t->n_dims == 2 ? side_of(p, t->rows, room) : 4;
-    uint32_t k = t->column_blocks < STRIPES ? t->column_blocks : STRIPES;
-    double gap = k > 1 ? fmin(1.5, w / (3.0 * k)) : 0, each = (w - gap * (k - 1)) / k;
-    double place = ps_scale_place(&p->scale, p->scale.quantity->of(&node->one));
+    uint32_t k = value.n > 1 ? value.n : value.down ? 1 : t->column_blocks;
+    k = k < STRIPES ? k : STRIPES;
+    double side = value.down ? h : w, gap = k > 1 ? fmin(1.5, side / (3.0 * k)) : 0;
+    double each = (side - gap * (k - 1)) / k;
     x += (room - w) / 2;
     y += (room - h) / 2;
     for (uint32_t i = 0; i < k; i++) {
-        ps_html(p->out, "<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.2f\" height=\"%.1f\"",
-                own ? "fill" : "fill shared", x + i * (each + gap), y, each, h);
-        if (isfinite(place))
-            ps_html(p->out, " fill=\"%s\"", ps_rgb_hex(ps_palette_sequential(place)).text);
-        ps_buf_puts(p->out, "/>");
+        put_fill(p, class, value.n ? value.parts[value.n > 1 ? i * value.n / k : 0] : NAN);
+        double at = i * (each + gap);
+        ps_html(p->out, " x=\"%.1f\" y=\"%.1f\" width=\"%.2f\" height=\"%.1f\"/>",
+                value.down ? x : x + at, value.down ? y + at : y, value.down ? w : each,
+                value.down ? each : h);
     }
+}
+
+/* "stable rank 12.3", or of parts their ends. */
+static void put_measured(picture *p, const ps_fold_node *node)
+{
+    const ps_measured_tensor value = value_of(p, node);
+    double least = INFINITY, most = -INFINITY;
+    for (uint32_t i = 0; p->measured && i < value.n; i++)
+        if (isfinite(value.parts[i])) {
+            least = fmin(least, value.parts[i]);
+            most = fmax(most, value.parts[i]);
+        }
+    if (!(most >= least))
+        return;
+    ps_html(p->out, value.n > 1 ? "\n%s: %.3g to %.3g in %u parts" : "\n%s: %.3g",
+            p->scale.quantity->title, least, most, value.n);
+    if (node->times > 1)
+        ps_html(p->out, ", the mean of %u", node->times);
 }
 
 /* ---- texts ---- */
@@ -108,6 +148,7 @@ static void put_title(picture *p, const ps_fold_node *node)
         ps_html(p->out, "\n%s", ps_buf_cstr(&line));
     if (node->one.flops > 0)
         ps_html(p->out, "\n%s", ps_flops_text(node->one.flops).text);
+    put_measured(p, node);
     const ps_graph_tensor *t =
         node->whole || !node->node->n ? NULL : &g->tensors[node->node->first];
     if (t && *ps_cut_of(t, true).text)
@@ -296,6 +337,12 @@ static void put_begin(picture *p, const char *name, bool alone)
     ps_html(p->out, "<desc id=\"graph-desc\">%s of %s parameters, %s; coloured by %s.</desc>\n",
             g->architecture, ps_human_count((double)g->numbers).text,
             ps_human_bytes((double)g->bytes).text, p->scale.quantity->title);
+    if (p->measured) {
+        ps_buf note = PS_BUF_EMPTY;
+        ps_measured_note(p->measured, g, &note);
+        ps_html(p->out, "<desc>%s.</desc>\n", ps_buf_cstr(&note));
+        ps_buf_free(&note);
+    }
     if (!alone)
         return;
     ps_buf_puts(p->out, "<style>");
@@ -304,10 +351,14 @@ static void put_begin(picture *p, const char *name, bool alone)
 }
 
 void ps_graph_svg(ps_buf *out, const char *name, const ps_fold *fold, const ps_quantity *quantity,
-                  bool alone)
+                  const ps_measured *measured, bool alone)
 {
     ps_places *places = ps_places_of(fold);
-    picture p = {.out = out, .fold = fold, .places = places, .scale = ps_scale_of(quantity, fold)};
+    picture p = {.out = out,
+                 .fold = fold,
+                 .places = places,
+                 .scale = measured ? measured->scale : ps_scale_of(quantity, fold),
+                 .measured = measured};
     find_sides(&p);
     put_begin(&p, name, alone);
     put_frames(&p);
@@ -336,7 +387,7 @@ void ps_legend_svg(ps_buf *out, const ps_scale *scale)
         scale->quantity->text(scale->most).text);
     for (int i = 0; i <= STEPS; i++)
         ps_html(out, "<stop offset=\"%g\" stop-color=\"%s\"/>", (double)i / STEPS,
-                ps_rgb_hex(ps_palette_sequential((double)i / STEPS)).text);
+                ps_rgb_hex(ps_scale_colour(scale, (double)i / STEPS)).text);
     ps_html(
         out,
         "</linearGradient></defs>\n<text class=\"what\" y=\"11\" id=\"legend-name\">%s%s</text>"

@@ -52,10 +52,10 @@ static ps_human bits_text(double bits)
 }
 
 static const ps_quantity rows[] = {
-    {"bytes", "bytes as stored", "byte", true, true, bytes_of, ps_human_bytes},
-    {"flops", "FLOPs of a row or token", "FLOP", true, true, flops_of, ps_flops_text},
-    {"bits", "bits of a stored number", "bit", false, false, bits_of, bits_text},
-    {"parameters", "parameters", "", true, true, numbers_of, ps_human_count},
+    {"bytes", "bytes as stored", "byte", true, true, false, bytes_of, ps_human_bytes},
+    {"flops", "FLOPs of a row or token", "FLOP", true, true, false, flops_of, ps_flops_text},
+    {"bits", "bits of a stored number", "bit", false, false, false, bits_of, bits_text},
+    {"parameters", "parameters", "", true, true, false, numbers_of, ps_human_count},
 };
 
 const ps_quantity *const ps_quantities[] = {&rows[0], &rows[1], &rows[2], &rows[3], NULL};
@@ -95,4 +95,10 @@ double ps_scale_place(const ps_scale *scale, double value)
     double place = scale->quantity->log ? log(value / least) / log(most / least)
                                         : (value - least) / (most - least);
     return fmin(fmax(place, 0), 1);
+}
+
+ps_rgb ps_scale_colour(const ps_scale *scale, double place)
+{
+    return scale->quantity->with_sign ? ps_palette_diverging(2 * place - 1)
+                                      : ps_palette_sequential(place);
 }

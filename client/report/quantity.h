@@ -4,6 +4,7 @@
 #define PS_REPORT_QUANTITY_H
 
 #include "client/report/fold.h"
+#include "client/report/palette.h"
 #include "client/show/human.h"
 
 typedef struct ps_quantity {
@@ -12,6 +13,7 @@ typedef struct ps_quantity {
     const char *unit;                     /* in JSON: "byte" */
     bool additive;                        /* parts of it are a share of the whole */
     bool log;                             /* from colour to colour it is multiplied */
+    bool with_sign;                       /* blue and orange about 0 */
     double (*of)(const ps_fold_sum *sum); /* NAN: there is none */
     ps_human (*text)(double value);
 } ps_quantity;
@@ -32,5 +34,6 @@ typedef struct ps_scale {
 ps_scale ps_scale_of(const ps_quantity *quantity, const ps_fold *fold);
 /* 0 to 1; NAN: it has no colour. */
 double ps_scale_place(const ps_scale *scale, double value);
+ps_rgb ps_scale_colour(const ps_scale *scale, double place); /* of a place, 0 to 1 */
 
 #endif

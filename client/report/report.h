@@ -5,7 +5,7 @@
 #ifndef PS_REPORT_REPORT_H
 #define PS_REPORT_REPORT_H
 
-#include "client/report/quantity.h"
+#include "client/report/measured.h"
 #include "client/report/room.h"
 #include "client/report/training.h"
 #include "client/show/explain_view.h"
@@ -20,6 +20,7 @@ typedef struct ps_report {
     const ps_graph *graph;
     const ps_fold *fold; /* of the graph, to be drawn */
     const ps_quantity *quantity;
+    const ps_measured *measured; /* of the graph's tensors; it is coloured by that at first */
     const ps_explain_view *explanation; /* of a job of kind explain; its rows and strongest do not
                                            count here */
     const ps_training *training;        /* of the model, where it was recorded */

@@ -256,8 +256,14 @@ const mix = at => {
   const part = (s, k) => parseInt(s.slice(1 + 2 * k, 3 + 2 * k), 16);
   return 'rgb(' + [0, 1, 2].map(k => Math.round((1 - f) * part(p[i], k) + f * part(p[i + 1], k))).join(',') + ')';
 };
+const drawn = [...$$('#graph-figure .fill').map(e => [e, 'fill']), ...$$('#scale stop').map(e => [e, 'stop-color'])]
+  .map(([e, name]) => [e, name, e.getAttribute(name)]);
 const colour = q => {
-  for (const [key, values] of Object.entries(data.values)) {
+  for (const [e, name, was] of q.drawn ? drawn : [])
+    if (was) e.setAttribute(name, was);
+    else e.removeAttribute(name);
+  if (!q.drawn) $$('#scale stop').forEach((e, i, all) => e.setAttribute('stop-color', mix(i / (all.length - 1))));
+  for (const [key, values] of q.drawn ? [] : Object.entries(data.values)) {
     const v = values[q.index];
     const at = v == null ? null : q.most <= q.least ? 0.5
       : q.log ? Math.log(v / q.least) / Math.log(q.most / q.least) : (v - q.least) / (q.most - q.least);

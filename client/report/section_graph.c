@@ -27,22 +27,40 @@ static void put_chooser(const ps_report *r, ps_buf *out)
 {
     ps_buf_puts(out, "<div class=\"control with-js\"><label>Coloured by<select id=\"colour\">");
     for (size_t i = 0; ps_quantities[i]; i++)
-        ps_html(out, "<option%s>%s</option>", ps_quantities[i] == r->quantity ? " selected" : "",
+        ps_html(out, "<option%s>%s</option>",
+                ps_quantities[i] == r->quantity && !r->measured ? " selected" : "",
                 ps_quantities[i]->title);
+    if (r->measured)
+        ps_html(out, "<option selected>%s</option>", r->measured->quantity.title);
     ps_buf_puts(out, "</select></label></div>\n");
+}
+
+/* Which tensors have none, and what the colour of one for many is. */
+static void put_measured(const ps_report *r, ps_buf *out)
+{
+    ps_buf note = PS_BUF_EMPTY;
+    if (!r->measured)
+        return;
+    ps_measured_note(r->measured, r->graph, &note);
+    ps_html(out, "<p class=\"note\">%s%s.</p>\n", ps_buf_cstr(&note),
+            r->graph->n_blocks > 1 && r->fold->depth < PS_FOLD_ALL
+                ? ". Of a tensor that is drawn once for all blocks it is their mean"
+                : "");
+    ps_buf_free(&note);
 }
 
 static void put_side(const ps_report *r, ps_buf *out)
 {
-    ps_scale scale = ps_scale_of(r->quantity, r->fold);
+    ps_scale scale = r->measured ? r->measured->scale : ps_scale_of(r->quantity, r->fold);
     ps_buf_puts(out, "<div class=\"side\">\n");
     put_chooser(r, out);
     ps_legend_svg(out, &scale);
+    put_measured(r, out);
     ps_buf_puts(out, "<h3>Where the bytes are</h3>\n");
     ps_shares_html(out, r->graph, ps_quantity_find("bytes"));
     ps_html(out, "<h3>Where the work of a %s is</h3>\n", r->graph->language ? "token" : "row");
     ps_shares_html(out, r->graph, ps_quantity_find("flops"));
-    if (has_map(r)) {
+    if (has_map(r) && !r->measured) {
         ps_buf_puts(out, "<h3>Where blocks differ</h3>\n<div class=\"scroll\">");
         ps_block_map_svg(out, r->graph, &scale);
         ps_buf_puts(out, "</div>\n");
@@ -119,7 +137,7 @@ static void put_table(ps_report *r, ps_buf *out)
 static void draw(ps_report *r, ps_buf *out)
 {
     ps_buf picture = PS_BUF_EMPTY;
-    ps_graph_svg(&picture, r->title, r->fold, r->quantity, false);
+    ps_graph_svg(&picture, r->title, r->fold, r->quantity, r->measured, false);
     ps_buf_puts(out, "<div class=\"split\">\n<figure>\n<div class=\"zoom\">");
     if (!ps_room_take(&r->room, &picture, out)) {
         ps_buf_puts(out, "<p class=\"left-out\">The picture is left out.</p>");
@@ -152,6 +170,17 @@ static void put_quantities(const ps_report *r, ps_json_writer *w)
         ps_json_put_string(w, "most_text", ps_quantities[i]->text(scale.most).text);
         ps_json_object_end(w);
     }
+    if (r->measured) { /* as it is drawn */
+        const ps_measured *m = r->measured;
+        ps_json_object(w);
+        ps_json_put_string(w, "name", m->quantity.name);
+        ps_json_put_string(w, "title", m->quantity.title);
+        ps_json_put_bool(w, "log", m->quantity.log);
+        ps_json_put_bool(w, "drawn", true);
+        ps_json_put_string(w, "least_text", m->quantity.text(m->scale.least).text);
+        ps_json_put_string(w, "most_text", m->quantity.text(m->scale.most).text);
+        ps_json_object_end(w);
+    }
     ps_json_array_end(w);
 }
 
@@ -175,7 +204,7 @@ static void data(const ps_report *r, ps_json_writer *w)
             ps_json_double(w, ps_quantities[q]->of(&r->fold->nodes[i].one));
         ps_json_array_end(w);
     }
-    if (has_map(r))
+    if (has_map(r) && !r->measured)
         ps_block_map_values(w, r->graph);
     ps_json_object_end(w);
     ps_json_key(w, "graph");

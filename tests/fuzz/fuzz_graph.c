@@ -30,7 +30,7 @@ static void draw(Psd__V1__Model *model, const ps_graph *graph, ps_fold_depth dep
     ps_buf out = PS_BUF_EMPTY;
     ps_graph_text(&out, &style, model->name, fold, ps_quantities[depth - 1]);
     ps_graph_dot(&out, model->name, fold, ps_quantities[depth - 1]);
-    ps_graph_svg(&out, model->name, fold, ps_quantities[depth - 1], true);
+    ps_graph_svg(&out, model->name, fold, ps_quantities[depth - 1], NULL, true);
     ps_buf_clear(&out);
     ps_report report = {.title = model->name,
                         .command = command,

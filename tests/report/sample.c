@@ -220,7 +220,7 @@ int main(int argc, char **argv)
                                                    : PS_ROOM_DEFAULT)};
     ps_buf out = PS_BUF_EMPTY;
     if (!strcmp(what, "svg"))
-        ps_graph_svg(&out, HOSTILE, fold, ps_quantities[1], true);
+        ps_graph_svg(&out, HOSTILE, fold, ps_quantities[1], NULL, true);
     else if (!strcmp(what, "figure") ? ps_report_svg(&report, "behaviour", 1, &out)
                                      : ps_report_html(&report, &out))
         fprintf(stderr, "%s\n", ps_error_message());

@@ -1,0 +1,306 @@
+/* Happy path: a row of the table finds its numbers in what the job has left, tensor by tensor, by
+ * the tensors' names. What is not finite, or not there, is not measured. Cannot fail. */
+#include "client/report/measured.h"
+
+#include "client/report/numbers.h"
+#include "common/base/mem.h"
+#include "common/json/json.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct filling {
+    const ps_graph *graph;
+    const ps_measured_files *files;
+    ps_measured_tensor *tensors;
+    const char *method, *array, *entry; /* of the row */
+} filling;
+
+typedef struct source {
+    const char *name, *title;
+    bool with_sign, log;
+    void (*fill)(filling *f);
+    const char *method, *array, *entry;
+} source;
+
+/* SIZE_MAX: the graph has none of that name. */
+static size_t tensor_of(const ps_graph *g, const char *name)
+{
+    for (size_t i = 0; i < g->n_tensors; i++)
+        if (!strcmp(g->tensors[i].name, name))
+            return i;
+    return SIZE_MAX;
+}
+
+static void put_whole(filling *f, const char *name, double value)
+{
+    size_t i = tensor_of(f->graph, name);
+    if (i != SIZE_MAX && isfinite(value))
+        f->tensors[i] = (ps_measured_tensor){.parts = {value}, .n = 1};
+}
+
+/* Parts of a tensor's inputs, which are its columns, or its rows where columns are outputs. */
+static bool inputs_lie_down(const ps_graph_tensor *t)
+{
+    return t->n_dims == 2 && t->slice == PS_GRAPH_SLICE_OUTPUTS;
+}
+
+/* ---- what explains ---- */
+
+/* statistics [tensor, quantity] */
+static void from_statistics(filling *f)
+{
+    const ps_explain_view *v = f->files->explanation;
+    for (size_t i = 0; v && i < v->manifest->n_tensors; i++) {
+        ps_numbers row = ps_numbers_of(v, ps_array_of(v, f->method, f->array), i);
+        if (row.data)
+            put_whole(f, v->manifest->tensors[i],
+                      ps_number_called(v, f->method, f->array, &row, f->entry));
+    }
+}
+
+/* by_block [tensor, part of its inputs] */
+static void from_loss_path(filling *f)
+{
+    const ps_explain_view *v = f->files->explanation;
+    for (size_t i = 0; v && i < v->manifest->n_tensors; i++) {
+        ps_numbers row = ps_numbers_of(v, ps_array_of(v, f->method, f->array), i);
+        size_t at = tensor_of(f->graph, v->manifest->tensors[i]);
+        if (!row.data || at == SIZE_MAX || row.n > PS_MEASURED_PARTS)
+            continue;
+        ps_measured_tensor *t = &f->tensors[at];
+        bool matrix = f->graph->tensors[at].n_dims == 2;
+        *t = (ps_measured_tensor){.n = matrix ? (uint32_t)row.n : 1,
+                                  .down = inputs_lie_down(&f->graph->tensors[at])};
+        for (uint64_t k = 0; k < row.n; k++)
+            t->parts[matrix ? k : 0] += ps_number_at(&row, k);
+    }
+}
+
+/* effect [row, layer, head]: of the projection that takes what heads give, the mean over rows. */
+static void from_heads(filling *f)
+{
+    const ps_explain_view *v = f->files->explanation;
+    const ps_graph *g = f->graph;
+    const char *array = v ? ps_array_of(v, f->method, f->array) : "";
+    uint64_t rows = *array ? ps_array_rows(v, array) : 0,
+             heads = *array ? ps_array_last(v, array) : 0;
+    uint64_t layers = heads && rows ? ps_numbers_of(v, array, 0).n / heads : 0;
+    for (size_t i = 1; heads && heads <= PS_MEASURED_PARTS && i < g->n_nodes; i++) {
+        const ps_graph_node *node = &g->nodes[i];
+        uint32_t block = g->groups[node->group].block;
+        if (g->nodes[i - 1].op != PS_GRAPH_ATTENTION || node->op != PS_GRAPH_LINEAR || !node->n ||
+            block >= layers)
+            continue;
+        ps_measured_tensor *t = &f->tensors[node->first];
+        *t = (ps_measured_tensor){.n = (uint32_t)heads,
+                                  .down = inputs_lie_down(&g->tensors[node->first])};
+        for (uint64_t r = 0; r < rows; r++) {
+            ps_numbers row = ps_numbers_of(v, array, r);
+            for (uint64_t h = 0; h < heads; h++)
+                t->parts[h] += ps_number_at(&row, block * heads + h) / (double)rows;
+        }
+    }
+}
+
+/* ---- a training, a compression ---- */
+
+/* Parts of all segments, by the column blocks that psd kept tensors in. */
+static void from_losses(filling *f)
+{
+    const ps_loss_file *l = f->files->losses;
+    for (size_t u = 0; l && u < l->n_units; u++) {
+        size_t at = tensor_of(f->graph, l->units[u].tensor);
+        if (at == SIZE_MAX || f->tensors[at].n == PS_MEASURED_PARTS)
+            continue;
+        ps_measured_tensor *t = &f->tensors[at];
+        t->parts[t->n] = 0;
+        for (size_t s = 0; s < l->n_segments; s++)
+            t->parts[t->n] += l->segments[s].parts[u];
+        t->n++;
+    }
+}
+
+static void read_solved(ps_json_reader *r, double *error, ps_status *st)
+{
+    ps_json_token key, token;
+    *st = ps_json_expect(r, PS_JSON_OBJECT, &key);
+    while (ps_json_member(r, &key, st)) {
+        bool wanted = !strcmp((const char *)key.text.data, "error");
+        *st = wanted ? ps_json_next(r, &token) : ps_json_skip(r);
+        if (!*st && wanted && token.kind == PS_JSON_NUMBER)
+            *error = token.number;
+    }
+}
+
+static ps_status read_tensor(ps_json_reader *r, filling *f)
+{
+    ps_json_token key, token;
+    char name[PS_LM_NAME] = "";
+    double error = NAN;
+    ps_status st = PS_OK;
+    while (ps_json_member(r, &key, &st)) {
+        if (!strcmp((const char *)key.text.data, "solved")) {
+            read_solved(r, &error, &st);
+        } else if (!strcmp((const char *)key.text.data, "name")) {
+            st = ps_json_expect(r, PS_JSON_STRING, &token);
+            if (!st)
+                (void)snprintf(name, sizeof name, "%s", (const char *)token.text.data);
+        } else {
+            st = ps_json_skip(r);
+        }
+    }
+    put_whole(f, name, error);
+    return st;
+}
+
+/* "tensors": [{"name", "solved": {"error"}}] */
+static void from_compression(filling *f)
+{
+    ps_json_reader r;
+    ps_json_token key, token;
+    ps_json_reader_init(&r, f->files->compression);
+    ps_status st = ps_json_expect(&r, PS_JSON_OBJECT, &key);
+    while (ps_json_member(&r, &key, &st)) {
+        if (strcmp((const char *)key.text.data, "tensors") != 0) {
+            st = ps_json_skip(&r);
+            continue;
+        }
+        st = ps_json_expect(&r, PS_JSON_ARRAY, &token);
+        while (!st && !(st = ps_json_next(&r, &token)) && token.kind == PS_JSON_OBJECT)
+            st = read_tensor(&r, f);
+    }
+    ps_json_reader_free(&r);
+}
+
+/* ---- the table ---- */
+
+#define STATISTIC "statistics"
+
+static const source sources[] = {
+    {"loss_change", "what it adds to the loss", true, false, from_loss_path, "loss_path",
+     "by_block", NULL},
+    {"loss_change", "what it added to the loss", true, false, from_losses, NULL, NULL, NULL},
+    {"change", "change by its own size", false, false, from_statistics, "weight_change", STATISTIC,
+     "change"},
+    {"error", "error of what it gives, by its own size", false, false, from_compression, NULL, NULL,
+     NULL},
+    {"ablation", "what the score loses without a head", true, false, from_heads, "head_ablation",
+     "effect", NULL},
+    {"stable_rank", "stable rank", false, true, from_statistics, "weights", STATISTIC,
+     "stable_rank"},
+    {"alpha", "α of its spectrum", false, false, from_statistics, "weights", STATISTIC, "alpha"},
+    {"norm", "norm", false, true, from_statistics, "weights", STATISTIC, "norm"},
+};
+enum { SOURCES = sizeof sources / sizeof *sources };
+
+const char *const ps_measured_names[] = {"loss_change", "change", "error", "ablation",
+                                         "stable_rank", "alpha",  "norm",  NULL};
+
+static ps_human number_text(double value)
+{
+    ps_human out;
+    (void)snprintf(out.text, sizeof out.text, "%.3g", value);
+    return out;
+}
+
+static void settle(ps_measured *m)
+{
+    double least = INFINITY, most = -INFINITY;
+    m->missing = 0;
+    for (size_t i = 0; i < m->n; i++) {
+        m->missing += m->tensors[i].n == 0;
+        for (uint32_t k = 0; k < m->tensors[i].n; k++)
+            if (isfinite(m->tensors[i].parts[k])) {
+                least = fmin(least, m->tensors[i].parts[k]);
+                most = fmax(most, m->tensors[i].parts[k]);
+            }
+    }
+    bool any = most >= least;
+    if (any && m->quantity.with_sign) {
+        most = fmax(fabs(least), fabs(most));
+        least = -most;
+    }
+    m->quantity.log = m->quantity.log && any && least > 0;
+    m->scale = (ps_scale){.quantity = &m->quantity, .least = least, .most = most, .any = any};
+}
+
+ps_measured *ps_measured_of(const ps_graph *graph, const ps_measured_files *files, const char *name)
+{
+    for (size_t i = 0; i < SOURCES; i++) {
+        const source *s = &sources[i];
+        if (name && strcmp(name, s->name) != 0)
+            continue;
+        ps_measured *m = ps_new(ps_measured);
+        *m = (ps_measured){.quantity = {.name = s->name,
+                                        .title = s->title,
+                                        .unit = "",
+                                        .with_sign = s->with_sign,
+                                        .log = s->log,
+                                        .text = number_text},
+                           .job = files->job,
+                           .n = graph->n_tensors};
+        m->tensors = ps_alloc_array(m->n + 1, sizeof *m->tensors);
+        filling f = {graph, files, m->tensors, s->method, s->array, s->entry};
+        s->fill(&f);
+        settle(m);
+        if (m->scale.any)
+            return m;
+        ps_measured_free(&m);
+    }
+    return NULL;
+}
+
+void ps_measured_free(ps_measured **measured)
+{
+    if (*measured)
+        ps_free(&(*measured)->tensors);
+    ps_free(measured);
+}
+
+/* ---- of a node ---- */
+
+/* The weight of a node of the graph; SIZE_MAX: it multiplies with none. */
+static size_t weight_of(const ps_graph_node *node)
+{
+    return node->n ? node->first : node->shared != PS_GRAPH_NONE ? node->shared : SIZE_MAX;
+}
+
+void ps_measured_node(const ps_measured *m, const ps_fold *fold, size_t node,
+                      ps_measured_tensor *out)
+{
+    double counts[PS_MEASURED_PARTS] = {0};
+    const ps_graph *g = fold->graph;
+    *out = (ps_measured_tensor){.n = 0};
+    for (size_t i = 0; !fold->nodes[node].whole && i < g->n_nodes; i++) {
+        size_t at = fold->drawn_by[i] == node ? weight_of(&g->nodes[i]) : SIZE_MAX;
+        if (at == SIZE_MAX || !m->tensors[at].n || (out->n && out->n != m->tensors[at].n))
+            continue;
+        out->n = m->tensors[at].n;
+        out->down = m->tensors[at].down;
+        for (uint32_t k = 0; k < out->n; k++)
+            if (isfinite(m->tensors[at].parts[k])) {
+                out->parts[k] += m->tensors[at].parts[k];
+                counts[k]++;
+            }
+    }
+    for (uint32_t k = 0; k < out->n; k++)
+        out->parts[k] = counts[k] > 0 ? out->parts[k] / counts[k] : NAN;
+}
+
+void ps_measured_note(const ps_measured *m, const ps_graph *graph, ps_buf *out)
+{
+    enum { NAMED = 6 };
+    size_t named = 0;
+    ps_buf_printf(out, "%s: measured by job %" PRIu64, m->quantity.title, m->job);
+    if (!m->missing)
+        return;
+    ps_buf_printf(out, "; of %zu of %zu tensors it has nothing: ", m->missing, m->n);
+    for (size_t i = 0; i < m->n && named < NAMED; i++)
+        if (!m->tensors[i].n)
+            ps_buf_printf(out, "%s%s", named++ ? ", " : "", graph->tensors[i].name);
+    if (m->missing > named)
+        ps_buf_printf(out, " and %zu more", m->missing - named);
+}
