@@ -73,7 +73,7 @@ static void put_item(ps_buf *out, const ps_explain_view *v, uint64_t item, doubl
         ps_heat_image(out, &contents, side, false, title);
     else if (contents.data && m->language)
         put_tokens(out, v, contents, position);
-    ps_html(out, "<figcaption><b>%s</b><span>%.3g", title, activity);
+    ps_html(out, "<figcaption><b>%s</b><span>, %.3g", title, activity);
     if (m->language && isfinite(position))
         ps_html(out, ", token %.0f", position);
     ps_buf_puts(out, "</span></figcaption></figure>\n");
