@@ -1,5 +1,5 @@
-/* Happy path: both are of one family, read as many numbers or the same tokens, and their losses are
- * of one sort. */
+/* Happy path: both are of one family that the kind takes, read as many numbers or the same tokens,
+ * and their losses are of one sort. */
 #include "common/conf/compare_spec.h"
 
 #include "common/conf/job_spec.h"
@@ -58,6 +58,22 @@ static ps_status match_language(const ps_job_spec *spec, const ps_spec_model *m,
     return PS_OK;
 }
 
+/* An autoencoder has layers and a loss as others have, and gives as many numbers as it takes: so
+ * beside a model of layers nothing else tells it apart. */
+static ps_status match_family(const ps_job_spec *spec, const ps_spec_model *m,
+                              const ps_spec_model *o)
+{
+    const ps_kind_row *kind = ps_job_spec_kind(spec);
+    if (ps_spec_model_is_coder(o) && !kind->coders)
+        return ps_fail(PS_INVALID_ARGUMENT, "it is of architecture %s, which kind %s does not take",
+                       o->architecture, kind->name);
+    if (ps_spec_model_is_language(m) != ps_spec_model_is_language(o))
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "it is of architecture %s, which does not read what %s does",
+                       o->architecture, m->architecture);
+    return PS_OK;
+}
+
 ps_status ps_spec_compare_match(const ps_job_spec *spec, const ps_spec_model *model,
                                 const ps_spec_model *other)
 {
@@ -71,12 +87,9 @@ ps_status ps_spec_compare_match(const ps_job_spec *spec, const ps_spec_model *mo
                        coder, other->architecture);
     if (!*name)
         return PS_OK;
-    bool language = ps_spec_model_is_language(model);
-    ps_status st = language != ps_spec_model_is_language(other)
-                       ? ps_fail(PS_INVALID_ARGUMENT,
-                                 "it is of architecture %s, which does not read what %s does",
-                                 other->architecture, model->architecture)
-                   : language ? match_language(spec, model, other)
-                              : match_layers(model, other);
+    ps_status st = match_family(spec, model, other);
+    if (!st)
+        st = ps_spec_model_is_language(model) ? match_language(spec, model, other)
+                                              : match_layers(model, other);
     return st ? ps_wrap(st, "model %s", name) : PS_OK;
 }

@@ -22,6 +22,8 @@
 #define LAYERS  "{architecture: mlp, layers: [16, 4]}"
 #define NUMBERS "{architecture: mlp, layers: [16, 4], loss: squared_error}"
 #define ONE     "{architecture: mlp, layers: [16, 1], loss: squared_error}"
+#define WIDE    "{architecture: mlp, layers: [4, 2, 4], loss: squared_error}"
+#define CODER   "{architecture: sae, layers: [4, 9, 4], top_k: 2}"
 #define TOKENS                                                                               \
     "{architecture: gpt2, vocab_size: 9, context_length: 8, hidden_size: 4, num_layers: 1, " \
     "num_heads: 1}"
@@ -248,6 +250,13 @@ START_TEST(the_other_model_is_one_of_the_same_sort)
     ck_assert_int_eq(ps_spec_compare_match(s, first, third), PS_INVALID_ARGUMENT);
     ck_assert_str_eq(ps_error_message(), "model child: it is of architecture gpt2, which does not "
                                          "read what mlp does");
+    ps_spec_model_free(&first);
+    ps_spec_model_free(&second);
+    ck_ok(ps_spec_model_parse(ps_slice_str(WIDE), "first", &first));
+    ck_ok(ps_spec_model_parse(ps_slice_str(CODER), "second", &second)); /* has no gradients of it */
+    ck_assert_int_eq(ps_spec_compare_match(s, first, second), PS_INVALID_ARGUMENT);
+    ck_assert_str_eq(ps_error_message(),
+                     "model child: it is of architecture sae, which kind explain does not take");
     ps_spec_model_free(&first);
     ps_spec_model_free(&second);
     ps_spec_model_free(&third);

@@ -130,6 +130,9 @@ START_TEST(a_compare_job_names_two_models_that_read_and_say_the_same)
     matches(MLP("[4, 2]", ""), MLP("[4, 3]", ""), "model b: it has 3 outputs, not 2");
     matches(MLP("[4, 2]", ""), MLP("[4, 2]", ", loss: squared_error"),
             "model b: its loss is another one");
+    matches(MLP("[4, 2, 4]", ", loss: squared_error"),
+            "{architecture: sae, layers: [4, 9, 4], top_k: 2}",
+            "model b: it is of architecture sae, which kind compare does not take");
 }
 END_TEST
 
