@@ -2,6 +2,7 @@
  * data.test, at this model: rate · ⟨∇loss(train row), ∇loss(query)⟩ (TracIn, Pruthi and others
  * 2020, of one checkpoint). Above 0: it helps. What it leaves stands in train_scores.h. */
 #include "worker/explain/products.h"
+#include "worker/explain/room.h"
 #include "worker/explain/rows.h"
 #include "worker/explain/train_scores.h"
 
@@ -32,11 +33,28 @@ static ps_status keep_queries(void *user, size_t first, size_t n)
     return PS_OK;
 }
 
+/* What is kept, and what the widest layer's is once more where it is multiplied. */
+static ps_status check_room(const tracing *t)
+{
+    const ps_row_gradients *g = &t->scores.gradients;
+    size_t widest = 0;
+    for (size_t l = 0; l < g->layers; l++) {
+        size_t wide = g->in[l] > g->out[l] ? g->in[l] : g->out[l];
+        widest = wide > widest ? wide : widest;
+    }
+    uint64_t each = g->in_all + g->out_all + widest + 5 * g->batch;
+    return ps_explain_room(t->scores.queries.n * each * sizeof(float), "gradients of queries",
+                           "explain fewer rows: lower explain.rows");
+}
+
 static ps_status take_memory(tracing *t)
 {
     const ps_row_gradients *g = &t->scores.gradients;
     size_t queries = t->scores.queries.n, pairs = queries * g->batch;
     bool whole = true;
+    ps_status st = check_room(t);
+    if (st)
+        return st;
     t->a = ps_alloc_array(g->layers, sizeof *t->a);
     t->d = ps_alloc_array(g->layers, sizeof *t->d);
     for (size_t l = 0; l < g->layers; l++) {

@@ -115,12 +115,15 @@ static ps_status score_rows(void *user, size_t first, size_t n)
 
 static ps_status prepare(ps_explaining *x, const ps_spec_explain_method *spec, void **state)
 {
-    uint64_t p = (uint64_t)spec->sketch;
+    uint64_t p = (uint64_t)spec->sketch, queries = ps_spec_explain_items(x->spec);
+    uint64_t squares = x->pass ? p * p * sizeof(float) : p * p * 2 * sizeof(double);
+    uint64_t rows = (x->pass ? 2 * queries : 0) + 3 * x->batch;
     if (x->model_spec->loss != PS_SPEC_CROSS_ENTROPY)
         return ps_fail(PS_INVALID_ARGUMENT, "the model has loss squared_error, and so no margins; "
                                             "take ekfac or tracin");
-    return ps_explain_room(p * p * 2 * sizeof(double), "a number for each two of a sketch",
-                           "lower sketch");
+    return ps_explain_room(squares + rows * p * sizeof(float),
+                           "a number for each two of a sketch, and sketches of rows",
+                           "lower sketch, or explain.rows");
 }
 
 static ps_status find_before(tracking *t, const ps_explaining *x)

@@ -6,6 +6,8 @@
 
 #include "tests/lib/check_main.h"
 
+#include "common/base/limits.h"
+
 enum { TRAIN = 40, TEST = 5, INPUTS = 10, CLASSES = 4, LAYERS = 3, TOP = 3 };
 
 static const int64_t sizes[] = {INPUTS, 8, 6, CLASSES};
@@ -299,6 +301,30 @@ START_TEST(nothing_is_shown_that_was_not_asked_for)
 }
 END_TEST
 
+/* Queries of a wide model are more than there is memory: said beforehand, not found out by Linux.
+ */
+START_TEST(tracin_says_beforehand_what_its_queries_take)
+{
+    enum { QUERIES = 65536, WIDEST = 1 << 17 };
+    static const int64_t wide[] = {1, WIDEST, 2};
+    static float zeros[QUERIES];
+    const ps_spec_explain_method spec = {.method = tracin, .top = TOP, .rate = 1};
+    influence_fixture *f = &t.f;
+    ps_explain_part part = PS_EXPLAIN_PART_EMPTY;
+    if (ps_limits_memory_left() / QUERIES / sizeof(float) > 2 * WIDEST)
+        return; /* a machine for which they are not too many */
+    influence_open(f, wide, 3, true);
+    f->spec.rows.sample = QUERIES;
+    f->x.train = f->train = influence_data(&f->paths[0], zeros, zeros, 8, 1, 2);
+    f->x.test = f->test = influence_data(&f->paths[1], zeros, zeros, QUERIES, 1, 2);
+    ck_assert_int_eq(ps_explain_method_find(tracin)->run(&f->x, &spec, NULL, NULL, &part),
+                     PS_NO_MEMORY);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "lower explain.rows"));
+    ps_explain_part_free(&part);
+    influence_close(f);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&tracin_is_as_captum_and_kronfluence_have_it},
     {&ekfac_is_as_kronfluence_has_it},
@@ -306,6 +332,7 @@ static const ps_check_case cases[] = {
     {&a_step_of_sgd_does_what_tracin_says},
     {&ekfac_of_one_linear_layer_is_gauss_newton},
     {&nothing_is_shown_that_was_not_asked_for},
+    {&tracin_says_beforehand_what_its_queries_take},
     {0},
 };
 
