@@ -363,30 +363,33 @@ static ps_status run(ps_explaining *x, const ps_spec_explain_method *spec, void 
 
 /* ---- all shares ---- */
 
-static ps_status find_vectors(double *matrix, size_t n, double rows, float *out)
+static ps_status find_vectors(const ps_explaining *x, double *matrix, size_t n, double rows,
+                              float *out)
 {
+    const ps_eigen_watch watch = {x->check, x->user}; /* of a wide layer it takes minutes */
     double *values = ps_try_alloc_raw(n * sizeof *values);
     if (!values)
         return ps_fail(PS_NO_MEMORY, "%zu eigenvalues", n);
     for (size_t i = 0; i < n * n; i++)
         matrix[i] /= rows;
-    ps_status st = ps_eigen(matrix, n, values, 0, NULL);
+    ps_status st = ps_eigen(matrix, n, values, 0, &watch);
     for (size_t i = 0; !st && i < n * n; i++)
         out[i] = (float)matrix[i];
     ps_free(&values);
     return st;
 }
 
-static ps_status find_all_vectors(const ps_spec_model *m, double *sums, double rows, float *out)
+static ps_status find_all_vectors(const ps_explaining *x, double *sums, double rows, float *out)
 {
+    const ps_spec_model *m = x->model_spec;
     ps_status st = PS_OK;
     for (size_t l = 0; !st && l + 1 < m->n_layers; l++) {
         size_t in = (size_t)m->layers[l] + 1, n = (size_t)m->layers[l + 1];
-        st = find_vectors(sums, in, rows, out);
+        st = find_vectors(x, sums, in, rows, out);
         sums += in * in;
         out += in * in;
         if (!st)
-            st = find_vectors(sums, n, rows, out);
+            st = find_vectors(x, sums, n, rows, out);
         sums += n * n;
         out += n * n;
         if (st)
@@ -413,7 +416,7 @@ static ps_status finish_sums(const ps_explaining *x, ps_explain_part *merged, co
     for (uint64_t i = 0; x->pass && i < n; i++)
         out[i] = (float)(sums->doubles[i] / rows->doubles[0]);
     if (!x->pass)
-        st = find_all_vectors(x->model_spec, sums->doubles, rows->doubles[0], out);
+        st = find_all_vectors(x, sums->doubles, rows->doubles[0], out);
     if (!st)
         st = ps_explain_put_result(merged, name, "number", 1, &n, out);
     ps_explain_drop(merged, "rows");

@@ -66,7 +66,7 @@ typedef struct ps_explaining {
     const ps_explain_part *before; /* what it left in the pass before; NULL in the first */
     unsigned share;                /* of a method with trait SHARED: below PS_EXPLAIN_SHARES */
     uint64_t evaluations; /* rows that went through the model, forward and backward counted each */
-    /* Is the task to end? To be asked between batches; ps_explain_evaluate does. */
+    /* Is the task to end? To be asked between batches; ps_explain_evaluate does. Of finish, too. */
     ps_status (*check)(void *user);
     void *user;
 } ps_explaining;

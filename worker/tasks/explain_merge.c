@@ -80,6 +80,8 @@ static ps_status finish_all(merging *m)
     x->model_spec = ps_job_entry_model_spec(m->task.entry);
     x->language = ps_spec_model_is_language(x->model_spec);
     x->pass = m->task.stage.pass;
+    x->check = ps_explain_task_check;
+    x->user = &m->task;
     for (size_t i = 0; !st && i < m->task.n_methods; i++) {
         const ps_spec_explain_method *spec = ps_spec_explain_at(m->task.spec, i);
         const ps_explain_method *method = ps_explain_method_find(spec->method);

@@ -31,9 +31,9 @@ ps_status ps_explain_task_begin(ps_task_run *run, ps_explain_task *out)
     return PS_OK;
 }
 
-static ps_status check(void *user)
+ps_status ps_explain_task_check(void *task)
 {
-    const ps_explain_task *t = user;
+    const ps_explain_task *t = task;
     ps_status st = ps_gate_check(t->run->remote->gate);
     if (!st && ps_task_stopping(t->run))
         st = ps_fail(PS_CANCELLED, "the worker is stopping");
@@ -118,7 +118,7 @@ ps_status ps_explain_task_open(ps_explain_task *t)
     x->outputs = ps_model_outputs(model);
     x->batch = ps_job_entry_batch(t->entry);
     x->pass = t->stage.pass;
-    x->check = check;
+    x->check = ps_explain_task_check;
     x->record = fetch_record;
     x->user = t;
     const char *second = ps_spec_explain_second(t->spec);

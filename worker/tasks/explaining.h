@@ -32,6 +32,9 @@ PS_MUST_CHECK ps_status ps_explain_task_begin(ps_task_run *run, ps_explain_task 
 PS_MUST_CHECK ps_status ps_explain_task_open(ps_explain_task *task);
 void ps_explain_task_close(ps_explain_task *task); /* in any case */
 
+/* x->check of the task, which is its user: whether it is to end. */
+PS_MUST_CHECK ps_status ps_explain_task_check(void *task);
+
 /* Parts that another task left with the job, of at most so many rows; what the pass before this
  * one left. PS_CORRUPT, ... */
 PS_MUST_CHECK ps_status ps_explain_task_fetch(const ps_explain_task *task, const char *name,

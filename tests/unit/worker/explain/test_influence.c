@@ -301,6 +301,30 @@ START_TEST(nothing_is_shown_that_was_not_asked_for)
 }
 END_TEST
 
+/* Eigenvectors of a wide layer take minutes: who merges is asked meanwhile whether it is to end. */
+static ps_status end_now(void *user)
+{
+    return ps_fail(PS_CANCELLED, "it is to end");
+}
+
+START_TEST(eigenvectors_are_given_up_with_the_task)
+{
+    const ps_spec_explain_method spec = {.method = ekfac, .top = TOP, .damping = 0.1};
+    const ps_explain_method *m = ps_explain_method_find(ekfac);
+    enum { SQUARES = 11 * 11 + 8 * 8 + 9 * 9 + 6 * 6 + 7 * 7 + CLASSES * CLASSES };
+    const uint64_t n = SQUARES, one = 1;
+    double sums[SQUARES] = {0}, rows = 1;
+    ps_explain_part merged = PS_EXPLAIN_PART_EMPTY;
+    open_golden();
+    ck_ok(ps_explain_put_sums(&merged, "vectors", "number", 1, &n, sums));
+    ck_ok(ps_explain_put_sums(&merged, "rows", "number", 1, &one, &rows));
+    t.f.x.check = end_now;
+    ck_assert_int_eq(m->finish(&t.f.x, &spec, &merged), PS_CANCELLED);
+    ps_explain_part_free(&merged);
+    close_golden();
+}
+END_TEST
+
 /* Queries of a wide model are more than there is memory: said beforehand, not found out by Linux.
  */
 START_TEST(tracin_says_beforehand_what_its_queries_take)
@@ -332,6 +356,7 @@ static const ps_check_case cases[] = {
     {&a_step_of_sgd_does_what_tracin_says},
     {&ekfac_of_one_linear_layer_is_gauss_newton},
     {&nothing_is_shown_that_was_not_asked_for},
+    {&eigenvectors_are_given_up_with_the_task},
     {&tracin_says_beforehand_what_its_queries_take},
     {0},
 };
