@@ -336,16 +336,27 @@ static ps_status put_lists(const gathering *g, const char *what, size_t from, si
     return st;
 }
 
-static bool is_named(const gathering *g, float row)
+/* Which rows are in a list of all: [rows]. */
+static ps_status mark_named(const gathering *g, bool **out)
 {
+    bool *named = *out = ps_try_alloc((size_t)g->rows + 1);
+    if (!named)
+        return ps_fail(PS_NO_MEMORY, "marks of %" PRIu64 " rows", g->rows);
     for (size_t i = 0; i < (g->queries * SIDES + 1) * g->top; i++)
-        if (g->pairs[i * PAIR] == row)
-            return true;
-    return false;
+        if (!isnan(g->pairs[i * PAIR]))
+            named[(size_t)g->pairs[i * PAIR]] = true;
+    return PS_OK;
+}
+
+/* A row that a share names comes from a file. */
+static bool is_named(const gathering *g, const bool *named, float row)
+{
+    return row >= 0 && row < (float)g->rows && named[(size_t)row];
 }
 
 /* Rows of share k that are in a list of all: how many, or, with rows, they and what is in them. */
-static size_t take_shown(const gathering *g, unsigned k, size_t wide, float *rows, float *contents)
+static size_t take_shown(const gathering *g, const bool *marks, unsigned k, size_t wide,
+                         float *rows, float *contents)
 {
     const ps_explain_array *named = share_of(g->merged, "named", k, 1),
                            *in = share_of(g->merged, "contents", k, 2);
@@ -353,7 +364,7 @@ static size_t take_shown(const gathering *g, unsigned k, size_t wide, float *row
     if (!named || !in || in->shape[0] != named->shape[0] || in->shape[1] != wide)
         return 0;
     for (uint64_t i = 0; i < named->shape[0]; i++) {
-        if (!is_named(g, named->floats[i]))
+        if (!is_named(g, marks, named->floats[i]))
             continue;
         if (rows) {
             rows[n] = named->floats[i];
@@ -365,24 +376,34 @@ static size_t take_shown(const gathering *g, unsigned k, size_t wide, float *row
 }
 
 /* Others were in a list of one share alone. */
-static ps_status join_shown(const gathering *g)
+static ps_status join_marked(const gathering *g, const bool *marks, size_t wide)
 {
-    const ps_explain_array *first = share_of(g->merged, "contents", 0, 2);
-    size_t wide = first ? (size_t)first->shape[1] : 0, n = 0, at = 0;
-    if (!first)
-        return PS_OK;
+    size_t n = 0, at = 0;
     for (unsigned k = 0; k < PS_EXPLAIN_SHARES; k++)
-        n += take_shown(g, k, wide, NULL, NULL);
+        n += take_shown(g, marks, k, wide, NULL, NULL);
     float *rows = ps_try_alloc_raw((n * (wide + 1) + 1) * sizeof *rows), *contents = rows + n;
     if (!rows)
         return ps_fail(PS_NO_MEMORY, "what is in %zu rows; lower top", n);
     for (unsigned k = 0; k < PS_EXPLAIN_SHARES; k++)
-        at += take_shown(g, k, wide, rows + at, contents + at * wide);
+        at += take_shown(g, marks, k, wide, rows + at, contents + at * wide);
     const uint64_t shape[] = {n, wide};
     ps_status st = ps_explain_put_result(g->merged, "shown_rows", "shown", 1, shape, rows);
     if (!st)
         st = ps_explain_put_result(g->merged, "shown", "shown feature", 2, shape, contents);
     ps_free(&rows);
+    return st;
+}
+
+static ps_status join_shown(const gathering *g)
+{
+    const ps_explain_array *first = share_of(g->merged, "contents", 0, 2);
+    bool *marks = NULL;
+    if (!first)
+        return PS_OK;
+    ps_status st = mark_named(g, &marks);
+    if (!st)
+        st = join_marked(g, marks, (size_t)first->shape[1]);
+    ps_free(&marks);
     return st;
 }
 

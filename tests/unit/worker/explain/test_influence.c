@@ -349,6 +349,37 @@ START_TEST(tracin_says_beforehand_what_its_queries_take)
 }
 END_TEST
 
+/* Shares of no row, of rows that are fewer than shares; one query, at most as many as are wanted.
+ */
+START_TEST(one_row_of_training_is_enough)
+{
+    static char *const methods[] = {tracin, ekfac, trak};
+    influence_fixture *f = &t.f;
+    ps_explain_part part;
+    open_golden();
+    ps_dataset_close(&f->train);
+    ps_test_file_drop(&f->paths[0]);
+    f->train = influence_data(&f->paths[0], golden_get(&t.golden, "", "train_x"),
+                              golden_get(&t.golden, "", "train_y"), 1, INPUTS, CLASSES);
+    f->spec.rows.show = PS_EXPLAIN_SHOW_YES;
+    for (size_t i = 0; i < 3; i++) {
+        const ps_spec_explain_method spec = {.method = methods[i],
+                                             .top = TOP,
+                                             .rate = 1,
+                                             .damping = 0.1,
+                                             .sketch = 64,
+                                             .ridge = 0.05,
+                                             .scores = true};
+        influence_run(f, &spec, &part);
+        ck_assert(isfinite(influence_array(&part, "self_influence")[0]));
+        ck_assert_uint_eq(ps_explain_get(&part, "shown_rows")->shape[0], 1);
+        ck_assert(influence_array(&part, "shown_rows")[0] == 0);
+        ps_explain_part_free(&part);
+    }
+    close_golden();
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&tracin_is_as_captum_and_kronfluence_have_it},
     {&ekfac_is_as_kronfluence_has_it},
@@ -358,6 +389,7 @@ static const ps_check_case cases[] = {
     {&nothing_is_shown_that_was_not_asked_for},
     {&eigenvectors_are_given_up_with_the_task},
     {&tracin_says_beforehand_what_its_queries_take},
+    {&one_row_of_training_is_enough},
     {0},
 };
 
