@@ -114,8 +114,11 @@ static void put_player(ps_buf *out, const bars *b, scale s, uint64_t i)
     double y = TOP + (double)i * HIGH;
     ps_html(out, "<g class=\"cell\" data-cell=\"%" PRIu64 ",0\"><title>", i);
     put_name(out, b, i);
-    ps_html(out, "\nits share %+.4g\nlost without it alone %+.4g</title>", b->shapley[i],
-            b->lost[i]);
+    if (isfinite(b->shapley[i]))
+        ps_html(out, "\nits share %+.4g", b->shapley[i]);
+    if (isfinite(b->lost[i]))
+        ps_html(out, "\nlost without it alone %+.4g", b->lost[i]);
+    ps_buf_puts(out, "</title>");
     ps_html(out, "<text class=\"what\" text-anchor=\"end\" x=\"%d\" y=\"%.1f\">", LEFT - 8,
             y + BAR + 4);
     put_name(out, b, i);
@@ -155,6 +158,12 @@ static void put_key(ps_buf *out)
     ps_buf_puts(out, "</ul>\n");
 }
 
+static void put_line(ps_buf *out, const char *label, double v)
+{
+    if (isfinite(v))
+        ps_html(out, "%s %.4g<br>", label, v);
+}
+
 /* title: "Row 7", or of all. */
 static bool put_figure(ps_report *r, ps_buf *out, const bars *b, const char *title)
 {
@@ -166,11 +175,12 @@ static bool put_figure(ps_report *r, ps_buf *out, const bars *b, const char *tit
     }
     ps_html(&figure, "<figure class=\"map keep\"><h3>%s</h3>", title);
     put_bars(&figure, b, title);
-    ps_html(
-        &figure,
-        "<figcaption>with all %.4g, with none %.4g<br>shares together %+.4g<br>lost one by one, "
-        "together %+.4g</figcaption></figure>\n",
-        b->all, b->none, shares, lost);
+    ps_buf_puts(&figure, "<figcaption>");
+    put_line(&figure, "with all", b->all);
+    put_line(&figure, "with none", b->none);
+    put_line(&figure, "shares together", shares);
+    put_line(&figure, "lost one by one, together", lost);
+    ps_buf_puts(&figure, "</figcaption></figure>\n");
     bool room = ps_room_take(&r->room, &figure, out);
     ps_buf_free(&figure);
     return room;

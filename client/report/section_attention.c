@@ -116,7 +116,11 @@ static void put_best(ps_buf *out, const ps_explain_view *v)
     if (!heads || !best.n || best.n > offset.n)
         return;
     for (uint64_t i = 1; i < best.n; i++)
-        found = ps_number_at(&best, i) > ps_number_at(&best, found) ? i : found;
+        if (!(ps_number_at(&best, i) <= ps_number_at(&best, found)) &&
+            isfinite(ps_number_at(&best, i)))
+            found = i;
+    if (!isfinite(ps_number_at(&best, found)) || !isfinite(ps_number_at(&offset, found)))
+        return;
     ps_html(out,
             "<p>Head %d.%d takes most of it: %.2f of what it looks at stands at match %+.0f.</p>\n",
             (int)(found / heads), (int)(found % heads), ps_number_at(&best, found),

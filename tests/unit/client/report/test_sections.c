@@ -68,6 +68,11 @@ static const char manifest[] =
     "{\"name\":\"distance\",\"array\":\"t\"},{\"name\":\"patterns\",\"array\":\"a\"}]},"
     "{\"method\":\"direct_logits\",\"arrays\":[{\"name\":\"heads\",\"array\":\"t\"},"
     "{\"name\":\"mlp\",\"array\":\"r\"},{\"name\":\"embed\",\"array\":\"s\"}]},"
+    "{\"method\":\"part_shapley\",\"arrays\":[{\"name\":\"shapley\",\"array\":\"r\"},"
+    "{\"name\":\"leave_one_out\",\"array\":\"w\"},{\"name\":\"ends\",\"array\":\"c\"},"
+    "{\"name\":\"players\",\"array\":\"h\"}]},"
+    "{\"method\":\"blocks\",\"arrays\":[{\"name\":\"contributions\",\"array\":\"t\"},"
+    "{\"name\":\"bias\",\"array\":\"r\"},{\"name\":\"side_by_side\",\"array\":\"e\"}]},"
     "{\"method\":\"deletion\",\"arguments\":{\"steps\":2,\"of\":\"</script><img>\"},\"arrays\":["
     "{\"name\":\"curve\",\"array\":\"d\"},{\"name\":\"random\",\"array\":\"e\"}]},"
     "{\"method\":\"infidelity\",\"arguments\":{\"of\":7},\"arrays\":[{\"name\":\"infidelity\","
@@ -238,6 +243,7 @@ START_TEST(heads_have_a_cell_each_and_means_are_over_rows)
     has(&out, "<title>layer 1, mlp\n+1</title>");
     has(&out, "the token +0.9<br>");
     has(&out, "all heads +2<br>all MLPs +3<br>");
+    has(&out, "5 mlp\nits share +2\nlost without it alone +0.5<");
     has_not(&out, "nan");
     ps_buf_free(&out);
     teardown(&f);
