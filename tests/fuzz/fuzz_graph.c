@@ -22,6 +22,8 @@ static size_t count(ps_buf *text, const char *what)
     return n;
 }
 
+enum { SMALL_PAGE = 96 << 10 }; /* too small for most sections, or even for the card */
+
 static void draw(Psd__V1__Model *model, const ps_graph *graph, ps_fold_depth depth)
 {
     static const char command[] = "psctl";
@@ -38,9 +40,10 @@ static void draw(Psd__V1__Model *model, const ps_graph *graph, ps_fold_depth dep
                         .graph = graph,
                         .fold = fold,
                         .quantity = ps_quantities[depth - 1],
-                        .room = ps_room_of(depth == PS_FOLD_ALL ? 4096 : PS_ROOM_DEFAULT)};
-    ps_report_html(&report, &out);
-    PS_REQUIRE(count(&out, "<script") == 2 && count(&out, "</script") == 2);
+                        .room = ps_room_of(depth == PS_FOLD_ALL ? SMALL_PAGE : PS_ROOM_DEFAULT)};
+    ps_status st = ps_report_html(&report, &out);
+    PS_REQUIRE(st == PS_OK || (st == PS_OUT_OF_RANGE && depth == PS_FOLD_ALL && out.len == 0));
+    PS_REQUIRE(st || (count(&out, "<script") == 2 && count(&out, "</script") == 2));
     PS_REQUIRE(count(&out, "<img") == 0);
     ps_room_clear(&report.room);
     ps_buf_free(&out);
