@@ -93,6 +93,7 @@ END_TEST
 START_TEST(what_does_not_fit_is_left_out_and_said)
 {
     ps_room room = ps_room_of(10);
+    room.allowed[PS_ROOM_FIGURES] = 10;
     ps_buf piece = PS_BUF_EMPTY, out = PS_BUF_EMPTY;
     ps_buf_puts(&piece, "0123456");
     ck_assert(ps_room_take(&room, &piece, &out) && !piece.len);
