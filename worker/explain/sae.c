@@ -17,6 +17,7 @@
  * and of each item its `top` largest features, feature and activity: only in these a feature's
  * items are looked for. Three passes forward, and one of the autoencoder a row. */
 #include "worker/explain/other.h"
+#include "worker/explain/room.h"
 #include "worker/explain/rows.h"
 #include "worker/explain/sae_summary.h"
 
@@ -278,6 +279,11 @@ static ps_status look(looking *l)
 static ps_status take_room(looking *l)
 {
     size_t n = l->items->n, each = l->rows * l->c->columns;
+    ps_status st = ps_explain_room((2 * each + n * (size_t)l->x->outputs + 2 * n * l->c->features) *
+                                       sizeof(float),
+                                   "features of rows", "lower explain.batch");
+    if (st)
+        return st;
     l->values = ps_try_alloc_raw(each * sizeof(float));
     l->again = ps_try_alloc_raw(each * sizeof(float));
     l->logits = ps_try_alloc_raw(n * (size_t)l->x->outputs * sizeof(float));

@@ -5,6 +5,7 @@
 
 #include "tests/lib/check_main.h"
 
+#include "common/base/limits.h"
 #include "worker/explain/baseline.h"
 #include "worker/explain/items.h"
 #include "worker/explain/other.h"
@@ -279,10 +280,46 @@ START_TEST(attributions_of_two_models_differ_as_captum_and_scipy_say)
 }
 END_TEST
 
+static int64_t coder_sizes[] = {10, 4096, 10};
+
+static ps_status open_coder(void *user, const ps_model_options *options, ps_model **out)
+{
+    const ps_model_config config = {
+        .architecture = "sae", .layers = coder_sizes, .layer_count = 3, .top_k = 4};
+    return ps_model_create(t.device.backend, &config, options, out);
+}
+
+/* Its features of many rows are more than there is memory: said in bytes before it is taken. */
+START_TEST(an_autoencoder_says_beforehand_what_its_features_take)
+{
+    enum { ITEMS = 1 << 20 };
+    static char sae[] = "sae", architecture[] = "sae", point[] = "";
+    const ps_spec_model coder = {
+        .architecture = architecture, .layers = coder_sizes, .n_layers = 3};
+    const ps_spec_explain_method spec = {.method = sae, .point = point, .top = 4};
+    const ps_explain_method *m = ps_explain_method_find(sae);
+    const ps_explain_items items = {.n = ITEMS, .length = 1}; /* no row is looked at */
+    ps_explain_part part = PS_EXPLAIN_PART_EMPTY;
+    void *state = NULL;
+    if (ps_limits_memory_left() / ITEMS / sizeof(float) > 2 * 4096)
+        return; /* a machine for which they are not too many */
+    setup(MLP);
+    t.how.spec = &coder;
+    t.how.open = open_coder;
+    ck_ok(m->prepare(&t.x, &spec, &state));
+    ck_assert_int_eq(m->run(&t.x, &spec, state, &items, &part), PS_NO_MEMORY);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "are available; lower explain.batch"));
+    m->free(state);
+    ps_explain_part_free(&part);
+    teardown();
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&layers_of_two_models_are_as_alike_as_numpy_says, .repeat = KINDS},
     {&a_model_beside_itself_sees_the_same},
     {&attributions_of_two_models_differ_as_captum_and_scipy_say, .repeat = 4},
+    {&an_autoencoder_says_beforehand_what_its_features_take},
     {0},
 };
 
