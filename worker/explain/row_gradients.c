@@ -2,8 +2,6 @@
  * and goes back; what layers take and the gradients by what they give are read at taps. */
 #include "worker/explain/row_gradients.h"
 
-#include "worker/explain/room.h"
-
 #include "common/base/mem.h"
 #include "common/base/require.h"
 
@@ -54,7 +52,6 @@ static bool take_memory(ps_row_gradients *g)
     g->given = numbers(g, outputs, &whole);
     g->z = numbers(g, outputs, &whole);
     g->dz = numbers(g, outputs, &whole);
-    g->targets = numbers(g, outputs, &whole);
     g->dense = numbers(g, widest, &whole);
     g->miss = numbers(g, 1, &whole);
     g->labels = numbers(g, 1, &whole);
@@ -86,7 +83,6 @@ void ps_row_gradients_close(ps_row_gradients *g)
     ps_free(&g->given);
     ps_free(&g->z);
     ps_free(&g->dz);
-    ps_free(&g->targets);
     ps_free(&g->dense);
     ps_free(&g->miss);
     ps_free(&g->labels);
@@ -130,19 +126,6 @@ static void gradient_at(void *user, ps_tap tap, ps_tensor dx, int64_t ld)
 
 /* ---- of what ---- */
 
-/* What the answer should be, where it is numbers. */
-static const float *targets_of(const ps_row_gradients *g, const ps_dataset *data, size_t i)
-{
-    size_t n = (size_t)g->x->outputs;
-    float *out = g->targets + i * n;
-    if (ps_dataset_labels(data) == PS_LABELS_REALS)
-        return (const float *)g->given + i * n;
-    int32_t label = ((const int32_t *)g->given)[i];
-    for (size_t k = 0; k < n; k++)
-        out[k] = n == 1 ? (float)label : (float)((size_t)label == k);
-    return out;
-}
-
 /* log(p / (1 − p)) = z_y − log Σ over others of exp z: the gradient is 1 in y, and −softmax over
  * the others. Returns 1 − p. */
 static float margin_gradient(const float *z, size_t n, size_t label, float *dz)
@@ -177,11 +160,10 @@ static void draw_errors(size_t n, ps_rng *rng, float *dz)
         dz[k] = ps_rng_uniform(rng) < 0.5 ? -size : size;
 }
 
-static void of_numbers(ps_row_gradients *g, const ps_dataset *data, size_t i, ps_gradient_of of,
-                       ps_rng *rng)
+static void of_numbers(ps_row_gradients *g, size_t i, ps_gradient_of of, ps_rng *rng)
 {
     size_t n = (size_t)g->x->outputs;
-    const float *targets = targets_of(g, data, i);
+    const float *targets = (const float *)g->given + i * n;
     g->miss[i] = 0;
     g->labels[i] = targets[0];
     if (of == PS_GRADIENT_DRAWN)
@@ -208,8 +190,7 @@ static void of_classes(ps_row_gradients *g, size_t i, ps_gradient_of of, ps_rng 
         ps_explain_score_gradient(&goal, z, (int64_t)n, dz);
 }
 
-static void begin_gradients(ps_row_gradients *g, const ps_dataset *data, const uint64_t *rows,
-                            ps_gradient_of of)
+static void begin_gradients(ps_row_gradients *g, const uint64_t *rows, ps_gradient_of of)
 {
     bool classes = g->x->model_spec->loss == PS_SPEC_CROSS_ENTROPY;
     for (size_t i = 0; i < g->n; i++) {
@@ -218,7 +199,7 @@ static void begin_gradients(ps_row_gradients *g, const ps_dataset *data, const u
         if (classes)
             of_classes(g, i, of, &rng);
         else
-            of_numbers(g, data, i, of, &rng);
+            of_numbers(g, i, of, &rng);
     }
 }
 
@@ -250,7 +231,9 @@ ps_status ps_row_gradients_take(ps_row_gradients *g, const ps_dataset *data, con
 {
     const ps_model_hooks hooks = {.at = at, .gradient_at = gradient_at, .user = g};
     const ps_model_batch batch = {.rows = (int64_t)n, .features = g->inputs};
+    bool classes = g->x->model_spec->loss == PS_SPEC_CROSS_ENTROPY;
     PS_REQUIRE(n > 0 && n <= g->batch);
+    PS_REQUIRE(ps_dataset_labels(data) == (classes ? PS_LABELS_CLASSES : PS_LABELS_REALS));
     g->n = n;
     g->status = PS_OK;
     for (size_t i = 0; i < n; i++)
@@ -264,7 +247,7 @@ ps_status ps_row_gradients_take(ps_row_gradients *g, const ps_dataset *data, con
         st = ps_model_outputs_at(g->x->model, g->points, n, g->z);
     if (st)
         return st;
-    begin_gradients(g, data, rows, of);
+    begin_gradients(g, rows, of);
     g->x->evaluations += 2 * n;
     st = ps_model_backward_at(g->x->model, g->points, n, g->dz, &hooks);
     if (!st)

@@ -34,7 +34,7 @@ typedef struct ps_row_gradients {
     bool *odd;      /* [batch]: the gradient is not finite; a and d are zeros then */
     /* and what they are made of */
     void *inputs, *given;
-    float *z, *dz, *targets, *dense;
+    float *z, *dz, *dense;
     ps_model_point *points;
     ps_status status; /* of a hook */
 } ps_row_gradients;
