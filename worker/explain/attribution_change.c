@@ -185,7 +185,7 @@ static ps_status finish(ps_explaining *x, const ps_spec_explain_method *spec,
     if (!values || !rows) /* all were left out */
         return PS_OK;
     if (values->rank != 2 || !values->floats || rows->rank != 2 || !rows->floats ||
-        rows->shape[1] != QUANTITIES)
+        rows->shape[1] != QUANTITIES || !ps_explain_array_count(values))
         return ps_fail(PS_CORRUPT, "attribution_change: its rows are of another shape");
     ps_status st = put_summary(rows, merged);
     return st ? st

@@ -326,7 +326,7 @@ static ps_status finish(ps_explaining *x, const ps_spec_explain_method *spec,
     const ps_explain_array *scores = ps_explain_get(merged, "scores");
     if (!scores) /* no row was left */
         return PS_OK;
-    if (!scores->floats || scores->rank != 2)
+    if (!scores->floats || scores->rank != 2 || !ps_explain_array_count(scores))
         return ps_fail(PS_CORRUPT, "scores of pushes are missing");
     ps_status st = put_side(merged, scores, (size_t)spec->top, "helping", 1);
     return st ? st : put_side(merged, scores, (size_t)spec->top, "hurting", -1);

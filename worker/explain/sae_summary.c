@@ -17,12 +17,14 @@ typedef struct summary {
     float item[SHOWN * PLACES], activity[SHOWN * PLACES], position[SHOWN * PLACES];
 } summary;
 
-static const double *sums_of(const ps_explain_part *part, const char *name, size_t each, size_t *n)
+/* [each], or of rank 2 [n, each]: of another an axis between may be 0, and so no number there. */
+static const double *sums_of(const ps_explain_part *part, const char *name, int rank, size_t each,
+                             size_t *n)
 {
     const ps_explain_array *a = ps_explain_get(part, name);
-    if (!a || !a->doubles || !a->rank || a->shape[a->rank - 1] != each)
+    if (!a || !a->doubles || a->rank != rank || a->shape[rank - 1] != each)
         return NULL;
-    *n = a->rank > 1 ? (size_t)a->shape[0] : 1;
+    *n = rank > 1 ? (size_t)a->shape[0] : 1;
     return a->doubles;
 }
 
@@ -42,9 +44,9 @@ static bool summary_of(const ps_explain_part *part, summary *out)
 {
     size_t one;
     *out = (summary){.rows = 0};
-    out->totals = sums_of(part, "totals", PS_SAE_TOTALS, &one);
-    out->channels = sums_of(part, "channel_sums", 2, &out->columns);
-    out->sums = sums_of(part, "feature_sums", PS_SAE_OF_FEATURE, &out->features);
+    out->totals = sums_of(part, "totals", 1, PS_SAE_TOTALS, &one);
+    out->channels = sums_of(part, "channel_sums", 2, 2, &out->columns);
+    out->sums = sums_of(part, "feature_sums", 2, PS_SAE_OF_FEATURE, &out->features);
     out->row_feature = rows_of(part, "row_feature", out);
     out->row_activity = rows_of(part, "row_activity", out);
     out->row_position = rows_of(part, "row_position", out);

@@ -9,7 +9,7 @@
 static ps_status finish(const char *method, ps_explain_part *part)
 {
     static ps_explaining x;
-    const ps_spec_explain_method spec = {.components = 1};
+    const ps_spec_explain_method spec = {.components = 1, .top = 10};
     return ps_explain_method_find(method)->finish(&x, &spec, part);
 }
 
@@ -107,11 +107,48 @@ START_TEST(shapes_without_numbers_are_not_read)
 }
 END_TEST
 
+/* Room for what is made of them would be none: 2^62 twice is 2^63, and of 4 bytes each 2^65. */
+START_TEST(shapes_without_numbers_have_no_results)
+{
+    static const uint64_t wide[] = {0, UINT64_C(1) << 62}, rows[] = {0, 5},
+                          many[] = {UINT64_C(1) << 62, 0};
+    ps_explain_part part = PS_EXPLAIN_PART_EMPTY;
+    put(&part, "values", 2, wide);
+    put(&part, "rows", 2, rows);
+    ck_assert_int_eq(finish("attribution_change", &part), PS_CORRUPT);
+    put(&part, "scores", 2, many);
+    ck_assert_int_eq(finish("recorded", &part), PS_CORRUPT);
+    ps_explain_part_free(&part);
+}
+END_TEST
+
+/* An axis without numbers stands between those that are looked at. */
+START_TEST(sums_of_an_autoencoder_have_their_rank)
+{
+    static const uint64_t totals[] = {7}, no_totals[] = {0, 7}, none[] = {1 << 20, 0, 2},
+                          two[] = {1, 2}, rows[] = {1, 1};
+    for (int which = 0; which < 3; which++) {
+        ps_explain_part part = PS_EXPLAIN_PART_EMPTY;
+        put_sums(&part, "totals", which == 0 ? 2 : 1, which == 0 ? no_totals : totals);
+        put_sums(&part, "channel_sums", which == 1 ? 3 : 2, which == 1 ? none : two);
+        put_sums(&part, "feature_sums", which == 2 ? 3 : 2, which == 2 ? none : two);
+        put(&part, "row_feature", 2, rows);
+        put(&part, "row_activity", 2, rows);
+        put(&part, "row_position", 2, rows);
+        ck_ok(finish("sae", &part));
+        ck_assert_ptr_null(ps_explain_get(&part, "explained_variance"));
+        ps_explain_part_free(&part);
+    }
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&sums_that_are_none_are_refused},
     {&results_that_are_there_are_replaced},
     {&no_more_rows_are_compared_than_are_kept},
     {&shapes_without_numbers_are_not_read},
+    {&shapes_without_numbers_have_no_results},
+    {&sums_of_an_autoencoder_have_their_rank},
     {0},
 };
 
