@@ -217,11 +217,13 @@ static ps_status run(ps_explaining *x, const ps_spec_explain_method *spec, void 
 
 /* ---- all shares ---- */
 
-/* Row by row, of L·D·Lᵀ = k: D^(-1/2)·L⁻¹, over what is below L's diagonal of 1. */
-static void invert_factor(const double *l, const double *d, size_t p, double *row, float *out)
+/* Row by row, of L·D·Lᵀ = k: D^(-1/2)·L⁻¹, over what is below L's diagonal of 1. p³/6 steps, of the
+ * widest sketch a minute: fails as x->check. */
+static ps_status invert_factor(const ps_explaining *x, const double *l, const double *d, size_t p,
+                               double *inverse, float *out)
 {
-    double *inverse = row; /* [p, p], L⁻¹ */
-    for (size_t i = 0; i < p; i++) {
+    ps_status st = PS_OK;
+    for (size_t i = 0; !st && i < p; i++) {
         double *to = inverse + i * p;
         memset(to, 0, p * sizeof *to);
         to[i] = 1;
@@ -230,10 +232,13 @@ static void invert_factor(const double *l, const double *d, size_t p, double *ro
                 to[j] -= l[i * p + k] * inverse[k * p + j];
         for (size_t j = 0; j < p; j++)
             out[i * p + j] = (float)(to[j] / sqrt(d[i]));
+        st = x->check(x->user);
     }
+    return st;
 }
 
-static ps_status whiten(const double *half, size_t p, double ridge, float *out)
+static ps_status whiten(const ps_explaining *x, const double *half, size_t p, double ridge,
+                        float *out)
 {
     double *k = ps_try_alloc_raw((2 * p * p + p) * sizeof *k), *d = k + 2 * p * p, trace = 0;
     bool positive = false;
@@ -251,7 +256,7 @@ static ps_status whiten(const double *half, size_t p, double ridge, float *out)
         st = ps_fail(PS_OUT_OF_RANGE,
                      "rows of data.train do not tell %zu numbers apart: raise ridge", p);
     if (!st)
-        invert_factor(k, d, p, k + p * p, out);
+        st = invert_factor(x, k, d, p, k + p * p, out);
     ps_free(&k);
     return st;
 }
@@ -269,8 +274,12 @@ static ps_status finish_gram(const ps_explaining *x, const ps_spec_explain_metho
     ps_sketch_free(&sketch);
     if (!gram || !gram->doubles || ps_explain_array_count(gram) != p * (p + 1) / 2)
         return ps_fail(PS_CORRUPT, "sums over rows are missing");
+    st = ps_explain_room(p * p * (2 * sizeof(double) + 2 * sizeof(float)),
+                         "a number for each two of a sketch", "lower sketch");
+    if (st)
+        return st;
     float *out = ps_try_alloc_raw(p * p * sizeof *out);
-    st = out ? whiten(gram->doubles, p, spec->ridge, out)
+    st = out ? whiten(x, gram->doubles, p, spec->ridge, out)
              : ps_fail(PS_NO_MEMORY, "sketches of %" PRIu64 " numbers; lower sketch", p);
     if (!st)
         st = ps_explain_put_result(merged, "whiten", "number number", 2, shape, out);

@@ -325,6 +325,23 @@ START_TEST(eigenvectors_are_given_up_with_the_task)
 }
 END_TEST
 
+/* So does what trak whitens with. */
+START_TEST(whitening_is_given_up_with_the_task)
+{
+    const ps_spec_explain_method spec = {.method = trak, .top = TOP, .sketch = 64, .ridge = 1};
+    const ps_explain_method *m = ps_explain_method_find(trak);
+    ps_explain_part merged = PS_EXPLAIN_PART_EMPTY;
+    open_golden();
+    t.f.x.train = t.f.train;
+    t.f.x.test = t.f.test;
+    ck_ok(m->run(&t.f.x, &spec, NULL, NULL, &merged));
+    t.f.x.check = end_now;
+    ck_assert_int_eq(m->finish(&t.f.x, &spec, &merged), PS_CANCELLED);
+    ps_explain_part_free(&merged);
+    close_golden();
+}
+END_TEST
+
 /* Queries of a wide model are more than there is memory: said beforehand, not found out by Linux.
  */
 START_TEST(tracin_says_beforehand_what_its_queries_take)
@@ -388,6 +405,7 @@ static const ps_check_case cases[] = {
     {&ekfac_of_one_linear_layer_is_gauss_newton},
     {&nothing_is_shown_that_was_not_asked_for},
     {&eigenvectors_are_given_up_with_the_task},
+    {&whitening_is_given_up_with_the_task},
     {&tracin_says_beforehand_what_its_queries_take},
     {&one_row_of_training_is_enough},
     {0},
