@@ -121,12 +121,12 @@ for what, word in (("image", "<image width"), ("tokens", 'class="tokens"')):
             assert len(chunks[b"PLTE"]) == 3 * 65 and max(pixels) < 65
 
 small, little = read("small")
-assert "Left out, for a file of at most 66.0 kB: " in little.text
+assert "Left out, for a file of at most 54.0 kB: " in little.text
 left = re.search(r"(\d+) of 30 tensors in the table", little.text)
 rows = len(re.findall(r"<tr data-key", small))
 assert left and int(left[1]) + rows == 30, (left, rows)
 
-assert len(small.encode()) <= 66000
+assert len(small.encode()) <= 54000
 refused = subprocess.run([SAMPLE, "tiny"], capture_output=True)
 assert refused.returncode == 1 and b"too small for the card alone" in refused.stderr and not refused.stdout
 picture = subprocess.run([SAMPLE, "figure"], capture_output=True, check=True).stdout

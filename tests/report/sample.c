@@ -138,6 +138,7 @@ static ps_explain_view explain(bool tokens)
     static ps_explanation_row rows[ROWS];
     static char *warnings[] = {hostile};
     static ps_explanation m;
+    static ps_explanation_source source = {.name = hostile, .said = hostile};
     fill_numbers(tokens ? TOKENS : FEATURES, tokens);
     for (size_t i = 0; i < ROWS; i++)
         rows[i] = (ps_explanation_row){.row = 10 + i,
@@ -150,7 +151,13 @@ static ps_explain_view explain(bool tokens)
                          .model = hostile,
                          .model_version = version,
                          .architecture = hostile,
+                         .model_sha256 = hostile,
+                         .spec_sha256 = hostile,
                          .data = tokens ? empty : hostile,
+                         .files = &source,
+                         .n_files = tokens ? 0 : 1,
+                         .workers = &source,
+                         .n_workers = 1,
                          .psd_version = hostile,
                          .score = hostile,
                          .target = hostile,
@@ -216,7 +223,7 @@ int main(int argc, char **argv)
                         .job_file = "kind: explain\nname: " HOSTILE "\n",
                         .now_ms = 1700000000000,
                         .room = ps_room_of(tiny    ? 20000
-                                           : small ? 66000
+                                           : small ? 54000
                                                    : PS_ROOM_DEFAULT)};
     ps_buf out = PS_BUF_EMPTY;
     if (!strcmp(what, "svg"))
