@@ -11,6 +11,7 @@
  * `residual`: how far a query's weights are from adding up to 1, the most of all. One pass forward;
  * memory of one block of a row at a time, or of all patterns if these are wanted. */
 #include "worker/explain/look.h"
+#include "worker/explain/room.h"
 #include "worker/explain/rows.h"
 
 #include "common/base/mem.h"
@@ -111,7 +112,12 @@ static ps_status take_room(attention *a)
                        "patterns of %zu rows have %zu numbers each; say patterns: false, or lower "
                        "explain.batch",
                        n, all);
-    a->patterns = ps_try_alloc_raw((a->keep ? all * n : all / a->layers) * sizeof(float));
+    uint64_t kept = (a->keep ? all * n : all / a->layers) * sizeof(float);
+    ps_status st = ps_explain_room(kept, "attention over all tokens of a row",
+                                   "say patterns: false, or take shorter rows");
+    if (st)
+        return st;
+    a->patterns = ps_try_alloc_raw(kept);
     a->rolled = ps_try_alloc_raw(2 * a->length * sizeof *a->rolled);
     a->entropy = ps_try_alloc_raw((3 * of_heads + n * a->length + n) * sizeof(float));
     if (!a->patterns || !a->rolled || !a->entropy)

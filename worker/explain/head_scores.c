@@ -14,6 +14,7 @@
  * match, from −1 to 2, the head looks most, and best what it takes there. A row is drawn by its
  * number, and is share number mod PS_EXPLAIN_SHARES's. One pass forward a row. */
 #include "worker/explain/look.h"
+#include "worker/explain/room.h"
 #include "worker/explain/rows.h"
 
 #include "common/base/mem.h"
@@ -159,13 +160,17 @@ static ps_status run(ps_explaining *x, const ps_spec_explain_method *spec, void 
                  .layers = ps_explain_layers(x),
                  .heads = ps_explain_heads(x),
                  .length = length_of(x, spec)};
+    ps_status st = ps_explain_room(s.heads * s.length * s.length * sizeof *s.pattern,
+                                   "attention of a layer over all tokens of a row", "lower length");
+    if (st)
+        return st;
     s.tokens = ps_try_alloc_raw(x->batch * s.length * sizeof *s.tokens);
     s.periods = ps_try_alloc_raw(x->batch * sizeof *s.periods);
     s.pattern = ps_try_alloc_raw(s.heads * s.length * s.length * sizeof *s.pattern);
     s.sums = ps_try_alloc(2 * SCORES * s.layers * s.heads * sizeof *s.sums);
-    ps_status st = s.tokens && s.periods && s.pattern && s.sums
-                       ? add_share(&s, (uint64_t)spec->sequences)
-                       : ps_fail(PS_NO_MEMORY, "attention over %zu tokens", s.length);
+    st = s.tokens && s.periods && s.pattern && s.sums
+             ? add_share(&s, (uint64_t)spec->sequences)
+             : ps_fail(PS_NO_MEMORY, "attention over %zu tokens", s.length);
     if (!st)
         st = put(&s, out);
     ps_free(&s.tokens);

@@ -2,6 +2,7 @@
  * heads that look where they were told to, and heads that look everywhere. */
 #include "tests/unit/worker/explain/language_net.h"
 
+#include "common/base/limits.h"
 #include "common/conf/explain_spec.h"
 #include "tests/lib/check_main.h"
 #include "worker/explain/look.h"
@@ -367,6 +368,26 @@ START_TEST(rows_that_cannot_repeat_are_refused)
 }
 END_TEST
 
+/* Of each head a square: said before it is taken, not found out by Linux. */
+START_TEST(rows_that_are_too_long_are_refused_in_bytes)
+{
+    enum { LONG = 16000, MANY = 64 };
+    const ps_spec_explain_method spec = {.method = head_scores, .sequences = 1, .length = LONG};
+    ps_explain_part part = PS_EXPLAIN_PART_EMPTY;
+    language_net n;
+    if (ps_limits_memory_left() / LONG / LONG / sizeof(float) > MANY)
+        return; /* a machine for which they are not too long */
+    ln_open(&n, 0);
+    n.model_spec.context_length = LONG;
+    n.model_spec.num_heads = MANY;
+    ck_assert_int_eq(ps_explain_method_find(head_scores)->run(&n.x, &spec, NULL, NULL, &part),
+                     PS_NO_MEMORY);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "are available; lower length"));
+    ps_explain_part_free(&part);
+    ln_close(&n);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {.test = &what_is_lost_without_a_head_is_what_pytorch_says, .repeat = 2},
     {.test = &heads_of_other_rows_are_put_in_whoever_is_computed_with_whom, .repeat = 2},
@@ -376,6 +397,7 @@ static const ps_check_case cases[] = {
     {.test = &who_looks_everywhere_has_what_that_comes_to},
     {.test = &who_looks_at_a_distance_is_told_from_who_finds},
     {.test = &rows_that_cannot_repeat_are_refused},
+    {.test = &rows_that_are_too_long_are_refused_in_bytes},
     {0},
 };
 
