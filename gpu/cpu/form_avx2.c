@@ -1,5 +1,6 @@
-/* AVX2: 8 lanes, twice. Its product of bytes holds sums of two in 16 bits, which those of 8-bit
- * codes do not fit into: so codes are taken as two numbers of 16 bits each. */
+/* AVX2: 8 lanes, twice. Its product of bytes holds sums of two in 16 bits: those of codes below 128
+ * fit (2 · 127 · 127), and those of codes less a zero of 128 (2 · 128 · 127), whose sign the
+ * numbers of x take. Others are taken as two numbers of 16 bits each. */
 #include "gpu/cpu/form_kernels.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -90,6 +91,31 @@ INLINE V v_dot(V sum, V u, const int8_t *q)
                                _mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8));
     V odd = _mm256_madd_epi16(_mm256_srli_epi16(u, 8), _mm256_srai_epi16(x, 8));
     return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
+}
+
+/* To each lane its two sums of 16 bits. */
+INLINE V add_pairs(V sum, V pairs)
+{
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+INLINE V v_dot_low(V sum, V u, const int8_t *q)
+{
+    int32_t four;
+    __builtin_memcpy(&four, q, sizeof four);
+    return add_pairs(sum, _mm256_maddubs_epi16(u, _mm256_set1_epi32(four)));
+}
+
+enum { LESS_128 = 1 };
+
+/* x has no −128: what is negated has a sign. */
+INLINE V v_dot_less(V sum, V u, const int8_t *q)
+{
+    int32_t four;
+    __builtin_memcpy(&four, q, sizeof four);
+    V w = _mm256_xor_si256(u, _mm256_set1_epi8(-128));
+    V x = _mm256_sign_epi8(_mm256_set1_epi32(four), w);
+    return add_pairs(sum, _mm256_maddubs_epi16(_mm256_abs_epi8(w), x));
 }
 
 INLINE F v_float(V v)

@@ -5,7 +5,9 @@
  *     v_load v_store v_set1 v_and v_or v_add v_mul v_srl v_sll v_sra   on 32-bit lanes
  *     v_halves(at)       LANES numbers of 16 bits, without sign, as lanes; v_bytes(at) of 8
  *     v_table(t, places) bytes that are places in a table of 16 bytes
- *     v_dot(sum, u, q)   each lane's sum of the products of 4 bytes u, without sign, and q's 4
+ *     v_dot(sum, u, q)   each lane's sum of the products of 4 bytes u, without sign, and q's 4;
+ *                        v_dot_low(sum, u, q) likewise, where u are below 128;
+ *                        v_dot_less(sum, u, q) with 128 taken from each u, where LESS_128 is 1
  *     v_float(v), f_zero f_set1 f_mul f_madd(a, b, c) f_add f_sub f_load f_store
  *     f_halves(at)       float16; f_bits(v) what a lane's bits are as a float
  *     f_e4m3(at, even, odd, no_number), f_no_number(seen): two a lane; h_zero
@@ -54,6 +56,33 @@ static inline bool is_k(ps_form_kind kind)
 static inline int parts_of(ps_form_kind kind)
 {
     return kind == PS_FORM_Q2_K || kind == PS_FORM_Q3_K || kind == PS_FORM_Q6_K ? 2 : 1;
+}
+
+/* How large codes are: the products' sums are found in another way. */
+typedef enum sized {
+    SIZED_LOW,  /* below 128 */
+    SIZED_LESS, /* of a zero of 128 */
+    SIZED_ANY,
+} sized;
+
+static inline sized size_of(ps_form_kind kind)
+{
+    return kind == PS_FORM_BYTES || kind == PS_FORM_TABLE ? SIZED_LESS
+           : kind == PS_FORM_BYTES_ZERO                   ? SIZED_ANY
+                                                          : SIZED_LOW;
+}
+
+INLINE V dot(sized size, V sum, V u, const int8_t *q)
+{
+    return size == SIZED_LOW    ? v_dot_low(sum, u, q)
+           : size == SIZED_LESS ? v_dot_less(sum, u, q)
+                                : v_dot(sum, u, q);
+}
+
+/* What the sum of a chunk's products, of this part, begins with: with what its zero adds. */
+INLINE V first_sum(sized size, bool least, const ps_form_side *side, int part)
+{
+    return v_set1(least || (LESS_128 && size == SIZED_LESS) ? 0 : side->under[part]);
 }
 
 /* Chunks whose codes are bits of the same words. */

@@ -54,13 +54,20 @@ static inline int chunks_of(const turn *t)
 
 static void rounded_slice(const turn *t)
 {
-    static const multiply_fn by[2][2][3] = {
-        {{whole_8, whole_4, whole_1}, {whole_least_8, whole_least_4, whole_least_1}},
-        {{parted_8, parted_4, parted_1}, {parted_least_8, parted_least_4, parted_least_1}}};
+    static const multiply_fn whole[][3] = {{whole_8, whole_4, whole_1},
+                                           {whole_less_8, whole_less_4, whole_less_1}},
+                             least[][3] = {{whole_least_8, whole_least_4, whole_least_1},
+                                           {whole_least_any_8, whole_least_any_4,
+                                            whole_least_any_1}},
+                             parted[][3] = {{parted_8, parted_4, parted_1},
+                                            {parted_least_8, parted_least_4, parted_least_1}};
     ps_form_kind kind = t->c->order->kind;
     panel p;
     kernels_of[kind].unpack(t->c, t, chunks_of(t), &p);
-    multiply_rows(t, &p, by[parts_of(kind) - 1][has_least(kind)]);
+    multiply_rows(t, &p,
+                  parts_of(kind) == 2 ? parted[has_least(kind)]
+                  : has_least(kind)   ? least[size_of(kind) == SIZED_ANY]
+                                      : whole[size_of(kind) == SIZED_LESS]);
 }
 
 TARGET static void panel_to_floats(const turn *t, const panel *p, float *floats)

@@ -36,10 +36,10 @@ INLINE F one_chunk(const ps_form_call *c, ps_form_kind kind, int64_t chunk, cons
 {
     const int8_t *q = c->x.q + chunk * PS_FORM_CHUNK;
     const ps_form_side *side = c->x.sides + chunk;
-    V sum = v_set1(has_least(kind) ? 0 : side->under[0]);
+    V sum = first_sum(size_of(kind), has_least(kind), side, 0);
 #pragma GCC unroll 8
     for (int s = 0; s < STEPS; s++)
-        sum = v_dot(sum, code(kind, words, bits, s), q + at_of(kind, s));
+        sum = dot(size_of(kind), sum, code(kind, words, bits, s), q + at_of(kind, s));
     return add_sums(kind, y, &sum, h, side);
 }
 
@@ -80,7 +80,8 @@ INLINE F one_group(const ps_form_call *c, ps_form_kind kind, int64_t chunk, cons
     V sum[TOGETHER][2];
 #pragma GCC unroll 8
     for (int i = 0; i < n * parts; i++)
-        sum[i / parts][i % parts] = v_set1(has_least(kind) ? 0 : sides[i / parts].under[i % parts]);
+        sum[i / parts][i % parts] =
+            first_sum(SIZED_LOW, has_least(kind), sides + i / parts, i % parts);
 #pragma GCC unroll 8
     for (int s = 0; s < STEPS; s++) {
         V u[TOGETHER];
@@ -90,7 +91,7 @@ INLINE F one_group(const ps_form_call *c, ps_form_kind kind, int64_t chunk, cons
         codes_k(kind, block + 4 * lane, g, s, u);
 #pragma GCC unroll 4
         for (int i = 0; i < n; i++)
-            sum[i][part] = v_dot(sum[i][part], u[i], q + i * PS_FORM_CHUNK + 4 * s);
+            sum[i][part] = v_dot_low(sum[i][part], u[i], q + i * PS_FORM_CHUNK + 4 * s);
     }
 #pragma GCC unroll 4
     for (int i = 0; i < n; i++) {
@@ -111,16 +112,21 @@ INLINE F one_block_k(const ps_form_call *c, ps_form_kind kind, int64_t chunk, co
     return y;
 }
 
+/* Block by block for all lanes: what is read once is near when it is read again. */
 INLINE void one(const ps_form_call *c, ps_form_kind kind)
 {
-    for (int lane = 0; lane < PS_FORM_ROWS_TOGETHER; lane += LANES) {
-        F y = f_zero();
-        const uint8_t *block = c->sixteen;
-        for (int64_t at = 0; at < c->columns; at += c->block, block += c->block_bytes)
-            y = is_k(kind) ? one_block_k(c, kind, at / PS_FORM_CHUNK, block, lane, y)
-                           : one_block(c, kind, at / PS_FORM_CHUNK, block, lane, y);
-        f_store(c->y + lane, y);
-    }
+    enum { PARTS = PS_FORM_ROWS_TOGETHER / LANES };
+    const uint8_t *block = c->sixteen;
+    F y[PARTS];
+    for (int i = 0; i < PARTS; i++)
+        y[i] = f_zero();
+    for (int64_t at = 0; at < c->columns; at += c->block, block += c->block_bytes)
+#pragma GCC unroll 2
+        for (int i = 0; i < PARTS; i++)
+            y[i] = is_k(kind) ? one_block_k(c, kind, at / PS_FORM_CHUNK, block, i * LANES, y[i])
+                              : one_block(c, kind, at / PS_FORM_CHUNK, block, i * LANES, y[i]);
+    for (int i = 0; i < PARTS; i++)
+        f_store(c->y + i * LANES, y[i]);
 }
 
 #endif

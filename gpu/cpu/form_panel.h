@@ -101,7 +101,8 @@ static inline float *y_of(const turn *t, int m)
 }
 
 /* Of `rows` rows with one chunk: each lane's sum times its scale, and what is least. */
-INLINE void add_chunk(const turn *t, const panel *p, int k, int rows, int parts, bool least, F *y)
+INLINE void add_chunk(const turn *t, const panel *p, int k, int rows, int parts, bool least,
+                      sized size, F *y)
 {
     const ps_form_call *c = t->c;
     int64_t ld = c->x.ld / PS_FORM_CHUNK, chunk = t->column / PS_FORM_CHUNK + k;
@@ -113,14 +114,14 @@ INLINE void add_chunk(const turn *t, const panel *p, int k, int rows, int parts,
         V sum[8];
 #pragma GCC unroll 8
         for (int m = 0; m < rows; m++)
-            sum[m] = v_set1(least ? 0 : side[m * ld].under[part]);
+            sum[m] = first_sum(size, least, side + m * ld, part);
         const int steps = STEPS / parts;
 #pragma GCC unroll 8
         for (int s = part * steps; s < (part + 1) * steps; s++) {
             V u = v_load(p->codes[k][s]);
 #pragma GCC unroll 8
             for (int m = 0; m < rows; m++)
-                sum[m] = v_dot(sum[m], u, q + m * c->x.ld + 4 * s);
+                sum[m] = dot(size, sum[m], u, q + m * c->x.ld + 4 * s);
         }
         F scale = f_load(p->scale[k][part]);
 #pragma GCC unroll 8
@@ -136,13 +137,13 @@ INLINE void add_chunk(const turn *t, const panel *p, int k, int rows, int parts,
         y[m] = f_madd(total[m], f_set1(side[m * ld].scale), y[m]);
 }
 
-INLINE void multiply(const turn *t, const panel *p, int rows, int parts, bool least)
+INLINE void multiply(const turn *t, const panel *p, int rows, int parts, bool least, sized size)
 {
     F y[8];
     for (int m = 0; m < rows; m++)
         y[m] = f_load(y_of(t, m));
     for (int k = 0; k * PS_FORM_CHUNK < t->n; k++)
-        add_chunk(t, p, k, rows, parts, least, y);
+        add_chunk(t, p, k, rows, parts, least, size, y);
     for (int m = 0; m < rows; m++)
         f_store(y_of(t, m), y[m]);
 }
@@ -170,23 +171,25 @@ INLINE void multiply_floats(const turn *t, const float *floats, int rows)
         f_store(y_of(t, m), y[m]);
 }
 
-#define MULTIPLY(name, parts, least)                           \
+#define MULTIPLY(name, parts, least, size)                     \
     TARGET static void name##_8(const turn *t, const panel *p) \
     {                                                          \
-        multiply(t, p, 8, parts, least);                       \
+        multiply(t, p, 8, parts, least, size);                 \
     }                                                          \
     TARGET static void name##_4(const turn *t, const panel *p) \
     {                                                          \
-        multiply(t, p, 4, parts, least);                       \
+        multiply(t, p, 4, parts, least, size);                 \
     }                                                          \
     TARGET static void name##_1(const turn *t, const panel *p) \
     {                                                          \
-        multiply(t, p, 1, parts, least);                       \
+        multiply(t, p, 1, parts, least, size);                 \
     }
-MULTIPLY(whole, 1, false)
-MULTIPLY(whole_least, 1, true)
-MULTIPLY(parted, 2, false)
-MULTIPLY(parted_least, 2, true)
+MULTIPLY(whole, 1, false, SIZED_LOW)
+MULTIPLY(whole_less, 1, false, SIZED_LESS)
+MULTIPLY(whole_least, 1, true, SIZED_LOW)
+MULTIPLY(whole_least_any, 1, true, SIZED_ANY)
+MULTIPLY(parted, 2, false, SIZED_LOW)
+MULTIPLY(parted_least, 2, true, SIZED_LOW)
 typedef void (*multiply_fn)(const turn *t, const panel *p);
 
 TARGET static void floats_8(const turn *t, const float *floats)

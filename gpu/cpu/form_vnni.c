@@ -87,6 +87,18 @@ INLINE V v_dot(V sum, V u, const int8_t *q)
     return _mm512_dpbusd_epi32(sum, u, _mm512_set1_epi32(four));
 }
 
+INLINE V v_dot_low(V sum, V u, const int8_t *q)
+{
+    return v_dot(sum, u, q);
+}
+
+enum { LESS_128 = 0 };
+
+INLINE V v_dot_less(V sum, V u, const int8_t *q)
+{
+    return v_dot(sum, u, q);
+}
+
 INLINE F v_float(V v)
 {
     return _mm512_cvtepi32_ps(v);
