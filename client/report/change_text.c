@@ -189,10 +189,17 @@ static void put_attributions(ps_buf *out, const ps_explain_view *v)
                   figure(v, a, 0, "rank"), figure(v, a, 0, "cosine"));
 }
 
+bool ps_change_any(const ps_explain_view *v)
+{
+    return array_of(v, "weight_change", "statistics") || array_of(v, "loss_path", "by_tensor") ||
+           array_of(v, "answer_change", "rows") || array_of(v, "representation_change", "cka") ||
+           array_of(v, "attribution_change", "rows");
+}
+
 void ps_change_text(ps_buf *out, const ps_style *style, const ps_explain_view *v, size_t most)
 {
     const ps_explanation *m = v->manifest;
-    if (!*m->other)
+    if (!ps_change_any(v))
         return;
     ps_put_text(out, style, PS_COLOR_BOLD, m->model);
     ps_buf_puts(out, " and ");

@@ -7,6 +7,8 @@
 
 #include "client/show/explain_view.h"
 
+/* Does it compare two models? A second one may also be an autoencoder that it looks through. */
+bool ps_change_any(const ps_explain_view *view);
 /* Nothing where the job compared no models. At most so many tensors. */
 void ps_change_text(ps_buf *out, const ps_style *style, const ps_explain_view *view, size_t most);
 

@@ -1,6 +1,7 @@
 /* Difference: from this model to the other that it was compared with: which tensors changed and by
  * how much, through which of them the loss became another one, which layers see the rows otherwise,
  * and whose answers and explanations changed most. */
+#include "client/report/change_text.h"
 #include "client/report/difference_inside.h"
 #include "client/report/html.h"
 #include "client/report/numbers.h"
@@ -16,12 +17,7 @@ enum { ROWS = 12, BAR = 60, HIGH = 12 };
 
 static bool present(const ps_report *r)
 {
-    const ps_explain_view *v = r->explanation;
-    return v &&
-           (*ps_array_of(v, "weight_change", "statistics") ||
-            *ps_array_of(v, "loss_path", "by_tensor") || *ps_array_of(v, "answer_change", "rows") ||
-            *ps_array_of(v, "representation_change", "cka") ||
-            *ps_array_of(v, "attribution_change", "rows"));
+    return r->explanation && ps_change_any(r->explanation);
 }
 
 /* NaN: there is no such number. */

@@ -1,5 +1,6 @@
 /* Lineage: where what the page says comes from: what the model was made of, and what was made of
  * it, the job, and how to do it again. */
+#include "client/report/change_text.h"
 #include "client/report/html.h"
 #include "client/report/section_rows.h"
 #include "client/show/human.h"
@@ -135,7 +136,8 @@ static void put_job(ps_buf *out, const ps_report *r)
             "</dd>\n<dt>Seed</dt><dd>%" PRIu64 "</dd>\n<dt>psd</dt><dd>%s</dd>\n",
             m->job, m->seed, m->psd_version);
     put_version(out, "Model", m->model, m->model_version, m->model_sha256);
-    put_version(out, "Compared with", m->other, m->other_version, m->other_sha256);
+    put_version(out, ps_change_any(r->explanation) ? "Compared with" : "Looked through", m->other,
+                m->other_version, m->other_sha256);
     put_sources(out, m);
     if (*m->spec_sha256)
         ps_html(out, "<dt>Job file</dt><dd>SHA-256 <code>%s</code></dd>\n", m->spec_sha256);

@@ -80,63 +80,70 @@ static double rise_of(const ps_loss_segment *s)
     return isfinite(rise) ? rise : 0;
 }
 
-/* Those that rose most, the most first. */
-static size_t find_spikes(const ps_loss_file *f, size_t out[SPIKES])
+static double rise_at(const void *of, size_t i)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < f->n_segments; i++) {
-        double rise = rise_of(&f->segments[i]);
-        if (!(rise > 0))
+    return rise_of(&((const ps_loss_file *)of)->segments[i]);
+}
+
+/* What raised the loss of a segment. */
+typedef struct raised {
+    const ps_training *training;
+    size_t segment;
+} raised;
+
+static double push_at(const void *of, size_t i)
+{
+    const raised *r = of;
+    const ps_training_push *p = &r->training->pushes[i];
+    return p->segment == r->segment ? p->change : 0;
+}
+
+static double tensor_at(const void *of, size_t i)
+{
+    const raised *r = of;
+    return r->training->tensors.parts[i].by_segment[r->segment];
+}
+
+/* Which of n numbers are largest and above 0, the largest first: at most so many. */
+static size_t find_largest(double (*at)(const void *of, size_t i), const void *of, size_t n,
+                           size_t most, size_t *out)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        double v = at(of, i);
+        if (!(v > 0))
             continue;
-        size_t place = n < SPIKES ? n++ : SPIKES;
-        for (; place > 0 && rise_of(&f->segments[out[place - 1]]) < rise; place--)
-            if (place < SPIKES)
+        size_t place = found < most ? found++ : most;
+        for (; place > 0 && at(of, out[place - 1]) < v; place--)
+            if (place < most)
                 out[place] = out[place - 1];
-        if (place < SPIKES)
+        if (place < most)
             out[place] = i;
     }
-    return n;
+    return found;
 }
 
 /* The pushes of the segment that raised it most, each once. */
 static void put_pushes(ps_buf *out, const ps_training *t, size_t segment)
 {
-    const ps_training_push *told[PUSHES_TOLD];
-    size_t n = 0;
-    for (size_t i = 0; i < t->n_pushes; i++) {
-        const ps_training_push *p = &t->pushes[i];
-        if (p->segment != segment || !(p->change > 0))
-            continue;
-        size_t place = n < PUSHES_TOLD ? n++ : PUSHES_TOLD;
-        for (; place > 0 && told[place - 1]->change < p->change; place--)
-            if (place < PUSHES_TOLD)
-                told[place] = told[place - 1];
-        if (place < PUSHES_TOLD)
-            told[place] = p;
-    }
+    const raised of = {t, segment};
+    size_t told[PUSHES_TOLD];
+    size_t n = find_largest(push_at, &of, t->n_pushes, PUSHES_TOLD, told);
     for (size_t i = 0; i < n; i++) {
-        char *name = ps_training_shard_name(t, told[i], told[i]->row_begin, told[i]->row_end);
-        ps_html(out, "%+.3g push %zu: %s<br>", told[i]->change, told[i]->number, name);
+        const ps_training_push *p = &t->pushes[told[i]];
+        char *name = ps_training_shard_name(t, p, p->row_begin, p->row_end);
+        ps_html(out, "%+.3g push %zu: %s<br>", p->change, p->number, name);
         ps_free(&name);
     }
 }
 
-static void put_tensors(ps_buf *out, const ps_stack *s, size_t segment)
+static void put_tensors(ps_buf *out, const ps_training *t, size_t segment)
 {
-    size_t told[TENSORS_TOLD], n = 0;
-    for (size_t k = 0; k < s->n; k++) {
-        double v = s->parts[k].by_segment[segment];
-        if (!(v > 0))
-            continue;
-        size_t place = n < TENSORS_TOLD ? n++ : TENSORS_TOLD;
-        for (; place > 0 && s->parts[told[place - 1]].by_segment[segment] < v; place--)
-            if (place < TENSORS_TOLD)
-                told[place] = told[place - 1];
-        if (place < TENSORS_TOLD)
-            told[place] = k;
-    }
+    const raised of = {t, segment};
+    size_t told[TENSORS_TOLD];
+    size_t n = find_largest(tensor_at, &of, t->tensors.n, TENSORS_TOLD, told);
     for (size_t i = 0; i < n; i++)
-        ps_html(out, "%+.3g %s<br>", s->parts[told[i]].by_segment[segment], s->parts[told[i]].name);
+        ps_html(out, "%+.3g %s<br>", tensor_at(&of, told[i]), t->tensors.parts[told[i]].name);
 }
 
 static void put_spike(ps_buf *out, const ps_timeline *line, size_t i)
@@ -151,7 +158,7 @@ static void put_spike(ps_buf *out, const ps_timeline *line, size_t i)
             "<td class=\"wide\"><small>",
             key, s->begin, s->begin, s->begin, s->end, rise_of(s), rise_of(s), s->loss_end,
             s->loss_end);
-    put_tensors(out, &t->tensors, i);
+    put_tensors(out, t, i);
     ps_buf_puts(out, "</small></td>");
     if (t->shared) {
         ps_buf_puts(out, "<td class=\"wide\"><small>");
@@ -165,7 +172,8 @@ static void put_spike(ps_buf *out, const ps_timeline *line, size_t i)
 static void put_spikes(ps_buf *out, const ps_timeline *line)
 {
     const ps_training *t = line->training;
-    size_t spikes[SPIKES], n = find_spikes(&t->losses, spikes);
+    size_t spikes[SPIKES];
+    size_t n = find_largest(rise_at, &t->losses, t->losses.n_segments, SPIKES, spikes);
     ps_buf_puts(out, "<h3>Where the loss rose most</h3>\n");
     if (!n) {
         ps_buf_puts(out, "<p class=\"note\">It rose in no segment.</p>\n");
