@@ -11,13 +11,14 @@
 
 #include <math.h>
 
-enum { BLOCK = PS_DENSE_BLOCK };
+enum { BLOCK = PS_DENSE_BLOCK, AT_ONCE = 64 }; /* squares between two looks at whether to end */
 
 typedef struct gram {
     const float *w;
     size_t m, n;           /* the smaller side and the other */
     size_t step_m, step_n; /* from one number to the next along each, in w */
     double *g;             /* [m, m] */
+    uint64_t first;        /* the square that the threads begin with */
 } gram;
 
 static size_t least(size_t a, size_t b)
@@ -40,6 +41,7 @@ static void gram_work(void *state, uint64_t p)
 {
     gram *g = state;
     size_t row = 0, before = 0;
+    p += g->first;
     while (before + row + 1 <= p)
         before += ++row;
     size_t i = row * BLOCK, j = (p - before) * BLOCK;
@@ -51,6 +53,19 @@ static void gram_work(void *state, uint64_t p)
         copy_part(g, j, columns, k, deep, y, true);
         ps_dense_add(g->g + i * g->m + j, g->m, x, deep, y, columns, rows, columns, deep);
     }
+}
+
+/* All squares; ends early as watch says. */
+static ps_status multiply(gram *g, size_t threads, const ps_eigen_watch *watch)
+{
+    size_t blocks = (g->m + BLOCK - 1) / BLOCK, all = blocks * (blocks + 1) / 2;
+    ps_status st = PS_OK;
+    for (size_t at = 0; !st && at < all; at += AT_ONCE) {
+        g->first = at;
+        ps_parts_run(threads, least(AT_ONCE, all - at), gram_work, g);
+        st = watch && watch->check ? watch->check(watch->user) : PS_OK;
+    }
+    return st;
 }
 
 static void mirror(double *a, size_t n)
@@ -89,10 +104,10 @@ ps_status ps_spectrum(const float *w, size_t rows, size_t columns, size_t thread
     g.g = ps_try_alloc(g.m * g.m * sizeof *g.g);
     if (!g.g)
         return ps_fail(PS_NO_MEMORY, "the spectrum of %zu by %zu numbers", rows, columns);
-    size_t blocks = (g.m + BLOCK - 1) / BLOCK;
-    ps_parts_run(threads, blocks * (blocks + 1) / 2, gram_work, &g);
+    st = multiply(&g, threads, watch);
     mirror(g.g, g.m);
-    st = ps_eigen(g.g, g.m, values, threads, watch);
+    if (!st)
+        st = ps_eigen(g.g, g.m, values, threads, watch);
     for (size_t i = 0; !st && i < g.m; i++)
         values[i] = values[i] > 0 ? values[i] : 0; /* a zero may come out a little below it */
     ps_free(&g.g);

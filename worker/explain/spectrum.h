@@ -15,8 +15,8 @@
 /* Squares of the singular values of w[rows, columns], the largest first, into values[the smaller
  * side]; their sum is the sum of w²'s. Works in 16·m² bytes of its own, m the smaller side;
  * about m²·n + 9·m³ operations. threads 0: as many as there are cores. PS_NO_MEMORY.
- * PS_OUT_OF_RANGE: a number of w is not finite. As watch, which is asked while eigenvalues are
- * found (eigen.h; NULL: none). */
+ * PS_OUT_OF_RANGE: a number of w is not finite. As watch, which is asked now and then (eigen.h;
+ * NULL: none). */
 PS_MUST_CHECK ps_status ps_spectrum(const float *w, size_t rows, size_t columns, size_t threads,
                                     const ps_eigen_watch *watch, double *values);
 

@@ -194,7 +194,8 @@ void ps_explain_task_sources(const ps_explain_task *t, bool computed, ps_explain
                                    : ps_job_entry_spec(t->entry)->model_name,
                                own);
     if (*its)
-        ps_explain_sources_add(&parts->sources, PS_EXPLAIN_SOURCE_OTHER, t->spec->compare_to, its);
+        ps_explain_sources_add(&parts->sources, PS_EXPLAIN_SOURCE_OTHER,
+                               ps_spec_explain_second(t->spec), its);
     if (t->x.test)
         put_files(data->test, parts);
     if (t->x.train)

@@ -297,7 +297,7 @@ void ps_explanation_make(const ps_explanation_of *of, ps_explanation *out)
                          .architecture = ps_strdup(of->model->architecture),
                          .data = ps_strdup(path),
                          .psd_version = ps_strdup(of->psd_version),
-                         .other = ps_strdup(job->explain->compare_to),
+                         .other = ps_strdup(ps_spec_explain_second(job->explain)),
                          .other_version = ps_strdup(of->other_version),
                          .seed = (uint64_t)job->explain->seed,
                          .score = ps_strdup(ps_explain_score_name(job->explain->score)),

@@ -73,7 +73,7 @@ static ps_status end_at_last(void *user)
     return --*(int *)user ? PS_OK : ps_fail(PS_CANCELLED, "enough");
 }
 
-/* In the reduction, in its vectors, in the sweeps. */
+/* In the products, in the reduction or its vectors, in the sweeps. */
 START_TEST(the_work_ends_when_it_is_told_to)
 {
     static float w[ROWS * COLUMNS];
