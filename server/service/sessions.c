@@ -32,6 +32,7 @@ struct ps_sessions {
     ps_list all;
     uint64_t last;
     unsigned count;
+    char *dropped; /* why there are to be no more; NULL: there are */
 };
 
 ps_sessions *ps_sessions_create(void)
@@ -48,6 +49,7 @@ void ps_sessions_free(ps_sessions **sessions)
         return;
     PS_REQUIRE(ps_list_empty(&(*sessions)->all) && (*sessions)->count == 0);
     ps_mutex_destroy(&(*sessions)->lock);
+    ps_free(&(*sessions)->dropped);
     ps_free(sessions);
 }
 
@@ -107,6 +109,25 @@ static void hop_cb(ps_loop_task *job)
         session_free(s);
 }
 
+/* With the lock held. */
+static void append(session *s, outgoing *o)
+{
+    ps_mutex_require_held(&s->table->lock);
+    ps_list_append(&s->queue, &o->link);
+    if (!s->posted) {
+        s->posted = true;
+        ps_loop_post(s->loop, &s->hop);
+    }
+}
+
+/* With the lock held. */
+static void drop(session *s, const char *reason)
+{
+    outgoing *o = ps_new(outgoing);
+    o->reason = ps_strdup(reason);
+    append(s, o);
+}
+
 uint64_t ps_sessions_open(ps_sessions *sessions, ps_call *call)
 {
     ps_loop_require_on(ps_call_loop(call));
@@ -121,6 +142,8 @@ uint64_t ps_sessions_open(ps_sessions *sessions, ps_call *call)
     s->number = ++sessions->last;
     sessions->count++;
     ps_list_append(&sessions->all, &s->link);
+    if (sessions->dropped) /* it was under way when the others were told */
+        drop(s, sessions->dropped);
     ps_mutex_unlock(&sessions->lock);
     return s->number;
 }
@@ -152,17 +175,6 @@ void ps_sessions_close(ps_sessions *sessions, uint64_t number)
     ps_mutex_unlock(&sessions->lock);
     if (now)
         session_free(s);
-}
-
-/* With the lock held. */
-static void append(session *s, outgoing *o)
-{
-    ps_mutex_require_held(&s->table->lock);
-    ps_list_append(&s->queue, &o->link);
-    if (!s->posted) {
-        s->posted = true;
-        ps_loop_post(s->loop, &s->hop);
-    }
 }
 
 static void enqueue(ps_sessions *sessions, uint64_t number, outgoing *o)
@@ -199,11 +211,11 @@ static void drop_session(void *sessions, uint64_t number, const char *reason)
 void ps_sessions_drop_all(ps_sessions *sessions, const char *reason)
 {
     ps_mutex_lock(&sessions->lock);
+    ps_free(&sessions->dropped);
+    sessions->dropped = ps_strdup(reason);
     ps_list_each(node, &sessions->all)
     {
-        outgoing *o = ps_new(outgoing);
-        o->reason = ps_strdup(reason);
-        append(ps_container(node, session, link), o);
+        drop(ps_container(node, session, link), reason);
     }
     ps_mutex_unlock(&sessions->lock);
 }

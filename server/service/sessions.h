@@ -26,7 +26,8 @@ unsigned ps_sessions_count(ps_sessions *sessions);
  * with PS_UNAVAILABLE and the reason. */
 extern const ps_to_workers ps_sessions_to_workers;
 
-/* psd stops: every stream ends so, and no worker keeps it waiting. */
+/* psd stops: every stream ends so, also one that is opened later, and no worker keeps it waiting.
+ */
 void ps_sessions_drop_all(ps_sessions *sessions, const char *reason);
 
 #endif

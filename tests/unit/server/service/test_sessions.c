@@ -285,6 +285,20 @@ START_TEST(a_stopping_psd_ends_them_all)
 }
 END_TEST
 
+/* Its way here may have begun before. */
+START_TEST(one_that_comes_while_psd_stops_is_ended_like_the_others)
+{
+    stream s;
+    open_rig();
+    ps_sessions_drop_all(r.sessions, "psd is stopping");
+    (void)begin(&s, 0);
+    end(&s);
+    ck_assert_int_eq(s.status, PS_UNAVAILABLE);
+    ck_assert_str_eq(s.message, "psd is stopping");
+    close_rig();
+}
+END_TEST
+
 static atomic_bool go_on;
 
 static void *talk_on(void *user)
@@ -318,6 +332,7 @@ static const ps_check_case cases[] = {
     {&each_stream_gets_what_is_said_to_it_in_order_and_its_end_last, 30},
     {&numbers_are_never_used_again_and_one_that_has_ended_swallows, 30},
     {&a_stopping_psd_ends_them_all, 30},
+    {&one_that_comes_while_psd_stops_is_ended_like_the_others, 30},
     {&workers_may_go_while_somebody_speaks_to_them, 60},
     {0},
 };
