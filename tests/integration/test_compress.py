@@ -78,7 +78,7 @@ def every_way_makes_the_same_bytes():
         assert file_of(cluster, "four") == wanted
 
         job_id = cluster.submit(job_text(cluster, "lost"))
-        wait_phase(cluster, job_id, "calibrating", 2)
+        wait_phase(cluster, job_id, "calibrating", 1)
         more[0].kill()
         cluster.wait_job(job_id)
         assert file_of(cluster, "lost") == wanted
