@@ -10,6 +10,14 @@
 #include <stdio.h>
 #include <string.h>
 
+size_t fake_parameters_applied(fake_parameters *p)
+{
+    pthread_mutex_lock(&p->lock);
+    size_t count = p->applied_count;
+    pthread_mutex_unlock(&p->lock);
+    return count;
+}
+
 void fake_parameters_init(fake_parameters *fake)
 {
     memset(fake, 0, sizeof(*fake));

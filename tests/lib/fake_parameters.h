@@ -61,6 +61,8 @@ typedef struct fake_parameters {
     bool silent; /* pulls and clocks are never answered */
 } fake_parameters;
 
+/* Pushes that it has applied; one of a task that has failed may still be on its way. */
+size_t fake_parameters_applied(fake_parameters *p);
 void fake_parameters_init(fake_parameters *fake);
 void fake_parameters_add(fake_parameters *fake, const char *name, int rank, const int64_t *shape);
 ps_rpc_service fake_parameters_service(fake_parameters *fake);
