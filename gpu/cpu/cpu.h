@@ -17,4 +17,7 @@ PS_MUST_CHECK ps_status ps_cpu_open(const ps_backend_options *options, ps_backen
 PS_OPERATIONS(X)
 #undef X
 
+/* Of n numbers, in float64. Any thread. */
+double ps_cpu_sum_of_squares(const float *x, int64_t n);
+
 #endif

@@ -23,7 +23,7 @@ static void start_run(norm_run *r, ps_tensor x)
 }
 
 PS_VECTOR
-static double sum_of_squares(const float *x, int64_t n)
+double ps_cpu_sum_of_squares(const float *x, int64_t n)
 {
     double sum = 0;
     PS_SIMD_SUM(sum)
@@ -36,7 +36,7 @@ static void squares_cb(void *context, int64_t begin, int64_t end, int slot)
 {
     (void)slot;
     norm_run *r = context;
-    r->sums[begin / r->grain] = sum_of_squares(r->x + begin, end - begin);
+    r->sums[begin / r->grain] = ps_cpu_sum_of_squares(r->x + begin, end - begin);
 }
 
 void ps_cpu_squared_norm(ps_stream *s, ps_tensor out, ps_tensor x, bool add)

@@ -93,22 +93,12 @@ typedef struct norms_run {
     int64_t n;
 } norms_run;
 
-PS_VECTOR
-static double sum_squares(const float *x, int64_t n)
-{
-    double sum = 0;
-    PS_SIMD_SUM(sum)
-    for (int64_t i = 0; i < n; i++)
-        sum += (double)x[i] * (double)x[i];
-    return sum;
-}
-
 static void norms_cb(void *context, int64_t begin, int64_t end, int slot)
 {
     (void)slot;
     const norms_run *r = context;
     for (int64_t row = begin; row < end; row++)
-        r->norms[row] = (float)sqrt(sum_squares(r->x + row * r->n, r->n));
+        r->norms[row] = (float)sqrt(ps_cpu_sum_of_squares(r->x + row * r->n, r->n));
 }
 
 void ps_cpu_row_norms(ps_stream *s, ps_tensor norms, ps_tensor x)
