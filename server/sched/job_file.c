@@ -7,6 +7,7 @@
 #include "common/conf/job_stages.h"
 #include "server/catalog/artifacts.h"
 #include "server/catalog/models.h"
+#include "server/sched/influence_check.h"
 
 #include <string.h>
 
@@ -205,6 +206,7 @@ ps_status ps_job_file_stage(ps_catalog *catalog, const ps_job_file *first, ps_sl
     file->config = ps_strdup(model ? model->config : "");
     file->teacher_version = ps_strdup(distils ? first->teacher_version : "");
     file->teacher_config = ps_strdup(distils ? first->teacher_config : "");
+    file->note = ps_strdup("");
     if (!st && spec->compress)
         st = plan_for(spec, model, &file->plan);
     ps_model_record_free(&model);
@@ -264,6 +266,10 @@ ps_status ps_job_file_read(ps_catalog *catalog, const ps_job_text *text, ps_job_
         st = make_plan(catalog, !*text->version, file);
     if (!st && !*text->version)
         st = check_stages(file, text->yaml);
+    if (!st && !*text->version)
+        st = ps_influence_check_records(catalog, spec);
+    if (!st)
+        file->note = ps_influence_check_data(catalog, spec, file->version);
     if (st)
         ps_job_file_unref(&file);
     else
@@ -301,5 +307,6 @@ void ps_job_file_unref(ps_job_file **file)
     free(f->config);
     free(f->teacher_version);
     free(f->teacher_config);
+    free(f->note);
     free(f);
 }

@@ -21,7 +21,8 @@ typedef struct ps_job_file {
     char *config;            /* and its configuration; "" */
     char *teacher_version;   /* the same of the model that teaches it (distil) */
     char *teacher_config;
-    unsigned stage, stages;     /* which it is of, of how many (common/conf/job_stages.h) */
+    char *note;             /* what people are to know of its data.train (influence_check.h); "" */
+    unsigned stage, stages; /* which it is of, of how many (common/conf/job_stages.h) */
     struct ps_job_file *before; /* the stage's before it, a reference, and what its plan has
                                    settled: a task on its way out still borrows them. NULL: none */
     char *settled_before;

@@ -40,6 +40,7 @@ static ps_task task_of(const ps_lease *lease)
                      .teacher_version = job->file->teacher_version,
                      .teacher_config = job->file->teacher_config,
                      .model_name = "",
+                     .note = "",
                      .epoch = lease->piece.epoch,
                      .row_begin = lease->piece.begin,
                      .row_end = lease->piece.end};

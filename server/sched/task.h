@@ -32,6 +32,7 @@ typedef struct ps_task {
     const char *model_version;   /* the stored model that it works on or begins from; "": none */
     const char *model_config;    /* and its configuration; "" */
     const char *model_name;      /* whose version that is; "": the job file says */
+    const char *note;            /* explain_merge: what people are to know of data.train; "" */
     const char *teacher_version; /* the same of the stored model that teaches it */
     const char *teacher_config;
     uint32_t epoch;

@@ -26,6 +26,7 @@ void ps_task_message_borrow(const ps_task *task, Psd__V1__Task *out)
     out->teacher_version = text(task->teacher_version);
     out->teacher_config = text(task->teacher_config);
     out->model_name = text(task->model_name);
+    out->note = text(task->note);
     out->epoch = task->epoch;
     out->row_begin = task->row_begin;
     out->row_end = task->row_end;

@@ -194,6 +194,15 @@ def rows_with_wrong_labels_are_named():
         done = cluster.psctl("losses", plain, check=False)
         assert done.returncode != 0 and "record.loss_changes in its job file" in done.stderr, done.stderr
         assert cluster.psctl_json("artifacts", plain)["artifacts"] == []
+        job = cluster.dir / "recorded.yaml"
+        job.write_text(f"""kind: explain
+name: why
+model_name: plain
+data: {{format: idx, test: {{features: {cluster.dir}/test-features.gz, labels: {cluster.dir}/test-labels.gz}}}}
+explain: {{rows: {{count: 1}}, influence: [{{method: recorded, job: {plain}}}]}}
+""")
+        done = cluster.psctl("submit", job, check=False)
+        assert done.returncode != 0 and f"job {plain} has left no record" in done.stderr, done.stderr
         done = cluster.psctl("report", plain, check=False)
         assert done.returncode != 0 and "trainings with a section record" in done.stderr, done.stderr
 

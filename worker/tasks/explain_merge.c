@@ -95,6 +95,15 @@ static ps_status finish_all(merging *m)
     return st;
 }
 
+/* What psd knows of data.train, which is not in it. */
+static void note(merging *m)
+{
+    const char *note = m->task.run->task->note;
+    for (size_t i = 0; note && *note && i < m->task.n_methods; i++)
+        if (ps_spec_explain_row(m->task.spec, i)->traits & PS_EXPLAIN_TRAIN)
+            ps_explain_warn(&m->all.methods[i], "%s", note);
+}
+
 /* ---- what is left ---- */
 
 static ps_status leave_manifest(merging *m, const ps_explanation *manifest,
@@ -139,6 +148,7 @@ static ps_status leave_result(merging *m, Psd__V1__TaskResult *result)
     ps_status st = ps_model_describe(&config, &layout);
     if (st)
         return st;
+    note(m);
     ps_explanation_make(&(ps_explanation_of){.job = ps_job_entry_spec(m->task.entry),
                                              .model = model,
                                              .job_id = task->job_id,

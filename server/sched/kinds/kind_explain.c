@@ -17,6 +17,7 @@
 #include "server/sched/kinds/model_job.h"
 #include "server/sched/kinds/result.h"
 #include "server/sched/kinds/retry.h"
+#include "server/sched/send.h"
 #include "server/sched/worker.h"
 
 #include <stdio.h>
@@ -63,6 +64,8 @@ static void begin(ps_job *job, char *there)
     PS_REQUIRE(ps_explain_stage_at(job->spec->explain, 0, &first));
     enter_stage(job, &first);
     job->record->progress.samples_total = items_of_all(job);
+    if (*job->file->note)
+        ps_job_say(job, PS_LOG_WARNING, "psd", "%s", job->file->note);
 }
 
 static void start(ps_job *job)
@@ -294,6 +297,11 @@ static void show(ps_job *job)
                  (w->stage.kind == PS_EXPLAIN_STAGE_MERGE ? 0 : ps_epoch_rows_count_done(&w->rows));
 }
 
+static void fill_merge(const ps_lease *lease, ps_parcel *parcel)
+{
+    parcel->task.note = lease->job->file->note;
+}
+
 static const ps_task_kind piece_task = {.name = "explain",
                                         .phrase = "an explain task",
                                         .progress = progress,
@@ -302,6 +310,7 @@ static const ps_task_kind piece_task = {.name = "explain",
 static const ps_task_kind merge_task = {.name = "explain_merge",
                                         .phrase = "an explain_merge task",
                                         .also = "explain",
+                                        .fill = fill_merge,
                                         .progress = progress,
                                         .done = merge_done,
                                         .back = back};
