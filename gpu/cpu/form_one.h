@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+enum { AHEAD = 2048 /* bytes that are asked for before they are multiplied */ };
+
 /* The last chunk of a row may be short: its words are copied, and zeros behind them. */
 INLINE const uint8_t *whole_words(const ps_form_call *c, ps_form_kind kind, const uint8_t *words,
                                   int64_t j, uint8_t *room)
@@ -43,6 +45,16 @@ INLINE F one_chunk(const ps_form_call *c, ps_form_kind kind, int64_t chunk, cons
     return add_sums(kind, y, &sum, h, side);
 }
 
+/* Codes of 4 bits and fewer are multiplied faster than the processor's own reading ahead brings
+ * them, which ends with a page. */
+INLINE void prefetch_words(ps_form_kind kind, const uint8_t *words, int lane)
+{
+    if (lane == 0)
+#pragma GCC unroll 16
+        for (int at = 0; at < words_of(kind) * WORD; at += 64)
+            __builtin_prefetch(words + AHEAD + at);
+}
+
 /* A block with one scale. */
 INLINE F one_block(const ps_form_call *c, ps_form_kind kind, int64_t chunk, const uint8_t *block,
                    int lane, F y)
@@ -53,6 +65,7 @@ INLINE F one_block(const ps_form_call *c, ps_form_kind kind, int64_t chunk, cons
     const uint8_t *words = first_words(kind, block, lane, &bits);
     int64_t left = c->block;
     for (; left >= PS_FORM_CHUNK; left -= PS_FORM_CHUNK) {
+        prefetch_words(kind, words, lane);
         y = one_chunk(c, kind, chunk++, words, bits, &h, y);
         words += words_of(kind) * WORD;
     }
