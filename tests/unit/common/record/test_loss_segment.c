@@ -68,18 +68,18 @@ START_TEST(no_report_is_longer_than_is_promised)
 {
     enum { UNITS = 100, BYTES = 500 };
     const double longest = -2.2250738585072014e-308;
-    double parts[UNITS];
-    uint8_t gradient[BYTES] = {0};
+    double longest_parts[UNITS];
+    uint8_t longest_gradient[BYTES] = {0};
     for (size_t i = 0; i < UNITS; i++)
-        parts[i] = longest;
-    const ps_loss_segment one = {.loss_begin = longest,
-                                 .loss_end = longest,
-                                 .gradients = UINT32_MAX,
-                                 .parts = parts,
-                                 .gradient = gradient,
-                                 .gradient_bytes = BYTES};
+        longest_parts[i] = longest;
+    const ps_loss_segment all_longest = {.loss_begin = longest,
+                                         .loss_end = longest,
+                                         .gradients = UINT32_MAX,
+                                         .parts = longest_parts,
+                                         .gradient = longest_gradient,
+                                         .gradient_bytes = BYTES};
     ps_buf json = PS_BUF_EMPTY;
-    ps_loss_report_write(&one, UNITS, &json);
+    ps_loss_report_write(&all_longest, UNITS, &json);
     ck_assert_uint_le(json.len, ps_loss_report_most(UNITS, BYTES));
     ck_assert_uint_gt(json.len + 100, ps_loss_report_most(UNITS, BYTES));
     ps_buf_free(&json);
