@@ -3,6 +3,7 @@
 
 #include "client/report/html.h"
 #include "common/base/mem.h"
+#include "common/base/ranked.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -54,12 +55,6 @@ double ps_numbers_sum(const ps_numbers *numbers)
     return sum;
 }
 
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 double ps_numbers_limit(const ps_numbers *numbers)
 {
     double *sizes = ps_alloc_array(numbers->n + 1, sizeof *sizes), limit;
@@ -67,7 +62,7 @@ double ps_numbers_limit(const ps_numbers *numbers)
     for (uint64_t i = 0; i < numbers->n; i++)
         if (isfinite(ps_number_at(numbers, i)))
             sizes[n++] = fabs(ps_number_at(numbers, i));
-    qsort(sizes, n, sizeof *sizes, by_size);
+    qsort(sizes, n, sizeof *sizes, ps_number_up);
     limit = n ? sizes[(n - 1) * 99 / 100] : 0;
     if (n && !(limit > 0)) /* but few are not 0 */
         limit = sizes[n - 1];

@@ -5,6 +5,7 @@
 #include "worker/compress/eigen.h"
 
 #include "common/base/mem.h"
+#include "common/base/ranked.h"
 #include "common/base/require.h"
 #include "worker/compress/parts.h"
 
@@ -201,24 +202,11 @@ static ps_status diagonalise(work *w)
     return PS_OK;
 }
 
-typedef struct ranked {
-    double value;
-    size_t at;
-} ranked;
-
-static int by_value(const void *a, const void *b)
-{
-    const ranked *x = a, *y = b;
-    if (x->value != y->value)
-        return x->value > y->value ? -1 : 1;
-    return x->at < y->at ? -1 : 1;
-}
-
-static void give(const work *w, ranked *order, double *a, double *values)
+static void give(const work *w, ps_ranked *order, double *a, double *values)
 {
     for (size_t i = 0; i < w->n; i++)
-        order[i] = (ranked){w->d[i], i};
-    qsort(order, w->n, sizeof *order, by_value);
+        order[i] = (ps_ranked){w->d[i], i};
+    qsort(order, w->n, sizeof *order, ps_ranked_down);
     for (size_t i = 0; i < w->n; i++) {
         values[i] = order[i].value;
         memcpy(a + i * w->n, w->r + order[i].at * w->n, w->n * sizeof *a);
@@ -232,7 +220,7 @@ ps_status ps_eigen(double *a, size_t n, double *values, size_t threads, const ps
     w.r = ps_try_alloc_raw(n * n * sizeof(double));
     double *rows = ps_try_alloc(4 * n * sizeof(double));
     w.rotations = ps_try_alloc(n * sizeof *w.rotations);
-    ranked *order = ps_try_alloc(n * sizeof *order);
+    ps_ranked *order = ps_try_alloc(n * sizeof *order);
     ps_status st = w.r && rows && w.rotations && order
                        ? PS_OK
                        : ps_fail(PS_NO_MEMORY, "eigenvalues of a matrix of %zu rows", n);

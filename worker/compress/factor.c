@@ -5,6 +5,7 @@
 #include "worker/compress/factor.h"
 
 #include "common/base/mem.h"
+#include "common/base/ranked.h"
 #include "common/base/require.h"
 #include "worker/compress/dense.h"
 #include "worker/compress/parts.h"
@@ -20,11 +21,6 @@ typedef struct factoring {
     double *below; /* [BLOCK, n − from − some]: what lies below it, transposed; then its negative */
     size_t ld;
 } factoring;
-
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 /* The block on the diagonal: a = l·lᵀ. */
 static bool factor_block(double *a, size_t n, size_t some)
@@ -45,7 +41,7 @@ static bool factor_block(double *a, size_t n, size_t some)
 static void below_work(void *user, uint64_t part)
 {
     factoring *f = user;
-    size_t first = f->from + f->some, at = part * ROWS, rows = least(ROWS, f->n - first - at);
+    size_t first = f->from + f->some, at = part * ROWS, rows = ps_least(ROWS, f->n - first - at);
     double *a = f->a + (first + at) * f->n + f->from, *t = f->below + at;
     const double *l = f->a + f->from * f->n + f->from;
     for (size_t j = 0; j < f->some; j++)
@@ -69,7 +65,7 @@ static void below_work(void *user, uint64_t part)
 static void rest_work(void *user, uint64_t part)
 {
     factoring *f = user;
-    size_t first = f->from + f->some, at = part * ROWS, rows = least(ROWS, f->n - first - at);
+    size_t first = f->from + f->some, at = part * ROWS, rows = ps_least(ROWS, f->n - first - at);
     double *a = f->a + (first + at) * f->n;
     ps_dense_add(a + first, f->n, a + f->from, f->n, f->below, f->ld, rows, at + rows, f->some);
 }
@@ -84,7 +80,7 @@ static void unit_work(void *user, uint64_t row)
 static bool factor_all(factoring *f, size_t threads)
 {
     for (f->from = 0; f->from < f->n; f->from += f->some) {
-        f->some = least(BLOCK, f->n - f->from);
+        f->some = ps_least(BLOCK, f->n - f->from);
         if (!factor_block(f->a + f->from * f->n + f->from, f->n, f->some))
             return false;
         size_t parts = (f->n - f->from - f->some + ROWS - 1) / ROWS;

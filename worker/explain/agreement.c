@@ -2,31 +2,19 @@
 #include "worker/explain/agreement.h"
 
 #include "common/base/mem.h"
+#include "common/base/ranked.h"
 
 #include <math.h>
-
-typedef struct ranked {
-    double value;
-    size_t at;
-} ranked;
-
-static int compare_values(const void *a, const void *b)
-{
-    const ranked *x = a, *y = b;
-    if (x->value != y->value)
-        return x->value < y->value ? -1 : 1;
-    return (x->at > y->at) - (x->at < y->at);
-}
 
 /* ranks[n], from 1 */
 static ps_status rank(const double *x, size_t n, double *ranks)
 {
-    ranked *sorted = ps_try_alloc_raw(n * sizeof *sorted);
+    ps_ranked *sorted = ps_try_alloc_raw(n * sizeof *sorted);
     if (!sorted)
         return ps_fail(PS_NO_MEMORY, "ranks of %zu numbers", n);
     for (size_t i = 0; i < n; i++)
-        sorted[i] = (ranked){x[i], i};
-    qsort(sorted, n, sizeof *sorted, compare_values);
+        sorted[i] = (ps_ranked){x[i], i};
+    qsort(sorted, n, sizeof *sorted, ps_ranked_up);
     for (size_t i = 0, end; i < n; i = end) {
         for (end = i + 1; end < n && sorted[end].value == sorted[i].value;)
             end++;

@@ -1,6 +1,7 @@
 #include "worker/explain/patch_points.h"
 
 #include "common/base/mem.h"
+#include "common/base/ranked.h"
 #include "common/base/require.h"
 
 #include <math.h>
@@ -151,30 +152,17 @@ ps_status ps_patch_put(const ps_patch_points *points, size_t point, ps_tap tap, 
 
 /* ---- the best ---- */
 
-typedef struct ranked {
-    double size;
-    size_t point;
-} ranked;
-
-static int by_size(const void *a, const void *b)
-{
-    const ranked *x = a, *y = b;
-    if (x->size != y->size)
-        return x->size < y->size ? 1 : -1;
-    return (x->point > y->point) - (x->point < y->point);
-}
-
 ps_status ps_patch_best(const double *estimates, size_t n, size_t k, size_t *best)
 {
     PS_REQUIRE(k <= n);
-    ranked *all = ps_try_alloc_raw((n ? n : 1) * sizeof *all);
+    ps_ranked *all = ps_try_alloc_raw((n ? n : 1) * sizeof *all);
     if (!all)
         return ps_fail(PS_NO_MEMORY, "%zu points", n);
     for (size_t i = 0; i < n; i++)
-        all[i] = (ranked){.size = isnan(estimates[i]) ? -1 : fabs(estimates[i]), .point = i};
-    qsort(all, n, sizeof *all, by_size);
+        all[i] = (ps_ranked){fabs(estimates[i]), i};
+    qsort(all, n, sizeof *all, ps_ranked_down);
     for (size_t i = 0; i < k; i++)
-        best[i] = all[i].point;
+        best[i] = all[i].at;
     ps_free(&all);
     return PS_OK;
 }

@@ -3,6 +3,7 @@
 #include "worker/explain/spectrum.h"
 
 #include "common/base/mem.h"
+#include "common/base/ranked.h"
 #include "common/base/require.h"
 #include "worker/compress/dense.h"
 #include "worker/compress/eigen.h"
@@ -20,11 +21,6 @@ typedef struct gram {
     double *g;             /* [m, m] */
     uint64_t first;        /* the square that the threads begin with */
 } gram;
-
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 /* to[rows, columns] of w's part that begins at (i, k), or its transpose. */
 static void copy_part(const gram *g, size_t i, size_t rows, size_t k, size_t columns, double *to,
@@ -45,10 +41,10 @@ static void gram_work(void *state, uint64_t p)
     while (before + row + 1 <= p)
         before += ++row;
     size_t i = row * BLOCK, j = (p - before) * BLOCK;
-    size_t rows = least(BLOCK, g->m - i), columns = least(BLOCK, g->m - j);
+    size_t rows = ps_least(BLOCK, g->m - i), columns = ps_least(BLOCK, g->m - j);
     double x[BLOCK * BLOCK], y[BLOCK * BLOCK];
     for (size_t k = 0; k < g->n; k += BLOCK) {
-        size_t deep = least(BLOCK, g->n - k);
+        size_t deep = ps_least(BLOCK, g->n - k);
         copy_part(g, i, rows, k, deep, x, false);
         copy_part(g, j, columns, k, deep, y, true);
         ps_dense_add(g->g + i * g->m + j, g->m, x, deep, y, columns, rows, columns, deep);
@@ -62,7 +58,7 @@ static ps_status multiply(gram *g, size_t threads, const ps_eigen_watch *watch)
     ps_status st = PS_OK;
     for (size_t at = 0; !st && at < all; at += AT_ONCE) {
         g->first = at;
-        ps_parts_run(threads, least(AT_ONCE, all - at), gram_work, g);
+        ps_parts_run(threads, ps_least(AT_ONCE, all - at), gram_work, g);
         st = watch && watch->check ? watch->check(watch->user) : PS_OK;
     }
     return st;

@@ -3,6 +3,7 @@
 #include "worker/tasks/decoding.h"
 
 #include "common/base/mem.h"
+#include "common/base/ranked.h"
 #include "worker/job/job_model.h"
 #include "worker/job/stored_model.h"
 
@@ -102,15 +103,9 @@ static ps_status take_turns(side sides[2], const ps_task_run *run, const int32_t
     return st;
 }
 
-static int by_size(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
 static double median(double *times, size_t n)
 {
-    qsort(times, n, sizeof *times, by_size);
+    qsort(times, n, sizeof *times, ps_number_up);
     return times[n / 2];
 }
 

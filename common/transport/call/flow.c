@@ -20,22 +20,13 @@
  * past its windows by many streams meets PS_RESOURCE_EXHAUSTED there, which is worth a retry. */
 #include "common/transport/call/http2_internal.h"
 
+#include "common/base/ranked.h"
 #include "common/base/require.h"
 #include "common/transport/call/message_internal.h"
 
 #define CONNECTION_LEAST (256u << 10) /* a connection's window, however little is left */
 #define CALL_LEAST       (64u << 10)
 #define SHARE            2
-
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-static size_t most(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
 
 /* The one that may go on whatever others hold; NULL: none keeps anything. One that is whole stays
  * it until it has released what it holds. */
@@ -63,27 +54,27 @@ static size_t keeper_share(const ps_http2 *conn)
 {
     size_t keepers = 0;
     ps_list_each(node, &conn->calls) keepers += ps_container(node, ps_call, link)->keeps > 0;
-    size_t share = conn->limits.connection_bytes / 2 / most(keepers, 1);
-    return least(conn->limits.call_bytes, most(share, CALL_LEAST));
+    size_t share = conn->limits.connection_bytes / 2 / ps_most(keepers, 1);
+    return ps_least(conn->limits.call_bytes, ps_most(share, CALL_LEAST));
 }
 
 static size_t connection_target(const ps_http2 *conn)
 {
     size_t share = (ps_budget_left(conn->budget) + conn->held) / SHARE;
-    return least(conn->limits.connection_bytes, most(share, CONNECTION_LEAST));
+    return ps_least(conn->limits.connection_bytes, ps_most(share, CONNECTION_LEAST));
 }
 
 static size_t call_target(const ps_http2 *conn, const ps_call *call)
 {
     const ps_call *keeper = first_keeper(conn);
     if (call == keeper) /* beside, and as much again for what each message has beside its payload */
-        return most(call->keeps, conn->limits.call_bytes) + 2 * call->beside;
+        return ps_most(call->keeps, conn->limits.call_bytes) + 2 * call->beside;
     if (call->keeps)
         return keeper_share(conn);
     size_t others = held_beside(conn, keeper) - call->held;
     size_t limit = conn->limits.connection_bytes;
     size_t share = others < limit ? (limit - others) / SHARE : 0;
-    return least(conn->limits.call_bytes, most(share, CALL_LEAST));
+    return ps_least(conn->limits.call_bytes, ps_most(share, CALL_LEAST));
 }
 
 /* Fills the window when it is worth a frame: by a quarter of the target, or when a message under
@@ -91,7 +82,7 @@ static size_t call_target(const ps_http2 *conn, const ps_call *call)
 static void fill(ps_http2 *conn, int32_t stream_id, size_t target, size_t received, size_t lacking,
                  int32_t window)
 {
-    size_t want = least(most(target > received ? target - received : 0, lacking), INT32_MAX);
+    size_t want = ps_least(ps_most(target > received ? target - received : 0, lacking), INT32_MAX);
     size_t have = window > 0 ? (size_t)window : 0;
     if (want <= have || (want - have < target / 4 && lacking <= have))
         return;
@@ -152,7 +143,7 @@ static bool is_too_much(const ps_http2 *conn, const ps_call *call, size_t cost)
     const ps_call *keeper = first_keeper(conn);
     size_t limit = conn->limits.connection_bytes, held = held_beside(conn, keeper);
     if (call == keeper) {
-        limit = most(limit, call->keeps) / 4 * 5;
+        limit = ps_most(limit, call->keeps) / 4 * 5;
         held = call->held;
     }
     return held + cost > limit + conn->limits.message_bytes;
