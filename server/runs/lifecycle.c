@@ -8,6 +8,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "common/compress/moments.h"
 #include "common/loop/off_loop.h"
 #include "server/files/moments_file.h"
 #include "server/runs/lifecycle_internal.h"
@@ -15,6 +16,7 @@
 #include "server/runs/plan_store.h"
 #include "server/sched/job_file.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -196,6 +198,24 @@ static void final_checkpoint(ps_lifecycle *l, ps_run *run)
         ps_run_set_final(run);
 }
 
+/* A mean of squares that is younger than it remembers is of the beginning, too, whose gradients are
+ * the largest: what it says of the model that came of it is of the wrong size, and order. */
+static void say_young(const step *s, uint64_t updates)
+{
+    const ps_spec_optimizer *o = &s->file->spec->train->optimizer;
+    char line[PS_ERROR_MAX];
+    double remembers = 1 / (1 - o->beta2);
+    if (!strcmp(o->name, "adagrad") || (double)updates >= remembers)
+        return;
+    (void)snprintf(line, sizeof line,
+                   PS_MOMENTS_FILE
+                   ": of %" PRIu64 " updates, and with beta2 %g it remembers %.0f: "
+                   "the first ones count in it; a short training that begins from the model "
+                   "(initialize_from) at a learning rate next to 0 makes better ones",
+                   updates, o->beta2, remembers);
+    ps_sched_job_log(s->lifecycle->sched, s->job_id, PS_LOG_NOTICE, line);
+}
+
 /* Before the model: a job that is done has both. */
 static ps_status write_moments(const step *s, ps_run *run)
 {
@@ -211,6 +231,7 @@ static ps_status write_moments(const step *s, ps_run *run)
         .rows = stats.steps ? (double)s->outcome.samples / (double)stats.steps : 0,
         .sequence_length = spec->data.sequence_length,
     };
+    say_young(s, stats.steps);
     return ps_moments_file_store(&s->lifecycle->conf.files, ps_run_store(run), &about);
 }
 

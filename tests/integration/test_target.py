@@ -69,6 +69,7 @@ def what_is_predicted_is_numpys():
         trained = begin(cluster)
         v, rows = moments_of(cluster, trained["id"])
         assert 1 <= rows <= 64, rows
+        assert "the first ones count in it" in cluster.psctl("watch", trained["id"]).stdout
         job = cluster.wait_job(cluster.submit(job_text(cluster, "said", "scheme: bfloat16", "  saliency: moments")))
         report, parent = report_of(cluster, job["id"]), tensors(cluster, "tiny")
         total = 0
