@@ -307,7 +307,9 @@ static ps_status check_baseline(const ps_job_spec *s, const ps_conf_doc *doc)
     if (said > 1)
         return ps_conf_fail(doc, "explain.baseline",
                             "one of of, value, token and row, not several");
-    if ((e->baseline.kind != PS_EXPLAIN_MEAN && e->baseline.kind != PS_EXPLAIN_ROW) || s->data.test)
+    bool mean =
+        e->baseline.kind == PS_EXPLAIN_MEAN && !e->n_prompts; /* of tokens it is the model's */
+    if ((!mean && e->baseline.kind != PS_EXPLAIN_ROW) || s->data.test)
         return PS_OK;
     return ps_conf_fail(doc, "explain.baseline", "%s: %s",
                         ps_explain_baseline_name(e->baseline.kind),
@@ -388,9 +390,9 @@ static ps_status match_baseline(const ps_job_spec *s, const ps_spec_model *m,
         return ps_conf_fail(doc, "explain.baseline.token",
                             "%" PRId64 ", but the vocabulary of model %s has %" PRId64 " tokens",
                             b->token, s->model_name, m->vocab_size);
-    if (language && b->kind != PS_EXPLAIN_ZERO && b->kind != PS_EXPLAIN_TOKEN)
+    if (language && (b->kind == PS_EXPLAIN_VALUE || b->kind == PS_EXPLAIN_ROW))
         return ps_conf_fail(doc, "explain.baseline",
-                            "%s is not for language models; allowed: zero, {token: …}",
+                            "%s is not for language models; allowed: mean, zero, {token: …}",
                             ps_explain_baseline_name(b->kind));
     return PS_OK;
 }

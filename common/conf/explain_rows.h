@@ -55,7 +55,7 @@ enum {
     ROW(saliency, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {NULL}) \
     ROW(gradient_x_input, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {NULL}) \
     ROW(integrated_gradients, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"steps"}, \
-        {"tolerance"}, {"steps_max"}) \
+        {"tolerance"}, {"steps_max", 4096}) \
     ROW(smooth_grad, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"samples", 50}, \
         {"noise"}) \
     ROW(gradient_shap, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"samples", 200}) \

@@ -15,8 +15,8 @@ static const char *const target_words[] = {"predicted", "label", NULL};
 static const char *const replace_words[] = {"mean", "zero", "resample", NULL};
 static const char *const player_words[] = {"blocks", "layers", "heads", NULL};
 static const char *const target_names[] = {"predicted", "label", "class", "difference"};
-static const char *const baseline_words[] = {"zero", "mean", NULL};
-static const char *const baseline_names[] = {"zero", "mean", "value", "token", "row"};
+static const char *const baseline_words[] = {"zero", "mean", "usual", NULL};
+static const char *const baseline_names[] = {"zero", "mean", "usual", "value", "token", "row"};
 
 static const ps_conf_key rows_keys[] = {
     PS_CONF_INT("first", ps_spec_explain_rows, first, "0", 0, INT64_C(1) << 40),
@@ -34,7 +34,7 @@ static const ps_conf_key target_keys[] = {
 };
 
 static const ps_conf_key baseline_keys[] = {
-    PS_CONF_WORD("of", ps_spec_explain_baseline, of, "zero", baseline_words),
+    PS_CONF_WORD("of", ps_spec_explain_baseline, of, "usual", baseline_words),
     PS_CONF_REAL("value", ps_spec_explain_baseline, value, "0", -1e30, 1e30),
     PS_CONF_INT("token", ps_spec_explain_baseline, token, "0", 0, INT32_MAX),
     PS_CONF_INT("row", ps_spec_explain_baseline, row, "0", 0, INT64_C(1) << 40),
@@ -216,6 +216,13 @@ const char *ps_explain_target_name(unsigned kind)
 const char *ps_explain_baseline_name(unsigned kind)
 {
     return kind <= PS_EXPLAIN_ROW ? baseline_names[kind] : "unknown";
+}
+
+unsigned ps_explain_baseline_settled(const ps_spec_explain_baseline *baseline, bool language)
+{
+    if (baseline->kind != PS_EXPLAIN_USUAL)
+        return baseline->kind;
+    return language ? PS_EXPLAIN_MEAN : PS_EXPLAIN_ZERO;
 }
 
 /* ---- what is settled ---- */

@@ -56,7 +56,9 @@ typedef enum ps_explain_score {
 /* What stands for an input that says nothing. */
 typedef enum ps_explain_baseline_kind {
     PS_EXPLAIN_ZERO, /* 0, as the model is given it (normalised); of tokens an embedding of zeros */
-    PS_EXPLAIN_MEAN, /* of the rows of data.test (at most PS_EXPLAIN_MEAN_ROWS) */
+    PS_EXPLAIN_MEAN, /* of the rows of data.test, of language models of the vocabulary's embeddings
+                        (at most PS_EXPLAIN_MEAN_ROWS, the first) */
+    PS_EXPLAIN_USUAL, /* ZERO, of language models MEAN: the job says nothing */
     PS_EXPLAIN_VALUE, /* the same number everywhere, as the model is given it */
     PS_EXPLAIN_TOKEN,
     PS_EXPLAIN_ROW, /* that row of data.test */
@@ -181,6 +183,8 @@ void ps_spec_explain_arguments(const ps_spec_explain_method *method, ps_buf *jso
 const char *ps_explain_score_name(unsigned score);   /* "logit" */
 const char *ps_explain_target_name(unsigned kind);   /* "predicted" */
 const char *ps_explain_baseline_name(unsigned kind); /* "zero" */
+/* USUAL is told by the model: whatever goes by the kind asks here. */
+unsigned ps_explain_baseline_settled(const ps_spec_explain_baseline *baseline, bool language);
 
 /* Fills what is settled, and a method's own defaults. Before the checks. */
 void ps_spec_explain_settle(ps_spec_explain *explain, const ps_conf_doc *doc);

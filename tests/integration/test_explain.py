@@ -330,14 +330,21 @@ def a_worker_reads_artifacts_of_its_own_jobs_alone(cluster):
 
 
 def prompts_of_a_language_model(cluster):
-    """Towards embeddings of zeros the norms of a Llama make a step that no rule integrates: that is kept, and said."""
+    """Towards the mean of all embeddings, the default, values add up at once; towards embeddings of zeros the norms of a Llama
+    make steps that take many points: what is not within the tolerance is kept, and said."""
     hf.write(cluster.dir / "hf", "llama")
     cluster.psctl("import", cluster.dir / "hf", "lm")
     prompt = ("explain", "lm", "--tokenizer", "bytes", "--prompt", "The fox", "--method")
-    found = cluster.psctl_json(*prompt[:5], "T", "--method", "ig,gxi,feature_ablation", "--baseline", "{token: 0}")["report"]
+    found = cluster.psctl_json(*prompt[:5], "T", "--method", "ig,gxi,feature_ablation", "--baseline", "mean")["report"]
     assert found["language"] and found["contents"] == "rows/tokens" and found["rows"][0]["confidence"] > 0, found
     assert found["results"][0]["residual"]["relative_max"] < 0.01 and found["warnings"] == [], found["results"][0]
-    unmet = cluster.psctl(*prompt, "ig").stdout
+    assert found["baseline"] == "mean embedding", found["baseline"]
+    assert found["results"][0]["steps"]["median"] < 200, found["results"][0]
+    many = cluster.psctl_json(*prompt, "ig", "--baseline", "zero")["report"]["results"][0]
+    assert many["residual"]["relative_max"] < 0.01 and many["steps"]["median"] > 300, many
+    cluster.wait_job(cluster.submit("kind: explain\nname: few\nmodel_name: lm\nexplain: {prompts: [[84, 104, 101]], baseline: zero, "
+                                    "attributions: [{method: integrated_gradients, steps_max: 50}]}\n"))
+    unmet = cluster.psctl("report", "few").stdout
     assert "prompt 0" in unmet and "above the tolerance" in unmet and "1 of 1 rows are not within the tolerance" in unmet, unmet
 
 

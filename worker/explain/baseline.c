@@ -55,7 +55,8 @@ ps_status ps_explain_baseline_make(const ps_spec_explain_baseline *spec, size_t 
                                    ps_explain_baseline *out)
 {
     *out = (ps_explain_baseline){.kind = spec->kind, .inputs = inputs, .token = -1};
-    if (!data && (spec->kind == PS_EXPLAIN_MEAN || spec->kind == PS_EXPLAIN_ROW))
+    PS_REQUIRE(spec->kind != PS_EXPLAIN_USUAL);
+    if (!data && !embedding && (spec->kind == PS_EXPLAIN_MEAN || spec->kind == PS_EXPLAIN_ROW))
         return ps_fail(PS_INVALID_ARGUMENT,
                        "explain.baseline: it is made of data.test, which the job does not have");
     out->numbers = ps_try_alloc(inputs * sizeof *out->numbers);
@@ -63,6 +64,10 @@ ps_status ps_explain_baseline_make(const ps_spec_explain_baseline *spec, size_t 
         return ps_fail(PS_NO_MEMORY, "a baseline of %zu inputs", inputs);
     switch (spec->kind) {
     case PS_EXPLAIN_MEAN:
+        if (embedding) {
+            memcpy(out->numbers, embedding, inputs * sizeof *embedding);
+            return PS_OK;
+        }
         PS_REQUIRE(ps_dataset_features(data) == inputs);
         return mean_of(data, inputs, out->numbers);
     case PS_EXPLAIN_ROW:
@@ -82,20 +87,54 @@ ps_status ps_explain_baseline_make(const ps_spec_explain_baseline *spec, size_t 
     }
 }
 
+/* ---- of a language model ---- */
+
+/* Of the vocabulary's first tokens, of which tokenizers have the most frequent; like mean_of. */
+static ps_status mean_embedding(ps_model *model, int64_t vocab, size_t inputs, float *out)
+{
+    int32_t tokens[READ_ROWS];
+    const int64_t n = vocab < PS_EXPLAIN_MEAN_ROWS ? vocab : PS_EXPLAIN_MEAN_ROWS;
+    float *rows = ps_try_alloc_raw(READ_ROWS * inputs * sizeof *rows);
+    double *sums = ps_try_alloc(inputs * sizeof *sums);
+    ps_status st = rows && sums ? PS_OK : ps_fail(PS_NO_MEMORY, "a mean of %zu inputs", inputs);
+    for (int64_t first = 0; !st && first < n; first += READ_ROWS) {
+        size_t some = (size_t)(n - first < READ_ROWS ? n - first : READ_ROWS);
+        for (size_t i = 0; i < some; i++)
+            tokens[i] = (int32_t)first + (int32_t)i;
+        st = ps_model_embed(model, tokens, some, rows);
+        for (size_t i = 0; !st && i < some * inputs; i++)
+            sums[i % inputs] += (double)rows[i];
+    }
+    for (size_t k = 0; !st && k < inputs; k++)
+        out[k] = (float)(sums[k] / (double)n);
+    ps_free(&rows);
+    ps_free(&sums);
+    return st;
+}
+
+static ps_status embedding_of(const ps_explaining *x, const ps_spec_explain_baseline *spec,
+                              float *out)
+{
+    const int32_t token = (int32_t)spec->token;
+    return spec->kind == PS_EXPLAIN_TOKEN
+               ? ps_model_embed(x->model, &token, 1, out)
+               : mean_embedding(x->model, x->model_spec->vocab_size, (size_t)x->inputs, out);
+}
+
 ps_status ps_explain_baseline_of(const ps_explaining *x, ps_explain_baseline *out)
 {
-    const ps_spec_explain_baseline *spec = &x->spec->baseline;
+    ps_spec_explain_baseline spec = x->spec->baseline;
     size_t inputs = (size_t)x->inputs;
     float *embedding = NULL;
     ps_status st = PS_OK;
-    if (spec->kind == PS_EXPLAIN_TOKEN) {
-        const int32_t token = (int32_t)spec->token;
+    spec.kind = ps_explain_baseline_settled(&spec, x->language);
+    if (x->language && spec.kind != PS_EXPLAIN_ZERO) {
         embedding = ps_try_alloc_raw(inputs * sizeof *embedding);
-        st = embedding ? ps_model_embed(x->model, &token, 1, embedding)
+        st = embedding ? embedding_of(x, &spec, embedding)
                        : ps_fail(PS_NO_MEMORY, "an embedding of %zu numbers", inputs);
     }
     if (!st)
-        st = ps_explain_baseline_make(spec, inputs, x->test, embedding, out);
+        st = ps_explain_baseline_make(&spec, inputs, x->test, embedding, out);
     ps_free(&embedding);
     return st;
 }

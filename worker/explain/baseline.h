@@ -13,7 +13,8 @@ struct ps_explain_baseline {
     int64_t token; /* TOKEN; else -1 */
 };
 
-/* data: of kinds MEAN and ROW, else it may be NULL. embedding: of kind TOKEN, [inputs]. Freed with
+/* kind of spec: settled, not USUAL. data: of kinds MEAN and ROW, else it may be NULL. embedding: of
+ * kind TOKEN, and of MEAN of a language model, [inputs]; else NULL. Freed with
  * _free, also after a failure. PS_OUT_OF_RANGE: there is no such row. PS_INVALID_ARGUMENT: there
  * are no data to make it of. PS_NO_MEMORY; fails as reading does. */
 PS_MUST_CHECK ps_status ps_explain_baseline_make(const ps_spec_explain_baseline *spec,

@@ -1,8 +1,9 @@
 /* integrated_gradients: (x − x′) ⊙ ∫ ∇f(x′ + α(x − x′)) dα along the straight path from the
- * baseline x′ (Sundararajan, Taly and Yan 2017), by Gauss and Legendre's rule. Its axiom is
- * completeness: the values add up to f(x) − f(x′). By how much they do not is the row's `residual`;
- * as long as that is more than the tolerance the steps of this row are doubled, up to steps_max. So
- * a row's cost is its own, and the memory that of one batch, however many steps there are.
+ * baseline x′ (Sundararajan, Taly and Yan 2017), by Gauss and Legendre's rule of `steps` points.
+ * Its axiom is completeness: the values add up to f(x) − f(x′). By how much they do not is the
+ * row's `residual`; where that is more than the tolerance its path is integrated anew, by parts,
+ * until it has had steps_max points (path_parts.h). So a row's cost is its own, and the memory that
+ * of one batch, however many steps there are.
  *
  * Gradients of steps are added in their order, in float64.
  *
@@ -11,6 +12,7 @@
  * alone, and its transpose for the sum, which leaves of each step what is behind it. */
 #include "worker/explain/baseline.h"
 #include "worker/explain/first_layer.h"
+#include "worker/explain/path_parts.h"
 #include "worker/explain/quadrature.h"
 #include "worker/explain/rows.h"
 
@@ -27,7 +29,7 @@ typedef struct integral {
     size_t inner; /* numbers of a point of the path: width, or units of the first layer */
     size_t *open; /* rows that are not within the tolerance yet, */
     size_t n_open;
-    size_t steps; /* of these now */
+    size_t steps; /* at first */
     double *alpha, *weight;
     double *sums;     /* [n, inner] */
     double *wide;     /* [width] */
@@ -55,7 +57,7 @@ static void free_all(integral *g)
 
 static ps_status take_all(const ps_spec_explain_method *spec, integral *g)
 {
-    size_t n = g->items->n, most = (size_t)spec->steps_max;
+    size_t n = g->items->n, most = (size_t)spec->steps;
     g->open = ps_try_alloc_raw(n * sizeof *g->open);
     g->alpha = ps_try_alloc_raw(most * sizeof *g->alpha);
     g->weight = ps_try_alloc_raw(most * sizeof *g->weight);
@@ -119,23 +121,31 @@ static ps_status see_ends(ps_explaining *x, integral *g)
 
 /* ---- points of the path: of each open row all steps, one row behind the other ---- */
 
+static double start_of(const integral *g, size_t row, size_t k)
+{
+    return g->weights ? (double)g->from[row * g->inner + k]
+                      : (double)ps_explain_baseline_at(g->x->baseline, k);
+}
+
+static double way_of(void *user, size_t row, size_t k)
+{
+    const integral *g = user;
+    const float *to = g->weights ? g->to : g->items->points;
+    return (double)to[row * g->inner + k] - start_of(g, row, k);
+}
+
+static void put_point(void *user, size_t row, double alpha, float *out)
+{
+    const integral *g = user;
+    for (size_t k = 0; k < g->inner; k++)
+        out[k] = (float)(start_of(g, row, k) + alpha * way_of(user, row, k));
+}
+
 static void make_step(void *user, size_t i, void *point, size_t *item)
 {
     const integral *g = user;
-    float *out = point;
     *item = g->open[i / g->steps];
-    double alpha = g->alpha[i % g->steps];
-    if (g->weights) {
-        const float *from = g->from + *item * g->inner, *to = g->to + *item * g->inner;
-        for (size_t k = 0; k < g->inner; k++)
-            out[k] = (float)((double)from[k] + alpha * ((double)to[k] - (double)from[k]));
-        return;
-    }
-    const float *input = g->items->points + *item * g->width;
-    for (size_t k = 0; k < g->width; k++) {
-        double from = (double)ps_explain_baseline_at(g->x->baseline, k);
-        out[k] = (float)(from + alpha * ((double)input[k] - from));
-    }
+    put_point(user, *item, g->alpha[i % g->steps], point);
 }
 
 static void take_step(void *user, size_t i, double score, const float *gradient)
@@ -193,7 +203,7 @@ static double settle(const integral *g, size_t row)
     return fabs(total - change) / fmax(fabs(change), 1e-12);
 }
 
-/* Rows that need more steps stay open. */
+/* Rows that are not within the tolerance stay open. */
 static void close_rows(integral *g, double tolerance)
 {
     size_t left = 0;
@@ -201,25 +211,44 @@ static void close_rows(integral *g, double tolerance)
         size_t row = g->open[i];
         double residual = settle(g, row);
         g->residual[row] = (float)residual;
-        g->steps_used[row] = (float)g->steps;
         if (!(residual <= tolerance))
             g->open[left++] = row;
     }
     g->n_open = left;
 }
 
+static ps_status go_by_parts(ps_explaining *x, const ps_spec_explain_method *spec, integral *g)
+{
+    const ps_path path = {.items = g->items,
+                          .first = g->weights,
+                          .inner = g->inner,
+                          .at = put_point,
+                          .way = way_of,
+                          .user = g,
+                          .from = g->baseline,
+                          .tolerance = spec->tolerance,
+                          .most = (size_t)spec->steps_max,
+                          .sums = g->sums,
+                          .steps = g->steps_used};
+    return ps_path_by_parts(x, &path, g->open, g->n_open);
+}
+
 static ps_status solve(ps_explaining *x, const ps_spec_explain_method *spec, integral *g)
 {
     ps_status st = see_ends(x, g);
-    for (g->n_open = 0; g->n_open < g->items->n; g->n_open++)
+    g->steps = (size_t)spec->steps;
+    for (g->n_open = 0; g->n_open < g->items->n; g->n_open++) {
         g->open[g->n_open] = g->n_open;
-    for (g->steps = (size_t)spec->steps; !st && g->n_open; g->steps *= 2) {
-        st = integrate(x, g);
-        if (!st)
-            close_rows(g, spec->tolerance);
-        if (2 * g->steps > (size_t)spec->steps_max)
-            break;
+        g->steps_used[g->n_open] = (float)g->steps;
     }
+    if (!st)
+        st = integrate(x, g);
+    if (!st)
+        close_rows(g, spec->tolerance);
+    if (!st && g->n_open)
+        st = go_by_parts(x, spec, g);
+    if (!st)
+        close_rows(g, spec->tolerance);
     return st;
 }
 

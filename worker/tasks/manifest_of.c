@@ -211,14 +211,16 @@ static char *target_text(const ps_spec_explain_target *t)
     return ps_strdup(ps_explain_target_name(t->kind));
 }
 
-static char *baseline_text(const ps_spec_explain_baseline *b)
+static char *baseline_text(const ps_spec_explain_baseline *b, bool language)
 {
+    if (language && ps_explain_baseline_settled(b, language) == PS_EXPLAIN_MEAN)
+        return ps_strdup("mean embedding");
     if (b->kind == PS_EXPLAIN_VALUE)
         return ps_asprintf("value %g", b->value);
     if (b->kind == PS_EXPLAIN_TOKEN || b->kind == PS_EXPLAIN_ROW)
         return ps_asprintf("%s %" PRId64, ps_explain_baseline_name(b->kind),
                            b->kind == PS_EXPLAIN_TOKEN ? b->token : b->row);
-    return ps_strdup(ps_explain_baseline_name(b->kind));
+    return ps_strdup(ps_explain_baseline_name(ps_explain_baseline_settled(b, language)));
 }
 
 static void put_rows(const ps_explain_parts *parts, ps_explanation *out)
@@ -290,23 +292,23 @@ void ps_explanation_make(const ps_explanation_of *of, ps_explanation *out)
     const ps_spec_files *test = job->data.test;
     const char *path = !test ? "" : *test->tokens ? test->tokens : test->features;
     const char *contents = of->parts->rows.n ? of->parts->rows.arrays[0].name : "";
-    *out =
-        (ps_explanation){.job = of->job_id,
-                         .model = ps_strdup(job->model_name),
-                         .model_version = ps_strdup(of->version),
-                         .architecture = ps_strdup(of->model->architecture),
-                         .data = ps_strdup(path),
-                         .psd_version = ps_strdup(of->psd_version),
-                         .other = ps_strdup(ps_spec_explain_second(job->explain)),
-                         .other_version = ps_strdup(of->other_version),
-                         .seed = (uint64_t)job->explain->seed,
-                         .score = ps_strdup(ps_explain_score_name(job->explain->score)),
-                         .target = target_text(&job->explain->target),
-                         .baseline = baseline_text(&job->explain->baseline),
-                         .classes = of->model->loss == PS_SPEC_CROSS_ENTROPY,
-                         .language = ps_spec_model_is_language(of->model),
-                         .contents = *contents ? ps_asprintf("rows/%s", contents) : ps_strdup(""),
-                         .n_results = of->parts->n_methods};
+    *out = (ps_explanation){
+        .job = of->job_id,
+        .model = ps_strdup(job->model_name),
+        .model_version = ps_strdup(of->version),
+        .architecture = ps_strdup(of->model->architecture),
+        .data = ps_strdup(path),
+        .psd_version = ps_strdup(of->psd_version),
+        .other = ps_strdup(ps_spec_explain_second(job->explain)),
+        .other_version = ps_strdup(of->other_version),
+        .seed = (uint64_t)job->explain->seed,
+        .score = ps_strdup(ps_explain_score_name(job->explain->score)),
+        .target = target_text(&job->explain->target),
+        .baseline = baseline_text(&job->explain->baseline, ps_spec_model_is_language(of->model)),
+        .classes = of->model->loss == PS_SPEC_CROSS_ENTROPY,
+        .language = ps_spec_model_is_language(of->model),
+        .contents = *contents ? ps_asprintf("rows/%s", contents) : ps_strdup(""),
+        .n_results = of->parts->n_methods};
     put_tensors(of->layout, out);
     put_rows(of->parts, out);
     put_sources(of, out);

@@ -285,7 +285,8 @@ def language(name, build, run):
     put(at + "gradient", gradient)
     put(at + "saliency", gradient.norm(dim=-1))
     put(at + "gradient_x_input", method.InputXGradient(f).attribute(x.clone()).sum(-1).detach())
-    for what, baseline in (("zero", torch.zeros_like(x)), ("token", table[torch.full_like(tokens, TOKEN)])):
+    for what, baseline in (("zero", torch.zeros_like(x)), ("token", table[torch.full_like(tokens, TOKEN)]),
+                           ("mean", rounded(table.mean(0)).expand_as(x))):
         put(f"{at}integrated_gradients/{what}", method.IntegratedGradients(f).attribute(
             x, baselines=baseline, n_steps=STEPS, method="gausslegendre").sum(-1).detach())
     of_layer = method.LayerIntegratedGradients(lambda t: model(t).logits[:, -1, LOGIT], model.get_input_embeddings())

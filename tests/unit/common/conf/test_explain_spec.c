@@ -35,13 +35,15 @@ START_TEST(what_is_not_said_has_its_default)
     ck_assert_uint_eq(ps_spec_explain_count(e), 1);
     ck_assert_str_eq(ps_spec_explain_at(e, 0)->method, "integrated_gradients");
     ck_assert_int_eq(e->attributions[0].steps, 50);
-    ck_assert_int_eq(e->attributions[0].steps_max, 800);
+    ck_assert_int_eq(e->attributions[0].steps_max, 4096);
     ck_assert_double_eq(e->attributions[0].tolerance, 0.01);
     ck_assert_uint_eq(ps_spec_explain_items(e), 64);
     ck_assert_int_eq(e->rows.count, 0);
     ck_assert_uint_eq(e->target.kind, PS_EXPLAIN_PREDICTED);
     ck_assert_uint_eq(e->score, PS_EXPLAIN_LOGIT);
-    ck_assert_uint_eq(e->baseline.kind, PS_EXPLAIN_ZERO);
+    ck_assert_uint_eq(e->baseline.kind, PS_EXPLAIN_USUAL);
+    ck_assert_uint_eq(ps_explain_baseline_settled(&e->baseline, false), PS_EXPLAIN_ZERO);
+    ck_assert_uint_eq(ps_explain_baseline_settled(&e->baseline, true), PS_EXPLAIN_MEAN);
     ck_assert(!ps_spec_explain_shows(e));
     ps_job_spec_free(&s);
     s = parse(PROMPTS "  attributions: [saliency, {method: occlusion, window: [2]}]\n");
@@ -174,8 +176,8 @@ START_TEST(what_makes_no_sense_is_refused_on_its_line)
     refuses(HEAD "  baseline: {value: 1, row: 3}\n" IG,
             "job.yaml:8: explain.baseline: one of of, value, token and row, not several");
     refuses(PROMPTS "  target: label\n" IG, "job.yaml:6: explain.target: label: prompts have none");
-    refuses(PROMPTS "  baseline: mean\n" IG,
-            "job.yaml:6: explain.baseline: mean: prompts have no rows of data");
+    refuses(PROMPTS "  baseline: {row: 1}\n" IG,
+            "job.yaml:6: explain.baseline: row: prompts have no rows of data");
     refuses(DIFF "  baseline: mean\n  inside: [weights]\n",
             "job.yaml:5: explain.baseline: mean: it is made of data.test, which is missing");
     refuses(DIFF "  baseline: {row: 0}\n  inside: [weights]\n",
@@ -295,7 +297,7 @@ START_TEST(a_model_has_what_is_asked_of_it)
     no_match(PROMPTS "  baseline: {token: 9}\n" IG, TOKENS,
              "job.yaml:6: explain.baseline.token: 9, but the vocabulary of model gpt has 9 tokens");
     no_match(PROMPTS "  baseline: {value: 1}\n" IG, TOKENS,
-             "job.yaml:6: explain.baseline: value is not for language models; allowed: zero");
+             "job.yaml:6: explain.baseline: value is not for language models; allowed: mean, zero");
     no_match(PROMPTS IG, LAYERS, "job.yaml:5: explain.prompts: model gpt takes no tokens");
     no_match(PROMPTS "  target: {class: 9}\n" IG, TOKENS,
              "job.yaml:6: explain.target.class: 9, but model gpt has 9 tokens, counted from 0");

@@ -26,7 +26,7 @@ static void is(const ps_spec_explain_baseline *spec, const ps_dataset *data, flo
     static const float embedding[] = {8, 9};
     ps_explain_baseline baseline;
     float out[4];
-    ck_ok(ps_explain_baseline_make(spec, 2, data, embedding, &baseline));
+    ck_ok(ps_explain_baseline_make(spec, 2, data, data ? NULL : embedding, &baseline));
     ps_explain_baseline_put(&baseline, 4, out);
     for (size_t i = 0; i < 4; i++) {
         ck_assert(out[i] == (i % 2 ? b : a));
@@ -45,6 +45,7 @@ START_TEST(a_baseline_is_what_the_job_says)
     is(&(ps_spec_explain_baseline){.kind = PS_EXPLAIN_TOKEN, .token = 3}, NULL, 8, 9);
     is(&(ps_spec_explain_baseline){.kind = PS_EXPLAIN_MEAN}, data, 3, 3);
     is(&(ps_spec_explain_baseline){.kind = PS_EXPLAIN_ROW, .row = 1}, data, 3, 6);
+    is(&(ps_spec_explain_baseline){.kind = PS_EXPLAIN_MEAN}, NULL, 8, 9); /* of the vocabulary */
     ps_dataset_close(&data);
     ps_test_file_drop(&path);
 }

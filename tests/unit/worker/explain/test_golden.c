@@ -80,17 +80,11 @@ static void open_layers(fixture *f, const char *activation)
                                 &f->batch));
 }
 
-static void set_baseline(fixture *f, bool token)
+static void set_baseline(fixture *f, unsigned kind)
 {
-    static const int32_t number[] = {TOKEN};
-    float embedding[HIDDEN] = {0};
+    f->spec.baseline = (ps_spec_explain_baseline){.kind = kind, .token = TOKEN};
     ps_explain_baseline_free(&f->baseline);
-    if (token)
-        ck_ok(ps_model_embed(f->x.model, number, 1, embedding));
-    ck_ok(ps_explain_baseline_make(
-        &(ps_spec_explain_baseline){.kind = token ? PS_EXPLAIN_TOKEN : PS_EXPLAIN_ZERO,
-                                    .token = TOKEN},
-        HIDDEN, NULL, embedding, &f->baseline));
+    ck_ok(ps_explain_baseline_of(&f->x, &f->baseline));
 }
 
 static void open_language(fixture *f, const char *kind)
@@ -101,13 +95,13 @@ static void open_language(fixture *f, const char *kind)
     golden_open(&f->parameters, "", kind);
     f->x.language = true;
     f->x.inputs = HIDDEN;
-    f->x.outputs = VOCABULARY;
+    f->x.outputs = f->model_spec.vocab_size = VOCABULARY;
     f->x.model = golden_model(&f->parameters, &f->device, kind,
                               (ps_model_options){.max_batch = 8, .explain = true});
     const int32_t *given = golden_get(&f->parameters, "", "tokens");
     for (size_t i = 0; i < SEQUENCES; i++)
         memcpy(tokens + i * LENGTH, given + i * GIVEN, LENGTH * sizeof *tokens);
-    set_baseline(f, false);
+    set_baseline(f, PS_EXPLAIN_ZERO);
     ck_ok(ps_explain_batch_make(
         &f->x,
         &(ps_explain_raw){
@@ -225,18 +219,23 @@ END_TEST
 
 START_TEST(methods_on_language_models_are_as_captum_and_shap_have_them)
 {
-    static const char *const golden[] = {"integrated_gradients/zero", "integrated_gradients/token"};
+    static const struct {
+        unsigned baseline;
+        const char *golden;
+    } paths[] = {{PS_EXPLAIN_ZERO, "integrated_gradients/zero"},
+                 {PS_EXPLAIN_TOKEN, "integrated_gradients/token"},
+                 {PS_EXPLAIN_USUAL, "integrated_gradients/mean"}};
     fixture f;
     open_language(&f, kinds[_i]);
     check_shared(&f);
     check_method(&f, &(ps_spec_explain_method){.method = shapley, .samples = 64}, "values", shapley,
                  1e-4);
-    for (int token = 0; token < 2; token++) {
-        set_baseline(&f, token);
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        set_baseline(&f, paths[i].baseline);
         check_method(&f,
                      &(ps_spec_explain_method){
                          .method = integrated, .steps = 50, .steps_max = 50, .tolerance = 1e-5},
-                     "values", golden[token], 1e-4);
+                     "values", paths[i].golden, 1e-4);
     }
     close_fixture(&f);
 }
@@ -304,7 +303,7 @@ START_TEST(conductance_of_blocks_is_as_autograd_has_it)
     fixture f;
     ps_explain_part part;
     open_language(&f, kinds[_i]);
-    set_baseline(&f, true);
+    set_baseline(&f, PS_EXPLAIN_TOKEN);
     run_method(&f,
                &(ps_spec_explain_method){
                    .method = conductance, .steps = 50, .steps_max = 800, .tolerance = 0.005},
