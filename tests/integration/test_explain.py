@@ -2,11 +2,12 @@
 import hashlib
 import json
 import re
+import struct
 import sys
 
 import grpc
 import numpy as np
-from harness import SOURCE, Cluster, read_safetensors, run, stubs, wait_until
+from harness import SOURCE, Cluster, as_it_ships, read_safetensors, run, stubs, wait_until
 from scenes import QUICK
 
 sys.path[:0] = [str(SOURCE / "tests/golden/hf")]
@@ -574,6 +575,71 @@ def activations_that_cannot_be_are_refused(cluster):
         assert message in job["reason"], job["reason"]
 
 
+def write_repeats(path, rng, rows, length, vocabulary):
+    """A token file: of each row so many random tokens, a fifth of it to half, again and again."""
+    periods = rng.integers(length // 5, length // 2 + 1, rows)
+    drawn = rng.integers(0, vocabulary, (rows, length))
+    tokens = np.take_along_axis(drawn, np.arange(length)[None] % periods[:, None], 1).ravel()
+    head = struct.pack("<8sIIQIIQ24s", b"PSDTOKEN", 1, 2, tokens.size + 1, vocabulary, 0, 0, b"")
+    path.write_bytes(head + np.append(tokens, 0).astype("<u2").tobytes())
+
+
+def explained(cluster, what):
+    job_id = cluster.submit(f"kind: explain\nname: who-copies\nmodel_name: copies\nexplain:\n  {what}")
+    cluster.wait_job(job_id)
+    manifest, arrays = fetched(cluster, job_id)
+    (cluster.dir / "arrays").write_bytes(arrays)
+    return manifest, read_safetensors(cluster.dir / "arrays")[1]
+
+
+@as_it_ships
+def an_induction_head_is_learnt_and_found():
+    """Rows of random tokens that repeat after a random period teach a model of two blocks to look for what followed the last time:
+    its heads are told by what they look at, by what is lost without them, and by what they carry over from a row to another."""
+    length, vocabulary, period, at = 32, 32, 12, 5
+    with Cluster() as cluster:
+        rng = np.random.default_rng(1)
+        write_repeats(cluster.dir / "train.tokens", rng, 16000, length, vocabulary)
+        cluster.start_server()
+        cluster.start_worker("w1")
+        cluster.wait_job(cluster.submit(f"""kind: train
+name: copies
+model: {{architecture: llama, vocab_size: {vocabulary}, context_length: {length}, hidden_size: 32, num_layers: 2, num_heads: 2,
+  intermediate_size: 64}}
+data: {{format: tokens, train: {{tokens: {cluster.dir}/train.tokens}}}}
+train:
+  epochs: 1
+  batch_size: 16
+  optimizer: {{name: adamw, learning_rate: 0.006, weight_decay: 0.01}}
+  schedule: {{name: cosine, warmup_steps: 50, final_factor: 0.05}}
+  consistency: {{mode: bsp}}
+workers: 1
+"""), timeout=120)
+        # after all of it once and a part of it again; of `corrupt` what followed the first time is another
+        row = rng.choice(vocabulary, period, replace=False)
+        prompts = [np.resize(rng.choice(vocabulary, period, replace=False), period + at + 1).tolist() for _ in range(16)]
+        clean = np.resize(row, period + at + 1)
+        corrupt = clean.copy()
+        corrupt[at + 1] = next(v for v in range(vocabulary) if v not in row)
+        manifest, found = explained(cluster, f"""prompts: {prompts}
+  score: log_probability
+  inside: [{{method: head_scores, sequences: 32, length: {length}}}, head_ablation]
+""")
+        right = sum(row["prediction"] == prompt[at + 1] for row, prompt in zip(manifest["rows"], prompts))
+        induction, previous, lost = found["inside/0/induction"], found["inside/0/previous"], found["inside/1/effect"].mean(0)
+        _, found_by_patching = explained(cluster, f"""target: {{difference: [{clean[at + 1]}, {corrupt[at + 1]}]}}
+  inside: [{{method: patching, patch: {{clean: {clean.tolist()}, corrupt: {corrupt.tolist()}, points: [z], exact_top: 100}}}}]
+""")
+        carried = found_by_patching["inside/0/exact_z"][:, -1]  # at the last token, of all there is
+        print(f"     {right} of 16 right; induction {induction.ravel()}, previous {previous.ravel()}, log p lost {lost.ravel()}, "
+              f"carried {carried.ravel()}")
+        assert right >= 12, manifest["rows"]
+        assert induction[1].min() > 0.5 > 0.1 > induction[0].max() and (found["inside/0/best_offset"][1] == 1).all(), induction
+        assert previous[0].min() > 0.3 > 0.1 > previous[1].max(), previous
+        assert lost[1].min() > 0.3, lost
+        assert carried[1].sum() > 0.8 and carried[1].min() > 0.2 and np.abs(carried[0]).max() < 0.05, carried
+
+
 def jobs_are_the_same_whoever_computes_them():
     with Cluster() as cluster:
         *cluster.train, x, y = cluster.tiny_data(rows=2000)
@@ -598,4 +664,4 @@ def jobs_are_the_same_whoever_computes_them():
         a_language_model_is_looked_into(cluster)
 
 
-run([jobs_are_the_same_whoever_computes_them])
+run([an_induction_head_is_learnt_and_found, jobs_are_the_same_whoever_computes_them])
