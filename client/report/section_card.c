@@ -61,6 +61,9 @@ static void put_fact(ps_buf *out, const char *label, const char *value)
 /* "30 blocks of 576 numbers a token; 9 heads of 64, 3 of keys and values; …" */
 static char *shape_of(const ps_spec_model *m)
 {
+    if (ps_spec_model_is_lens(m))
+        return ps_asprintf("%" PRId64 " translators, %" PRId64 " numbers wide, of %s",
+                           m->num_layers, m->hidden_size, *m->base ? m->base : "no model yet");
     if (!ps_spec_model_is_language(m)) {
         ps_buf widths = PS_BUF_EMPTY;
         for (size_t i = 0; i < m->n_layers; i++)

@@ -1,5 +1,6 @@
 /* Lens: what a language model would answer if it stopped before each block, a row a text, a column
- * a layer: the likeliest token in the cell, coloured by its probability. */
+ * a layer: the likeliest token in the cell, coloured by its probability. The stream is read out as
+ * it is, or translated by a tuned lens; of both, how far from the answer each layer is. */
 #include "client/report/cells.h"
 #include "client/report/html.h"
 #include "client/report/numbers.h"
@@ -9,18 +10,31 @@
 #include <inttypes.h>
 #include <math.h>
 
-#define METHOD "logit_lens"
+enum { ROWS = 24, STEPS = 16, TOP_MOST = 100, LENSES = 2 };
 
-enum { ROWS = 24, STEPS = 16, TOP_MOST = 100 };
+static const struct {
+    const char *method, *title;
+} lenses[LENSES] = {{"logit_lens", "As it is"}, {"tuned_lens", "Translated by the tuned lens"}};
+
+typedef struct lens {
+    const ps_explain_view *v;
+    const char *method;
+} lens;
+
+static bool there(const ps_explain_view *v, const char *method)
+{
+    return *ps_array_of(v, method, "top") != '\0';
+}
 
 static bool present(const ps_report *r)
 {
-    return r->explanation && *ps_array_of(r->explanation, METHOD, "top");
+    return r->explanation &&
+           (there(r->explanation, lenses[0].method) || there(r->explanation, lenses[1].method));
 }
 
-static ps_numbers named(const ps_explain_view *v, const char *name, uint64_t row)
+static ps_numbers named(const lens *l, const char *name, uint64_t row)
 {
-    return ps_numbers_of(v, ps_array_of(v, METHOD, name), row);
+    return ps_numbers_of(l->v, ps_array_of(l->v, l->method, name), row);
 }
 
 static double at(const ps_numbers *numbers, uint64_t i)
@@ -35,12 +49,12 @@ static void put_token(ps_buf *out, const ps_explain_view *v, double id)
 }
 
 /* All that is known of a layer, a line each. */
-static void put_title(ps_buf *out, const ps_explain_view *v, uint64_t row, uint64_t layer,
-                      uint64_t layers)
+static void put_title(ps_buf *out, const lens *l, uint64_t row, uint64_t layer, uint64_t layers)
 {
-    ps_numbers top = named(v, "top", row), p = named(v, "top_log_probability", row);
-    ps_numbers rank = named(v, "rank", row), target = named(v, "log_probability", row);
-    ps_numbers entropy = named(v, "entropy", row), far = named(v, "divergence", row);
+    const ps_explain_view *v = l->v;
+    ps_numbers top = named(l, "top", row), p = named(l, "top_log_probability", row);
+    ps_numbers rank = named(l, "rank", row), target = named(l, "log_probability", row);
+    ps_numbers entropy = named(l, "entropy", row), far = named(l, "divergence", row);
     uint64_t each = top.n / layers;
     if (layer + 1 < layers)
         ps_html(out, "before block %" PRIu64, layer);
@@ -61,10 +75,10 @@ static void put_title(ps_buf *out, const ps_explain_view *v, uint64_t row, uint6
         ps_html(out, ", %.2g from the answer", at(&far, layer));
 }
 
-static void put_row(ps_buf *out, const ps_explain_view *v, uint64_t row, uint64_t layers)
+static void put_row(ps_buf *out, const lens *l, uint64_t row, uint64_t layers)
 {
-    const ps_explanation *m = v->manifest;
-    ps_numbers top = named(v, "top", row), p = named(v, "top_log_probability", row);
+    const ps_explanation *m = l->v->manifest;
+    ps_numbers top = named(l, "top", row), p = named(l, "top_log_probability", row);
     uint64_t each = top.n / layers;
     ps_html(out, "<tr><th scope=\"row\">%s %" PRIu64 "</th>", *m->data ? "Row" : "Prompt",
             m->rows[row].row);
@@ -73,9 +87,9 @@ static void put_row(ps_buf *out, const ps_explain_view *v, uint64_t row, uint64_
         int step = isfinite(likely) ? (int)lround(STEPS * fmin(fmax(likely, 0), 1)) : 0;
         ps_html(out, "<td class=\"q%d\" data-cell=\"%" PRIu64 ",%" PRIu64 "\" title=\"", step, row,
                 layer);
-        put_title(out, v, row, layer, layers);
+        put_title(out, l, row, layer, layers);
         ps_buf_puts(out, "\">");
-        put_token(out, v, at(&top, layer * each));
+        put_token(out, l->v, at(&top, layer * each));
         ps_buf_puts(out, "</td>");
     }
     ps_buf_puts(out, "</tr>\n");
@@ -89,11 +103,11 @@ static void put_heads(ps_buf *out, uint64_t layers)
     ps_buf_puts(out, "<th>answer</th></tr></thead><tbody>\n");
 }
 
-static void draw(ps_report *r, ps_buf *out)
+/* A table of a lens, if it was asked for and there is room. */
+static void put_lens(ps_report *r, const lens *l, ps_buf *out)
 {
-    const ps_explain_view *v = r->explanation;
-    ps_numbers ranks = named(v, "rank", 0);
-    uint64_t rows = ps_rows_shown(v), shown = 0;
+    ps_numbers ranks = named(l, "rank", 0);
+    uint64_t rows = ps_rows_shown(l->v), shown = 0;
     bool many = ranks.n > PS_CELLS_MOST, room = ranks.n > 0 && !many;
     if (room)
         put_heads(out, ranks.n);
@@ -101,7 +115,7 @@ static void draw(ps_report *r, ps_buf *out)
         ps_room_left_out(&r->room, "the lens, of %" PRIu64 " layers", ranks.n);
     ps_buf row = PS_BUF_EMPTY;
     for (; room && shown < rows && shown < ROWS; shown += room) {
-        put_row(&row, v, ps_row_shown(v, shown), ranks.n);
+        put_row(&row, l, ps_row_shown(l->v, shown), ranks.n);
         room = ps_room_take(&r->room, &row, out);
     }
     ps_buf_free(&row);
@@ -114,12 +128,70 @@ static void draw(ps_report *r, ps_buf *out)
         ps_html(out,
                 "<p class=\"left-out\">%" PRIu64 " rows more are in explain.safetensors.</p>\n",
                 rows - shown);
+}
+
+/* ---- how far from the answer ---- */
+
+/* Over all rows; NaN where none has a number. */
+static double mean_divergence(const lens *l, uint64_t layer)
+{
+    uint64_t n = 0;
+    double sum = 0;
+    for (uint64_t row = 0; row < l->v->manifest->n_rows; row++) {
+        ps_numbers far = named(l, "divergence", row);
+        double value = at(&far, layer);
+        if (!isfinite(value))
+            continue;
+        sum += value;
+        n++;
+    }
+    return n ? sum / (double)n : NAN;
+}
+
+static void put_means(ps_buf *out, const lens *l, const char *title, uint64_t layers)
+{
+    ps_html(out, "<tr><th scope=\"row\">%s</th>", title);
+    for (uint64_t layer = 0; layer < layers; layer++)
+        ps_html(out, "<td>%.3g</td>", mean_divergence(l, layer));
+    ps_buf_puts(out, "</tr>\n");
+}
+
+static void put_both(const ps_explain_view *v, ps_buf *out)
+{
+    const lens plain = {v, lenses[0].method}, tuned = {v, lenses[1].method};
+    uint64_t layers = named(&plain, "divergence", 0).n;
+    if (!layers || layers > PS_CELLS_MOST || named(&tuned, "divergence", 0).n != layers)
+        return;
+    ps_buf_puts(out, "<h3>How far each layer is from the answer<span class=\"note\">, KL in nats, "
+                     "mean of all rows</span></h3>\n");
+    put_heads(out, layers);
+    put_means(out, &plain, lenses[0].title, layers);
+    put_means(out, &tuned, lenses[1].title, layers);
+    ps_buf_puts(out, "</tbody></table></div>\n");
+}
+
+static void draw(ps_report *r, ps_buf *out)
+{
+    const ps_explain_view *v = r->explanation;
+    bool tuned = there(v, lenses[1].method);
+    for (int i = 0; i < LENSES; i++) {
+        const lens l = {v, lenses[i].method};
+        if (!there(v, l.method))
+            continue;
+        if (tuned)
+            ps_html(out, "<h3>%s</h3>\n", lenses[i].title);
+        put_lens(r, &l, out);
+    }
+    put_both(v, out);
     ps_buf_puts(
         out,
         "<p class=\"note\">What the model would say after the last token, if it stopped before "
-        "that block: the stream there, through the last norm and the head. Lighter is surer. "
-        "What this does not say: early layers need not speak the language of the last one, so "
-        "that nothing to be read there does not mean that nothing is there.</p>\n");
+        "that block: the stream there, through the last norm and the head. Lighter is surer. ");
+    ps_buf_puts(out, tuned ? "A translator of each layer was trained to foretell the answer: it "
+                             "says what can be read there, not that the model reads it.</p>\n"
+                           : "What this does not say: early layers need not speak the language of "
+                             "the last one, so that nothing to be read there does not mean that "
+                             "nothing is there.</p>\n");
 }
 
 static void style(const ps_report *r, ps_buf *out)

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { BAR = 20, NAME = 24 };
+enum { BAR = 20, NAME = 24, LAYERS = 64 };
 
 /* ---- arrays ---- */
 
@@ -206,6 +206,30 @@ static void put_method(ps_buf *out, const ps_style *style, const ps_explanation_
     ps_buf_putc(out, '\n');
 }
 
+/* Of a lens: how far from the answer each layer is, KL in nats, the mean of rows that have it. */
+static void put_divergence(ps_buf *out, const ps_explain_view *v, const ps_explanation_result *r)
+{
+    const ps_explanation_array *a = ps_explanation_find(r, "divergence");
+    bool lens = !strcmp(r->method, "logit_lens") || !strcmp(r->method, "tuned_lens");
+    matrix m = a && lens ? matrix_of(v, a->array) : (matrix){NULL};
+    if (!m.data || !m.columns)
+        return;
+    ps_buf_puts(out, "  from the answer, by layer:");
+    for (uint64_t layer = 0; layer < m.columns && layer < LAYERS; layer++) {
+        double sum = 0, n = 0;
+        for (uint64_t row = 0; row < m.rows; row++) {
+            double value = at(&m, row, layer);
+            sum += isfinite(value) ? value : 0;
+            n += isfinite(value);
+        }
+        if (n > 0)
+            ps_buf_printf(out, " %.3g", sum / n);
+        else
+            ps_buf_puts(out, " -");
+    }
+    ps_buf_puts(out, m.columns > LAYERS ? " and so on\n" : "\n");
+}
+
 static void put_head(ps_buf *out, const ps_style *style, const ps_explanation *m)
 {
     ps_table *t = ps_table_new(NULL);
@@ -227,8 +251,10 @@ void ps_explain_text(ps_buf *out, const ps_style *style, const ps_explain_view *
     if (shown < rows)
         ps_buf_printf(out, "\nand %zu rows more: --rows\n", rows - shown);
     ps_buf_putc(out, '\n');
-    for (size_t i = 0; i < m->n_results; i++)
+    for (size_t i = 0; i < m->n_results; i++) {
         put_method(out, style, &m->results[i]);
+        put_divergence(out, v, &m->results[i]);
+    }
     for (size_t i = 0; i < m->n_warnings; i++) {
         ps_put_text(out, style, PS_COLOR_YELLOW, "warning: ");
         ps_put_text(out, style, PS_COLOR_NONE, m->warnings[i]);
