@@ -8,11 +8,11 @@
 
 #include <string.h>
 
-static ps_status fetch(ps_client *client, const ps_job_spec *spec, ProtobufCMessage **reply)
+static ps_status fetch(ps_client *client, const char *name, char *version, ProtobufCMessage **reply)
 {
     Psd__V1__GetModelRequest request = PSD__V1__GET_MODEL_REQUEST__INIT;
-    request.name = ps_borrow(ps_job_spec_uses(spec));
-    request.version = spec->model_version;
+    request.name = ps_borrow(name);
+    request.version = version;
     return ps_client_unary(client, "/psd.v1.Models/Get", &request.base, &psd__v1__model__descriptor,
                            reply);
 }
@@ -64,12 +64,33 @@ static ps_status memory_of(const ps_job_spec *spec, const Psd__V1__Model *model,
     return PS_OK;
 }
 
+/* A lens that is trained, against its base, of which the newest is taken, and beside it. */
+static ps_status lens_with(ps_client *client, const ps_job_spec *spec, uint64_t *memory)
+{
+    static char newest[] = "";
+    ProtobufCMessage *reply = NULL;
+    ps_spec_model *section = NULL;
+    ps_status st = fetch(client, spec->data.activations->model, newest, &reply);
+    if (st)
+        return st;
+    const Psd__V1__Model *base = (const Psd__V1__Model *)(void *)reply;
+    st = ps_spec_model_parse(ps_slice_str(base->config), "its config", &section);
+    if (!st)
+        st = ps_spec_activations_match(spec, spec->model, section);
+    if (!st)
+        *memory = base->parameters * sizeof(float) + ps_lens_memory(spec, section);
+    if (section)
+        ps_spec_model_free(&section);
+    ps_reply_free(&reply);
+    return st;
+}
+
 /* The file against the model that it names. */
 static ps_status check_with(ps_client *client, ps_slice text, const char *origin,
                             ps_job_spec **spec, ps_plan **plan, uint64_t *memory)
 {
     ProtobufCMessage *reply = NULL;
-    ps_status st = fetch(client, *spec, &reply);
+    ps_status st = fetch(client, ps_job_spec_uses(*spec), (*spec)->model_version, &reply);
     ps_job_spec_free(spec);
     if (st)
         return st;
@@ -102,6 +123,9 @@ ps_status ps_job_file_plan(ps_client *client, ps_slice text, const char *origin,
     *plan = NULL;
     *memory = 0;
     ps_status st = ps_job_spec_parse(text, origin, spec);
-    return st || !*ps_job_spec_uses(*spec) ? st
-                                           : check_with(client, text, origin, spec, plan, memory);
+    if (!st && *ps_job_spec_uses(*spec))
+        st = check_with(client, text, origin, spec, plan, memory);
+    if (!st && (*spec)->train && (*spec)->model && ps_spec_model_is_lens((*spec)->model))
+        st = lens_with(client, *spec, memory);
+    return st;
 }

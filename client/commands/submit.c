@@ -135,12 +135,20 @@ static void show_drawn(ps_client *client, const drawn *d)
         ps_json_finish(client);
     } else if (d->plan) {
         ps_plan_text(&client->out, &client->style, d->spec, d->plan);
-    } else if (d->memory) {
+    } else if (d->memory && d->spec->explain) {
         ps_buf_printf(
             &client->out,
             "nothing is wrong with it; a worker needs about %s for it, less with a smaller "
             "explain.batch\n",
             ps_human_bytes((double)d->memory).text);
+    } else if (d->memory) {
+        ps_buf_printf(
+            &client->out,
+            "nothing is wrong with it; a worker needs about %s for it, %s a token of its "
+            "data%s; data.activations.rows takes fewer\n",
+            ps_human_bytes((double)d->memory).text,
+            ps_human_bytes((double)ps_spec_model_inputs(d->spec->model) * sizeof(float)).text,
+            d->spec->data.activations->rows ? " included" : " come to that");
     } else {
         ps_buf_printf(&client->out, "nothing is wrong with it; a job of kind %s has no plan\n",
                       ps_job_spec_kind(d->spec)->name);

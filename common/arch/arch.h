@@ -16,12 +16,14 @@
     X(gpt2)         \
     X(llama)        \
     X(qwen2)        \
-    X(sae)
+    X(sae)          \
+    X(tuned_lens)
 
 typedef enum ps_arch_family {
     PS_ARCH_LAYERS,   /* numbers in, layers of which the model section says the widths */
     PS_ARCH_LANGUAGE, /* tokens in, a decoder of blocks; all below is for these */
     PS_ARCH_CODER,    /* numbers in, and the same numbers out: widths as of layers, and no labels */
+    PS_ARCH_LENS,     /* the residual stream of a language model in, at all its layers; no labels */
 } ps_arch_family;
 
 /* ---- keys of the model section ---- */

@@ -64,7 +64,7 @@ static ps_status match_family(const ps_job_spec *spec, const ps_spec_model *m,
                               const ps_spec_model *o)
 {
     const ps_kind_row *kind = ps_job_spec_kind(spec);
-    if (ps_spec_model_is_coder(o) && !kind->coders)
+    if (!ps_kind_takes(kind, o))
         return ps_fail(PS_INVALID_ARGUMENT, "it is of architecture %s, which kind %s does not take",
                        o->architecture, kind->name);
     if (ps_spec_model_is_language(m) != ps_spec_model_is_language(o))
@@ -74,19 +74,34 @@ static ps_status match_family(const ps_job_spec *spec, const ps_spec_model *m,
     return PS_OK;
 }
 
+/* Methods that look through a second model, each through one of its own architecture. */
+static ps_status match_looked_through(const ps_job_spec *spec, const ps_spec_model *model,
+                                      const ps_spec_model *other)
+{
+    ps_status st = PS_OK;
+    for (size_t i = 0; !st && i < ps_spec_explain_count(spec->explain); i++) {
+        const ps_spec_explain_method *m = ps_spec_explain_at(spec->explain, i);
+        if (!*m->model)
+            continue;
+        if (strcmp(m->method, other->architecture) != 0)
+            return ps_fail(PS_INVALID_ARGUMENT,
+                           "model %s is of architecture %s; method %s looks through one of "
+                           "architecture %s",
+                           m->model, other->architecture, m->method, m->method);
+        if (ps_spec_model_is_lens(other))
+            st = ps_spec_lens_match(other, model, spec->model_name);
+    }
+    return st;
+}
+
 ps_status ps_spec_compare_match(const ps_job_spec *spec, const ps_spec_model *model,
                                 const ps_spec_model *other)
 {
     const char *name = spec->compare   ? spec->compare->model
                        : spec->explain ? spec->explain->compare_to
                                        : "";
-    const char *coder = spec->explain ? ps_spec_explain_second(spec->explain) : "";
-    if (!*name && *coder && !ps_spec_model_is_coder(other))
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "model %s is of architecture %s; method sae looks through an autoencoder",
-                       coder, other->architecture);
     if (!*name)
-        return PS_OK;
+        return spec->explain ? match_looked_through(spec, model, other) : PS_OK;
     ps_status st = match_family(spec, model, other);
     if (!st)
         st = ps_spec_model_is_language(model) ? match_language(spec, model, other)

@@ -82,6 +82,7 @@ enum {
             PS_EXPLAIN_LABELS, \
         1, {"steps", 1}, {"tolerance"}, {"steps_max", 64}) \
     ROW(logit_lens, inside, PS_EXPLAIN_LANGUAGE, 1, {"top"}) \
+    ROW(tuned_lens, inside, PS_EXPLAIN_LANGUAGE, 1, {"model"}, {"top"}) \
     ROW(direct_logits, inside, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_BACKWARD, 1, {NULL}) \
     ROW(attention, inside, PS_EXPLAIN_LANGUAGE, 1, {"patterns"}) \
     ROW(head_scores, inside, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_SHARED, 1, {"sequences"}, \

@@ -24,7 +24,7 @@ ps_status ps_spec_explain_second_check(const ps_spec_explain *e, const ps_conf_d
         (void)snprintf(path, sizeof path, "explain.inside[%zu]", i);
         if (!ps_job_spec_name_ok(m->model))
             return ps_conf_fail(doc, path,
-                                "method %s looks through a stored autoencoder; say model: its name",
+                                "method %s looks through another stored model; say model: its name",
                                 m->method);
         if (*e->compare_to || strcmp(m->model, second) != 0)
             return ps_conf_fail(doc, path,

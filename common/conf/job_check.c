@@ -144,6 +144,10 @@ static ps_status check_activations(const ps_job_spec *s, const ps_conf_doc *doc)
     static const char at[] = "data.activations";
     const ps_spec_activations *a = s->data.activations;
     bool wanted = !strcmp(s->data.format, "activations");
+    if (s->model && ps_spec_model_is_lens(s->model) && !wanted)
+        return ps_conf_fail(doc, "data.format",
+                            "'%s' is not what architecture %s reads: allowed: activations",
+                            s->data.format, s->model->architecture);
     if (wanted && !a)
         return ps_conf_fail(
             doc, at,
@@ -203,8 +207,8 @@ static ps_status check_files(const ps_job_spec *s, const ps_conf_doc *doc,
         return ps_conf_fail(doc, labels,
                             "not for format csv: labels are a column, see data.csv.label_column");
     const ps_kind_row *kind = ps_job_spec_kind(s);
-    bool coder = s->model && ps_spec_model_is_coder(s->model);
-    if (!csv && !given(files->labels) && !kind->unlabelled && !kind->labels_too && !coder &&
+    bool unlabelled = s->model && ps_spec_model_unlabelled(s->model);
+    if (!csv && !given(files->labels) && !kind->unlabelled && !kind->labels_too && !unlabelled &&
         !s->data.activations)
         return ps_conf_fail(doc, labels, "missing; format %s keeps labels in a file of their own",
                             format);
@@ -249,7 +253,7 @@ static ps_status check_csv(const ps_job_spec *s, const ps_conf_doc *doc)
     ps_status st = check_label_column(csv, doc);
     if (st)
         return st;
-    if (!s->model || ps_spec_model_is_language(s->model) || ps_spec_model_is_coder(s->model))
+    if (!s->model || ps_spec_model_is_language(s->model) || ps_spec_model_unlabelled(s->model))
         return PS_OK;
     int64_t last = s->model->layers[s->model->n_layers - 1];
     if (s->model->loss == PS_SPEC_CROSS_ENTROPY && csv->targets != 1)
@@ -391,7 +395,7 @@ ps_status ps_job_check(const ps_job_spec *spec, const ps_spec_model *origin, con
     check_rules(spec, doc, parts);
     if (origin && spec->model && !ps_conf_faulty(doc, "model"))
         (void)!ps_spec_model_match(spec->model, origin, spec->initialize_from, doc);
-    if (origin && ps_spec_model_is_coder(origin) && !ps_job_spec_kind(spec)->coders)
+    if (origin && !ps_kind_takes(ps_job_spec_kind(spec), origin))
         return ps_conf_fail(doc, "model_name",
                             "model %s is of architecture %s, which kind %s does not "
                             "take",

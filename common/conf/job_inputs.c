@@ -44,7 +44,7 @@ static ps_status check_said(const ps_job_spec *spec, const ps_conf_doc *doc)
 
 static ps_status check_room(const ps_job_spec *spec, const ps_spec_model *m, const ps_conf_doc *doc)
 {
-    bool fits = ps_spec_model_is_language(m) || m->layers[0] <= PS_SPEC_INPUTS_MAX;
+    bool fits = ps_spec_model_inputs(m) <= PS_SPEC_INPUTS_MAX || ps_spec_model_is_lens(m);
     if (fits || !ps_job_spec_kind(spec)->trains || (!std_due(spec) && !mean_due(spec)))
         return PS_OK;
     return ps_conf_fail(doc, std_due(spec) ? "data.normalise" : "data.csv.missing",

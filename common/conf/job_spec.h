@@ -70,7 +70,7 @@ typedef struct ps_spec_model {
     size_t n_layers;
     unsigned activation; /* ps_spec_activation, after every layer but the last */
     unsigned loss;       /* ps_spec_loss; of language models PS_SPEC_CROSS_ENTROPY, and of those
-                            that give back what they take PS_SPEC_SQUARED_ERROR */
+                            that have no labels PS_SPEC_SQUARED_ERROR */
     char **classes;      /* what the outputs are called, and labels in csv; none: numbers from 0 */
     size_t n_classes;    /* as many as the last layer is wide */
     /* of each input, in double, before it is narrowed; as many as the first layer is wide, or none:
@@ -98,6 +98,9 @@ typedef struct ps_spec_model {
     bool tie_embeddings;       /* the head is the embedding; gpt2: true */
     double dropout;
     char *tokenizer; /* "bytes", "gpt2" (byte-level BPE; its file travels with the model) or "" */
+    /* tuned_lens, beside hidden_size and num_layers, which are its base's: the stored model that it
+     * was trained on, and SHA-256 of that one's file; "": its training will say */
+    char *base, *base_sha256;
 } ps_spec_model;
 
 typedef struct ps_spec_files {
@@ -327,11 +330,22 @@ ps_spec_number ps_spec_model_number(const ps_spec_model *model, const char *name
 bool ps_spec_model_has_own_heads(const ps_spec_model *model);
 /* It gives back the numbers that it takes, and so has no labels: what is an autoencoder. */
 bool ps_spec_model_is_coder(const ps_spec_model *model);
+/* It takes the residual stream of a language model, its base, at all layers: a tuned lens. */
+bool ps_spec_model_is_lens(const ps_spec_model *model);
+/* It learns from what it is given alone: one of both. */
+bool ps_spec_model_unlabelled(const ps_spec_model *model);
+/* Numbers of a row that it takes; 0: it takes tokens. */
+int64_t ps_spec_model_inputs(const ps_spec_model *model);
+/* Is the language model `base`, called `name`, of the shape that the lens is for?
+ * PS_INVALID_ARGUMENT. */
+PS_MUST_CHECK ps_status ps_spec_lens_match(const ps_spec_model *lens, const ps_spec_model *base,
+                                           const char *name);
 /* The format of a job's files: data.format, or of activations that of what these are made of. */
 const char *ps_spec_data_files_format(const ps_spec_data *data);
-/* Can this stored model make what the job's data are to be? Others than jobs with format
- * activations: PS_OK. PS_INVALID_ARGUMENT. */
+/* Can the stored model `origin` make what the job's data are to be, for its `model`? Others than
+ * jobs with format activations: PS_OK. PS_INVALID_ARGUMENT. */
 PS_MUST_CHECK ps_status ps_spec_activations_match(const ps_job_spec *spec,
+                                                  const ps_spec_model *model,
                                                   const ps_spec_model *origin);
 /* It reads tokens, and has no layers. */
 bool ps_spec_model_is_language(const ps_spec_model *model);
@@ -347,6 +361,8 @@ uint64_t ps_spec_step_rows(const ps_spec_train *train);
 
 /* What its kind is. */
 const ps_kind_row *ps_job_spec_kind(const ps_job_spec *spec);
+/* Is the kind for models of this architecture? */
+bool ps_kind_takes(const ps_kind_row *kind, const ps_spec_model *model);
 
 /* What its consistency mode means; of a parsed job never NULL. */
 const ps_mode_row *ps_spec_mode(const ps_spec_train *train);

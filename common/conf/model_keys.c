@@ -38,6 +38,8 @@ const ps_conf_key ps_spec_model_keys[] = {
     PS_CONF_BOOL("tie_embeddings", ps_spec_model, tie_embeddings, "false"),
     PS_CONF_REAL("dropout", ps_spec_model, dropout, "0", 0, 0.9),
     PS_CONF_TEXT("tokenizer", ps_spec_model, tokenizer, "", 0, 32),
+    PS_CONF_TEXT("base", ps_spec_model, base, "", 0, 64),
+    PS_CONF_TEXT("base_sha256", ps_spec_model, base_sha256, "", 0, 64),
     PS_CONF_END,
 };
 
@@ -64,6 +66,8 @@ const ps_model_key ps_model_keys[] = {
     {"tie_embeddings"},
     {"dropout", .training = true},
     {"tokenizer"},
+    {"base", .open = true},
+    {"base_sha256", .open = true},
 };
 
 const size_t ps_n_model_keys = sizeof ps_model_keys / sizeof *ps_model_keys;
@@ -90,8 +94,12 @@ bool ps_model_key_is_open(const ps_spec_model *m, const ps_model_key *key)
 {
     const ps_conf_key *schema = ps_model_key_find(key->key);
     const void *at = (const char *)m + schema->offset;
-    bool word = schema->type == PS_CONF_TYPE_WORD;
-    return key->open && (word ? *(const unsigned *)at == 0 : ps_conf_count(schema, m) == 0);
+    if (!key->open)
+        return false;
+    if (schema->type == PS_CONF_TYPE_TEXT)
+        return !**(char *const *)at;
+    return schema->type == PS_CONF_TYPE_WORD ? *(const unsigned *)at == 0
+                                             : ps_conf_count(schema, m) == 0;
 }
 
 bool ps_spec_model_has_own_heads(const ps_spec_model *m)

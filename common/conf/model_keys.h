@@ -11,8 +11,8 @@
 typedef struct ps_model_key {
     const char *key; /* one of ps_spec_model_keys; architecture itself is none of the table */
     bool training; /* matters while a model is trained alone: a job on a stored one may change it */
-    bool open;     /* a list or a word: empty, or the first, it is left to the data, or to the model
-                      that the job begins from, and is not written */
+    bool open;     /* a list, a text or a word: empty, or the first, it is left to the data, or to
+                      the model that the job begins from, and is not written */
     bool follows;  /* from other keys, unless it is said: head_dim; then it is not written */
 } ps_model_key;
 

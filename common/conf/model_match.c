@@ -88,12 +88,12 @@ void ps_spec_model_take_open(ps_spec_model *model, ps_spec_model *origin)
 {
     for (size_t i = 0; i < ps_n_model_keys; i++) {
         const ps_conf_key *key = ps_model_key_find(ps_model_keys[i].key);
-        bool word = key->type == PS_CONF_TYPE_WORD;
+        bool word = key->type == PS_CONF_TYPE_WORD, text = key->type == PS_CONF_TYPE_TEXT;
         if (!ps_model_key_is_open(model, &ps_model_keys[i]))
             continue;
         swap_bytes((char *)model + key->offset, (char *)origin + key->offset,
                    word ? sizeof(unsigned) : sizeof(void *));
-        if (!word)
+        if (!word && !text)
             swap_bytes((char *)model + key->count_offset, (char *)origin + key->count_offset,
                        sizeof(size_t));
     }

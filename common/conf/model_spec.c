@@ -150,6 +150,20 @@ static ps_status settle_coder(const section *s, ps_spec_model *m)
     return check_inputs(s);
 }
 
+/* Of the base what the training found out, both or neither. */
+static ps_status settle_lens(const section *s, ps_spec_model *m)
+{
+    size_t digits = strspn(m->base_sha256, "0123456789abcdef");
+    m->loss = PS_SPEC_SQUARED_ERROR;
+    if (*m->base_sha256 && (digits != 64 || m->base_sha256[digits]))
+        return ps_conf_fail(s->doc, path_of(s, "base_sha256").text,
+                            "64 hexadecimal digits are required here, or nothing");
+    if (*m->base && !ps_job_spec_name_ok(m->base))
+        return ps_conf_fail(s->doc, path_of(s, "base").text, "%s is no model's name",
+                            ps_conf_quote(m->base).text);
+    return PS_OK;
+}
+
 static ps_status settle_heads(const section *s, ps_spec_model *m)
 {
     if (!m->num_kv_heads)
@@ -208,12 +222,38 @@ ps_status ps_spec_model_settle(ps_spec_model *model, const ps_conf_doc *doc, con
         return st;
     if (s.arch->family == PS_ARCH_CODER)
         return settle_coder(&s, model);
+    if (s.arch->family == PS_ARCH_LENS)
+        return settle_lens(&s, model);
     return s.arch->family == PS_ARCH_LANGUAGE ? settle_language(&s, model) : check_mlp(&s);
 }
 
 bool ps_spec_model_is_coder(const ps_spec_model *model)
 {
     return ps_model_arch(model)->family == PS_ARCH_CODER;
+}
+
+bool ps_spec_model_is_lens(const ps_spec_model *model)
+{
+    return ps_model_arch(model)->family == PS_ARCH_LENS;
+}
+
+bool ps_spec_model_unlabelled(const ps_spec_model *model)
+{
+    return ps_spec_model_is_coder(model) || ps_spec_model_is_lens(model);
+}
+
+bool ps_kind_takes(const ps_kind_row *kind, const ps_spec_model *model)
+{
+    if (ps_spec_model_is_lens(model))
+        return kind->lenses;
+    return kind->coders || !ps_spec_model_is_coder(model);
+}
+
+int64_t ps_spec_model_inputs(const ps_spec_model *model)
+{
+    if (ps_spec_model_is_lens(model))
+        return (model->num_layers + 1) * model->hidden_size;
+    return ps_spec_model_is_language(model) ? 0 : model->layers[0];
 }
 
 bool ps_spec_model_is_language(const ps_spec_model *model)

@@ -40,3 +40,19 @@ uint64_t ps_explain_activations(const ps_job_spec *spec, const ps_spec_model *mo
         numbers += 2 * (uint64_t)model->layers[i];
     return rows * numbers * sizeof(float);
 }
+
+/* Of a batch: stream, translated and normed, answers and gradients; then logits of the lens and of
+ * its base, so many at a time (worker/layers/head.h). */
+uint64_t ps_lens_memory(const ps_job_spec *spec, const ps_spec_model *base)
+{
+    const uint64_t head = UINT64_C(128) << 20;
+    uint64_t width = (uint64_t)base->hidden_size, layers = (uint64_t)base->num_layers,
+             length = (uint64_t)(spec->data.sequence_length ? spec->data.sequence_length
+                                                            : base->context_length),
+             batch = (uint64_t)spec->train->batch_size * layers,
+             rows = (uint64_t)spec->data.activations->rows * length * (spec->data.test ? 2 : 1),
+             logits = batch * (uint64_t)base->vocab_size * sizeof(float);
+    uint64_t numbers =
+        2 * layers * width * (width + 1) + 6 * batch * width + rows * (layers + 1) * width;
+    return numbers * sizeof(float) + 2 * (logits < head ? logits : head);
+}

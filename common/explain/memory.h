@@ -12,4 +12,9 @@ int64_t ps_explain_length(const ps_job_spec *spec, const ps_spec_model *model);
 /* Bytes of activations of the largest batch: about so many, and not fewer. */
 uint64_t ps_explain_activations(const ps_job_spec *spec, const ps_spec_model *model);
 
+/* Of a job that trains a lens of `base`, beside the numbers of that: of the lens and its gradients,
+ * of the head at work, and of the activations in memory, as many as data.activations.rows allows;
+ * none of these where it is 0, for then only the files know. */
+uint64_t ps_lens_memory(const ps_job_spec *spec, const ps_spec_model *base);
+
 #endif

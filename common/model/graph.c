@@ -233,6 +233,7 @@ ps_status ps_graph_create(const ps_spec_model *model, const ps_graph_given *tens
     index_given(&b);
     ps_status st = g->language                     ? ps_graph_language(&b)
                    : ps_spec_model_is_coder(model) ? ps_graph_coder(&b)
+                   : ps_spec_model_is_lens(model)  ? ps_graph_lens(&b)
                                                    : ps_graph_layers(&b);
     if (!st)
         st = check_all_used(&b);

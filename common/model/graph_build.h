@@ -46,5 +46,6 @@ double ps_graph_product(const ps_graph_tensor *tensor, ps_form form);
 PS_MUST_CHECK ps_status ps_graph_language(ps_graph_builder *b);
 PS_MUST_CHECK ps_status ps_graph_layers(ps_graph_builder *b);
 PS_MUST_CHECK ps_status ps_graph_coder(ps_graph_builder *b);
+PS_MUST_CHECK ps_status ps_graph_lens(ps_graph_builder *b);
 
 #endif

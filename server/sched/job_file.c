@@ -220,15 +220,17 @@ ps_status ps_job_file_stage(ps_catalog *catalog, const ps_job_file *first, ps_sl
 
 static ps_status check_other(const ps_job_file *file, const ps_spec_model *other)
 {
+    const ps_job_spec *spec = file->spec;
     ps_spec_model *model = NULL;
-    if (file->spec->data.activations)
-        return ps_spec_activations_match(file->spec, other);
-    if (file->spec->distil)
-        return ps_spec_distil_match(file->spec, other, false);
+    if (spec->distil)
+        return ps_spec_distil_match(spec, other, false);
+    if (spec->data.activations && spec->model)
+        return ps_spec_activations_match(spec, spec->model, other);
     ps_status st = ps_spec_model_parse(ps_slice_str(file->config), "its config", &model);
     if (st)
-        return ps_wrap(st, "model %s", file->spec->model_name);
-    st = ps_spec_compare_match(file->spec, model, other);
+        return ps_wrap(st, "model %s", spec->model_name);
+    st = spec->data.activations ? ps_spec_activations_match(spec, model, other)
+                                : ps_spec_compare_match(spec, model, other);
     ps_spec_model_free(&model);
     return st;
 }

@@ -443,6 +443,70 @@ explain:
     assert np.isfinite(exact).sum() == 4, exact
 
 
+def lens_job(cluster, name="lm-lens", model="{architecture: tuned_lens, hidden_size: 64, num_layers: 2}", of="lm"):
+    return f"""kind: train
+name: {name}
+model: {model}
+data:
+  format: activations
+  activations: {{model: {of}, format: tokens, rows: 40}}
+  sequence_length: 16
+  train: {{tokens: {cluster.dir}/lens.tokens}}
+train: {{epochs: 1, batch_size: 64, optimizer: {{name: adamw, learning_rate: 0.01}}}}
+"""
+
+
+def lens_look(cluster, name, of="lm", workers=1):
+    return f"""kind: explain
+name: {name}
+model_name: {of}
+data: {{format: tokens, sequence_length: 16, test: {{tokens: {cluster.dir}/lens.tokens}}}}
+explain: {{rows: {{sample: 40}}, inside: [logit_lens, {{method: tuned_lens, model: lm-lens}}]}}
+workers: {workers}
+"""
+
+
+def a_tuned_lens_is_trained_and_looked_through(cluster):
+    """At each layer nearer to the answer than the stream as it is; the same bytes whoever computes it; for no other model."""
+    (cluster.dir / "lens.txt").write_bytes((SOURCE / "docs/explain.md").read_bytes()[:2000])
+    cluster.psctl("tokenize", cluster.dir / "lens.txt", "-o", cluster.dir / "lens.tokens")
+    path = cluster.dir / "lens.yaml"
+    path.write_text(lens_job(cluster))
+    assert "a worker needs about" in cluster.psctl("submit", path, "--dry-run").stdout
+    cluster.wait_job(cluster.submit(lens_job(cluster)))
+    assert "base: \"lm\", base_sha256: \"" in cluster.psctl("model", "lm-lens").stdout
+    assert "translators.1" in cluster.psctl("model", "lm-lens", "--graph", "text").stdout
+    found = []
+    for workers in (1, 3):
+        job = cluster.submit(lens_look(cluster, f"lens-{workers}", workers=workers))
+        cluster.wait_job(job)
+        found.append(fetched(cluster, job))
+    assert found[0][1] == found[1][1]
+    (cluster.dir / "arrays").write_bytes(found[0][1])
+    _, arrays = read_safetensors(cluster.dir / "arrays")
+    plain, tuned = (arrays[f"inside/{i}/divergence"].astype(np.float64).mean(0) for i in range(2))
+    assert (tuned[:2] < plain[:2]).all() and plain[2] == tuned[2] == 0, (plain, tuned)
+    assert all(r["residual"]["met"] for r in found[0][0]["results"]), found[0][0]["results"]
+    text, page = cluster.psctl("report", job).stdout, cluster.psctl("report", job, "-o", "-").stdout
+    for means in (plain, tuned):
+        assert f"from the answer, by layer: {means[0]:.3g} {means[1]:.3g} 0\n" in text, text[-600:]
+        assert f"<td>{means[0]:.3g}</td><td>{means[1]:.3g}</td><td>0</td>" in page, means
+    assert "Translated by the tuned lens" in page
+    cluster.wait_job(cluster.submit(
+        "kind: compress\nname: lm-int8\nmodel_name: lm\ncompress: {quantise: {scheme: int8, method: round}}\n"))
+    job = cluster.wait_job(cluster.submit(lens_look(cluster, "lens-other", of="lm-int8")), states=("failed",))
+    assert "lens lm-lens was trained on another model than lm-int8: on lm" in job["reason"], job["reason"]
+    for text, message in ((lens_job(cluster, "bad", of="tiny"), "a tuned_lens is for language models"),
+                          (lens_job(cluster, "bad").replace("64,", "32,", 1), "model lm has 2 and 64"),
+                          (lens_job(cluster, "bad").replace("rows: 40", "layer: 1"), "data.activations.layer: a tuned_lens takes"),
+                          (lens_look(cluster, "bad").replace("lm-lens", "tiny"), "of architecture tuned_lens"),
+                          ("kind: predict\nname: bad\nmodel_name: lm-lens\ndata: {format: tokens, test: {tokens: /x}}\n",
+                           "which kind predict does not take")):
+        path.write_text(text)
+        result = cluster.psctl("submit", path, check=False)
+        assert result.returncode and message in result.stderr, (message, result.stderr)
+
+
 def coder_job(cluster, name, model, workers=1, epochs=20, labels=False, mode="bsp"):
     """Trains on what the first activation of `tiny` gives."""
     files = {part: f"features: {cluster.dir}/{part}-features.gz" +
@@ -545,7 +609,7 @@ def the_features_of_a_layer_are_told(cluster, x, y):
     assert first == f.sum(0).argmax() and abs(found["share"][0] - (f[:, first] > 0).mean()) < 0.02
     assert near(found["top_activity"][0], np.sort(f[:, first])[::-1][:8], 1e-3), found["top_activity"][0]
     assert (np.diff(found["top_activity"][0]) <= 0).all() and "rows/features" not in arrays
-    for method, message in (("{method: sae, model: tiny}", "autoencoder"), ("sae", "model: its name")):
+    for method, message in (("{method: sae, model: tiny}", "of architecture sae"), ("sae", "model: its name")):
         path = cluster.dir / "bad.yaml"
         path.write_text(explain_job(cluster, "bad", f"  inside: [{method}]", methods="[]"))
         result = cluster.psctl("submit", path, check=False)
@@ -662,6 +726,7 @@ def jobs_are_the_same_whoever_computes_them():
         a_worker_reads_artifacts_of_its_own_jobs_alone(cluster)
         prompts_of_a_language_model(cluster)
         a_language_model_is_looked_into(cluster)
+        a_tuned_lens_is_trained_and_looked_through(cluster)
 
 
 run([an_induction_head_is_learnt_and_found, jobs_are_the_same_whoever_computes_them])

@@ -50,6 +50,7 @@ typedef struct ps_explaining {
     const ps_job_spec *job;
     const ps_spec_explain *spec;     /* the job's section */
     const ps_spec_model *model_spec; /* the model's shape and classes */
+    const char *sha256;              /* of the model's file */
     ps_model *model;                 /* for inference with option explain; NULL in finish */
     bool language;                   /* it takes tokens */
     int64_t inputs;                  /* numbers of a row's features; or of a token's embedding */

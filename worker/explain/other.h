@@ -1,7 +1,7 @@
 /* other: the second model of a job, explain.compare_to for methods with the trait OTHER, or an
- * autoencoder of the first one's activations, for those with the key `model`. What of it is fetched
- * when it is asked for. Borrowed by ps_explaining. On the task's thread (not asserted: the model
- * asserts it). */
+ * autoencoder of the first one's activations or a lens, for those with the key `model`. What of it
+ * is fetched when it is asked for. Borrowed by ps_explaining. On the task's thread (not asserted:
+ * the model asserts it). */
 #ifndef PS_EXPLAIN_OTHER_H
 #define PS_EXPLAIN_OTHER_H
 

@@ -32,6 +32,7 @@
     row(weight_change) \
     row(loss_path) \
     row(logit_lens) \
+    row(tuned_lens) \
     row(direct_logits) \
     row(attention) \
     row(head_scores) \

@@ -13,6 +13,8 @@
 #include "worker/models/model.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 enum { ROWS = 256, TOKENS = 1024 }; /* that go through at once, about */
 
@@ -20,20 +22,26 @@ struct ps_frozen {
     ps_one_thread mine;
     const ps_job_spec *job; /* borrowed */
     ps_spec_model *spec;
+    bool lens;       /* the job's model is one, and this its base */
     ps_model *model; /* NULL: not now */
-    ps_tap tap;
+    char sha256[PS_DIGEST_TEXT], wanted[PS_DIGEST_TEXT]; /* wanted: ""; or as the lens says */
+    ps_tap tap;             /* not of a lens, which takes the stream at all layers */
     size_t columns, length; /* at the tap; tokens of a row, 1 of others */
     ps_task_run *run;       /* who opens data with it */
 };
 
-ps_status ps_frozen_create(const ps_task_run *run, const ps_job_spec *spec, ps_frozen **out)
+ps_status ps_frozen_create(const ps_task_run *run, const ps_job_spec *spec,
+                           const ps_spec_model *model, ps_frozen **out)
 {
     ps_frozen *f = ps_new(ps_frozen);
     f->job = spec;
+    f->lens = ps_spec_model_is_lens(model);
+    if (f->lens)
+        (void)snprintf(f->wanted, sizeof f->wanted, "%s", model->base_sha256);
     ps_status st =
         ps_spec_model_parse(ps_slice_str(run->task->teacher_config), "its config", &f->spec);
     if (!st)
-        st = ps_spec_activations_match(spec, f->spec);
+        st = ps_spec_activations_match(spec, model, f->spec);
     if (st) {
         ps_frozen_free(&f);
         return ps_wrap(st, "model %s", spec->data.activations->model);
@@ -46,7 +54,7 @@ void ps_frozen_free(ps_frozen **frozen)
 {
     if (!*frozen)
         return;
-    ps_frozen_drop(*frozen);
+    ps_model_free(&(*frozen)->model);
     if ((*frozen)->spec)
         ps_spec_model_free(&(*frozen)->spec);
     ps_free(frozen);
@@ -54,7 +62,18 @@ void ps_frozen_free(ps_frozen **frozen)
 
 void ps_frozen_drop(ps_frozen *f)
 {
-    ps_model_free(&f->model);
+    if (!f->lens)
+        ps_model_free(&f->model);
+}
+
+const char *ps_frozen_sha256(const ps_frozen *f)
+{
+    return f->sha256;
+}
+
+bool ps_frozen_failed(const ps_frozen *f)
+{
+    return f->model && ps_stream_failed(ps_model_stream(f->model));
 }
 
 const ps_spec_model *ps_frozen_model(const ps_frozen *f)
@@ -78,6 +97,16 @@ static int64_t batch_of(const ps_frozen *f)
     return f->length < TOKENS ? TOKENS / (int64_t)f->length : 1;
 }
 
+static ps_status check_file(const ps_frozen *f)
+{
+    if (!*f->wanted || !strcmp(f->wanted, f->sha256))
+        return PS_OK;
+    return ps_fail(PS_FAILED_PRECONDITION,
+                   "model %s is not the one that the lens was trained on: SHA-256 of its file is "
+                   "%s, and of that one's it was %s",
+                   stored(f).name, f->sha256, f->wanted);
+}
+
 static ps_status load(ps_frozen *f, ps_form *forms)
 {
     const ps_stored_model which = stored(f);
@@ -94,13 +123,18 @@ static ps_status load(ps_frozen *f, ps_form *forms)
     if (!st)
         st = ps_model_create(backend, &config, &options, &f->model);
     if (!st)
-        st = ps_stored_model_load(f->run->remote, &which, forms, f->model);
-    return st;
+        st = f->lens ? ps_stored_model_load_whole(f->run->remote, &which, f->model, f->sha256)
+                     : ps_stored_model_load(f->run->remote, &which, forms, f->model);
+    return st ? st : check_file(f);
 }
 
 static ps_status find_tap(ps_frozen *f)
 {
     const ps_spec_activations *a = f->job->data.activations;
+    if (f->lens) {
+        f->columns = (size_t)((f->spec->num_layers + 1) * f->spec->hidden_size);
+        return PS_OK;
+    }
     const char *usual = ps_spec_model_is_language(f->spec) ? "resid_post" : "post";
     char name[PS_TAP_NAME];
     ps_status st = ps_tap_kind_parse(*a->point ? a->point : usual, &f->tap.kind);
@@ -118,7 +152,7 @@ static ps_status find_tap(ps_frozen *f)
 
 typedef struct reading {
     const ps_frozen *f;
-    float *out;
+    float *out, *layer; /* layer: of a lens, [rows,hidden_size] */
     bool there;
     ps_status status;
 } reading;
@@ -132,12 +166,28 @@ static void at(void *user, ps_tap tap, ps_tensor x, int64_t ld)
     r->there = !r->status;
 }
 
-static ps_status pass(ps_frozen *f, const void *inputs, size_t n, float *out)
+/* Before each block, and behind the last: a row's layers one behind the other. */
+static void at_stream(void *user, ps_tap tap, ps_tensor x, int64_t ld)
+{
+    reading *r = user;
+    int64_t layers = r->f->spec->num_layers;
+    bool last = tap.kind == PS_TAP_RESID_POST && tap.layer + 1 == layers;
+    if (r->status || (tap.kind != PS_TAP_RESID_PRE && !last))
+        return;
+    size_t rows = (size_t)x.shape[0], width = (size_t)x.shape[1];
+    float *to = r->out + (size_t)(tap.layer + last) * width;
+    r->status = ps_tap_read(ps_model_stream(r->f->model), x, ld, r->layer);
+    for (size_t i = 0; i < rows && !r->status; i++)
+        memcpy(to + i * r->f->columns, r->layer + i * width, width * sizeof *to);
+    r->there = last && !r->status;
+}
+
+static ps_status pass(ps_frozen *f, const void *inputs, size_t n, float *layer, float *out)
 {
     bool language = ps_spec_model_is_language(f->spec);
     PS_REQUIRE(f->model && n && (int64_t)n <= batch_of(f));
-    reading r = {.f = f, .out = out};
-    const ps_model_hooks hooks = {.at = at, .user = &r};
+    reading r = {.f = f, .out = out, .layer = layer};
+    const ps_model_hooks hooks = {.at = f->lens ? at_stream : at, .user = &r};
     const ps_model_batch batch = {.rows = (int64_t)n,
                                   .length = (int64_t)f->length,
                                   .features = language ? NULL : inputs,
@@ -158,14 +208,54 @@ static ps_status make(void *user, const ps_dataset *from, uint64_t first, size_t
         return st ? st : ps_fail(PS_CANCELLED, "the worker is stopping");
     uint64_t *rows = ps_try_alloc_raw(n * sizeof *rows);
     void *inputs = ps_try_alloc_raw(n * ps_dataset_features(from) * sizeof(float));
+    size_t width = f->lens ? (size_t)f->spec->hidden_size : 1; /* of others it is not used */
+    float *layer = ps_try_alloc_raw(n * f->length * width * sizeof *layer);
     for (size_t i = 0; rows && i < n; i++)
         rows[i] = first + i;
-    st = rows && inputs ? ps_dataset_read(from, rows, n, inputs, NULL)
-                        : ps_fail(PS_NO_MEMORY, "no memory for a batch of %zu rows", n);
+    st = rows && inputs && layer ? ps_dataset_read(from, rows, n, inputs, NULL)
+                                 : ps_fail(PS_NO_MEMORY, "no memory for a batch of %zu rows", n);
     if (!st)
-        st = pass(f, inputs, n, out);
+        st = pass(f, inputs, n, layer, out);
     ps_free(&rows);
     ps_free(&inputs);
+    ps_free(&layer);
+    return st;
+}
+
+/* It is on the device, whole. */
+static ps_status make_sure(ps_frozen *f)
+{
+    if (f->model)
+        return PS_OK;
+    const ps_stored_model which = stored(f);
+    ps_model_config config = ps_job_model_config(f->spec);
+    ps_form *forms = NULL;
+    ps_status st = ps_stored_model_check(f->run->remote, &which, &config, &forms);
+    if (f->lens)
+        ps_free(&forms); /* its numbers are computed with as they are explained: decoded */
+    if (!st)
+        st = load(f, forms);
+    ps_free(&forms);
+    if (st)
+        ps_model_free(&f->model);
+    return st;
+}
+
+static void prepare(ps_frozen *f, ps_task_run *run)
+{
+    int64_t length = f->job->data.sequence_length;
+    bool language = ps_spec_model_is_language(f->spec);
+    f->run = run;
+    f->length = !language ? 1 : (size_t)(length ? length : f->spec->context_length);
+}
+
+ps_status ps_frozen_base(ps_frozen *f, ps_task_run *run, ps_model **out)
+{
+    ps_one_thread_require(&f->mine);
+    PS_REQUIRE(f->lens);
+    prepare(f, run);
+    ps_status st = make_sure(f);
+    *out = f->model;
     return st;
 }
 
@@ -173,18 +263,11 @@ ps_status ps_frozen_source(ps_frozen *f, ps_task_run *run, ps_dataset_source *ou
                            uint64_t *tokenizer)
 {
     ps_one_thread_require(&f->mine);
-    f->run = run;
-    int64_t length = f->job->data.sequence_length;
+    prepare(f, run);
     bool language = ps_spec_model_is_language(f->spec);
-    f->length = !language ? 1 : (size_t)(length ? length : f->spec->context_length);
     const ps_stored_model which = stored(f);
-    ps_model_config config = ps_job_model_config(f->spec);
-    ps_form *forms = NULL;
     *tokenizer = 0;
-    ps_status st = f->model ? PS_OK : ps_stored_model_check(run->remote, &which, &config, &forms);
-    if (!st && !f->model)
-        st = load(f, forms);
-    ps_free(&forms);
+    ps_status st = make_sure(f);
     if (!st)
         st = find_tap(f);
     if (!st && language)

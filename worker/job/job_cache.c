@@ -110,7 +110,7 @@ static ps_status entry_fill(ps_job_entry *e, ps_task_run *run)
     if (!st && e->spec->distil)
         st = ps_teacher_create(run, &e->teacher);
     if (!st && e->spec->data.activations)
-        st = ps_frozen_create(run, e->spec, &e->frozen);
+        st = ps_frozen_create(run, e->spec, ps_job_entry_model_spec(e), &e->frozen);
     if (st)
         return st;
     e->job_id = task->job_id;
@@ -167,6 +167,7 @@ static bool entry_failed(const ps_job_entry *e)
     return (e->model && ps_stream_failed(ps_model_stream(e->model))) ||
            (e->beside && ps_stream_failed(ps_model_stream(e->beside))) ||
            (e->teacher && ps_teacher_failed(e->teacher)) ||
+           (e->frozen && ps_frozen_failed(e->frozen)) ||
            (e->exchange && ps_exchange_failed(e->exchange));
 }
 
@@ -293,6 +294,20 @@ static uint64_t activations(const ps_job_entry *e)
     return e->spec->explain ? ps_explain_activations(e->spec, ps_job_entry_model_spec(e)) : 0;
 }
 
+ps_status ps_job_entry_base(ps_job_entry *e, ps_task_run *run, ps_model **out, const char **sha256)
+{
+    *out = NULL;
+    *sha256 = "";
+    if (!ps_spec_model_is_lens(ps_job_entry_model_spec(e)))
+        return PS_OK;
+    if (!e->frozen)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "a tuned_lens is read out by its base, which data.format activations names");
+    ps_status st = ps_frozen_base(e->frozen, run, out);
+    *sha256 = ps_frozen_sha256(e->frozen);
+    return st;
+}
+
 static ps_status keep_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
 {
     if (e->model) {
@@ -316,7 +331,10 @@ static ps_status keep_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
                               .beside = ps_teacher_need(e->teacher, e->spec, &teacher)};
     if (run->served)
         ps_served_model_drop(run->served); /* two at once are for the machines of others */
-    st = ps_job_model_room(&need, run->env->backend);
+    const char *sha256;
+    st = ps_job_entry_base(e, run, &options.base, &sha256);
+    if (!st)
+        st = ps_job_model_room(&need, run->env->backend);
     if (!st)
         st = ps_model_create(run->env->backend, &config, &options, &model);
     if (!st && e->stored) {

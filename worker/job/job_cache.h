@@ -54,6 +54,10 @@ PS_MUST_CHECK ps_status ps_job_entry_data(ps_job_entry *entry, ps_task_run *run,
                                           ps_dataset **out);
 /* Its parameters are not filled, unless it is a stored model's: then they are the stored ones. */
 PS_MUST_CHECK ps_status ps_job_entry_model(ps_job_entry *entry, ps_task_run *run, ps_model **out);
+/* Of a job whose model is a lens: the language model that it is read out by, on the device as long
+ * as the entry, and SHA-256 of that one's file; of others NULL and "". Fails as ps_frozen_base. */
+PS_MUST_CHECK ps_status ps_job_entry_base(ps_job_entry *entry, ps_task_run *run, ps_model **out,
+                                          const char **sha256);
 /* Of a job on a stored model that changes its parameters step by step:
  * the model as those before left it, and *mark, how far they were, which is 0 of one that is
  * the stored one still, and at most `most`: else it is loaded anew. ps_job_entry_model gives the

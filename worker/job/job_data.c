@@ -10,7 +10,7 @@
 
 static ps_label_kind labels_of(const ps_job_data_request *r)
 {
-    if (r->unlabelled || ps_spec_model_is_coder(r->model))
+    if (r->unlabelled || ps_spec_model_unlabelled(r->model))
         return PS_LABELS_NONE;
     if (ps_spec_model_is_language(r->model))
         return PS_LABELS_NEXT;
@@ -49,7 +49,7 @@ static void describe_rows(const ps_job_data_request *r, const ps_spec_model *mod
         o->classes = model->vocab_size;
         return;
     }
-    o->features = model->layers[0];
+    o->features = (size_t)ps_spec_model_inputs(model);
     o->missing = model->input_missing ? model->input_missing : r->spec->data.csv.missing;
     if (model->n_input_mean)
         o->numbers = (ps_feature_numbers){.n = model->n_input_mean,

@@ -81,6 +81,12 @@ static void make_even(ps_moments *found)
         found->spread[i] = even > 0 ? even : 1;
 }
 
+/* The base of a lens, which holds for everybody who goes on with it. */
+static bool takes_base(const ps_spec_model *model)
+{
+    return ps_spec_model_is_lens(model) && !*model->base_sha256;
+}
+
 static void add_moments(const ps_job_spec *spec, ps_moments *found, ps_spec_model *section)
 {
     if (!found->n)
@@ -112,10 +118,16 @@ static ps_status check_length(const ps_buf *text, const ps_job_spec *spec)
 }
 
 /* The section borrows what was found only to be written. */
-static ps_status write_section(ps_job_entry *entry, ps_survey *found, char **out)
+static ps_status write_section(ps_job_entry *entry, ps_survey *found, const char *sha256,
+                               char **out)
 {
     ps_buf text = PS_BUF_EMPTY;
     ps_spec_model section = *ps_job_entry_model_spec(entry);
+    char *base = NULL, *digest = NULL;
+    if (*sha256) {
+        section.base = base = ps_strdup(ps_job_entry_spec(entry)->data.activations->model);
+        section.base_sha256 = digest = ps_strdup(sha256);
+    }
     if (found->names.n) {
         section.classes = found->names.names;
         section.n_classes = found->names.n;
@@ -130,7 +142,22 @@ static ps_status write_section(ps_job_entry *entry, ps_survey *found, char **out
     if (!st)
         *out = ps_strdup(ps_buf_cstr(&text));
     ps_buf_free(&text);
+    ps_free(&base);
+    ps_free(&digest);
     return st;
+}
+
+static ps_status settle_base(ps_job_entry *entry, ps_task_run *run, char **model)
+{
+    ps_survey nothing = {0};
+    ps_model *base;
+    const char *sha256;
+    ps_status st = ps_job_entry_base(entry, run, &base, &sha256);
+    if (st)
+        return st;
+    ps_task_log(run, PS_LOG_INFO, "the lens is for model %s, SHA-256 %s",
+                ps_job_entry_spec(entry)->data.activations->model, sha256);
+    return write_section(entry, &nothing, sha256, model);
 }
 
 ps_status ps_train_settle(ps_job_entry *entry, ps_task_run *run, char **model)
@@ -142,6 +169,8 @@ ps_status ps_train_settle(ps_job_entry *entry, ps_task_run *run, char **model)
     ps_survey found = {0};
     ps_survey_wants wants = wants_of(spec, ps_job_entry_model_spec(entry));
     *model = NULL;
+    if (takes_base(ps_job_entry_model_spec(entry)))
+        return settle_base(entry, run, model);
     if (!wants.names && !wants.moments)
         return PS_OK;
     ps_status st = ps_job_entry_request(entry, run, PS_JOB_TRAIN_DATA, &source, &request);
@@ -152,7 +181,7 @@ ps_status ps_train_settle(ps_job_entry *entry, ps_task_run *run, char **model)
         st = check_names(request.model, &found.names, spec->data.train->features);
     if (!st && (found.names.n || found.moments.n)) {
         tell(run, &found);
-        st = write_section(entry, &found, model);
+        st = write_section(entry, &found, "", model);
     }
     ps_survey_free(&found);
     return st;

@@ -58,11 +58,12 @@ void ps_head_backward_input(ps_stream *s, const ps_head *h, ps_tensor dx, ps_ten
     ps_op_matmul(s, dx, dlogits, false, h->weight, false, 0);
 }
 
-/* dW[V,C] += dlogits[rows,V]ᵀ · x[rows,C], and dx */
+/* dW[V,C] += dlogits[rows,V]ᵀ · x[rows,C], unless it is another model's and stays as it is; dx */
 static void backward(ps_stream *s, const ps_head *h, ps_tensor dlogits, ps_tensor x, ps_tensor dx,
                      float beta)
 {
-    ps_op_matmul(s, h->weight_gradient, dlogits, true, x, false, beta);
+    if (ps_tensor_present(h->weight_gradient))
+        ps_op_matmul(s, h->weight_gradient, dlogits, true, x, false, beta);
     ps_head_backward_input(s, h, dx, dlogits);
 }
 

@@ -10,7 +10,7 @@ typedef struct ps_head {
     ps_tensor weight;          /* T [vocabulary,columns] */
     ps_form_matrix form;       /* where it is there, in the weight's place; only losses then */
     bool exact;                /* of products with a form (gpu/ops.h) */
-    ps_tensor weight_gradient; /* F32, the same shape; not there: only losses are wanted */
+    ps_tensor weight_gradient; /* F32, the same shape; not there: none is wanted */
     ps_tensor logits;          /* F32 [rows at a time,vocabulary] */
     ps_tensor dlogits;         /* T, the same shape; logits' own memory where T is F32 */
 } ps_head;

@@ -51,7 +51,7 @@ typedef struct ps_model_config {
     const char *loss;           /* "cross_entropy", "squared_error"; NULL: cross_entropy */
     int64_t top_k;              /* sae: latents of a row that stay active; 0: as many as are */
     double l1;                  /* sae: what they cost; 0 with top_k */
-    ps_model_language language; /* language models */
+    ps_model_language language; /* language models; tuned_lens: hidden_size, num_layers */
 } ps_model_config;
 
 #define PS_MODEL_LAYERS_MAX 256
@@ -211,6 +211,9 @@ typedef struct ps_model_options {
     const int64_t *keep; /* inference: hidden layers, from 1, of which forward leaves the outputs;
                             must outlive the model */
     size_t n_keep;
+    ps_model *base; /* tuned_lens: the language model whose last norm and head it is read out by,
+                       of the same backend, float32; it is read alone, and must outlive the lens.
+                       NULL: ps_model_loss must not be called */
     const ps_form *forms; /* [parameters of the layout], borrowed for the call: the form that each
                              is kept in, matrices alone, and with a rank those of blocks; row NULL:
                              float32. NULL: all float32. With inference. PS_INVALID_ARGUMENT for

@@ -66,6 +66,7 @@ typedef struct ps_model_row {
 extern const ps_model_row ps_model_mlp;
 extern const ps_model_row ps_model_transformer;
 extern const ps_model_row ps_model_sae;
+extern const ps_model_row ps_model_tuned_lens;
 
 /* What has been done with the current batch: each pass needs the one before it. */
 typedef enum ps_model_stage {

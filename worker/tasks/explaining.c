@@ -113,6 +113,7 @@ ps_status ps_explain_task_open(ps_explain_task *t)
     x->spec = t->spec;
     x->model_spec = ps_job_entry_model_spec(t->entry);
     x->model = model;
+    x->sha256 = ps_job_entry_sha256(t->entry, false);
     x->language = ps_spec_model_is_language(x->model_spec);
     x->inputs = x->language ? x->model_spec->hidden_size : ps_model_inputs(model);
     x->outputs = ps_model_outputs(model);
