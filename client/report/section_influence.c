@@ -158,7 +158,7 @@ static void put_list(ps_buf *out, const influence *f, const char *what, const ch
 /* A number a byte (recorded.c). */
 static void put_worker(ps_buf *out, const influence *f, double number)
 {
-    char name[65] = {0};
+    char name[513] = {0}; /* PS_INFLUENCE_NAME_MAX */
     ps_numbers bytes = number >= 0 && number < 1e6 ? array_row(f, "workers", (uint64_t)number)
                                                    : (ps_numbers){NULL};
     for (uint64_t i = 0; bytes.data && i < bytes.n && i + 1 < sizeof name; i++) {
@@ -172,15 +172,19 @@ static void put_worker(ps_buf *out, const influence *f, double number)
 
 static void put_push(ps_buf *out, const influence *f, double push, double score)
 {
-    enum { VERSION, EPOCH, BEGIN, END, WORKER, ALL };
+    enum { VERSION, EPOCH, BEGIN, END, WORKER, ALL, BEGIN_HIGH = 6, END_HIGH, ALL_HIGH };
     ps_numbers said = array_row(f, "pushes", (uint64_t)push);
     if (!said.data || said.n < ALL)
         return;
+    bool split = said.n >= ALL_HIGH; /* in units of 2^24 */
+    double begin = ps_number_at(&said, BEGIN) +
+                   (split ? 16777216 * ps_number_at(&said, BEGIN_HIGH) : 0),
+           end = ps_number_at(&said, END) + (split ? 16777216 * ps_number_at(&said, END_HIGH) : 0);
     ps_html(out, "<tr><td class=\"n\">%.0f</td><td>", push + 1);
     put_worker(out, f, ps_number_at(&said, WORKER));
     ps_html(out, "</td><td class=\"n\">%.0f</td><td class=\"n\">", ps_number_at(&said, EPOCH) + 1);
-    if (ps_number_at(&said, END) > 0)
-        ps_html(out, "%.0f–%.0f", ps_number_at(&said, BEGIN), ps_number_at(&said, END) - 1);
+    if (end > 0)
+        ps_html(out, "%.0f–%.0f", begin, end - 1);
     ps_html(out, "</td><td class=\"n\">%+.4g</td></tr>\n", score);
 }
 

@@ -97,13 +97,13 @@ enum {
     ROW(probes, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_LABELS, 1, {"point"}, {"ridge"}, \
         {"train_share"}) \
     ROW(sae, inside, PS_EXPLAIN_ANY, 1, {"model"}, {"point"}, {"layer"}, {"top", 16}) \
-    ROW(tracin, influence, PS_EXPLAIN_LAYERS | PS_EXPLAIN_TRAINED, 1, {"top", 10}, {"rate"}, \
+    ROW(tracin, influence, PS_EXPLAIN_ANY | PS_EXPLAIN_TRAINED, 1, {"top", 10}, {"rate"}, \
         {"scores"}) \
-    ROW(ekfac, influence, PS_EXPLAIN_LAYERS | PS_EXPLAIN_TRAINED, 3, {"top", 10}, {"damping"}, \
+    ROW(ekfac, influence, PS_EXPLAIN_ANY | PS_EXPLAIN_TRAINED, 3, {"top", 10}, {"damping"}, \
         {"empirical"}, {"scores"}) \
-    ROW(trak, influence, PS_EXPLAIN_LAYERS | PS_EXPLAIN_TRAINED, 2, {"top", 10}, {"sketch"}, \
+    ROW(trak, influence, PS_EXPLAIN_ANY | PS_EXPLAIN_TRAINED, 2, {"top", 10}, {"sketch"}, \
         {"ridge"}, {"scores"}) \
-    ROW(recorded, influence, PS_EXPLAIN_LAYERS | PS_EXPLAIN_BACKWARD | PS_EXPLAIN_LABELS, 1, \
+    ROW(recorded, influence, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD | PS_EXPLAIN_LABELS, 1, \
         {"top", 10}, {"job"}) \
     ROW(deletion, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"steps", 20}, {"samples", 10}) \
     ROW(insertion, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"steps", 20}, {"samples", 10}) \

@@ -505,6 +505,37 @@ def a_tuned_lens_is_trained_and_looked_through(cluster):
         path.write_text(text)
         result = cluster.psctl("submit", path, check=False)
         assert result.returncode and message in result.stderr, (message, result.stderr)
+def windows_that_taught_a_language_model(cluster):
+    """A row is a window of tokens; what is not counted, and that nobody knows what the imported model has seen, is said."""
+    for part, text in (("train", "the fox eats. a dog runs over it, " * 8), ("test", "the dog eats the fox. ")):
+        (cluster.dir / f"{part}.txt").write_text(text)
+        cluster.psctl("tokenize", cluster.dir / f"{part}.txt", "--tokenizer", "bytes", "-o", cluster.dir / f"{part}.tokens")
+    job_id = cluster.submit(f"""kind: explain
+name: taught
+model_name: lm
+data:
+  format: tokens
+  sequence_length: 8
+  train: {{tokens: {cluster.dir}/train.tokens}}
+  test: {{tokens: {cluster.dir}/test.tokens}}
+explain:
+  rows: {{first: 0, count: 2, show: true}}
+  influence: [{{method: tracin, scores: true}}, ekfac, {{method: trak, sketch: 64}}]
+workers: 3
+""")
+    cluster.wait_job(job_id)
+    manifest, arrays = fetched(cluster, job_id)
+    warnings = "\n".join(manifest["warnings"])
+    assert warnings.count("what model lm was trained on is not known") == 3 and "lm_head.weight" in warnings, warnings
+    path = cluster.dir / "taught.safetensors"
+    path.write_bytes(arrays)
+    _, found = read_safetensors(path)
+    scores = found["influence/0/scores"]
+    assert scores.shape == (2, 33) and (found["influence/0/helping"][:, 0] == scores.argmax(1)).all(), scores.shape
+    assert all(np.isfinite(found[f"influence/{i}/self_influence"]).all() for i in range(3))
+    named, shown = found["influence/0/shown_rows"].astype(int), found["influence/0/shown"]
+    text = np.frombuffer((cluster.dir / "train.txt").read_bytes(), np.uint8)
+    assert (shown == [text[8 * row:8 * row + 8] for row in named]).all(), shown
 
 
 def coder_job(cluster, name, model, workers=1, epochs=20, labels=False, mode="bsp"):
@@ -727,6 +758,7 @@ def jobs_are_the_same_whoever_computes_them():
         prompts_of_a_language_model(cluster)
         a_language_model_is_looked_into(cluster)
         a_tuned_lens_is_trained_and_looked_through(cluster)
+        windows_that_taught_a_language_model(cluster)
 
 
 run([an_induction_head_is_learnt_and_found, jobs_are_the_same_whoever_computes_them])

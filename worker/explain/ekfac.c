@@ -9,6 +9,7 @@
  *     pass 2   scores, Q_Sᵀ·g_q·Q_A / (Λ + λ) against each row, with λ = damping · mean Λ
  *
  * What it leaves in the end stands in train_scores.h. */
+#include "worker/explain/ekfac_sums.h"
 #include "worker/explain/products.h"
 #include "worker/explain/room.h"
 #include "worker/explain/rows.h"
@@ -16,13 +17,10 @@
 
 #include "common/base/mem.h"
 #include "common/base/require.h"
-#include "worker/compress/eigen.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
-
-enum { SIDE_MOST = 8192 }; /* of a matrix whose eigenvectors are found */
 
 /* A layer's sides, as row_gradients.h has them. */
 typedef struct sides {
@@ -40,7 +38,10 @@ typedef struct curving {
     double *sums;            /* of this pass */
     double rows;
     float *room, *a, *d;   /* a product; turned a and δ of a batch, of a layer */
-    float *queries;        /* [queries, weights]: what each is multiplied with */
+    float *made;           /* [batch, out·in] of a layer; of rows of several positions */
+    float **queries;       /* [layers]: [queries, out·in], what each is multiplied with */
+    ps_buffer **kept;      /* [layers]: the same, and behind them the inverse, where they are
+                              multiplied */
     float *inverse;        /* [weights]: 1 / (Λ + λ) */
     double *rowsum, *self; /* [queries, batch], [batch] */
 } curving;
@@ -50,37 +51,40 @@ static sides sides_of(const ps_row_gradients *g, size_t layer)
     return (sides){g->in[layer], g->out[layer]};
 }
 
-/* ---- before it begins ---- */
-
-/* Numbers of a model of these layers: in² + out², in·out. */
-static void count(const ps_spec_model *m, uint64_t *squares, uint64_t *weights, uint64_t *widest)
+static bool makes(const curving *c)
 {
-    for (size_t l = 0; l + 1 < m->n_layers; l++) {
-        uint64_t in = (uint64_t)m->layers[l] + 1, out = (uint64_t)m->layers[l + 1];
-        *squares += in * in + out * out;
-        *weights += in * out;
-        *widest = in > *widest ? in : *widest;
-        *widest = out > *widest ? out : *widest;
-    }
+    return c->scores.gradients.length > 1;
 }
 
-static ps_status prepare(ps_explaining *x, const ps_spec_explain_method *spec, void **state)
+/* ---- before it begins ---- */
+
+static ps_status check_room(const ps_explaining *x, const ps_row_sizes *s, size_t length)
 {
-    uint64_t squares = 0, weights = 0, widest = 0;
     uint64_t queries = ps_spec_explain_items(x->spec);
-    count(x->model_spec, &squares, &weights, &widest);
-    if (widest > SIDE_MOST)
+    uint64_t made = length > 1 ? x->batch : 0;
+    uint64_t bytes =
+        x->pass == 0 ? 2 * s->squares * sizeof(double)
+        : x->pass == 1
+            ? 2 * s->weights * sizeof(double) + (s->squares + made * s->largest) * sizeof(float)
+            : ((2 * queries + 3) * s->weights + made * s->largest) * sizeof(float);
+    if (s->widest > PS_EKFAC_SIDE_MOST)
         return ps_fail(PS_OUT_OF_RANGE,
                        "a layer of %" PRIu64 " is wider than %d, whose eigenvectors it needs; "
                        "take trak or tracin",
-                       widest - 1, SIDE_MOST);
-    uint64_t bytes = x->pass == 0   ? 2 * squares * sizeof(double)
-                     : x->pass == 1 ? 2 * weights * sizeof(double) + squares * sizeof(float)
-                                    : (queries + 2) * weights * sizeof(float);
+                       s->widest - 1, PS_EKFAC_SIDE_MOST);
     return ps_explain_room(bytes, "what all rows make of a gradient",
                            x->pass == 2
                                ? "explain fewer rows: lower explain.rows"
                                : "it is a number for each two inputs of a layer: take trak");
+}
+
+static ps_status prepare(ps_explaining *x, const ps_spec_explain_method *spec, void **state)
+{
+    ps_row_layer *layers = NULL;
+    size_t n = ps_row_layers(x->model, &layers);
+    const ps_row_sizes sizes = ps_row_layers_sizes(layers, n);
+    ps_free(&layers);
+    return check_room(x, &sizes, x->language ? 2 : 1);
 }
 
 /* ---- pass 0 ---- */
@@ -88,7 +92,8 @@ static ps_status prepare(ps_explaining *x, const ps_spec_explain_method *spec, v
 /* Adds Σ v·vᵀ of v[n, side]. */
 static ps_status add_square(curving *c, const float *v, size_t side, size_t n, double *sum)
 {
-    ps_status st = ps_products_columns(&c->products, v, side, v, side, n, c->room);
+    ps_status st = ps_products_columns(&c->products, v, side, v, side,
+                                       n * c->scores.gradients.positions, c->room);
     for (size_t i = 0; !st && i < side * side; i++)
         sum[i] += (double)c->room[i];
     return st;
@@ -126,16 +131,37 @@ static ps_status turn(curving *c, size_t layer, const float *vectors, size_t n)
     const ps_row_gradients *g = &c->scores.gradients;
     sides s = sides_of(g, layer);
     PS_REQUIRE(vectors && n <= g->batch);
+    n *= g->positions;
     ps_status st = ps_products_rows(&c->products, g->a[layer], n, vectors, s.in, s.in, c->a);
-    return st ? st
-              : ps_products_rows(&c->products, g->d[layer], n, vectors + s.in * s.in, s.out, s.out,
-                                 c->d);
+    if (!st)
+        st = ps_products_rows(&c->products, g->d[layer], n, vectors + s.in * s.in, s.out, s.out,
+                              c->d);
+    if (!st && makes(c))
+        st = ps_row_gradients_make(g, &c->products, c->d, s.out, c->a, s.in, c->made);
+    return st;
 }
 
 static void square(float *v, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         v[i] *= v[i];
+}
+
+/* Of rows of one position: (δ·aᵀ)² is δ²·(a²)ᵀ. */
+static ps_status add_squares(curving *c, sides s, size_t n, double *sum)
+{
+    square(c->a, n * s.in);
+    square(c->d, n * s.out);
+    ps_status st = ps_products_columns(&c->products, c->d, s.out, c->a, s.in, n, c->room);
+    for (size_t i = 0; !st && i < s.out * s.in; i++)
+        sum[i] += (double)c->room[i];
+    return st;
+}
+
+static void add_made_squares(curving *c, size_t all, size_t n, double *sum)
+{
+    for (size_t i = 0; i < n * all; i++)
+        sum[i % all] += (double)c->made[i] * (double)c->made[i];
 }
 
 static ps_status add_lambda(void *user, size_t first, size_t n)
@@ -148,12 +174,10 @@ static ps_status add_lambda(void *user, size_t first, size_t n)
     for (size_t l = 0; !st && l < g->layers; l++) {
         sides s = sides_of(g, l);
         st = turn(c, l, vectors, n);
-        square(c->a, n * s.in);
-        square(c->d, n * s.out);
-        if (!st)
-            st = ps_products_columns(&c->products, c->d, s.out, c->a, s.in, n, c->room);
-        for (size_t i = 0; !st && i < s.out * s.in; i++)
-            sum[i] += (double)c->room[i];
+        if (!st && makes(c))
+            add_made_squares(c, s.out * s.in, n, sum);
+        else if (!st)
+            st = add_squares(c, s, n, sum);
         vectors += s.in * s.in + s.out * s.out;
         sum += s.in * s.out;
     }
@@ -181,50 +205,102 @@ static void invert(curving *c)
     PS_REQUIRE(at == c->weights);
 }
 
+/* Query i of those that were turned last, divided by what all rows make of it. */
+static void divide(const curving *c, sides s, size_t i, const float *inverse, float *to)
+{
+    const float *a = c->a + i * s.in, *d = c->d + i * s.out;
+    if (makes(c))
+        for (size_t k = 0; k < s.out * s.in; k++)
+            to[k] = c->made[i * s.out * s.in + k] * inverse[k];
+    else
+        for (size_t o = 0; o < s.out; o++)
+            for (size_t k = 0; k < s.in; k++)
+                to[o * s.in + k] = d[o] * a[k] * inverse[o * s.in + k];
+}
+
 static ps_status keep_queries(void *user, size_t first, size_t n)
 {
     curving *c = user;
     const ps_row_gradients *g = &c->scores.gradients;
-    const float *vectors = c->vectors;
+    const float *vectors = c->vectors, *inverse = c->inverse;
     ps_status st = PS_OK;
-    for (size_t l = 0, at = 0; !st && l < g->layers; l++) {
+    for (size_t l = 0; !st && l < g->layers; l++) {
         sides s = sides_of(g, l);
         st = turn(c, l, vectors, n);
-        for (size_t i = 0; !st && i < n; i++) {
-            float *to = c->queries + (first + i) * c->weights + at;
-            for (size_t o = 0; o < s.out; o++)
-                for (size_t k = 0; k < s.in; k++)
-                    to[o * s.in + k] =
-                        c->d[i * s.out + o] * c->a[i * s.in + k] * c->inverse[at + o * s.in + k];
-        }
+        for (size_t i = 0; !st && i < n; i++)
+            divide(c, s, i, inverse, c->queries[l] + (first + i) * s.out * s.in);
         vectors += s.in * s.in + s.out * s.out;
-        at += s.in * s.out;
+        inverse += s.in * s.out;
     }
     return st;
 }
 
-/* sum[i] += δᵢᵀ·w·aᵢ of w[out, in]. */
-static ps_status add_forms(curving *c, const float *w, sides s, size_t n, double *sum)
+/* All queries of a layer are one matrix, which all rows are multiplied with. */
+static ps_status place_queries(curving *c)
 {
-    ps_status st = ps_products_rows(&c->products, c->a, n, w, s.out, s.in, c->room);
-    for (size_t i = 0; !st && i < n; i++)
-        for (size_t o = 0; o < s.out; o++)
-            sum[i] += (double)c->room[i * s.out + o] * (double)c->d[i * s.out + o];
+    const ps_row_gradients *g = &c->scores.gradients;
+    ps_status st = PS_OK;
+    for (size_t l = 0; !st && l < g->layers; l++) {
+        sides s = sides_of(g, l);
+        size_t n = c->scores.queries.n, k = s.out * s.in;
+        st = makes(c) ? ps_products_keep(&c->products, c->queries[l], n, k, &c->kept[l])
+                      : ps_products_keep(&c->products, c->queries[l], n * s.out, s.in, &c->kept[l]);
+        ps_free(&c->queries[l]);
+    }
     return st;
 }
 
-static ps_status score_layer(curving *c, size_t l, const float *vectors, size_t at, size_t n)
+/* Of rows of one position δᵀ·w·a of each query's w[out, in]: w·a of all of them at once. */
+static ps_status add_forms(curving *c, size_t l, sides s, size_t n)
 {
-    const ps_row_gradients *g = &c->scores.gradients;
-    sides s = sides_of(g, l);
-    ps_status st = turn(c, l, vectors, n);
-    for (size_t q = 0; !st && q < c->scores.queries.n; q++)
-        st = add_forms(c, c->queries + q * c->weights + at, s, n, c->rowsum + q * g->batch);
-    if (st)
-        return st;
+    size_t queries = c->scores.queries.n, batch = c->scores.gradients.batch, wide = queries * s.out;
+    ps_status st = ps_products_rows_kept(&c->products, c->a, n, c->kept[l], wide, s.in, c->room);
+    for (size_t i = 0; !st && i < n; i++)
+        for (size_t q = 0; q < queries; q++) {
+            const float *wa = c->room + i * wide + q * s.out, *d = c->d + i * s.out;
+            double sum = 0;
+            for (size_t o = 0; o < s.out; o++)
+                sum += (double)wa[o] * (double)d[o];
+            c->rowsum[q * batch + i] += sum;
+        }
+    return st;
+}
+
+static ps_status add_self(curving *c, const float *inverse, sides s, size_t n)
+{
     square(c->a, n * s.in);
     square(c->d, n * s.out);
-    return add_forms(c, c->inverse + at, s, n, c->self);
+    ps_status st = ps_products_rows(&c->products, c->a, n, inverse, s.out, s.in, c->room);
+    for (size_t i = 0; !st && i < n; i++)
+        for (size_t o = 0; o < s.out; o++)
+            c->self[i] += (double)c->room[i * s.out + o] * (double)c->d[i * s.out + o];
+    return st;
+}
+
+static ps_status add_made(curving *c, size_t l, const float *inverse, size_t all, size_t n)
+{
+    size_t queries = c->scores.queries.n, batch = c->scores.gradients.batch;
+    ps_status st =
+        ps_products_rows_kept(&c->products, c->made, n, c->kept[l], queries, all, c->room);
+    for (size_t i = 0; !st && i < n; i++) {
+        const float *g = c->made + i * all;
+        for (size_t q = 0; q < queries; q++)
+            c->rowsum[q * batch + i] += (double)c->room[i * queries + q];
+        for (size_t k = 0; k < all; k++)
+            c->self[i] += (double)g[k] * (double)g[k] * (double)inverse[k];
+    }
+    return st;
+}
+
+static ps_status score_layer(curving *c, size_t l, const float *vectors, const float *inverse,
+                             size_t n)
+{
+    sides s = sides_of(&c->scores.gradients, l);
+    ps_status st = turn(c, l, vectors, n);
+    if (st || makes(c))
+        return st ? st : add_made(c, l, inverse, s.out * s.in, n);
+    st = add_forms(c, l, s, n);
+    return st ? st : add_self(c, inverse, s, n);
 }
 
 static ps_status score_rows(void *user, size_t first, size_t n)
@@ -238,7 +314,7 @@ static ps_status score_rows(void *user, size_t first, size_t n)
     memset(c->self, 0, g->batch * sizeof *c->self);
     for (size_t l = 0, at = 0; !st && l < g->layers; l++) {
         sides s = sides_of(g, l);
-        st = score_layer(c, l, vectors, at, n);
+        st = score_layer(c, l, vectors, c->inverse + at, n);
         vectors += s.in * s.in + s.out * s.out;
         at += s.in * s.out;
     }
@@ -269,31 +345,52 @@ static ps_status find_before(curving *c, const ps_explaining *x)
                : PS_OK;
 }
 
+static bool take_queries(curving *c)
+{
+    const ps_row_gradients *g = &c->scores.gradients;
+    size_t queries = c->scores.queries.n;
+    bool whole = true;
+    c->queries = ps_alloc_array(g->layers, sizeof *c->queries);
+    c->kept = ps_alloc_array(g->layers, sizeof *c->kept);
+    for (size_t l = 0; l < g->layers; l++) {
+        c->queries[l] = ps_try_alloc_raw((queries * g->in[l] * g->out[l] + 1) * sizeof(float));
+        whole = whole && c->queries[l];
+    }
+    c->inverse = ps_try_alloc_raw(c->weights * sizeof *c->inverse);
+    c->rowsum = ps_try_alloc_raw((queries * g->batch + 1) * sizeof *c->rowsum);
+    c->self = ps_try_alloc_raw(g->batch * sizeof *c->self);
+    return whole && c->inverse && c->rowsum && c->self;
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 static ps_status take_memory(curving *c, unsigned pass)
 {
     const ps_row_gradients *g = &c->scores.gradients;
-    size_t in = 1, out = 1, largest = 1, batch = g->batch, queries = c->scores.queries.n;
+    size_t in = 1, out = 1, batch = g->batch, queries = c->scores.queries.n;
+    const ps_row_sizes sizes = ps_row_layers_sizes(g->layer, g->layers);
+    c->squares = (size_t)sizes.squares;
+    c->weights = (size_t)sizes.weights;
     for (size_t l = 0; l < g->layers; l++) {
-        sides s = sides_of(g, l);
-        in = s.in > in ? s.in : in;
-        out = s.out > out ? s.out : out;
-        c->squares += s.in * s.in + s.out * s.out;
-        c->weights += s.in * s.out;
+        in = larger(in, g->in[l]);
+        out = larger(out, g->out[l]);
     }
-    largest = in > out ? in * in : out * out;
-    c->room = ps_try_alloc_raw((largest > batch * out ? largest : batch * out) * sizeof *c->room);
-    c->a = ps_try_alloc_raw(batch * in * sizeof *c->a);
-    c->d = ps_try_alloc_raw(batch * out * sizeof *c->d);
-    bool whole = c->room && c->a && c->d;
+    size_t room = larger(in > out ? in * in : out * out, batch * out);
+    if (pass == 2)
+        room = larger(room, batch * queries * (makes(c) ? 1 : out));
+    c->room = ps_try_alloc_raw(room * sizeof *c->room);
+    c->a = ps_try_alloc_raw(batch * g->length * in * sizeof *c->a);
+    c->d = ps_try_alloc_raw(batch * g->length * out * sizeof *c->d);
+    c->made = ps_try_alloc_raw((makes(c) ? batch * (size_t)sizes.largest : 1) * sizeof *c->made);
+    bool whole = c->room && c->a && c->d && c->made;
     if (pass < 2) {
         c->sums = ps_try_alloc((pass ? c->weights : c->squares) * sizeof *c->sums);
         whole = whole && c->sums;
     } else {
-        c->queries = ps_try_alloc_raw((queries * c->weights + 1) * sizeof *c->queries);
-        c->inverse = ps_try_alloc_raw(c->weights * sizeof *c->inverse);
-        c->rowsum = ps_try_alloc_raw((queries * batch + 1) * sizeof *c->rowsum);
-        c->self = ps_try_alloc_raw(batch * sizeof *c->self);
-        whole = whole && c->queries && c->inverse && c->rowsum && c->self;
+        whole = take_queries(c) && whole;
     }
     return whole ? PS_OK
                  : ps_fail(PS_NO_MEMORY, "%zu queries of %zu parameters; explain fewer rows",
@@ -302,11 +399,17 @@ static ps_status take_memory(curving *c, unsigned pass)
 
 static void free_memory(curving *c)
 {
+    for (size_t l = 0; c->kept && l < c->scores.gradients.layers; l++) {
+        ps_free(&c->queries[l]);
+        ps_products_drop(&c->products, &c->kept[l]);
+    }
+    ps_free(&c->queries);
+    ps_free(&c->kept);
     ps_free(&c->room);
     ps_free(&c->a);
     ps_free(&c->d);
+    ps_free(&c->made);
     ps_free(&c->sums);
-    ps_free(&c->queries);
     ps_free(&c->inverse);
     ps_free(&c->rowsum);
     ps_free(&c->self);
@@ -321,6 +424,21 @@ static ps_status put_vectors(const curving *c, const ps_explaining *x, ps_explai
     return x->share ? PS_OK : ps_explain_put_result(out, "vectors", "number", 1, &n, c->vectors);
 }
 
+/* Of each layer in and out, for whoever finds eigenvectors. */
+static ps_status put_shapes(const curving *c, ps_explain_part *out)
+{
+    const ps_row_gradients *g = &c->scores.gradients;
+    const uint64_t shape[] = {g->layers, 2};
+    float *sizes = ps_alloc_array(2 * g->layers, sizeof *sizes);
+    for (size_t l = 0; l < g->layers; l++) {
+        sizes[2 * l] = (float)g->in[l]; /* at most PS_EKFAC_SIDE_MOST */
+        sizes[2 * l + 1] = (float)g->out[l];
+    }
+    ps_status st = ps_explain_put_result(out, PS_EKFAC_SHAPES, "layer side", 2, shape, sizes);
+    ps_free(&sizes);
+    return st;
+}
+
 static ps_status gather(curving *c, const ps_explaining *x, ps_explain_part *out)
 {
     const uint64_t n = x->pass ? c->weights : c->squares, one = 1;
@@ -330,6 +448,8 @@ static ps_status gather(curving *c, const ps_explaining *x, ps_explain_part *out
         st = ps_explain_put_sums(out, x->pass ? "lambda" : "vectors", "number", 1, &n, c->sums);
     if (!st)
         st = ps_explain_put_sums(out, "rows", "number", 1, &one, &c->rows);
+    if (!st && x->pass == 0)
+        st = put_shapes(c, out);
     return st;
 }
 
@@ -337,6 +457,8 @@ static ps_status score(curving *c, ps_explain_part *out)
 {
     invert(c);
     ps_status st = ps_train_scores_each_query(&c->scores, PS_GRADIENT_LOSS, keep_queries, c);
+    if (!st)
+        st = place_queries(c);
     if (!st)
         st = ps_train_scores_each_row(&c->scores, PS_GRADIENT_LOSS, score_rows, c);
     return st ? st : ps_train_scores_put(&c->scores, out);
@@ -363,75 +485,11 @@ static ps_status run(ps_explaining *x, const ps_spec_explain_method *spec, void 
 
 /* ---- all shares ---- */
 
-static ps_status find_vectors(const ps_explaining *x, double *matrix, size_t n, double rows,
-                              float *out)
-{
-    const ps_eigen_watch watch = {x->check, x->user}; /* of a wide layer it takes minutes */
-    double *values = ps_try_alloc_raw(n * sizeof *values);
-    if (!values)
-        return ps_fail(PS_NO_MEMORY, "%zu eigenvalues", n);
-    for (size_t i = 0; i < n * n; i++)
-        matrix[i] /= rows;
-    ps_status st = ps_eigen(matrix, n, values, 0, &watch);
-    for (size_t i = 0; !st && i < n * n; i++)
-        out[i] = (float)matrix[i];
-    ps_free(&values);
-    return st;
-}
-
-static ps_status find_all_vectors(const ps_explaining *x, double *sums, double rows, float *out)
-{
-    const ps_spec_model *m = x->model_spec;
-    ps_status st = PS_OK;
-    for (size_t l = 0; !st && l + 1 < m->n_layers; l++) {
-        size_t in = (size_t)m->layers[l] + 1, n = (size_t)m->layers[l + 1];
-        st = find_vectors(x, sums, in, rows, out);
-        sums += in * in;
-        out += in * in;
-        if (!st)
-            st = find_vectors(x, sums, n, rows, out);
-        sums += n * n;
-        out += n * n;
-        if (st)
-            st = ps_wrap(st, "layer %zu", l);
-    }
-    return st;
-}
-
-/* What shares have summed, of n numbers, becomes what the next pass begins with. */
-static ps_status finish_sums(const ps_explaining *x, ps_explain_part *merged, const char *name,
-                             uint64_t n)
-{
-    ps_explain_array *sums = ps_explain_find(merged, name);
-    const ps_explain_array *rows = ps_explain_get(merged, "rows");
-    if (!sums || !sums->doubles || ps_explain_array_count(sums) != n || !rows || !rows->doubles ||
-        ps_explain_array_count(rows) != 1)
-        return ps_fail(PS_CORRUPT, "sums over rows are missing");
-    if (!(rows->doubles[0] > 0))
-        return ps_fail(PS_OUT_OF_RANGE, "no row of data.train has a finite gradient");
-    float *out = ps_try_alloc_raw(n * sizeof *out);
-    if (!out)
-        return ps_fail(PS_NO_MEMORY, "%" PRIu64 " numbers of layers", n);
-    ps_status st = PS_OK;
-    for (uint64_t i = 0; x->pass && i < n; i++)
-        out[i] = (float)(sums->doubles[i] / rows->doubles[0]);
-    if (!x->pass)
-        st = find_all_vectors(x, sums->doubles, rows->doubles[0], out);
-    if (!st)
-        st = ps_explain_put_result(merged, name, "number", 1, &n, out);
-    ps_explain_drop(merged, "rows");
-    ps_free(&out);
-    return st;
-}
-
 static ps_status finish(ps_explaining *x, const ps_spec_explain_method *spec,
                         ps_explain_part *merged)
 {
-    uint64_t squares = 0, weights = 0, widest = 0;
-    count(x->model_spec, &squares, &weights, &widest);
-    if (x->pass == 2)
-        return ps_train_scores_finish(spec, merged);
-    return finish_sums(x, merged, x->pass ? "lambda" : "vectors", x->pass ? weights : squares);
+    return x->pass == 2 ? ps_train_scores_finish(spec, merged)
+                        : ps_ekfac_finish_sums(x, merged, x->pass ? "lambda" : "vectors");
 }
 
 const ps_explain_method ps_explain_method_ekfac = {

@@ -17,13 +17,14 @@ static ps_status room(ps_products *p, size_t which, size_t floats, ps_tensor *ou
     return st;
 }
 
+/* b NULL: g->b is there. */
 static ps_status multiply(ps_products *p, const float *a, const float *b, ps_gemm *g, float *c)
 {
     ps_stream *s = ps_model_stream(p->model);
     size_t m = (size_t)g->m, n = (size_t)g->n, k = (size_t)g->k;
     PS_REQUIRE(m && n && k);
     ps_status st = room(p, 0, m * k, &g->a);
-    if (!st)
+    if (!st && b)
         st = room(p, 1, n * k, &g->b);
     if (!st)
         st = room(p, 2, m * n, &g->c);
@@ -33,7 +34,8 @@ static ps_status multiply(ps_products *p, const float *a, const float *b, ps_gem
     g->ld_c = g->n;
     g->batch = 1;
     ps_copy_to_device(s, g->a, a, m * k * sizeof *a);
-    ps_copy_to_device(s, g->b, b, n * k * sizeof *b);
+    if (b)
+        ps_copy_to_device(s, g->b, b, n * k * sizeof *b);
     ps_op_gemm(s, g);
     return ps_copy_to_host(s, c, g->c, m * n * sizeof *c);
 }
@@ -60,6 +62,37 @@ ps_status ps_products_columns(ps_products *p, const float *a, size_t m, const fl
                  .ld_a = (int64_t)m,
                  .ld_b = (int64_t)n};
     return multiply(p, a, b, &g, c);
+}
+
+ps_status ps_products_keep(const ps_products *p, const float *b, size_t n, size_t k,
+                           ps_buffer **out)
+{
+    ps_stream *s = ps_model_stream(p->model);
+    size_t bytes = n * k * sizeof *b;
+    ps_status st = ps_buffer_new(s->backend, bytes, out);
+    if (st)
+        return st;
+    ps_copy_to_device(s, ps_tensor_1d(*out, 0, PS_DTYPE_F32, (int64_t)(n * k)), b, bytes);
+    return ps_stream_sync(s);
+}
+
+void ps_products_drop(const ps_products *p, ps_buffer **kept)
+{
+    if (*kept)
+        ps_buffer_free(ps_model_stream(p->model)->backend, kept);
+}
+
+ps_status ps_products_rows_kept(ps_products *p, const float *a, size_t m, ps_buffer *b, size_t n,
+                                size_t k, float *c)
+{
+    ps_gemm g = {.transpose_b = true,
+                 .m = (int64_t)m,
+                 .n = (int64_t)n,
+                 .k = (int64_t)k,
+                 .b = ps_tensor_1d(b, 0, PS_DTYPE_F32, (int64_t)(n * k)),
+                 .ld_a = (int64_t)k,
+                 .ld_b = (int64_t)k};
+    return multiply(p, a, NULL, &g, c);
 }
 
 void ps_products_free(ps_products *p)

@@ -18,6 +18,14 @@ PS_MUST_CHECK ps_status ps_products_rows(ps_products *p, const float *a, size_t 
 /* c[m, n] = a[k, m]ᵀ·b[k, n]. */
 PS_MUST_CHECK ps_status ps_products_columns(ps_products *p, const float *a, size_t m,
                                             const float *b, size_t n, size_t k, float *c);
+/* A matrix that many are multiplied with: b[n, k] is copied to where the model computes. *out is
+ * the caller's (ps_products_drop). PS_NO_MEMORY. */
+PS_MUST_CHECK ps_status ps_products_keep(const ps_products *p, const float *b, size_t n, size_t k,
+                                         ps_buffer **out);
+void ps_products_drop(const ps_products *p, ps_buffer **kept);
+/* As ps_products_rows, with a b that is kept. */
+PS_MUST_CHECK ps_status ps_products_rows_kept(ps_products *p, const float *a, size_t m,
+                                              ps_buffer *b, size_t n, size_t k, float *c);
 void ps_products_free(ps_products *p);
 
 #endif

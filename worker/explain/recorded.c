@@ -4,12 +4,14 @@
  *
  *     queries [row]                  numbers of the rows
  *     scores [row, push]             in the order of the record
- *     pushes [push, quantity]        see `quantities`; the worker is a number of
- *     workers [worker, byte]         its name, a number a byte, 0 behind it
- *     helping, hurting [row, rank]   pushes, from 0, with the largest scores above 0, and the least
- *                                    below; NaN where there are no more; and helping_scores, …
+ *     pushes [push, quantity]        see `quantities`: what ends in _high is in units of 2^24,
+ * which the number of that name, below 2^24, is added to; the worker is a number of workers
+ * [worker, byte]         its name, a number a byte, 0 behind it helping, hurting [row, rank]
+ * pushes, from 0, with the largest scores above 0, and the least below; NaN where there are no
+ * more; and helping_scores, …
  *
  * The record is read whole once a task. Fails: it is of a model of other shapes. */
+#include "worker/explain/room.h"
 #include "worker/explain/row_gradients.h"
 #include "worker/explain/rows.h"
 
@@ -23,10 +25,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_MOST = 64, WORKERS_MOST = 4096 };
-enum { VERSION, EPOCH, ROW_BEGIN, ROW_END, WORKER, QUANTITIES };
-static const char *const quantities[] = {"version", "epoch",  "row_begin",
-                                         "row_end", "worker", NULL};
+enum {
+    VERSION,
+    EPOCH,
+    ROW_BEGIN,
+    ROW_END,
+    WORKER,
+    VERSION_HIGH,
+    ROW_BEGIN_HIGH,
+    ROW_END_HIGH,
+    QUANTITIES
+};
+static const char *const quantities[] = {"version",        "epoch",        "row_begin",
+                                         "row_end",        "worker",       "version_high",
+                                         "row_begin_high", "row_end_high", NULL};
+#define WHOLE (UINT64_C(1) << 24) /* below it a float32 has every whole number */
 static const ps_explain_entries entries[] = {{"pushes", quantities}, {NULL, NULL}};
 
 typedef struct recording {
@@ -40,9 +53,11 @@ typedef struct recording {
     float *asked, *change; /* [batch, width], [width] */
     size_t *tensors;       /* [parameters]: of the head's */
     /* what is known of pushes */
-    size_t n, room, n_workers;
-    float *pushes; /* [n, QUANTITIES] */
-    char (*workers)[NAME_MOST];
+    size_t n, room, n_workers, longest;
+    float *pushes;  /* [n, QUANTITIES] */
+    char **workers; /* [n_workers]; the longest has so many bytes, with its 0 */
+    float *made;    /* [batch, a layer]: gradients of rows of several positions; NULL: of one */
+    ps_products products;
 } recording;
 
 /* ---- the record ---- */
@@ -110,16 +125,21 @@ static ps_status open_record(recording *r)
 
 static size_t number_of(recording *r, const char *name)
 {
-    char known[NAME_MOST] = {0};
-    memcpy(known, name, strnlen(name, NAME_MOST - 1));
-    for (size_t i = 0; i < r->n_workers; i++)
-        if (!memcmp(r->workers[i], known, sizeof known))
-            return i;
-    if (r->n_workers == WORKERS_MOST)
-        return WORKERS_MOST - 1;
+    size_t i = 0, bytes = strlen(name) + 1;
+    while (i < r->n_workers && strcmp(r->workers[i], name) != 0)
+        i++;
+    if (i < r->n_workers)
+        return i;
     r->workers = ps_realloc(r->workers, (r->n_workers + 1) * sizeof *r->workers);
-    memcpy(r->workers[r->n_workers], known, sizeof known);
+    r->workers[r->n_workers] = ps_strdup(name);
+    r->longest = bytes > r->longest ? bytes : r->longest;
     return r->n_workers++;
+}
+
+static void split(uint64_t number, float *low, float *high)
+{
+    *low = (float)(number % WHOLE);
+    *high = (float)(number / WHOLE);
 }
 
 static void note_push(recording *r, const ps_influence_record *record)
@@ -130,10 +150,10 @@ static void note_push(recording *r, const ps_influence_record *record)
         r->pushes = ps_realloc(r->pushes, r->room * QUANTITIES * sizeof *r->pushes);
     }
     float *to = r->pushes + r->n++ * QUANTITIES;
-    to[VERSION] = (float)p->version;
+    split(p->version, &to[VERSION], &to[VERSION_HIGH]);
+    split(p->row_begin, &to[ROW_BEGIN], &to[ROW_BEGIN_HIGH]);
+    split(p->row_end, &to[ROW_END], &to[ROW_END_HIGH]);
     to[EPOCH] = (float)p->epoch;
-    to[ROW_BEGIN] = (float)p->row_begin;
-    to[ROW_END] = (float)p->row_end;
     to[WORKER] = (float)number_of(r, record->worker);
 }
 
@@ -149,6 +169,34 @@ static ps_status list_pushes(recording *r)
     return r->n ? PS_OK : ps_fail(PS_FAILED_PRECONDITION, "the record of the training has no push");
 }
 
+/* A number for each chosen row and push, of all tasks together in the end. */
+static ps_status check_room(const recording *r)
+{
+    uint64_t rows = ps_spec_explain_items(r->x->spec), each = r->n * sizeof(float);
+    if (rows > PS_EXPLAIN_PART_MAX / each)
+        return ps_fail(PS_OUT_OF_RANGE,
+                       "scores of %" PRIu64 " rows × %zu pushes take more than %" PRIu64
+                       " bytes; explain fewer rows: lower explain.rows",
+                       rows, r->n, PS_EXPLAIN_PART_MAX);
+    rows = rows < r->x->batch ? rows : r->x->batch;
+    return ps_explain_room(2 * rows * each + (r->n_workers * r->longest) * sizeof(float),
+                           "scores of pushes", "lower explain.batch");
+}
+
+static ps_status make_room(recording *r)
+{
+    const ps_row_gradients *g = &r->gradients;
+    ps_status st = check_room(r);
+    uint64_t all = ps_row_layers_sizes(g->layer, g->layers).largest * g->batch;
+    if (st || g->length == 1)
+        return st;
+    st = ps_explain_room(all * sizeof *r->made, "gradients of a layer, of a batch",
+                         "lower explain.batch");
+    if (!st)
+        r->made = ps_try_alloc_raw(all * sizeof *r->made);
+    return st || r->made ? st : ps_fail(PS_NO_MEMORY, "gradients of a layer; lower explain.batch");
+}
+
 static void free_state(void *state)
 {
     recording *r = state;
@@ -160,52 +208,108 @@ static void free_state(void *state)
     ps_free(&r->asked);
     ps_free(&r->tensors);
     ps_free(&r->pushes);
+    for (size_t i = 0; i < r->n_workers; i++)
+        ps_free(&r->workers[i]);
     ps_free(&r->workers);
+    ps_free(&r->made);
+    ps_products_free(&r->products);
     ps_free(&r);
 }
 
 static ps_status prepare(ps_explaining *x, const ps_spec_explain_method *spec, void **state)
 {
     recording *r = ps_new(recording);
-    *r = (recording){.x = x, .bytes = PS_BUF_EMPTY};
+    *r = (recording){.x = x, .bytes = PS_BUF_EMPTY, .products = {.model = x->model}};
     *state = r;
     ps_status st = ps_row_gradients_open(x, &r->gradients);
     if (!st)
         st = open_record(r);
-    return st ? st : list_pushes(r);
+    if (!st)
+        st = list_pushes(r);
+    return st ? st : make_room(r);
 }
 
 /* ---- rows ---- */
 
-/* A matrix's column block is rows of its columns; a vector's is a piece of it. */
-static void sketch_layer(const recording *r, size_t l, const float *a, const float *d, float *out)
+/* Column block by column block, each of which is all rows of its columns. The matrix is u·vᵀ, its
+ * rows as many as u: or, with made, it is that itself, whose rows are `stride` apart. */
+typedef struct sketched {
+    const float *u, *v, *made;
+    size_t rows, columns, stride;
+} sketched;
+
+static void sketch_matrix(const recording *r, size_t parameter, const sketched *m, float *out)
 {
-    size_t n = r->gradients.out[l];
-    const ps_influence_tensor *weight = &r->head.tensors[r->tensors[2 * l]],
-                              *bias = &r->head.tensors[r->tensors[2 * l + 1]];
-    uint64_t column = 0, at = 0;
-    for (uint32_t u = weight->first_unit; u < weight->first_unit + weight->units; u++) {
-        size_t wide = (size_t)(r->head.elements[u] / n);
-        for (size_t o = 0; o < n; o++)
-            ps_sketch_add(r->sketch, u, o * wide, a + column, wide, d[o], out);
+    const ps_influence_tensor *t = &r->head.tensors[r->tensors[parameter]];
+    size_t column = 0;
+    for (uint32_t u = t->first_unit; u < t->first_unit + t->units; u++) {
+        size_t wide = (size_t)(r->head.elements[u] / m->rows);
+        for (size_t i = 0; i < m->rows; i++)
+            ps_sketch_add(r->sketch, u, i * wide,
+                          (m->made ? m->made + i * m->stride : m->v) + column, wide,
+                          m->made ? 1 : m->u[i], out);
         column += wide;
     }
-    PS_REQUIRE(column + 1 == r->gradients.in[l]);
-    for (uint32_t u = bias->first_unit; u < bias->first_unit + bias->units; u++) {
-        ps_sketch_add(r->sketch, u, 0, d + at, (size_t)r->head.elements[u], 1, out);
-        at += r->head.elements[u];
-    }
+    PS_REQUIRE(column == m->columns);
+}
+
+/* A vector's block is a piece of it; numbers `stride` apart. */
+static void sketch_bias(const recording *r, size_t parameter, const float *d, size_t n,
+                        size_t stride, float *out)
+{
+    const ps_influence_tensor *t = &r->head.tensors[r->tensors[parameter]];
+    size_t at = 0;
+    for (uint32_t u = t->first_unit; u < t->first_unit + t->units; u++)
+        for (uint64_t i = 0; i < r->head.elements[u]; i++)
+            ps_sketch_add(r->sketch, u, i, d + at++ * stride, 1, 1, out);
     PS_REQUIRE(at == n);
 }
 
-static void sketch_rows(const recording *r, size_t n)
+/* Of a square one the layout knows which side is which. */
+static bool by_outputs(const recording *r, size_t l)
+{
+    const ps_model_parameter_spec *p =
+        &ps_model_parameters(r->x->model)->parameters[r->gradients.layer[l].weight];
+    return !p->input_major;
+}
+
+/* As the tensor is stored: [out, in], or the other way round; a bias is a's last column. */
+static ps_status sketch_layer(recording *r, size_t l)
 {
     const ps_row_gradients *g = &r->gradients;
+    const ps_row_layer *layer = &g->layer[l];
+    bool turned = !by_outputs(r, l), biased = layer->bias != PS_ROW_NO_BIAS;
+    size_t in = g->in[l], out = g->out[l], inputs = in - biased, all = in * out;
+    sketched m = {.rows = turned ? inputs : out,
+                  .columns = turned ? out : inputs,
+                  .stride = turned ? out : in};
+    ps_status st = !r->made ? PS_OK
+                   : turned
+                       ? ps_row_gradients_make(g, &r->products, g->a[l], in, g->d[l], out, r->made)
+                       : ps_row_gradients_make(g, &r->products, g->d[l], out, g->a[l], in, r->made);
+    for (size_t i = 0; !st && i < g->n; i++) {
+        const float *a = g->a[l] + i * in, *d = g->d[l] + i * out, *made = r->made + i * all;
+        float *to = r->asked + i * r->width;
+        m.u = turned ? a : d;
+        m.v = turned ? d : a;
+        m.made = r->made ? made : NULL;
+        sketch_matrix(r, layer->weight, &m, to);
+        if (biased && r->made)
+            sketch_bias(r, layer->bias, turned ? made + inputs * out : made + inputs, out,
+                        turned ? 1 : in, to);
+        else if (biased)
+            sketch_bias(r, layer->bias, d, out, 1, to);
+    }
+    return st;
+}
+
+static ps_status sketch_rows(recording *r, size_t n)
+{
+    ps_status st = PS_OK;
     memset(r->asked, 0, n * r->width * sizeof *r->asked);
-    for (size_t i = 0; i < n; i++)
-        for (size_t l = 0; l < g->layers; l++)
-            sketch_layer(r, l, g->a[l] + i * g->in[l], g->d[l] + i * g->out[l],
-                         r->asked + i * r->width);
+    for (size_t l = 0; !st && l < r->gradients.layers; l++)
+        st = sketch_layer(r, l);
+    return st;
 }
 
 static ps_status score(const recording *r, size_t n, float *scores)
@@ -228,10 +332,11 @@ static ps_status score(const recording *r, size_t n, float *scores)
 
 static ps_status put_pushes(const recording *r, ps_explain_part *out)
 {
-    const uint64_t shape[] = {r->n, QUANTITIES}, names[] = {r->n_workers, NAME_MOST};
-    float *letters = ps_alloc_array(r->n_workers * NAME_MOST, sizeof *letters);
-    for (size_t i = 0; i < r->n_workers * NAME_MOST; i++)
-        letters[i] = (float)(unsigned char)r->workers[i / NAME_MOST][i % NAME_MOST];
+    const uint64_t shape[] = {r->n, QUANTITIES}, names[] = {r->n_workers, r->longest};
+    float *letters = ps_alloc_array(r->n_workers * r->longest, sizeof *letters);
+    for (size_t w = 0; w < r->n_workers; w++)
+        for (size_t i = 0; r->workers[w][i]; i++)
+            letters[w * r->longest + i] = (float)(unsigned char)r->workers[w][i];
     ps_status st = ps_explain_put_result(out, "pushes", "push quantity", 2, shape, r->pushes);
     if (!st)
         st = ps_explain_put_result(out, "workers", "worker byte", 2, names, letters);
@@ -262,10 +367,18 @@ static ps_status run(ps_explaining *x, const ps_spec_explain_method *spec, void 
                                     items->n, r->n);
     if (!st)
         st = ps_row_gradients_take(&r->gradients, x->test, items->row, items->n, PS_GRADIENT_LOSS);
-    if (!st) {
-        sketch_rows(r, items->n);
+    if (!st)
+        st = sketch_rows(r, items->n);
+    if (!st)
         st = score(r, items->n, scores);
-    }
+    for (size_t i = 0; !st && i < items->n; i++)
+        if (r->gradients.odd[i])
+            ps_explain_warn(out,
+                            "row %" PRIu64 " of data.test has no finite gradient: nothing is said "
+                            "of what influenced it",
+                            items->row[i]);
+    if (!st)
+        ps_row_gradients_say(&r->gradients, out);
     if (!st)
         st = put_scores(r, items, scores, out);
     ps_free(&scores);

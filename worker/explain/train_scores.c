@@ -9,6 +9,7 @@
  * with K the share's number; finish makes one of all. */
 #include "worker/explain/train_scores.h"
 
+#include "worker/explain/best_rows.h"
 #include "worker/explain/room.h"
 
 #include "common/base/mem.h"
@@ -19,7 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { HELPS, HURTS, SIDES, PAIR = 2 };
+enum { HELPS, HURTS, SIDES, PAIR = PS_BEST_PAIR };
 
 /* ---- a share ---- */
 
@@ -37,6 +38,7 @@ static ps_status take_share(ps_train_scores *s)
     if (st)
         return st;
     s->rows = ps_alloc_array(s->x->batch, sizeof *s->rows);
+    s->odd = ps_alloc_array(s->queries.n + 1, sizeof *s->odd);
     s->scores = ps_try_alloc(all * sizeof *s->scores);
     if (!s->scores)
         return ps_fail(PS_NO_MEMORY, "scores of %zu × %" PRIu64 " rows; explain fewer rows", n,
@@ -62,6 +64,7 @@ void ps_train_scores_close(ps_train_scores *s)
     ps_row_gradients_close(&s->gradients);
     ps_selection_free(&s->queries);
     ps_free(&s->rows);
+    ps_free(&s->odd);
     ps_free(&s->scores);
 }
 
@@ -74,6 +77,8 @@ ps_status ps_train_scores_each_query(ps_train_scores *s, ps_gradient_of of, ps_t
         for (size_t i = 0; i < n; i++)
             s->rows[i] = ps_selection_row(&s->queries, first + i);
         st = ps_row_gradients_take(&s->gradients, s->x->test, s->rows, n, of);
+        for (size_t i = 0; !st && i < n; i++)
+            s->odd[first + i] = s->gradients.odd[i];
         if (!st)
             st = each(user, first, n);
         if (!st)
@@ -104,33 +109,6 @@ ps_status ps_train_scores_each_row(ps_train_scores *s, ps_gradient_of of, ps_tra
 
 /* ---- the best ---- */
 
-/* Rows with the largest scores so far, by falling scores; of equal ones the first comes first. */
-typedef struct best {
-    size_t most, n;
-    float *pairs; /* [most, PAIR]; NaN behind n */
-} best;
-
-static best best_in(float *pairs, size_t most)
-{
-    for (size_t i = 0; i < most * PAIR; i++)
-        pairs[i] = NAN;
-    return (best){.most = most, .pairs = pairs};
-}
-
-static void offer(best *b, float row, float score)
-{
-    size_t at = b->n;
-    PS_REQUIRE(b->n <= b->most);
-    if (!(score > 0) || (b->n == b->most && !(score > b->pairs[(b->most - 1) * PAIR + 1])))
-        return;
-    b->n += b->n < b->most;
-    at = at < b->n ? at : b->n - 1;
-    for (; at > 0 && score > b->pairs[(at - 1) * PAIR + 1]; at--)
-        memcpy(b->pairs + at * PAIR, b->pairs + (at - 1) * PAIR, PAIR * sizeof *b->pairs);
-    b->pairs[at * PAIR] = row;
-    b->pairs[at * PAIR + 1] = score;
-}
-
 static void name_of(const char *what, unsigned share, char out[PS_EXPLAIN_NAME])
 {
     (void)snprintf(out, PS_EXPLAIN_NAME, "%s_%u", what, share);
@@ -149,17 +127,29 @@ static void find_best(const ps_train_scores *s, float *pairs)
 {
     size_t n = (size_t)(s->end - s->begin), top = (size_t)s->spec->top;
     for (size_t q = 0; q < s->queries.n; q++) {
-        best helps = best_in(pairs + (q * SIDES + HELPS) * top * PAIR, top),
-             hurts = best_in(pairs + (q * SIDES + HURTS) * top * PAIR, top);
+        ps_best_rows helps = ps_best_rows_in(pairs + (q * SIDES + HELPS) * top * PAIR, top),
+                     hurts = ps_best_rows_in(pairs + (q * SIDES + HURTS) * top * PAIR, top);
         for (size_t i = 0; i < n; i++) {
             float score = isnan(s->self[i]) ? NAN : s->scores[q * n + i];
-            offer(&helps, (float)(s->begin + i), score);
-            offer(&hurts, (float)(s->begin + i), -score);
+            ps_best_rows_offer(&helps, (float)(s->begin + i), score);
+            ps_best_rows_offer(&hurts, (float)(s->begin + i), -score);
         }
     }
-    best self = best_in(pairs + s->queries.n * SIDES * top * PAIR, top);
+    ps_best_rows self = ps_best_rows_in(pairs + s->queries.n * SIDES * top * PAIR, top);
     for (size_t i = 0; i < n; i++)
-        offer(&self, (float)(s->begin + i), s->self[i]);
+        ps_best_rows_offer(&self, (float)(s->begin + i), s->self[i]);
+}
+
+/* Numbers, or of a language model tokens as numbers. */
+static ps_status read_contents(const ps_train_scores *s, uint64_t row, size_t wide, float *out)
+{
+    ps_status st = ps_dataset_read(s->x->train, &row, 1, out, NULL);
+    for (size_t k = 0; !st && s->x->language && k < wide; k++) {
+        int32_t token;
+        memcpy(&token, &out[k], sizeof token);
+        out[k] = (float)token;
+    }
+    return st;
 }
 
 /* Their contents, each once. */
@@ -178,11 +168,10 @@ static ps_status put_contents(const ps_train_scores *s, const float *pairs, size
     ps_status st = contents ? PS_OK : ps_fail(PS_NO_MEMORY, "what is in %zu rows; lower top", n);
     n = 0;
     for (uint64_t i = 0; !st && i < all; i++) {
-        const uint64_t row = s->begin + i;
         if (!named[i])
             continue;
-        rows[n] = (float)row;
-        st = ps_dataset_read(s->x->train, &row, 1, contents + n++ * wide, NULL);
+        rows[n] = (float)(s->begin + i);
+        st = read_contents(s, s->begin + i, wide, contents + n++ * wide);
     }
     const uint64_t shape[] = {n, wide};
     if (!st)
@@ -222,10 +211,27 @@ static ps_status put_best(const ps_train_scores *s, ps_explain_part *out)
     return st;
 }
 
+static void leave_out_odd(ps_train_scores *s, ps_explain_part *out)
+{
+    size_t all = (size_t)(s->end - s->begin);
+    for (size_t q = 0; q < s->queries.n; q++) {
+        if (!s->odd[q])
+            continue;
+        ps_explain_warn(out,
+                        "row %" PRIu64 " of data.test has no finite gradient: nothing is said of "
+                        "what influenced it",
+                        ps_selection_row(&s->queries, q));
+        for (size_t i = 0; i < all; i++)
+            s->scores[q * all + i] = NAN;
+    }
+}
+
 ps_status ps_train_scores_put(ps_train_scores *s, ps_explain_part *out)
 {
     const uint64_t shape[] = {s->queries.n, s->end - s->begin};
     ps_status st = put_queries(s, out);
+    ps_row_gradients_say(&s->gradients, out);
+    leave_out_odd(s, out);
     if (!st)
         st = put_part(s, out, "self", "train", 1, shape + 1, s->self);
     if (!st)
@@ -300,12 +306,12 @@ static void join_rows(gathering *g)
 static void join_best(gathering *g)
 {
     for (size_t list = 0; list < g->queries * SIDES + 1; list++) {
-        best b = best_in(g->pairs + list * g->top * PAIR, g->top);
+        ps_best_rows b = ps_best_rows_in(g->pairs + list * g->top * PAIR, g->top);
         for (unsigned k = 0; k < PS_EXPLAIN_SHARES; k++)
             for (size_t i = 0; i < g->top; i++) {
                 const float *pair = g->best[k]->floats + (list * g->top + i) * PAIR;
                 if (pair[0] >= 0 && pair[0] < (float)g->rows)
-                    offer(&b, pair[0], pair[1]);
+                    ps_best_rows_offer(&b, pair[0], pair[1]);
             }
     }
 }

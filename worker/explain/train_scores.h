@@ -31,6 +31,7 @@ typedef struct ps_train_scores {
     uint64_t *rows;       /* [batch] */
     float *scores;        /* [queries, end − begin] */
     float *self, *labels; /* [end − begin] */
+    bool *odd;            /* [queries]: it has no finite gradient */
 } ps_train_scores;
 
 /* PS_OUT_OF_RANGE: more rows than there are numbers for; PS_NO_MEMORY says how much it is and what
@@ -48,7 +49,8 @@ PS_MUST_CHECK ps_status ps_train_scores_each_query(ps_train_scores *s, ps_gradie
 PS_MUST_CHECK ps_status ps_train_scores_each_row(ps_train_scores *s, ps_gradient_of of,
                                                  ps_train_scores_fn each, void *user);
 
-/* Leaves scores and self as a share's. */
+/* Leaves scores and self as a share's; queries without a finite gradient have none, which is said.
+ */
 PS_MUST_CHECK ps_status ps_train_scores_put(ps_train_scores *s, ps_explain_part *out);
 /* Of all shares' what stands above. PS_CORRUPT: they are not what shares leave. */
 PS_MUST_CHECK ps_status ps_train_scores_finish(const ps_spec_explain_method *spec,

@@ -30,6 +30,7 @@ typedef struct tracking {
     ps_sketch *sketch;
     size_t width;
     float *features, *turned; /* [batch, width]: φ, C·φ */
+    float *made;              /* [batch, out·in] of a layer; NULL: rows have one position */
     float *room;              /* [width, width] or [queries, batch] */
     double *gram;             /* pass 0: [width, width] */
     const float *whiten;      /* pass 1: C [width, width] */
@@ -38,30 +39,50 @@ typedef struct tracking {
 
 /* ---- features ---- */
 
-/* Of a model of these layers. */
-static ps_status open_sketch(const ps_spec_model *m, uint32_t size, ps_sketch **out)
+static ps_status open_sketch(const ps_row_gradients *g, uint32_t size, ps_sketch **out)
 {
-    size_t layers = m->n_layers - 1;
-    uint64_t *elements = ps_alloc_array(layers, sizeof *elements);
-    for (size_t l = 0; l < layers; l++)
-        elements[l] = ((uint64_t)m->layers[l] + 1) * (uint64_t)m->layers[l + 1];
-    ps_status st = ps_sketch_create(elements, layers, size, out);
+    uint64_t *elements = ps_alloc_array(g->layers, sizeof *elements);
+    for (size_t l = 0; l < g->layers; l++)
+        elements[l] = (uint64_t)g->in[l] * (uint64_t)g->out[l];
+    ps_status st = ps_sketch_create(elements, g->layers, size, out);
     ps_free(&elements);
     return st;
 }
 
-static void make_features(tracking *t, size_t n)
+/* Of rows of one position: a row of δ·aᵀ is a, times a number. */
+static void add_factors(const tracking *t, size_t l, size_t i, float *out)
 {
     const ps_row_gradients *g = &t->scores.gradients;
+    const float *a = g->a[l] + i * g->in[l], *d = g->d[l] + i * g->out[l];
+    for (size_t o = 0; o < g->out[l]; o++)
+        if (d[o] != 0)
+            ps_sketch_add(t->sketch, l, o * g->in[l], a, g->in[l], d[o], out);
+}
+
+static ps_status add_layer(tracking *t, size_t l, size_t n)
+{
+    const ps_row_gradients *g = &t->scores.gradients;
+    size_t all = g->in[l] * g->out[l];
+    ps_status st = t->made ? ps_row_gradients_make(g, &t->products, g->d[l], g->out[l], g->a[l],
+                                                   g->in[l], t->made)
+                           : PS_OK;
+    for (size_t i = 0; !st && i < n; i++) {
+        float *out = t->features + i * t->width;
+        if (t->made)
+            ps_sketch_add(t->sketch, l, 0, t->made + i * all, all, 1, out);
+        else
+            add_factors(t, l, i, out);
+    }
+    return st;
+}
+
+static ps_status make_features(tracking *t, size_t n)
+{
+    ps_status st = PS_OK;
     memset(t->features, 0, n * t->width * sizeof *t->features);
-    for (size_t i = 0; i < n; i++)
-        for (size_t l = 0; l < g->layers; l++) {
-            const float *a = g->a[l] + i * g->in[l], *d = g->d[l] + i * g->out[l];
-            for (size_t o = 0; o < g->out[l]; o++)
-                if (d[o] != 0)
-                    ps_sketch_add(t->sketch, l, o * g->in[l], a, g->in[l], d[o],
-                                  t->features + i * t->width);
-        }
+    for (size_t l = 0; !st && l < t->scores.gradients.layers; l++)
+        st = add_layer(t, l, n);
+    return st;
 }
 
 /* ---- pass 0 ---- */
@@ -70,8 +91,9 @@ static ps_status add_rows(void *user, size_t first, size_t n)
 {
     tracking *t = user;
     size_t p = t->width;
-    make_features(t, n);
-    ps_status st = ps_products_columns(&t->products, t->features, p, t->features, p, n, t->room);
+    ps_status st = make_features(t, n);
+    if (!st)
+        st = ps_products_columns(&t->products, t->features, p, t->features, p, n, t->room);
     for (size_t i = 0; !st && i < p * p; i++)
         t->gram[i] += (double)t->room[i];
     return st;
@@ -82,7 +104,9 @@ static ps_status add_rows(void *user, size_t first, size_t n)
 static ps_status whiten_rows(tracking *t, size_t n, float *out)
 {
     PS_REQUIRE(t->whiten && n <= t->scores.gradients.batch);
-    make_features(t, n);
+    ps_status st = make_features(t, n);
+    if (st)
+        return st;
     return ps_products_rows(&t->products, t->features, n, t->whiten, t->width, t->width, out);
 }
 
@@ -118,7 +142,7 @@ static ps_status prepare(ps_explaining *x, const ps_spec_explain_method *spec, v
     uint64_t p = (uint64_t)spec->sketch, queries = ps_spec_explain_items(x->spec);
     uint64_t squares = x->pass ? p * p * sizeof(float) : p * p * 2 * sizeof(double);
     uint64_t rows = (x->pass ? 2 * queries : 0) + 3 * x->batch;
-    if (x->model_spec->loss != PS_SPEC_CROSS_ENTROPY)
+    if (!x->language && x->model_spec->loss != PS_SPEC_CROSS_ENTROPY)
         return ps_fail(PS_INVALID_ARGUMENT, "the model has loss squared_error, and so no margins; "
                                             "take ekfac or tracin");
     return ps_explain_room(squares + rows * p * sizeof(float),
@@ -140,10 +164,17 @@ static ps_status find_before(tracking *t, const ps_explaining *x)
 static ps_status take_memory(tracking *t, unsigned pass)
 {
     size_t batch = t->scores.gradients.batch, queries = t->scores.queries.n, p = t->width;
+    const ps_row_gradients *g = &t->scores.gradients;
     size_t room = pass ? (queries + 1) * batch : p * p;
+    uint64_t made = g->length > 1 ? batch * ps_row_layers_sizes(g->layer, g->layers).largest : 0;
+    ps_status st = ps_explain_room(made * sizeof *t->made, "gradients of a layer, of a batch",
+                                   "lower explain.batch");
+    if (st)
+        return st;
+    t->made = made ? ps_try_alloc_raw(made * sizeof *t->made) : NULL;
     t->features = ps_try_alloc_raw(batch * p * sizeof *t->features);
     t->room = ps_try_alloc_raw(room * sizeof *t->room);
-    bool whole = t->features && t->room;
+    bool whole = t->features && t->room && (t->made || !made);
     if (pass) {
         t->turned = ps_try_alloc_raw(batch * p * sizeof *t->turned);
         t->queries = ps_try_alloc_raw((queries + 1) * p * sizeof *t->queries);
@@ -160,6 +191,7 @@ static void free_memory(tracking *t)
     ps_sketch_free(&t->sketch);
     ps_free(&t->features);
     ps_free(&t->turned);
+    ps_free(&t->made);
     ps_free(&t->room);
     ps_free(&t->gram);
     ps_free(&t->queries);
@@ -202,7 +234,7 @@ static ps_status run(ps_explaining *x, const ps_spec_explain_method *spec, void 
     tracking t = {.products = {.model = x->model}};
     ps_status st = ps_train_scores_open(x, spec, &t.scores);
     if (!st)
-        st = open_sketch(x->model_spec, (uint32_t)spec->sketch, &t.sketch);
+        st = open_sketch(&t.scores.gradients, (uint32_t)spec->sketch, &t.sketch);
     if (!st) {
         t.width = ps_sketch_width(t.sketch);
         st = take_memory(&t, x->pass);
@@ -261,21 +293,23 @@ static ps_status whiten(const ps_explaining *x, const double *half, size_t p, do
     return st;
 }
 
+/* How wide a matrix is of which n numbers are on and below the diagonal; 0: none is. */
+static uint64_t width_of(uint64_t n)
+{
+    uint64_t p = (uint64_t)((sqrt(8 * (double)n + 1) - 1) / 2 + 0.5);
+    return p * (p + 1) / 2 == n ? p : 0;
+}
+
 static ps_status finish_gram(const ps_explaining *x, const ps_spec_explain_method *spec,
                              ps_explain_part *merged)
 {
     const ps_explain_array *gram = ps_explain_get(merged, "gram");
-    ps_sketch *sketch = NULL;
-    ps_status st = open_sketch(x->model_spec, (uint32_t)spec->sketch, &sketch);
-    if (st)
-        return st;
-    uint64_t p = ps_sketch_width(sketch);
+    uint64_t p = gram && gram->doubles ? width_of(ps_explain_array_count(gram)) : 0;
     const uint64_t shape[] = {p, p};
-    ps_sketch_free(&sketch);
-    if (!gram || !gram->doubles || ps_explain_array_count(gram) != p * (p + 1) / 2)
+    if (!p)
         return ps_fail(PS_CORRUPT, "sums over rows are missing");
-    st = ps_explain_room(p * p * (2 * sizeof(double) + 2 * sizeof(float)),
-                         "a number for each two of a sketch", "lower sketch");
+    ps_status st = ps_explain_room(p * p * (2 * sizeof(double) + 2 * sizeof(float)),
+                                   "a number for each two of a sketch", "lower sketch");
     if (st)
         return st;
     float *out = ps_try_alloc_raw(p * p * sizeof *out);

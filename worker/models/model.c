@@ -121,7 +121,7 @@ ps_status ps_model_tap_before(const ps_model *m, size_t i, ps_tap *out)
 size_t ps_model_taps_behind(const ps_model *m, size_t i, ps_tap out[PS_MODEL_TAPS_BEHIND])
 {
     PS_REQUIRE(i < m->layout.count);
-    return m->row->taps_behind(m, i, out);
+    return m->row->taps_behind ? m->row->taps_behind(m, i, out) : 0;
 }
 
 uint64_t ps_model_memory(const ps_model *m)

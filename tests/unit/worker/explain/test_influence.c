@@ -312,12 +312,14 @@ START_TEST(eigenvectors_are_given_up_with_the_task)
     const ps_spec_explain_method spec = {.method = ekfac, .top = TOP, .damping = 0.1};
     const ps_explain_method *m = ps_explain_method_find(ekfac);
     enum { SQUARES = 11 * 11 + 8 * 8 + 9 * 9 + 6 * 6 + 7 * 7 + CLASSES * CLASSES };
-    const uint64_t n = SQUARES, one = 1;
+    const uint64_t n = SQUARES, one = 1, layers[] = {LAYERS, 2};
+    const float shapes[] = {11, 8, 9, 6, 7, CLASSES};
     double sums[SQUARES] = {0}, rows = 1;
     ps_explain_part merged = PS_EXPLAIN_PART_EMPTY;
     open_golden();
     ck_ok(ps_explain_put_sums(&merged, "vectors", "number", 1, &n, sums));
     ck_ok(ps_explain_put_sums(&merged, "rows", "number", 1, &one, &rows));
+    ck_ok(ps_explain_put_result(&merged, "shapes", "layer side", 2, layers, shapes));
     t.f.x.check = end_now;
     ck_assert_int_eq(m->finish(&t.f.x, &spec, &merged), PS_CANCELLED);
     ps_explain_part_free(&merged);
@@ -397,6 +399,42 @@ START_TEST(one_row_of_training_is_enough)
 }
 END_TEST
 
+/* The model's answer to it is no number: it has no lists, and that is said; others have theirs. */
+START_TEST(a_query_without_a_finite_gradient_is_named)
+{
+    static char *const methods[] = {tracin, ekfac, trak};
+    influence_fixture *f = &t.f;
+    float x[TEST * INPUTS];
+    ps_explain_part part;
+    open_golden();
+    memcpy(x, golden_get(&t.golden, "", "test_x"), sizeof x);
+    for (size_t k = 0; k < INPUTS; k++)
+        x[INPUTS + k] = x[INPUTS + k] > 0 ? 3e38F : -3e38F;
+    ps_dataset_close(&f->test);
+    ps_test_file_drop(&f->paths[1]);
+    f->test =
+        influence_data(&f->paths[1], x, golden_get(&t.golden, "", "test_y"), TEST, INPUTS, CLASSES);
+    for (size_t i = 0; i < 3; i++) {
+        const ps_spec_explain_method spec = {.method = methods[i],
+                                             .top = TOP,
+                                             .rate = 1,
+                                             .damping = 0.1,
+                                             .sketch = 64,
+                                             .ridge = 0.05,
+                                             .scores = true};
+        influence_run(f, &spec, &part);
+        ck_assert_uint_eq(part.n_warnings, 1);
+        ck_assert_ptr_nonnull(strstr(part.warnings[0], "row 1 of data.test has no finite"));
+        ck_assert(isnan(influence_array(&part, "helping")[TOP]));
+        ck_assert(isnan(influence_array(&part, "scores")[TRAIN]));
+        ck_assert(isfinite(influence_array(&part, "helping")[0]));
+        ck_assert(isfinite(influence_array(&part, "scores")[2 * TRAIN]));
+        ps_explain_part_free(&part);
+    }
+    close_golden();
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&tracin_is_as_captum_and_kronfluence_have_it},
     {&ekfac_is_as_kronfluence_has_it},
@@ -408,6 +446,7 @@ static const ps_check_case cases[] = {
     {&whitening_is_given_up_with_the_task},
     {&tracin_says_beforehand_what_its_queries_take},
     {&one_row_of_training_is_enough},
+    {&a_query_without_a_finite_gradient_is_named},
     {0},
 };
 

@@ -12,6 +12,7 @@ enum { W1 = HIDDEN * IN, B1 = HIDDEN, W2 = OUT * HIDDEN, B2 = OUT, ALL = W1 + B1
 
 static const int64_t sizes[] = {IN, HIDDEN, OUT};
 static const size_t counts[PARAMETERS] = {W1, B1, W2, B2};
+#define LONG "a worker whose name is longer than sixty-three bytes, as names of workers may well be"
 static char recorded[] = "recorded", model_name[] = "m";
 
 static struct {
@@ -49,7 +50,7 @@ static void sketch_of(const float *change, float *out)
 static void add_pushes(const ps_influence_head *head)
 {
     static const bool touched[UNITS] = {true, true, true, true, true};
-    static const char *const workers[PUSHES] = {"a", "b", "a"};
+    static const char *const workers[PUSHES] = {LONG, "b", LONG};
     ps_sketch *sketch = NULL;
     float numbers[ALL];
     ck_ok(ps_sketch_create(head->elements, UNITS, head->sketch, &sketch));
@@ -64,7 +65,7 @@ static void add_pushes(const ps_influence_head *head)
             from += head->elements[u];
         }
         ps_influence_write(sketch,
-                           &(ps_influence_push){.version = i + 1,
+                           &(ps_influence_push){.version = (1 << 24) + i + 1,
                                                 .sequence = i,
                                                 .row_begin = 8 * i,
                                                 .row_end = 8 * i + 8,
@@ -179,10 +180,14 @@ START_TEST(a_push_did_what_the_loss_does_along_it)
                                     0.02 * fabs(slope) + 5e-3);
         }
     for (size_t p = 0; p < PUSHES; p++) {
-        ck_assert(said[p * 5] == (float)(p + 1) && said[p * 5 + 2] == (float)(8 * p));
-        ck_assert(said[p * 5 + 4] == (float)(p == 1));
+        ck_assert(said[p * 8] == (float)(p + 1) && said[p * 8 + 5] == 1); /* 2^24 + p + 1 */
+        ck_assert(said[p * 8 + 2] == (float)(8 * p) && said[p * 8 + 6] == 0);
+        ck_assert(said[p * 8 + 4] == (float)(p == 1));
     }
-    ck_assert(influence_array(&part, "workers")[0] == 'a');
+    const ps_explain_array *names = ps_explain_get(&part, "workers");
+    ck_assert_uint_eq(names->shape[1], sizeof LONG);
+    for (size_t i = 0; i < sizeof LONG; i++) /* whole, however long */
+        ck_assert(names->floats[i] == (float)LONG[i]);
     for (size_t row = 0; row < ROWS; row++) {
         float best = influence_array(&part, "helping")[row * 2];
         for (size_t p = 0; !isnan(best) && p < PUSHES; p++)
