@@ -1,5 +1,7 @@
 #include "common/explain/memory.h"
 
+#include <string.h>
+
 enum { ROWS = 256, SEQUENCES = 4 };
 
 int64_t ps_explain_batch(const ps_spec_explain *explain, const ps_spec_model *model)
@@ -25,20 +27,42 @@ static uint64_t block_numbers(const ps_spec_model *m)
                       3 * m->intermediate_size + 2 * m->num_heads);
 }
 
-uint64_t ps_explain_activations(const ps_job_spec *spec, const ps_spec_model *model)
+uint64_t ps_model_activation_bytes(const ps_spec_model *model, uint64_t rows)
 {
-    int64_t length = ps_explain_length(spec, model), own = 0;
-    if (ps_spec_model_is_language(model))
-        own = ps_spec_explain_own_longest(spec->explain, model->context_length);
-    uint64_t rows = (uint64_t)ps_explain_batch(spec->explain, model) *
-                    (uint64_t)(own > length ? own : length),
-             numbers = 0;
+    uint64_t numbers = 0;
     if (ps_spec_model_is_language(model))
         numbers =
             (uint64_t)model->num_layers * block_numbers(model) + 3 * (uint64_t)model->hidden_size;
     for (size_t i = 0; i < model->n_layers; i++)
         numbers += 2 * (uint64_t)model->layers[i];
     return rows * numbers * sizeof(float);
+}
+
+/* Of a pass that shows the weights of attention: a layer's of the whole batch, and those of all
+ * layers twice, as the clean row has them and what they change by. */
+static uint64_t pattern_numbers(const ps_spec_explain *explain, const ps_spec_model *m)
+{
+    uint64_t most = 0;
+    for (size_t i = 0; i < explain->n_inside; i++) {
+        const ps_spec_explain_patch *patch = &explain->inside[i].patch;
+        uint64_t length = (uint64_t)patch->n_clean;
+        for (size_t k = 0; k < patch->n_points; k++)
+            if (!strcmp(patch->points[k], "pattern") && length > most)
+                most = length;
+    }
+    uint64_t layers = (uint64_t)(ps_explain_batch(explain, m) + 2 * m->num_layers);
+    return layers * (uint64_t)m->num_heads * most * most;
+}
+
+uint64_t ps_explain_activations(const ps_job_spec *spec, const ps_spec_model *model)
+{
+    int64_t length = ps_explain_length(spec, model), own = 0;
+    if (ps_spec_model_is_language(model))
+        own = ps_spec_explain_own_longest(spec->explain, model->context_length);
+    uint64_t rows =
+        (uint64_t)ps_explain_batch(spec->explain, model) * (uint64_t)(own > length ? own : length);
+    return ps_model_activation_bytes(model, rows) +
+           pattern_numbers(spec->explain, model) * sizeof(float);
 }
 
 /* Of a batch: stream, translated and normed, answers and gradients; then logits of the lens and of

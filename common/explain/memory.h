@@ -9,7 +9,10 @@
 int64_t ps_explain_batch(const ps_spec_explain *explain, const ps_spec_model *model);
 /* Tokens of the longest row; 1 of others. */
 int64_t ps_explain_length(const ps_job_spec *spec, const ps_spec_model *model);
-/* Bytes of activations of the largest batch: about so many, and not fewer. */
+/* Bytes that the layers of a model make of so many rows, or tokens: about so many, and not fewer.
+ */
+uint64_t ps_model_activation_bytes(const ps_spec_model *model, uint64_t rows);
+/* Those of the largest batch, and of weights of attention that are exchanged. */
 uint64_t ps_explain_activations(const ps_job_spec *spec, const ps_spec_model *model);
 
 /* Of a job that trains a lens of `base`, beside the numbers of that: of the lens and its gradients,

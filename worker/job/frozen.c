@@ -7,6 +7,7 @@
 #include "common/base/mem.h"
 #include "common/base/one_thread.h"
 #include "common/base/require.h"
+#include "common/explain/memory.h"
 #include "worker/job/job_model.h"
 #include "worker/job/stored_model.h"
 #include "worker/job/stored_tokenizer.h"
@@ -117,7 +118,11 @@ static ps_status load(ps_frozen *f, ps_form *forms)
                                 .inference = true,
                                 .forms = forms,
                                 .exact = true};
-    const ps_job_model_need need = {.name = which.name, .config = &config, .options = &options};
+    const ps_job_model_need need = {
+        .name = which.name,
+        .config = &config,
+        .options = &options,
+        .activations = ps_model_activation_bytes(f->spec, (uint64_t)batch_of(f) * f->length)};
     ps_backend *backend = f->run->env->backend;
     ps_status st = ps_job_model_room(&need, backend);
     if (!st)
@@ -142,7 +147,7 @@ static ps_status find_tap(ps_frozen *f)
         return ps_wrap(st, "data.activations.point");
     f->tap.layer = ps_tap_place_of(f->tap.kind) == PS_TAP_ONCE ? 0 : a->layer;
     f->columns = (size_t)ps_model_tap_columns(f->model, f->tap);
-    if (f->columns && f->tap.kind != PS_TAP_PATTERN)
+    if (f->columns)
         return PS_OK;
     return ps_fail(PS_INVALID_ARGUMENT, "data.activations: model %s has no point %s", a->model,
                    ps_tap_name(f->tap, name));
