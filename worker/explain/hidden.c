@@ -182,7 +182,8 @@ bool ps_explain_kept_of(const ps_explain_part *merged, const char *prefix, ps_ex
     const ps_explain_array *values = ps_explain_get(merged, name_of(prefix, "activations", name)),
                            *channels = ps_explain_get(merged, name_of(prefix, "channels", name));
     if (!values || !channels || !values->floats || !channels->floats || values->rank != 2 ||
-        values->shape[0] > PS_EXPLAIN_KEPT_ROWS || channels->rank != 1)
+        values->shape[0] > PS_EXPLAIN_KEPT_ROWS || channels->rank != 1 ||
+        channels->shape[0] > PS_EXPLAIN_KEPT_LAYERS)
         return false;
     *out = (ps_explain_kept){.rows = (size_t)values->shape[0],
                              .layers = (size_t)channels->shape[0],

@@ -29,7 +29,10 @@ PS_MUST_CHECK ps_status ps_explain_hidden_pass(
 /* ---- kept until all are there ---- */
 
 /* Items by whose number and above none is kept: what compares all rows takes rows² memory. */
-enum { PS_EXPLAIN_KEPT_ROWS = 1024 };
+enum {
+    PS_EXPLAIN_KEPT_ROWS = 1024,
+    PS_EXPLAIN_KEPT_LAYERS = 1024, /* a model has no more; pairs of layers are compared */
+};
 
 /* Of these items, those that are kept. */
 size_t ps_explain_keep_count(const ps_explain_items *items);
@@ -54,7 +57,8 @@ typedef struct ps_explain_kept {
     const float *values;   /* [rows, total] */
 } ps_explain_kept;
 
-/* false: no row is there, or these are not what run leaves, as more than PS_EXPLAIN_KEPT_ROWS. */
+/* false: no row is there, or these are not what run leaves, as more than PS_EXPLAIN_KEPT_ROWS or
+ * _LAYERS. */
 bool ps_explain_kept_of(const ps_explain_part *merged, const char *prefix, ps_explain_kept *out);
 static inline size_t ps_explain_kept_columns(const ps_explain_kept *kept, size_t layer)
 {

@@ -5,6 +5,7 @@
  *
  * One pass forward a row; then rows² numbers a layer. */
 #include "worker/explain/hidden.h"
+#include "worker/explain/room.h"
 #include "worker/explain/rows.h"
 #include "worker/explain/similarity.h"
 
@@ -59,15 +60,20 @@ static ps_status finish(ps_explaining *x, const ps_spec_explain_method *spec,
     if (!ps_explain_kept_of(merged, "", &c.kept))
         return PS_OK;
     size_t n = c.kept.rows, layers = c.kept.layers;
+    ps_status st =
+        ps_explain_room(layers * n * n * sizeof *c.kernels,
+                        "what rows are to each other in each layer", "take fewer explain.rows");
+    if (st)
+        return st;
     c.kernels = ps_try_alloc_raw(layers * n * n * sizeof *c.kernels);
     c.plain = ps_try_alloc_raw(layers * layers * sizeof *c.plain);
     c.debiased = ps_try_alloc_raw(layers * layers * sizeof *c.debiased);
-    ps_status st = c.kernels && c.plain && c.debiased
-                       ? compare_all(&c, merged)
-                       : ps_fail(PS_NO_MEMORY,
-                                 "%zu layers of %zu rows; fewer explain.rows take "
-                                 "less",
-                                 layers, n);
+    st = c.kernels && c.plain && c.debiased
+             ? compare_all(&c, merged)
+             : ps_fail(PS_NO_MEMORY,
+                       "%zu layers of %zu rows; fewer explain.rows take "
+                       "less",
+                       layers, n);
     ps_explain_kept_drop(merged, "");
     ps_free(&c.kernels);
     ps_free(&c.plain);

@@ -88,6 +88,22 @@ START_TEST(no_more_rows_are_compared_than_are_kept)
 }
 END_TEST
 
+/* Pairs of layers are compared: a file with many would take a worker's time. */
+START_TEST(no_more_layers_are_compared_than_a_model_has)
+{
+    static const uint64_t row[] = {1, 0}, most[] = {PS_EXPLAIN_KEPT_LAYERS},
+                          more[] = {(uint64_t)PS_EXPLAIN_KEPT_LAYERS + 1};
+    ps_explain_part part = PS_EXPLAIN_PART_EMPTY;
+    ps_explain_kept out;
+    put(&part, "activations", 2, row);
+    put(&part, "channels", 1, most);
+    ck_assert(ps_explain_kept_of(&part, "", &out));
+    put(&part, "channels", 1, more);
+    ck_assert(!ps_explain_kept_of(&part, "", &out));
+    ps_explain_part_free(&part);
+}
+END_TEST
+
 START_TEST(shapes_without_numbers_are_not_read)
 {
     static const uint64_t rows[] = {4, 1}, channels[] = {512, 0}, sums[] = {512, 1, 5},
@@ -143,13 +159,10 @@ START_TEST(sums_of_an_autoencoder_have_their_rank)
 END_TEST
 
 static const ps_check_case cases[] = {
-    {&sums_that_are_none_are_refused},
-    {&results_that_are_there_are_replaced},
-    {&no_more_rows_are_compared_than_are_kept},
-    {&shapes_without_numbers_are_not_read},
-    {&shapes_without_numbers_have_no_results},
-    {&sums_of_an_autoencoder_have_their_rank},
-    {0},
+    {&sums_that_are_none_are_refused},          {&results_that_are_there_are_replaced},
+    {&no_more_rows_are_compared_than_are_kept}, {&no_more_layers_are_compared_than_a_model_has},
+    {&shapes_without_numbers_are_not_read},     {&shapes_without_numbers_have_no_results},
+    {&sums_of_an_autoencoder_have_their_rank},  {0},
 };
 
 int main(void)
