@@ -7,6 +7,7 @@
 #include "client/call/row_list.h"
 #include "client/call/support.h"
 #include "client/report/change_text.h"
+#include "client/report/influence_text.h"
 #include "client/show/explain_view.h"
 #include "common/base/mem.h"
 #include "common/explain/stages.h"
@@ -14,7 +15,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { STRONGEST = 8, TENSORS_SHOWN = 32 };
+enum { STRONGEST = 8, TENSORS_SHOWN = 32, INFLUENCE_SHOWN = 5 };
 
 typedef struct shown {
     ps_client *client;
@@ -135,6 +136,7 @@ static ps_status put_text(shown *s, const char *chosen, size_t rows)
     view.n_chosen = list.n;
     ps_change_text(&s->client->out, &s->client->style, &view, TENSORS_SHOWN);
     ps_explain_text(&s->client->out, &s->client->style, &view);
+    ps_influence_text(&s->client->out, &s->client->style, &view, INFLUENCE_SHOWN);
     ps_row_list_free(&list);
     return PS_OK;
 }

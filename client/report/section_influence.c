@@ -4,6 +4,7 @@
  * numbers: all of it are bytes that others have left. */
 #include "client/report/heat.h"
 #include "client/report/html.h"
+#include "client/report/influence_text.h"
 #include "client/report/section_rows.h"
 #include "common/base/mem.h"
 
@@ -155,36 +156,16 @@ static void put_list(ps_buf *out, const influence *f, const char *what, const ch
 
 /* ---- pushes ---- */
 
-/* A number a byte (recorded.c). */
-static void put_worker(ps_buf *out, const influence *f, double number)
-{
-    char name[513] = {0}; /* PS_INFLUENCE_NAME_MAX */
-    ps_numbers bytes = number >= 0 && number < 1e6 ? array_row(f, "workers", (uint64_t)number)
-                                                   : (ps_numbers){NULL};
-    for (uint64_t i = 0; bytes.data && i < bytes.n && i + 1 < sizeof name; i++) {
-        double byte = ps_number_at(&bytes, i);
-        name[i] = byte > 0 && byte < 256 ? (char)(unsigned char)byte : '\0';
-        if (!name[i])
-            break;
-    }
-    ps_html_text(out, name);
-}
-
 static void put_push(ps_buf *out, const influence *f, double push, double score)
 {
-    enum { VERSION, EPOCH, BEGIN, END, WORKER, ALL, BEGIN_HIGH = 6, END_HIGH, ALL_HIGH };
-    ps_numbers said = array_row(f, "pushes", (uint64_t)push);
-    if (!said.data || said.n < ALL)
+    ps_influence_said said;
+    if (!ps_influence_push_said(f->view, f->result, push, &said))
         return;
-    bool split = said.n >= ALL_HIGH; /* in units of 2^24 */
-    double begin = ps_number_at(&said, BEGIN) +
-                   (split ? 16777216 * ps_number_at(&said, BEGIN_HIGH) : 0),
-           end = ps_number_at(&said, END) + (split ? 16777216 * ps_number_at(&said, END_HIGH) : 0);
     ps_html(out, "<tr><td class=\"n\">%.0f</td><td>", push + 1);
-    put_worker(out, f, ps_number_at(&said, WORKER));
-    ps_html(out, "</td><td class=\"n\">%.0f</td><td class=\"n\">", ps_number_at(&said, EPOCH) + 1);
-    if (end > 0)
-        ps_html(out, "%.0f–%.0f", begin, end - 1);
+    ps_html_text(out, said.worker);
+    ps_html(out, "</td><td class=\"n\">%.0f</td><td class=\"n\">", said.epoch + 1);
+    if (said.end > 0)
+        ps_html(out, "%.0f–%.0f", said.begin, said.end - 1);
     ps_html(out, "</td><td class=\"n\">%+.4g</td></tr>\n", score);
 }
 
@@ -203,8 +184,7 @@ static void put_pushes(ps_buf *out, const influence *f, const char *what, const 
         "<th class=\"n\">Influence</th></tr></thead><tbody>\n",
         heading);
     for (uint64_t i = 0; i < pushes.n && i < LISTED; i++)
-        if (ps_number_at(&pushes, i) >= 0 && ps_number_at(&pushes, i) < 1e9)
-            put_push(out, f, ps_number_at(&pushes, i), ps_number_at(&values, i));
+        put_push(out, f, ps_number_at(&pushes, i), ps_number_at(&values, i));
     ps_buf_puts(out, "</tbody></table></div>\n");
 }
 

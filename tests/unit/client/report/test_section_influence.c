@@ -1,5 +1,6 @@
 /* section_influence: rows of training by their numbers and labels, which stay text; what is shown
  * of them, where the job shows it; and lists that do not go together are not there. */
+#include "client/report/influence_text.h"
 #include "client/report/section_rows.h"
 
 #include "tests/lib/check_main.h"
@@ -61,6 +62,8 @@ static void write_arrays(ps_buf *out)
     ps_safetensors_writer_free(&w);
 }
 
+static bool as_text; /* for a terminal */
+
 /* Empty: the section is not there. */
 static void draw(const char *manifest, ps_buf *out)
 {
@@ -75,9 +78,12 @@ static void draw(const char *manifest, ps_buf *out)
                                   .file = file,
                                   .arrays = ps_buf_slice(&bytes),
                                   .names = names,
-                                  .n_names = 2};
+                                  .n_names = 2,
+                                  .rows = 5};
     ps_report report = {.title = "m", .explanation = &view, .room = ps_room_of(1 << 20)};
-    if (ps_section_influence.present(&report))
+    if (as_text)
+        ps_influence_text(out, &(ps_style){.color = false}, &view, 5);
+    else if (ps_section_influence.present(&report))
         ps_section_influence.draw(&report, out);
     ps_room_clear(&report.room);
     ps_explanation_free(&said);
@@ -134,6 +140,25 @@ START_TEST(pushes_are_named)
 }
 END_TEST
 
+/* psctl report JOB. */
+START_TEST(a_terminal_has_who_helped_and_who_hurt)
+{
+    ps_buf out;
+    as_text = true;
+    draw(HEAD TAIL, &out);
+    has(&out, "row 3, by tracin: above 0 what lowered its loss");
+    has(&out, "+2.5   41  </script><img onerror=x>");
+    has(&out, "+0.5    7  boot");
+    has(&out, "row 60, by tracin: nobody helped or hurt");
+    ps_buf_free(&out);
+    draw(HEAD ",{\"name\":\"pushes\",\"array\":\"p\"},{\"name\":\"workers\",\"array\":\"w\"}" TAIL,
+         &out);
+    has(&out, "+0.5     8  <w      32-63");
+    ps_buf_free(&out);
+    as_text = false;
+}
+END_TEST
+
 START_TEST(without_queries_there_is_nothing)
 {
     ps_buf out;
@@ -151,6 +176,7 @@ static const ps_check_case cases[] = {
     {&rows_of_training_are_named},
     {&what_is_in_them_is_drawn_where_it_is_shown},
     {&pushes_are_named},
+    {&a_terminal_has_who_helped_and_who_hurt},
     {&without_queries_there_is_nothing},
     {0},
 };
