@@ -199,7 +199,9 @@ METHODS = {
   quality: [{method: deletion, of: saliency}, {method: insertion, of: saliency}, infidelity,
             {method: sensitivity, of: saliency, samples: 2}, {method: randomisation, of: saliency},
             {method: attribution_change, of: saliency}]
-  influence: [tracin, ekfac, {method: trak, sketch: 64}]
+  influence: [tracin, ekfac, {method: trak, sketch: 64}, {method: recorded, job: TRAINING}]
+""",
+    "features": """  inside: [{method: sae, model: coder, point: post, layer: 0, top: 4}]
 """,
     "float32-cpu": """  behaviour: [calibration, losses, slices, answer_change]
   attributions:
@@ -227,20 +229,37 @@ METHODS = {
 }
 
 
-def explain(cluster, model, device):
-    """By the one worker there is, each method that this sort of model has: the arrays, and (result, name) of each."""
-    language = model != "tiny"
+def coder_job(cluster):
+    """An autoencoder of what the first activation of `tiny` gives."""
+    return f"""kind: train
+name: coder
+model: {{architecture: sae, layers: [32, 48, 32], top_k: 6}}
+data:
+  format: activations
+  activations: {{model: tiny, format: idx}}
+  train: {{features: {cluster.dir}/train-features.gz}}
+train: {{epochs: 5, batch_size: 64, optimizer: {{name: adamw, learning_rate: 0.003}}}}
+workers: 1
+"""
+
+
+def explain(cluster, name, device, training):
+    """By the one worker there is, each method that this sort of model has, but what goes through a second one: `features` asks
+    the model of layers about that. The arrays, and (result, name) of each."""
+    language = name == "float32-cpu"
+    model = "tiny" if name == "features" else name
+    other = "" if name == "features" else f"  compare_to: {'start' if language else 'other'}\n"
     data = f"{{format: tokens, sequence_length: 8, test: {{tokens: {cluster.dir}/train.tokens}}}}" if language else \
         f"{{format: idx, " + ", ".join(
             f"{part}: {{features: {cluster.dir}/{part}-features.gz, labels: {cluster.dir}/{part}-labels.gz}}"
             for part in ("train", "test")) + "}"
-    job_id = cluster.submit(f"kind: explain\nname: {model}-{device}\nmodel_name: {model}\ndata: {data}\nexplain:\n"
-                            f"  rows: {{first: 0, count: {4 if language else 16}}}\n  target: {{class: 2}}\n"
-                            f"  compare_to: {'start' if language else 'other'}\n"
-                            f"  baseline: {'{token: 32}' if language else 'zero'}\n{METHODS[model]}")
+    job_id = cluster.submit(f"kind: explain\nname: {name}-{device}\nmodel_name: {model}\ndata: {data}\nexplain:\n"
+                            f"  rows: {{first: 0, count: {4 if language else 16}}}\n  target: {{class: 2}}\n{other}"
+                            f"  baseline: {'{token: 32}' if language else 'zero'}\n"
+                            f"{METHODS[name].replace('TRAINING', str(training))}")
     cluster.wait_job(job_id, timeout=120)
-    for name in ("explain.json", "explain.safetensors"):
-        cluster.psctl("fetch", job_id, name, "-o", cluster.dir / f"{job_id}-{name}")
+    for file in ("explain.json", "explain.safetensors"):
+        cluster.psctl("fetch", job_id, file, "-o", cluster.dir / f"{job_id}-{file}")
     manifest = json.loads((cluster.dir / f"{job_id}-explain.json").read_text())
     # nothing is left out, and what one model cannot have the other has
     assert not [r["method"] for r in manifest["results"] if not r["arrays"]], manifest["results"]
@@ -273,10 +292,10 @@ def check_explained_alike(cpu, gpu):
 
 
 def check_all_methods_are_there():
-    """But that of a record, which is of one training, and of an autoencoder or a lens, which would be the job's second model."""
+    """But that of a lens, which would be a language model's second model."""
     rows = (SOURCE / "common/conf/explain_rows.h").read_text()
     named = set(re.findall(r"\w+", " ".join(METHODS.values())))
-    missing = [name for name, section in re.findall(r"(?m)^ +ROW\((\w+), (\w+),", rows) if name not in {*named, "recorded", "sae", "tuned_lens"}]
+    missing = [name for name, section in re.findall(r"(?m)^ +ROW\((\w+), (\w+),", rows) if name not in {*named, "tuned_lens"}]
     assert not missing, f"explained by neither model: {missing}"
 
 
@@ -297,13 +316,16 @@ def a_gpu_learns_and_explains_what_the_cpu_does():
                 _, start = learn(cluster, worker, "start", "float32", epochs=1, rate=1e-12)
                 cluster.tiny_data(rows=400)
                 for name, epochs in (("other", 1), ("tiny", 2)):
-                    cluster.wait_job(cluster.submit(cluster.tiny_job(name=name, workers=1, epochs=epochs)))
-            explained[device] = {model: explain(cluster, model, device) for model in METHODS}
+                    training = cluster.submit(cluster.tiny_job(name=name, workers=1, epochs=epochs,
+                                                               more="record: {influence: {sketch: 256}}"))
+                    cluster.wait_job(training)
+                cluster.wait_job(cluster.submit(coder_job(cluster)))
+            explained[device] = {name: explain(cluster, name, device, training) for name in METHODS}
             worker.stop()
     for precision in ("float32", "bf16"):
         check_alike(precision, start, learnt["cpu", precision], learnt["cuda", precision])
-    for model in METHODS:
-        check_explained_alike(explained["cpu"][model], explained["cuda"][model])
+    for name in METHODS:
+        check_explained_alike(explained["cpu"][name], explained["cuda"][name])
 
 
 def a_gpu_that_is_lost_costs_its_worker_and_not_the_job():
