@@ -8,6 +8,7 @@ import sys
 import grpc
 import numpy as np
 from harness import SOURCE, Cluster, as_it_ships, read_safetensors, run, stubs, wait_until
+from language import llama
 from scenes import QUICK
 
 sys.path[:0] = [str(SOURCE / "tests/golden/hf")]
@@ -687,6 +688,55 @@ def explained(cluster, what):
     return manifest, read_safetensors(cluster.dir / "arrays")[1]
 
 
+def features_of_tokens(cluster, rng, prompts):
+    """An autoencoder of what the first block makes of tokens: it says which token of which prompt wakes a feature most, by one
+    worker and by two the same."""
+    write_repeats(cluster.dir / "some.tokens", rng, 200, 32, 32)
+    cluster.wait_job(cluster.submit(f"""kind: train
+name: coder
+model: {{architecture: sae, layers: [32, 64, 32], top_k: 4}}
+data:
+  format: activations
+  activations: {{model: copies, format: tokens, point: resid_post, layer: 0}}
+  train: {{tokens: {cluster.dir}/some.tokens}}
+train:
+  epochs: 4
+  batch_size: 128
+  optimizer: {{name: adamw, learning_rate: 0.003}}
+  consistency: {{mode: bsp}}
+workers: 1
+"""))
+    what = f"prompts: {prompts}\n  inside: [{{method: sae, model: coder, point: resid_post, layer: 0, top: 4}}]\n"
+    manifest, alone = explained(cluster, what + "workers: 1\n")
+    cluster.start_worker("w2")
+    wait_until("two are here", lambda: len(cluster.psctl_json("workers")["workers"]) == 2)
+    _, together = explained(cluster, what + "workers: 2\n")
+    assert alone.keys() == together.keys() and all(alone[k].tobytes() == together[k].tobytes() for k in alone), list(alone)
+    found = {name.split("/")[-1]: value for name, value in alone.items() if name.startswith("inside/0/")}
+    cluster.psctl("export", "copies", "-o", cluster.dir / "copies.safetensors")
+    _, weights = read_safetensors(cluster.dir / "copies.safetensors")
+    weights = {k: v.astype(np.float64) for k, v in weights.items()}
+
+    def first_block(tokens):
+        streams = []
+        llama(weights, np.array(tokens), 2, 2, stream=streams)
+        return streams[1]
+    some = np.fromfile(cluster.dir / "some.tokens", "<u2", offset=64)[:-1].reshape(200, 32)
+    seen = np.concatenate([first_block(row) for row in some])
+    x = np.stack([first_block(prompt) for prompt in prompts])
+    f = Coder(cluster, "coder", 4).latents(((x - seen.mean(0)) / np.sqrt(seen.var(0).mean())).reshape(-1, 32)).reshape(*x.shape[:2], -1)
+    assert abs(found["l0"][0] - (f > 0).sum(-1).mean()) < 0.02, found["l0"]
+    feature = int(found["feature"][0])
+    assert feature == f.sum((0, 1)).argmax(), found["feature"]
+    peaks = f[:, :, feature].max(1)
+    assert near(found["top_activity"][0], np.sort(peaks)[::-1][:8], 1e-3), (found["top_activity"][0], peaks)
+    item, token = int(found["top_item"][0][0]), int(found["top_position"][0][0])
+    assert abs(f[item, token, feature] - peaks.max()) < 1e-3 * peaks.max(), (item, token, f[item, :, feature])
+    cluster.psctl("report", manifest["job"], "-o", cluster.dir / "tokens.html")
+    page = (cluster.dir / "tokens.html").read_text()
+    assert f", token {token}" in page[page.index('id="features"'):], "the token is not told"
+
+
 @as_it_ships
 def an_induction_head_is_learnt_and_found():
     """Rows of random tokens that repeat after a random period teach a model of two blocks to look for what followed the last time:
@@ -732,6 +782,7 @@ workers: 1
         assert induction[1].min() > 0.5 > 0.1 > induction[0].max() and (found["inside/0/best_offset"][1] == 1).all(), induction
         assert previous[0].min() > 0.3 > 0.1 > previous[1].max(), previous
         assert lost[1].min() > 0.3, lost
+        features_of_tokens(cluster, rng, prompts)
         assert carried[1].sum() > 0.8 and carried[1].min() > 0.2 and np.abs(carried[0]).max() < 0.05, carried
 
 
