@@ -6,6 +6,8 @@
 #include "tests/lib/check_main.h"
 #include "tests/lib/ref64.h"
 
+#include "common/explain/memory.h"
+
 #include <math.h>
 
 enum { WIDTH = 16, LAYERS = 2, VOCABULARY = 61, ROWS = 7, PARAMETERS = 2 * LAYERS, FEW = 3 };
@@ -229,6 +231,30 @@ START_TEST(zeros_give_back_the_stream)
 }
 END_TEST
 
+/* What psctl submit --dry-run says, of a larger batch than the tests' own, so that what tensors are
+ * padded by is little; what the files have is for each token a row of the stream. */
+START_TEST(its_memory_is_foretold)
+{
+    enum { BATCH = 512 };
+    ps_spec_activations of = {.rows = 0};
+    ps_spec_train train = {.batch_size = BATCH};
+    const ps_job_spec job = {.train = &train, .data = {.activations = &of, .sequence_length = 8}};
+    const ps_spec_model base = {
+        .hidden_size = WIDTH, .num_layers = LAYERS, .vocab_size = VOCABULARY};
+    setup(0);
+    const ps_model_config config = config_of();
+    ps_model *lens = NULL;
+    ck_ok(ps_model_create(t.device.backend, &config,
+                          &(ps_model_options){.max_batch = BATCH, .base = t.base}, &lens));
+    double told = (double)ps_lens_memory(&job, &base), taken = (double)ps_model_memory(lens);
+    ck_assert_msg(told > 0.8 * taken && told < 1.25 * taken, "%g, and %g are taken", told, taken);
+    of.rows = 3;
+    ck_assert_double_eq((double)ps_lens_memory(&job, &base) - told, 3 * 8 * STREAM * sizeof(float));
+    ps_model_free(&lens);
+    teardown();
+}
+END_TEST
+
 START_TEST(sizes_that_make_no_lens_are_refused)
 {
     ps_model_layout layout;
@@ -248,6 +274,7 @@ static const ps_check_case cases[] = {
     {.test = &loss_and_gradients_are_pytorchs, .repeat = 2},
     {.test = &gradients_are_the_differences_of_the_formula, .repeat = 2},
     {.test = &zeros_give_back_the_stream, .repeat = 2},
+    {.test = &its_memory_is_foretold},
     {.test = &sizes_that_make_no_lens_are_refused},
     {0},
 };
