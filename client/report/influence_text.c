@@ -4,7 +4,6 @@
 
 #include "client/report/numbers.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -123,7 +122,7 @@ static void put_query(ps_buf *out, const ps_style *style, const asked *a, double
     ps_table *t = ps_table_new(a->pushes ? of_pushes : of_rows);
     put_list(t, a, "helping", top);
     put_list(t, a, "hurting", top);
-    ps_buf_printf(out, "\nrow %.0f, by ", row);
+    ps_buf_printf(out, "\ninfluence on row %.0f, by ", row);
     ps_put_text(out, style, PS_COLOR_NONE, a->result->method);
     ps_buf_puts(out, ps_table_rows(t) ? ": above 0 what lowered its loss, below what raised it\n"
                                       : ": nobody helped or hurt\n");
@@ -132,19 +131,31 @@ static void put_query(ps_buf *out, const ps_style *style, const asked *a, double
     ps_table_free(&t);
 }
 
+/* The place of a row among the queries; their number: it is none. */
+static uint64_t query_of(const ps_numbers *queries, double row)
+{
+    uint64_t i = 0;
+    while (i < queries->n && ps_number_at(queries, i) != row)
+        i++;
+    return i;
+}
+
 void ps_influence_text(ps_buf *out, const ps_style *style, const ps_explain_view *view, size_t top)
 {
     const ps_explanation *m = view->manifest;
+    size_t rows = ps_rows_shown(view),
+           shown = rows < view->rows || view->chosen ? rows : view->rows;
     for (size_t i = 0; i < m->n_results; i++) {
         const ps_explanation_result *r = &m->results[i];
         const ps_explanation_array *queries = ps_explanation_find(r, "queries");
         if (strcmp(r->kind, "influence") != 0 || !queries || !ps_explanation_find(r, "helping"))
             continue;
         ps_numbers all = ps_numbers_whole(view, queries->array);
-        asked a = {view, r, 0, ps_explanation_find(r, "pushes") != NULL};
-        for (; all.data && a.query < all.n && a.query < view->rows; a.query++)
-            put_query(out, style, &a, ps_number_at(&all, a.query), top);
-        if (all.data && a.query < all.n)
-            ps_buf_printf(out, "\nand %" PRIu64 " rows more: --rows\n", all.n - a.query);
+        for (size_t k = 0; all.data && k < shown; k++) {
+            double row = (double)m->rows[ps_row_shown(view, k)].row;
+            asked a = {view, r, query_of(&all, row), ps_explanation_find(r, "pushes") != NULL};
+            if (a.query < all.n)
+                put_query(out, style, &a, row, top);
+        }
     }
 }

@@ -16,8 +16,7 @@ typedef struct ps_influence_said {
 bool ps_influence_push_said(const ps_explain_view *view, const ps_explanation_result *result,
                             double push, ps_influence_said *out);
 
-/* Nothing where the job asked for none. So many rows at most as the view shows, and `top` of each
- * side. */
+/* Nothing where the job asked for none. Of the rows that the view shows, `top` of each side. */
 void ps_influence_text(ps_buf *out, const ps_style *style, const ps_explain_view *view, size_t top);
 
 #endif

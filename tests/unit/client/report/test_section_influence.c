@@ -146,10 +146,10 @@ START_TEST(a_terminal_has_who_helped_and_who_hurt)
     ps_buf out;
     as_text = true;
     draw(HEAD TAIL, &out);
-    has(&out, "row 3, by tracin: above 0 what lowered its loss");
+    has(&out, "influence on row 3, by tracin: above 0 what lowered its loss");
     has(&out, "+2.5   41  </script><img onerror=x>");
     has(&out, "+0.5    7  boot");
-    has(&out, "row 60, by tracin: nobody helped or hurt");
+    has(&out, "influence on row 60, by tracin: nobody helped or hurt");
     ps_buf_free(&out);
     draw(HEAD ",{\"name\":\"pushes\",\"array\":\"p\"},{\"name\":\"workers\",\"array\":\"w\"}" TAIL,
          &out);
