@@ -88,15 +88,21 @@ static void put_feature(ps_buf *out, const ps_explain_view *v, uint64_t k)
     if (k >= share.n || activity.n != items.n || position.n != items.n ||
         !isfinite(ps_number_at(&feature, k)) || !isfinite(ps_number_at(&share, k)))
         return;
-    ps_html(out, "<h3>Feature %.0f<span class=\"note\">, in %.1f %% of rows</span></h3>\n",
-            ps_number_at(&feature, k), 100 * ps_number_at(&share, k));
+    uint64_t there = 0;
+    ps_html(out, "<h3>Feature %.0f<span class=\"note\">, in %.1f %% of %s</span></h3>\n",
+            ps_number_at(&feature, k), 100 * ps_number_at(&share, k),
+            v->manifest->language ? "tokens" : "rows");
     ps_buf_puts(out, "<div class=\"maps\">\n");
     for (uint64_t i = 0; i < items.n && i < ITEMS; i++) {
         double item = ps_number_at(&items, i);
-        if (item >= 0 && item < (double)v->manifest->n_rows && isfinite(ps_number_at(&activity, i)))
-            put_item(out, v, (uint64_t)item, ps_number_at(&activity, i),
-                     ps_number_at(&position, i));
+        if (!(item >= 0 && item < (double)v->manifest->n_rows) ||
+            !isfinite(ps_number_at(&activity, i)))
+            continue;
+        put_item(out, v, (uint64_t)item, ps_number_at(&activity, i), ps_number_at(&position, i));
+        there++;
     }
+    if (!there) /* its rows are looked for among the `top` features of each */
+        ps_buf_puts(out, "<p class=\"note\">Among the largest of no row.</p>\n");
     ps_buf_puts(out, "</div>\n");
 }
 

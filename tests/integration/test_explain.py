@@ -734,7 +734,8 @@ workers: 1
     assert abs(f[item, token, feature] - peaks.max()) < 1e-3 * peaks.max(), (item, token, f[item, :, feature])
     cluster.psctl("report", manifest["job"], "-o", cluster.dir / "tokens.html")
     page = (cluster.dir / "tokens.html").read_text()
-    assert f", token {token}" in page[page.index('id="features"'):], "the token is not told"
+    section = page[page.index('id="features"'):]
+    assert f", token {token}" in section and "% of tokens" in section, "the token is not told"
 
 
 @as_it_ships
