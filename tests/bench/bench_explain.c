@@ -171,8 +171,7 @@ static void open_rows(run *r)
     for (size_t i = 0; i < n; i++)
         numbers[i] = i;
     r->x.check = go_on;
-    ok(ps_explain_baseline_make(&r->job->explain->baseline, (size_t)r->x.inputs, NULL, NULL,
-                                &r->baseline));
+    ok(ps_explain_baseline_of(&r->x, &r->baseline));
     const void *rows = data_of(r, r->rows);
     ok(ps_explain_batch_make(
         &r->x,
