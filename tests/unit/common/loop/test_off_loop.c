@@ -104,7 +104,7 @@ static atomic_uint turns, side_by_side;
 static void take_turn(void *user)
 {
     atomic_fetch_add(&side_by_side, atomic_fetch_add(&turns, 1) % 2);
-    for (int i = 0; i < 1000 && atomic_load(&side_by_side) == 0; i++)
+    for (int i = 0; i < 20 && atomic_load(&side_by_side) == 0; i++)
         sched_yield();
     atomic_fetch_add(&turns, 1);
 }
