@@ -11,7 +11,8 @@ price), importance and the model itself are written here. Needs numpy; tests/ben
 
     ffn-RATIO-RULE       units of the MLPs removed: magnitude, moments: by Σ w² or Σ v·w² of the columns behind them;
                          group-magnitude, group-moments: of all their numbers, bias and rows too
-    uniform-BITS         each matrix in groups of 64 with a zero
+    uniform-BITS-GROUP   each matrix rounded in groups of GROUP numbers, of a row or of the whole matrix (row, matrix), with a
+                         zero; symmetric-BITS-GROUP without one
     mixed-BITS-RULE      forms of psd's list, as many bytes as BITS and a zero take in groups of 64, with the least sum of
                          squared errors (magnitude) or of ½·N·v·Δw² (moments)
     codes-BITS-RULE      as a paper counts: 2 to 6 and 8 bits, of which BITS are the mean; scales and zeros cost nothing
@@ -151,9 +152,10 @@ PSD = {"int2": (symmetric, 2, 2.25), "uint2": (affine, 2, 2.5), "int3": (symmetr
 CODES = {f"uint{b}": (affine, b, b) for b in (2, 3, 4, 5, 6, 8)}
 
 
-def in_form(w, form):
+def in_form(w, form, group=GROUP):
     how, bits, _ = form
-    return how(w.T.reshape(-1, GROUP), bits).reshape(w.T.shape).T  # groups run along a product's inputs
+    group = {"row": w.shape[0], "matrix": w.size}.get(group) or int(group)
+    return how(w.T.reshape(-1, group), bits).reshape(w.T.shape).T  # groups run along a product's inputs
 
 
 def cheapest(losses, costs, most):
@@ -185,8 +187,9 @@ def make(row, w, v, config):
     kind, amount, *rule = row.split("-", 2)
     if kind == "ffn":
         return without_units(w, v, config, float(amount) / 100, rule[0])
-    if kind == "uniform":
-        return w | {n: in_form(w[n], (affine, int(amount), 0)) for n in matrices(config)}, None
+    if kind in ("uniform", "symmetric"):
+        form = (affine if kind == "uniform" else symmetric, int(amount), 0)
+        return w | {n: in_form(w[n], form, *rule) for n in matrices(config)}, None
     if kind == "mixed":
         return mixed(w, v, config, float(amount) + 0.5, rule[0], PSD)
     if kind == "codes":
