@@ -126,6 +126,11 @@ static void calibration(ps_table *t, const ps_plan *plan)
 {
     if (!plan->n_windows)
         return;
+    if (plan->from) {
+        ps_table_field(t, "calibration", "the sums of job %" PRIu64 ", of %zu inputs", plan->from,
+                       plan->n_inputs);
+        return;
+    }
     ps_buf text = PS_BUF_EMPTY;
     ps_buf_printf(&text, "%" PRIu64 " rows", plan->calibration_rows);
     if (plan->held_out_rows)
@@ -293,6 +298,8 @@ void ps_plan_json(ps_json_writer *w, const ps_job_spec *spec, const ps_plan *pla
         ps_json_put_uint(w, "tensor_bytes_most", plan->target.bytes);
     ps_json_put_uint(w, "calibration_rows", plan->calibration_rows);
     ps_json_put_uint(w, "held_out_rows", plan->held_out_rows);
+    if (plan->from)
+        ps_json_put_uint(w, "calibration_job", plan->from);
     ps_json_put_uint(w, "tokens_a_row", plan->tokens_a_row);
     ps_json_put_uint(w, "inputs", plan->n_inputs);
     ps_json_put_uint(w, "passes", plan->n_windows);

@@ -28,7 +28,7 @@ typedef struct side {
 
 typedef struct totals { /* NaN: not said */
     double parameters, parent_parameters, parent_bytes, bytes, bits;
-    double calibration_rows, held_out_rows, seconds;
+    double calibration_rows, held_out_rows, calibration_job, seconds;
     double predicted, measured, measured_error;
     char range[TEXT]; /* of the prediction: "quadratic", or "beyond" */
 } totals;
@@ -72,6 +72,7 @@ static ps_status read_total(ps_json_reader *json, const char *key, void *into)
                                            PS_FIELD_NUMBER(totals, bits),
                                            PS_FIELD_NUMBER(totals, calibration_rows),
                                            PS_FIELD_NUMBER(totals, held_out_rows),
+                                           PS_FIELD_NUMBER(totals, calibration_job),
                                            PS_FIELD_NUMBER(totals, parent_parameters),
                                            PS_FIELD_NUMBER(totals, predicted),
                                            PS_FIELD_NUMBER(totals, measured_error),
@@ -236,6 +237,8 @@ static void put_totals(const report *r, const ps_style *style, ps_buf *out)
     if (total->calibration_rows > 0)
         ps_table_field(t, "calibration", "%.0f rows, and %.0f to measure errors on",
                        total->calibration_rows, total->held_out_rows);
+    if (total->calibration_job > 0)
+        ps_table_field(t, "calibration", "the sums of job %.0f", total->calibration_job);
     ps_table_field(t, "  sha256", "%.64s", r->compared.calibration_sha256);
     if (r->compared.shared_rows > 0)
         ps_table_field(t, "  shared", "%.0f rows with the test data", r->compared.shared_rows);

@@ -3,6 +3,7 @@
 #include "common/compress/parts.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -122,21 +123,24 @@ static void count_rows(ps_plan *plan, const ps_job_spec *spec, const ps_spec_mod
     const ps_spec_calibrate *c = &spec->compress->calibrate;
     bool language = ps_spec_model_is_language(model);
     uint64_t rows = c->rows ? (uint64_t)c->rows : language ? ROWS_OF_TOKENS : ROWS;
+    plan->from = (uint64_t)c->from;
+    plan->tokens_a_row = 1;
+    if (plan->from)
+        return;
     plan->held_out_rows = (uint64_t)((double)rows * c->held_out);
     if (c->held_out > 0 && plan->held_out_rows == 0 && rows > 1)
         plan->held_out_rows = 1;
     plan->calibration_rows = rows - plan->held_out_rows;
     plan->rows_said = c->rows != 0;
-    plan->tokens_a_row = 1;
     if (language)
         plan->tokens_a_row = (uint64_t)(spec->data.sequence_length ? spec->data.sequence_length
                                                                    : model->context_length);
 }
 
 /* With fewer rows than columns Σxxᵀ has no inverse, and what is solved fits these rows alone. */
-static ps_status check_tokens(ps_plan *plan)
+static ps_status check_tokens(ps_plan *plan, const ps_plan *rows)
 {
-    uint64_t tokens = plan->calibration_rows * plan->tokens_a_row;
+    uint64_t tokens = rows->calibration_rows * rows->tokens_a_row;
     const ps_plan_input *widest = NULL;
     size_t few = 0;
     for (size_t i = 0; i < plan->n_inputs; i++) {
@@ -154,19 +158,49 @@ static ps_status check_tokens(ps_plan *plan)
                        "compress.calibrate.rows: %" PRIu64 " %s are too few for the "
                        "%" PRIu64 " columns of %s, at least %" PRIu64 "; take more, or method "
                        "round",
-                       tokens, plan->tokens_a_row > 1 ? "tokens" : "rows", widest->columns,
+                       tokens, rows->tokens_a_row > 1 ? "tokens" : "rows", widest->columns,
                        widest->name, widest->columns / COLUMNS_A_TOKEN);
     ps_buf_printf(&plan->warnings,
                   "calibration has %" PRIu64 " %s, fewer than columns of %zu inputs (%s has "
                   "%" PRIu64 "): on other data errors may be larger than by rounding\n",
-                  tokens, plan->tokens_a_row > 1 ? "tokens" : "rows", few, widest->name,
+                  tokens, rows->tokens_a_row > 1 ? "tokens" : "rows", few, widest->name,
                   widest->columns);
     return PS_OK;
 }
 
+static const ps_plan_input *find_input(const ps_plan *plan, const char *tensor)
+{
+    for (size_t i = 0; i < plan->n_tensors; i++)
+        if (!strcmp(plan->tensors[i].stored.name, tensor))
+            return plan->tensors[i].input == PS_PLAN_NO_INPUT
+                       ? NULL
+                       : &plan->inputs[plan->tensors[i].input];
+    return NULL;
+}
+
+ps_status ps_plan_check_kept(ps_plan *plan, const ps_plan *kept)
+{
+    PS_REQUIRE(plan->from && !kept->from);
+    for (size_t i = 0; i < plan->n_inputs; i++) {
+        const ps_plan_input *in = &plan->inputs[i], *there = find_input(kept, in->name);
+        if (!there || there->columns != in->columns)
+            return ps_fail(PS_FAILED_PRECONDITION,
+                           "compress.calibrate.from: job %" PRIu64 " has no sums of the inputs of "
+                           "%s, which it left as it was; calibrate on data, or keep that tensor",
+                           plan->from, in->name);
+        if (there->squares && !in->squares)
+            return ps_fail(PS_FAILED_PRECONDITION,
+                           "compress.calibrate.from: job %" PRIu64 " has kept only the squares of "
+                           "the inputs of %s, and the method needs their products; calibrate on "
+                           "data, or take method search",
+                           plan->from, in->name);
+    }
+    return check_tokens(plan, kept);
+}
+
 uint64_t ps_plan_bytes_of(const ps_plan *plan, uint64_t numbers)
 {
-    return numbers * SUM_BYTES * (plan->held_out_rows ? 2 : 1);
+    return numbers * SUM_BYTES * (ps_plan_holds_out(plan) ? 2 : 1);
 }
 
 /* Units that are removed are chosen when all tensors that have them are solved: their inputs are
@@ -226,7 +260,7 @@ static ps_status make_windows(ps_plan *plan, bool sequential, bool layers_apart,
 }
 
 /* They are kept as they are at the end. */
-static ps_status check_kept(const ps_plan *plan, uint64_t sum_bytes)
+static ps_status check_one_window(const ps_plan *plan, uint64_t sum_bytes)
 {
     uint64_t numbers = 0;
     for (size_t i = 0; i < plan->n_inputs; i++)
@@ -234,9 +268,10 @@ static ps_status check_kept(const ps_plan *plan, uint64_t sum_bytes)
     if (plan->n_windows <= 1)
         return PS_OK;
     return ps_fail(PS_RESOURCE_EXHAUSTED,
-                   "compress.calibrate.keep: all sums together take %" PRIu64
+                   "compress.calibrate.%s: all sums together take %" PRIu64
                    " MiB, and psd has %" PRIu64 " MiB for them; method search needs less",
-                   ps_plan_bytes_of(plan, numbers) >> 20, sum_bytes >> 20);
+                   plan->from ? "from" : "keep", ps_plan_bytes_of(plan, numbers) >> 20,
+                   sum_bytes >> 20);
 }
 
 ps_status ps_plan_rows(const ps_plan *plan, uint64_t have, uint64_t *calibration,
@@ -269,12 +304,13 @@ ps_status ps_plan_inputs(ps_plan *plan, const ps_job_spec *spec, const ps_plan_p
     if (plan->n_inputs == 0)
         return PS_OK;
     count_rows(plan, spec, parent->model);
-    ps_status st = check_tokens(plan);
+    ps_status st = plan->from ? PS_OK : check_tokens(plan, plan);
     if (spec->compress->quantise)
         ps_plan_fold(plan, spec->compress->quantise, parent, parts, sum_bytes);
     bool layers_apart = ps_spec_model_is_language(parent->model) && plan->n_units != 1;
-    bool sequential = spec->compress->calibrate.sequential && (layers_apart || !plan->n_units);
+    const ps_spec_calibrate *c = &spec->compress->calibrate;
+    bool sequential = c->sequential && !plan->from && (layers_apart || !plan->n_units);
     if (!st)
         st = make_windows(plan, sequential, layers_apart, sum_bytes);
-    return !st && spec->compress->calibrate.keep ? check_kept(plan, sum_bytes) : st;
+    return !st && (c->keep || plan->from) ? check_one_window(plan, sum_bytes) : st;
 }

@@ -169,6 +169,7 @@ typedef struct ps_plan {
     char *config;
 
     uint64_t calibration_rows, held_out_rows; /* of data.train, in this order; 0, 0: none */
+    uint64_t from;         /* the job whose sums are taken, and no rows; 0: none */
     bool rows_said;        /* by the job; else data may have fewer (ps_plan_rows) */
     uint64_t tokens_a_row; /* 1: rows are no sequences */
 
@@ -218,6 +219,18 @@ PS_MUST_CHECK ps_status ps_plan_settle(ps_plan *plan, const uint32_t *chosen, si
  * PS_INVALID_ARGUMENT: fewer than the job says, or none. */
 PS_MUST_CHECK ps_status ps_plan_rows(const ps_plan *plan, uint64_t have, uint64_t *calibration,
                                      uint64_t *held_out);
+
+/* Is there a second sum of each input, of what nothing is solved on? Whether a job from which sums
+ * are taken has some is known when they are; else they are of no token. */
+static inline bool ps_plan_holds_out(const ps_plan *plan)
+{
+    return plan->held_out_rows || plan->from;
+}
+
+/* May a plan with `from` be made of what that job keeps, whose plan `kept` is, of the same parent?
+ * PS_FAILED_PRECONDITION: it has no sums of an input, or only squares where all is needed;
+ * PS_INVALID_ARGUMENT: they are of too few tokens for the method. */
+PS_MUST_CHECK ps_status ps_plan_check_kept(ps_plan *plan, const ps_plan *kept);
 
 /* Rows and columns of a product that the parent's tensor is; a vector is one column. */
 static inline uint64_t ps_plan_from_rows(const ps_plan_tensor *t)

@@ -11,6 +11,7 @@ static const ps_conf_key calibrate_keys[] = {
     PS_CONF_REAL("held_out", ps_spec_calibrate, held_out, "0.125", 0, 0.5),
     PS_CONF_BOOL("sequential", ps_spec_calibrate, sequential, "true"),
     PS_CONF_BOOL("keep", ps_spec_calibrate, keep, "false"),
+    PS_CONF_INT("from", ps_spec_calibrate, from, "0", 0, INT64_MAX),
     PS_CONF_END,
 };
 
@@ -67,6 +68,24 @@ static ps_status check_limits(const ps_spec_limits *limits, const ps_conf_doc *d
     return PS_OK;
 }
 
+/* Nothing is summed: no key says how. */
+static ps_status check_from(const ps_spec_compress *c, const ps_conf_doc *doc)
+{
+    static const char *const keys[] = {"compress.calibrate.rows", "compress.calibrate.held_out",
+                                       "compress.calibrate.sequential", "compress.calibrate.keep"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (ps_conf_has(doc, keys[i]))
+            return ps_conf_fail(doc, keys[i],
+                                "not with compress.calibrate.from: the sums are those of job "
+                                "%" PRId64 ", which keeps them",
+                                c->calibrate.from);
+    if (c->prune && c->prune->what == PS_PRUNE_LAYERS)
+        return ps_conf_fail(doc, "compress.calibrate.from",
+                            "what layers do to the stream is no input's sum, and is measured on "
+                            "data; leave it out, and say data.train");
+    return PS_OK;
+}
+
 ps_status ps_compress_check(const ps_spec_compress *c, const ps_conf_doc *doc)
 {
     bool steps = false;
@@ -89,7 +108,8 @@ ps_status ps_compress_check(const ps_spec_compress *c, const ps_conf_doc *doc)
         return ps_conf_fail(doc, "compress.calibrate.keep",
                             "what is summed then is of half-compressed layers, and of no use to "
                             "others; say compress.calibrate.sequential: false");
-    return check_limits(&c->limits, doc);
+    st = c->calibrate.from ? check_from(c, doc) : PS_OK;
+    return st ? st : check_limits(&c->limits, doc);
 }
 
 static bool limited(const ps_spec_compress *c)
@@ -101,7 +121,7 @@ static bool limited(const ps_spec_compress *c)
 static ps_status check_data(const ps_job_spec *spec, const ps_conf_doc *doc)
 {
     const ps_spec_compress *c = spec->compress;
-    bool calibrates = ps_spec_compress_calibrates(c);
+    bool calibrates = ps_spec_compress_calibrates(c) && !c->calibrate.from;
     if (ps_conf_has(doc, "data") && !ps_conf_has(doc, "data.format"))
         return ps_conf_fail(doc, "data.format", "missing; data have one");
     if (calibrates && !spec->data.train)

@@ -19,6 +19,7 @@ typedef struct ps_spec_calibrate {
     double held_out; /* share of them that nothing is solved on: errors are measured there */
     bool sequential; /* what a layer is calibrated on comes from the compressed layers before it */
     bool keep;       /* the sums become an artifact (common/compress/calibration.h) */
+    int64_t from;    /* the job whose sums these are: nothing is calibrated; 0: none */
 } ps_spec_calibrate;
 
 /* What one scale, and one zero, is for. */

@@ -117,6 +117,10 @@ static ps_status check_several(const ps_job_spec *spec, const ps_conf_doc *doc)
         return ps_conf_fail(doc, "compress.calibrate.keep",
                             "not of a job in stages: the sums would be of a model that is gone "
                             "when the job has ended");
+    if (spec->compress->calibrate.from)
+        return ps_conf_fail(doc, "compress.calibrate.from",
+                            "not of a job in stages: the sums are of the model before anything "
+                            "is removed");
     if (strlen(spec->name) + PS_STAGE_SUFFIX > 64)
         return ps_conf_fail(doc, "name", "of a job in stages, at most %d bytes",
                             64 - PS_STAGE_SUFFIX);

@@ -10,6 +10,7 @@
 #include "common/base/require.h"
 #include "common/compress/moments.h"
 #include "common/loop/off_loop.h"
+#include "server/files/calibration_file.h"
 #include "server/files/moments_file.h"
 #include "server/runs/lifecycle_internal.h"
 #include "server/runs/lifecycle_record.h"
@@ -116,6 +117,8 @@ static ps_status create_store(step *s)
     ps_status st = ps_store_create(spec, s->plan, &l->conf.host, &store);
     if (!st && *spec->initialize_from)
         st = begin_from(s, store);
+    if (!st && s->file->plan && s->file->plan->from)
+        st = ps_calibration_file_load(&l->conf.files, s->file->plan, store);
     if (!st)
         st = ps_lifecycle_record_begin(l, s->job_id, spec, store);
     if (st) {

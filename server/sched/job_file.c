@@ -8,6 +8,8 @@
 #include "server/catalog/artifacts.h"
 #include "server/catalog/models.h"
 #include "server/sched/influence_check.h"
+#include "server/sched/kept_sums.h"
+#include "server/sched/model_plan.h"
 
 #include <string.h>
 
@@ -31,37 +33,6 @@ static ps_status look_up(const reading *r, const char *name, const char *version
     *config = ps_strdup(model ? model->config : "");
     ps_model_record_free(&model);
     return PS_OK;
-}
-
-static ps_status plan_of(const ps_job_spec *spec, const char *section, ps_plan_parent *parent,
-                         ps_plan **out)
-{
-    ps_spec_model *config = NULL;
-    ps_status st = ps_spec_model_parse(ps_slice_str(section), "its config", &config);
-    if (st)
-        return ps_wrap(st, "model %s", parent->name);
-    parent->model = config;
-    st = ps_plan_new(spec, parent, 0, out);
-    ps_spec_model_free(&config);
-    return st;
-}
-
-/* What will be done to each tensor of the model. */
-static ps_status plan_for(const ps_job_spec *spec, const ps_model_record *model, ps_plan **out)
-{
-    ps_model_form *tensors = ps_alloc_array(model->n_tensors + 1, sizeof *tensors);
-    for (size_t i = 0; i < model->n_tensors; i++) {
-        const ps_model_tensor *from = &model->tensors[i];
-        tensors[i] = (ps_model_form){.name = from->name, .form = from->form, .n_dims = from->rank};
-        memcpy(tensors[i].shape, from->shape, from->rank * sizeof *from->shape);
-    }
-    ps_status st = plan_of(
-        spec, model->config,
-        &(ps_plan_parent){
-            .name = model->name, .tensors = tensors, .n = model->n_tensors, .bytes = model->bytes},
-        out);
-    ps_free(&tensors);
-    return st;
 }
 
 /* What workers will ask for is there now. */
@@ -94,7 +65,9 @@ static ps_status make_plan(ps_catalog *catalog, bool submitted, ps_job_file *fil
     if (!st && submitted)
         st = check_moments(catalog, file->spec, model);
     if (!st)
-        st = plan_for(file->spec, model, &plan);
+        st = ps_model_plan(file->spec, model, &plan);
+    if (!st && submitted && plan->from)
+        st = ps_kept_sums_check(catalog, model, plan);
     file->plan = plan;
     ps_model_record_free(&model);
     return st;
@@ -164,10 +137,11 @@ static ps_status check_quantise(const ps_job_file *first, ps_slice yaml)
     }
     ps_status st = read_stage(first, yaml, PS_STAGE_QUANTISE, "", &spec);
     if (!st)
-        st = plan_of(spec, pruned->config,
-                     &(ps_plan_parent){
-                         .name = first->spec->name, .tensors = tensors, .n = pruned->n_tensors},
-                     &plan);
+        st = ps_model_plan_of(spec, pruned->config,
+                              &(ps_plan_parent){.name = first->spec->name,
+                                                .tensors = tensors,
+                                                .n = pruned->n_tensors},
+                              &plan);
     ps_plan_free(&plan);
     if (spec)
         ps_job_spec_free(&spec);
@@ -208,7 +182,7 @@ ps_status ps_job_file_stage(ps_catalog *catalog, const ps_job_file *first, ps_sl
     file->teacher_config = ps_strdup(distils ? first->teacher_config : "");
     file->note = ps_strdup("");
     if (!st && spec->compress)
-        st = plan_for(spec, model, &file->plan);
+        st = ps_model_plan(spec, model, &file->plan);
     ps_model_record_free(&model);
     if (st)
         ps_job_file_unref(&file);

@@ -211,6 +211,33 @@ def kept_sums_are_numpys(cluster, train, parent):
             assert np.allclose(sums[name], wanted, rtol=1e-4, atol=1e-5 * wanted.max()), (name, sums[name], wanted)
 
 
+def from_text(cluster, name, job_id, method="gptq", more=""):
+    """Of kept sums: no data but the test's."""
+    text = job_text(cluster, name, method, "int8", more=more)
+    at, end = text.index("train: "), text.index("test: ")
+    return (text[:at] + text[end:]).replace("{rows: 1920, held_out: 0.25}", f"{{from: {job_id}}}")
+
+
+def kept_sums_make_the_same_model(cluster):
+    """Without a look at data; the same scheme makes the same bytes, and squares are taken from products."""
+    job_id = cluster.psctl_json("model", "kept")["job_id"]
+    second = cluster.wait_job(cluster.submit(from_text(cluster, "again", job_id)))
+    assert file_of(cluster, "again") == file_of(cluster, "kept")
+    said = cluster.psctl("watch", second["id"]).stdout
+    assert f"by the sums of job {job_id};" in said and "calibrating" not in said, said
+    report = cluster.psctl_json("report", "again")["report"]
+    assert (report["total"]["calibration_job"], report["overlap"]) == (job_id, "not checked"), report["total"]
+    solved = {name: {t["name"]: t.get("solved", {}).get("held_out") for t in cluster.psctl_json("report", name)["report"]["tensors"]}
+              for name in ("again", "kept")}
+    assert solved["again"] == solved["kept"], solved
+    cluster.wait_job(cluster.submit(from_text(cluster, "searched", job_id, "search")))
+    for other, message in ((second["id"], f"job {second['id']} has left no sums of its calibration"), (99, "job 99 does not exist")):
+        text = from_text(cluster, "refused", other)
+        (cluster.dir / "refused.yaml").write_text(text)
+        refused = cluster.psctl("submit", cluster.dir / "refused.yaml", check=False)
+        assert refused.returncode and message in refused.stderr, refused.stderr
+
+
 @as_it_ships
 def what_the_report_says_is_numpys():
     with Cluster() as cluster:
@@ -225,6 +252,7 @@ def what_the_report_says_is_numpys():
         accuracy = numpys_accuracy(parent, test.reshape(len(test), -1) / 255, labels)
         assert abs(report["parent"]["test"]["accuracy"] - accuracy) < 1e-9, (report["parent"], accuracy)
         kept_sums_are_numpys(cluster, train, parent)
+        kept_sums_make_the_same_model(cluster)
         model = cluster.psctl_json("model", "gptq")
         assert model["parent"] == "tiny" and model["job_id"] == job["id"], model
         shown = cluster.psctl("report", "gptq").stdout

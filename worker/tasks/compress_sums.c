@@ -38,7 +38,7 @@ ps_status ps_compress_sums_of(const ps_compress_job *job, size_t which, ps_compr
                        which, plan->n_inputs);
     const ps_plan_input *input = &plan->inputs[which];
     size_t slot = which - plan->windows[ps_plan_window_of(plan, which)].first;
-    size_t kinds = plan->held_out_rows ? 2 : 1;
+    size_t kinds = ps_plan_holds_out(plan) ? 2 : 1;
     char names[2][PS_SUM_NAME];
     const char *wanted[] = {PS_TOKENS_NAME, ps_plan_sum_name(slot, false, names[0]),
                             ps_plan_sum_name(slot, true, names[1])};

@@ -19,6 +19,9 @@
  * order in which sums are added does not matter (server/params/sum_block.c): so the new model does
  * not depend on who took part, or was lost.
  *
+ * With compress.calibrate.from psd makes the store with the sums that another job has kept, all in
+ * one window: nothing is calibrated, nor cleared.
+ *
  * Fails: psd cannot make the store, a task fails three times, or the new model is worse than
  * compress.limits allow: then nothing is published, and the report stays. */
 #include "server/sched/kinds/kind_compress.h"
@@ -35,6 +38,7 @@
 #include "server/sched/worker.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 static ps_compress *work_of(const ps_job *job)
@@ -58,6 +62,19 @@ static void draft(ps_job *job)
     ps_finish_begin(job, &(ps_job_outcome){.drafts = true});
 }
 
+static void say_plan(ps_job *job, const ps_compress *w)
+{
+    const ps_plan *plan = w->plan;
+    char sums[64];
+    if (plan->from)
+        (void)snprintf(sums, sizeof sums, "by the sums of job %" PRIu64, plan->from);
+    else
+        (void)snprintf(sums, sizeof sums, "in %zu windows of calibration", plan->n_windows);
+    ps_job_say(job, PS_LOG_INFO, "psd",
+               "%zu of %zu tensors are solved, %s; %" PRIu64 " bytes become %" PRIu64, w->n_solve,
+               plan->n_tensors, sums, plan->parent_data, plan->data);
+}
+
 static void start(ps_job *job)
 {
     PS_REQUIRE(!job->work && job->file->plan);
@@ -68,10 +85,7 @@ static void start(ps_job *job)
     if (ps_compress_calibrates(w))
         ps_epoch_rows_init(&w->rows, ps_compress_rows(plan), ps_plan_epochs(plan),
                            rows_per_task(job->spec, plan), false);
-    ps_job_say(job, PS_LOG_INFO, "psd",
-               "%zu of %zu tensors are solved, in %zu windows of calibration; %" PRIu64
-               " bytes become %" PRIu64,
-               w->n_solve, plan->n_tensors, plan->n_windows, plan->parent_data, plan->data);
+    say_plan(job, w);
     if (w->n_solve == 0 && job->file->stage > 0) { /* what came before is the new model */
         draft(job);
         return;
@@ -219,6 +233,9 @@ static void after_turn(ps_job *job)
         ps_compress_settle(job);
     } else if (w->turn == w->plan->n_windows) {
         draft(job);
+    } else if (w->plan->from) { /* its sums have been there from the beginning */
+        w->turn++;
+        ps_compress_advance(job);
     } else if (w->turn == 0 && fresh) { /* nothing has been summed yet */
         calibrate(job);
     } else {

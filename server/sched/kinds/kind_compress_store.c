@@ -22,7 +22,7 @@ ps_data_plan *ps_compress_store(const ps_plan *plan)
     ps_data_plan *out = ps_new(ps_data_plan);
     out->model = ps_strdup("");
     out->train_rows = plan->n_windows ? ps_compress_rows(plan) : 0;
-    out->epochs = ps_plan_epochs(plan);
+    out->epochs = plan->from ? 0 : ps_plan_epochs(plan);
     out->tensors = ps_alloc_array(plan->n_tensors + 2 * slots + 1, sizeof *out->tensors);
     for (size_t i = 0; i < plan->n_tensors; i++)
         if (ps_plan_solves(&plan->tensors[i]))
@@ -31,7 +31,7 @@ ps_data_plan *ps_compress_store(const ps_plan *plan)
     for (size_t i = 0; i < slots; i++) {
         uint64_t numbers = ps_plan_slot_numbers(plan, i);
         add_tensor(out, ps_plan_sum_name(i, false, name), numbers, PS_PLAN_SUMS);
-        if (plan->held_out_rows)
+        if (ps_plan_holds_out(plan))
             add_tensor(out, ps_plan_sum_name(i, true, name), numbers, PS_PLAN_SUMS);
     }
     if (slots)

@@ -188,6 +188,11 @@ START_TEST(what_would_be_without_effect_is_refused)
     refuses(Q("int4\n    method: gptq\n  calibrate: {keep: true}\n"),
             "job.yaml:5: compress.calibrate.keep: what is summed then is of half-compressed "
             "layers, and of no use to others; say compress.calibrate.sequential: false");
+    refuses(Q("int4\n    method: gptq\n  calibrate: {from: 7, rows: 5}\n"),
+            "job.yaml:5: compress.calibrate.rows: not with compress.calibrate.from: the sums are "
+            "those of job 7, which keeps them");
+    refuses("compress:\n  prune: {what: layers, ratio: 0.5}\n  calibrate: {from: 7}\n",
+            "job.yaml:3: compress.calibrate.from: what layers do");
     refuses(Q("int4\n    method: gptq\n  calibrate: {held_out: 0.6}\n"),
             "job.yaml:5: compress.calibrate.held_out: 0.6 is out of range, allowed 0 to 0.5");
     refuses(Q("int4\n  limits: {loss: -0.5}\n"),
