@@ -30,7 +30,8 @@ typedef struct totals { /* NaN: not said */
     double parameters, parent_parameters, parent_bytes, bytes, bits;
     double calibration_rows, held_out_rows, calibration_job, seconds;
     double predicted, measured, measured_error;
-    char range[TEXT]; /* of the prediction: "quadratic", or "beyond" */
+    char range[TEXT];     /* of the prediction: "quadratic", or "beyond" */
+    char importance[512]; /* the file that was calibrated by */
 } totals;
 
 typedef struct report {
@@ -78,6 +79,7 @@ static ps_status read_total(ps_json_reader *json, const char *key, void *into)
                                            PS_FIELD_NUMBER(totals, measured_error),
                                            PS_FIELD_NUMBER(totals, measured),
                                            PS_FIELD_WORDS("range", totals, range),
+                                           PS_FIELD_WORDS("importance", totals, importance),
                                            PS_FIELD_NUMBER(totals, seconds)};
     return ps_json_field_read(json, key, fields, sizeof fields / sizeof *fields, into);
 }
@@ -239,6 +241,7 @@ static void put_totals(const report *r, const ps_style *style, ps_buf *out)
                        total->calibration_rows, total->held_out_rows);
     if (total->calibration_job > 0)
         ps_table_field(t, "calibration", "the sums of job %.0f", total->calibration_job);
+    ps_table_field(t, "calibration", "%s", total->importance);
     ps_table_field(t, "  sha256", "%.64s", r->compared.calibration_sha256);
     if (r->compared.shared_rows > 0)
         ps_table_field(t, "  shared", "%.0f rows with the test data", r->compared.shared_rows);

@@ -124,8 +124,9 @@ static void count_rows(ps_plan *plan, const ps_job_spec *spec, const ps_spec_mod
     bool language = ps_spec_model_is_language(model);
     uint64_t rows = c->rows ? (uint64_t)c->rows : language ? ROWS_OF_TOKENS : ROWS;
     plan->from = (uint64_t)c->from;
+    plan->importance = *spec->compress->importance != '\0';
     plan->tokens_a_row = 1;
-    if (plan->from)
+    if (ps_plan_is_given(plan))
         return;
     plan->held_out_rows = (uint64_t)((double)rows * c->held_out);
     if (c->held_out > 0 && plan->held_out_rows == 0 && rows > 1)
@@ -196,6 +197,18 @@ ps_status ps_plan_check_kept(ps_plan *plan, const ps_plan *kept)
                            plan->from, in->name);
     }
     return check_tokens(plan, kept);
+}
+
+/* It has squares, and of products. */
+static ps_status check_importance(const ps_plan *plan)
+{
+    for (size_t i = 0; plan->importance && i < plan->n_inputs; i++)
+        if (!plan->inputs[i].squares || plan->inputs[i].influence)
+            return ps_fail(PS_INVALID_ARGUMENT,
+                           "compress.importance: it has the squares of inputs alone, and %s needs "
+                           "more; take method search, or calibrate on data",
+                           plan->inputs[i].name);
+    return PS_OK;
 }
 
 uint64_t ps_plan_bytes_of(const ps_plan *plan, uint64_t numbers)
@@ -304,13 +317,16 @@ ps_status ps_plan_inputs(ps_plan *plan, const ps_job_spec *spec, const ps_plan_p
     if (plan->n_inputs == 0)
         return PS_OK;
     count_rows(plan, spec, parent->model);
-    ps_status st = plan->from ? PS_OK : check_tokens(plan, plan);
+    ps_status st = ps_plan_is_given(plan) ? check_importance(plan) : check_tokens(plan, plan);
     if (spec->compress->quantise)
         ps_plan_fold(plan, spec->compress->quantise, parent, parts, sum_bytes);
     bool layers_apart = ps_spec_model_is_language(parent->model) && plan->n_units != 1;
     const ps_spec_calibrate *c = &spec->compress->calibrate;
-    bool sequential = c->sequential && !plan->from && (layers_apart || !plan->n_units);
+    bool sequential = c->sequential && !ps_plan_is_given(plan) && (layers_apart || !plan->n_units);
     if (!st)
-        st = make_windows(plan, sequential, layers_apart, sum_bytes);
+        st =
+            make_windows(plan, sequential, layers_apart, plan->importance ? UINT64_MAX : sum_bytes);
+    if (plan->importance)
+        plan->sum_bytes = 0;
     return !st && (c->keep || plan->from) ? check_one_window(plan, sum_bytes) : st;
 }

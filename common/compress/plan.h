@@ -170,6 +170,7 @@ typedef struct ps_plan {
 
     uint64_t calibration_rows, held_out_rows; /* of data.train, in this order; 0, 0: none */
     uint64_t from;         /* the job whose sums are taken, and no rows; 0: none */
+    bool importance;       /* or what a file says of inputs, and workers read; psd has no sums */
     bool rows_said;        /* by the job; else data may have fewer (ps_plan_rows) */
     uint64_t tokens_a_row; /* 1: rows are no sequences */
 
@@ -225,6 +226,12 @@ PS_MUST_CHECK ps_status ps_plan_rows(const ps_plan *plan, uint64_t have, uint64_
 static inline bool ps_plan_holds_out(const ps_plan *plan)
 {
     return plan->held_out_rows || plan->from;
+}
+
+/* Is what is known of the inputs there from the beginning? Then nothing is calibrated. */
+static inline bool ps_plan_is_given(const ps_plan *plan)
+{
+    return plan->from || plan->importance;
 }
 
 /* May a plan with `from` be made of what that job keeps, whose plan `kept` is, of the same parent?

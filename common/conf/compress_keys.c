@@ -27,6 +27,7 @@ static const char *const saliency_words[] = {"usual", "moments", "activations", 
 
 const ps_conf_key ps_spec_compress_keys[] = {
     PS_CONF_MAP("calibrate", ps_spec_compress, calibrate, calibrate_keys),
+    PS_CONF_TEXT("importance", ps_spec_compress, importance, "", 0, 4095),
     PS_COMPRESS_PARTS(PART_KEY) PS_CONF_MAP("limits", ps_spec_compress, limits, limits_keys),
     PS_CONF_WORD("saliency", ps_spec_compress, saliency, "usual", saliency_words),
     PS_CONF_BOOL("allow_overlap", ps_spec_compress, allow_overlap, "false"),
@@ -86,6 +87,20 @@ static ps_status check_from(const ps_spec_compress *c, const ps_conf_doc *doc)
     return PS_OK;
 }
 
+static ps_status check_importance(const ps_spec_compress *c, const ps_conf_doc *doc)
+{
+    static const char key[] = "compress.importance";
+    if (c->importance[0] != '/')
+        return ps_conf_fail(doc, key, "'%s' must be an absolute path: workers open it",
+                            c->importance);
+    if (!ps_spec_compress_calibrates(c))
+        return ps_conf_fail(doc, key, "nothing that the job does looks at inputs");
+    if (ps_conf_has(doc, "compress.calibrate"))
+        return ps_conf_fail(doc, "compress.calibrate",
+                            "not with compress.importance, which says all that is known of inputs");
+    return PS_OK;
+}
+
 ps_status ps_compress_check(const ps_spec_compress *c, const ps_conf_doc *doc)
 {
     bool steps = false;
@@ -109,6 +124,8 @@ ps_status ps_compress_check(const ps_spec_compress *c, const ps_conf_doc *doc)
                             "what is summed then is of half-compressed layers, and of no use to "
                             "others; say compress.calibrate.sequential: false");
     st = c->calibrate.from ? check_from(c, doc) : PS_OK;
+    if (!st && *c->importance)
+        st = check_importance(c, doc);
     return st ? st : check_limits(&c->limits, doc);
 }
 
@@ -121,7 +138,7 @@ static bool limited(const ps_spec_compress *c)
 static ps_status check_data(const ps_job_spec *spec, const ps_conf_doc *doc)
 {
     const ps_spec_compress *c = spec->compress;
-    bool calibrates = ps_spec_compress_calibrates(c) && !c->calibrate.from;
+    bool calibrates = ps_spec_compress_calibrates(c) && !c->calibrate.from && !*c->importance;
     if (ps_conf_has(doc, "data") && !ps_conf_has(doc, "data.format"))
         return ps_conf_fail(doc, "data.format", "missing; data have one");
     if (calibrates && !spec->data.train)
@@ -169,6 +186,10 @@ static ps_status check_origin(const ps_job_spec *spec, const ps_spec_model *m,
                             spec->data.sequence_length, spec->model_name, m->context_length);
     if (spec->compress->limits.accuracy >= 0 && m->loss != PS_SPEC_CROSS_ENTROPY)
         return ps_conf_fail(doc, "compress.limits.accuracy", "model %s says no classes",
+                            spec->model_name);
+    if (!language && *spec->compress->importance)
+        return ps_conf_fail(doc, "compress.importance",
+                            "model %s is no language model: GGUF has no names for its tensors",
                             spec->model_name);
     if (!language && ps_conf_has(doc, "compress.lowrank.what"))
         return ps_conf_fail(doc, "compress.lowrank.what", "model %s has neither", spec->model_name);

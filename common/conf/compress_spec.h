@@ -140,6 +140,7 @@ typedef struct ps_spec_compress {
     ps_spec_prune *prune;       /* NULL: not said */
     ps_spec_lowrank *lowrank;   /* likewise */
     ps_spec_quantise *quantise; /* likewise */
+    char *importance; /* the path of llama.cpp's importance matrix, in place of a calibration; "" */
     ps_spec_limits limits;
     unsigned saliency;       /* ps_spec_saliency */
     bool allow_overlap;      /* rows of data.train may be rows of data.test, too */

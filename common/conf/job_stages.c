@@ -117,8 +117,9 @@ static ps_status check_several(const ps_job_spec *spec, const ps_conf_doc *doc)
         return ps_conf_fail(doc, "compress.calibrate.keep",
                             "not of a job in stages: the sums would be of a model that is gone "
                             "when the job has ended");
-    if (spec->compress->calibrate.from)
-        return ps_conf_fail(doc, "compress.calibrate.from",
+    bool from = spec->compress->calibrate.from != 0;
+    if (from || *spec->compress->importance)
+        return ps_conf_fail(doc, from ? "compress.calibrate.from" : "compress.importance",
                             "not of a job in stages: the sums are of the model before anything "
                             "is removed");
     if (strlen(spec->name) + PS_STAGE_SUFFIX > 64)

@@ -361,6 +361,22 @@ def an_importance_matrix_is_llama_cpps(cluster):
     assert np.array_equal(found["blk.1.ffn_down.weight.in_sum2"], np.diag(square))
 
 
+def an_importance_matrix_makes_the_same_model(cluster):
+    """As the sums that it was made of; and one of another model is refused by what it has not."""
+    path = cluster.dir / "weighed.imatrix.gguf"
+    text = lambda name, parent: (
+        f"kind: compress\nname: {name}\nmodel_name: {parent}\n{language_data(cluster, train=False)}"
+        f"compress: {{importance: {path}, quantise: {{scheme: int3, group: row, method: search}}}}\nworkers: 2\n")
+    language(cluster, "llama", "llama-weighed", "search", calibrate=", sequential: false, keep: true")
+    cluster.psctl("export", "llama-weighed", "--format", "imatrix", "-o", path)
+    cluster.wait_job(cluster.submit(text("by-file", "llama")))
+    assert file_of(cluster, "by-file") == file_of(cluster, "llama-weighed") != file_of(cluster, "llama-search")
+    report = cluster.psctl_json("report", "by-file")["report"]
+    assert (report["total"]["importance"], report["overlap"]) == (str(path), "not checked"), report["total"]
+    job = cluster.wait_job(cluster.submit(text("other", "gpt2")), states=("failed",))
+    assert "has no blk.0.attn_qkv.weight.in_sum2: it is not of this model" in job["reason"], job["reason"]
+
+
 @as_it_ships
 def language_models_lose_less_by_what_is_known_of_their_inputs():
     """gpt2 has its weights the other way round and q, k and v in one; llama has them apart, and gate beside up."""
@@ -383,6 +399,7 @@ def language_models_lose_less_by_what_is_known_of_their_inputs():
             r = language(cluster, parent, f"{parent}-beside", "gptq", calibrate=", sequential: false, keep: true")
             assert r["test_loss"] - r["parent_test_loss"] < 0.9 * more["round"], (r, more)
         an_importance_matrix_is_llama_cpps(cluster)
+        an_importance_matrix_makes_the_same_model(cluster)
         wanted = file_of(cluster, "llama-gptq")
         said = cluster.psctl_json("report", "llama-gptq")["report"]["compared"]
         found = cluster.wait_job(cluster.submit(

@@ -1,6 +1,8 @@
-/* A sum's slot may be larger than the input that has it by now: a part of it is the input's. Fails
- * when psd has less than that. */
+/* Of a job with compress.importance they are those of its file. A sum's slot may be larger than the
+ * input that has it by now: a part of it is the input's. Fails when psd has less than that. */
 #include "common/base/mem.h"
+#include "common/model/gguf_imatrix.h"
+#include "common/model/lm_layout.h"
 #include "worker/tasks/compress_job.h"
 
 #include <string.h>
@@ -29,6 +31,44 @@ static ps_status take_sum(const ps_plan_input *input, const float *packed, size_
     return PS_OK;
 }
 
+static const char *gguf_name(const ps_lm_tensor *layout, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(layout[i].name, name))
+            return layout[i].gguf;
+    return NULL;
+}
+
+/* The file's own squares; nothing of it is held out. */
+static ps_status take_importance(const ps_compress_job *job, const ps_plan_input *input,
+                                 ps_compress_sums *out)
+{
+    const char *path = job->spec->compress->importance;
+    ps_lm_tensor *layout = NULL;
+    size_t n = 0;
+    float tokens = 0;
+    ps_status st = ps_worker_data_path_check(job->run->env->conf, path);
+    if (st)
+        return st;
+    ps_lm_layout(ps_job_entry_model_spec(job->entry), &layout, &n);
+    const char *name = gguf_name(layout, n, input->name);
+    out->memory[0] = ps_try_alloc((size_t)input->columns * sizeof(float));
+    if (!name || !input->squares)
+        st = ps_fail(PS_INVALID_ARGUMENT, "tensor %s is none of an importance matrix", input->name);
+    else if (!out->memory[0])
+        st = ps_fail(PS_NO_MEMORY, "squares of the inputs of %s", input->name);
+    else
+        st = ps_gguf_imatrix_read(path, name, input->columns, out->memory[0], &tokens);
+    if (!st)
+        st = ps_plan_tokens(tokens, &out->hessians[0].tokens);
+    out->hessians[0].sums = out->memory[0];
+    out->hessians[0].squares = true;
+    ps_free(&layout);
+    if (st)
+        ps_compress_sums_free(out);
+    return st;
+}
+
 ps_status ps_compress_sums_of(const ps_compress_job *job, size_t which, ps_compress_sums *out)
 {
     const ps_plan *plan = job->plan;
@@ -37,6 +77,8 @@ ps_status ps_compress_sums_of(const ps_compress_job *job, size_t which, ps_compr
         return ps_fail(PS_INVALID_ARGUMENT, "the plan has no sums of input %zu, but of %zu inputs",
                        which, plan->n_inputs);
     const ps_plan_input *input = &plan->inputs[which];
+    if (plan->importance)
+        return take_importance(job, input, out);
     size_t slot = which - plan->windows[ps_plan_window_of(plan, which)].first;
     size_t kinds = ps_plan_holds_out(plan) ? 2 : 1;
     char names[2][PS_SUM_NAME];

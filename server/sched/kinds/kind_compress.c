@@ -20,7 +20,8 @@
  * not depend on who took part, or was lost.
  *
  * With compress.calibrate.from psd makes the store with the sums that another job has kept, all in
- * one window: nothing is calibrated, nor cleared.
+ * one window: nothing is calibrated, nor cleared. With compress.importance workers have a file of
+ * them, and psd has none.
  *
  * Fails: psd cannot make the store, a task fails three times, or the new model is worse than
  * compress.limits allow: then nothing is published, and the report stays. */
@@ -68,6 +69,8 @@ static void say_plan(ps_job *job, const ps_compress *w)
     char sums[64];
     if (plan->from)
         (void)snprintf(sums, sizeof sums, "by the sums of job %" PRIu64, plan->from);
+    else if (plan->importance)
+        (void)snprintf(sums, sizeof sums, "by an importance matrix");
     else
         (void)snprintf(sums, sizeof sums, "in %zu windows of calibration", plan->n_windows);
     ps_job_say(job, PS_LOG_INFO, "psd",
@@ -233,7 +236,7 @@ static void after_turn(ps_job *job)
         ps_compress_settle(job);
     } else if (w->turn == w->plan->n_windows) {
         draft(job);
-    } else if (w->plan->from) { /* its sums have been there from the beginning */
+    } else if (ps_plan_is_given(w->plan)) { /* the sums have been there from the beginning */
         w->turn++;
         ps_compress_advance(job);
     } else if (w->turn == 0 && fresh) { /* nothing has been summed yet */

@@ -47,7 +47,7 @@ double ps_compress_seconds(const ps_job *job)
 
 bool ps_compress_calibrates(const ps_compress *w)
 {
-    return w->plan->n_windows > 0 && !w->plan->from;
+    return w->plan->n_windows > 0 && !ps_plan_is_given(w->plan);
 }
 
 ps_compress *ps_compress_new(const ps_plan *plan)

@@ -246,6 +246,8 @@ static void put_totals(ps_json_writer *json, const ps_job *job)
     ps_json_put_uint(json, "held_out_rows", plan->held_out_rows);
     if (plan->from)
         ps_json_put_uint(json, "calibration_job", plan->from);
+    if (plan->importance)
+        ps_json_put_string(json, "importance", job->spec->compress->importance);
     ps_json_put_double(json, "seconds", ps_compress_seconds(job));
     ps_json_object_end(json);
 }
@@ -287,7 +289,7 @@ static void put_unchecked(ps_json_writer *json, const ps_job *job)
 {
     const ps_compress *w = job->work;
     double shared;
-    bool learnt = job->first || w->plan->calibration_rows > 0 || w->plan->from;
+    bool learnt = job->first || w->plan->calibration_rows > 0 || ps_plan_is_given(w->plan);
     if (learnt && job->spec->data.test &&
         !ps_compress_line_part_number(w->compared, "data", "shared_rows", &shared))
         ps_json_put_string(json, "overlap", "not checked");

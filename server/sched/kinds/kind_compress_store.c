@@ -17,12 +17,12 @@ static void add_tensor(ps_data_plan *out, const char *name, uint64_t numbers, ps
 
 ps_data_plan *ps_compress_store(const ps_plan *plan)
 {
-    size_t slots = ps_plan_slots(plan);
+    size_t slots = plan->importance ? 0 : ps_plan_slots(plan);
     char name[PS_SUM_NAME];
     ps_data_plan *out = ps_new(ps_data_plan);
     out->model = ps_strdup("");
     out->train_rows = plan->n_windows ? ps_compress_rows(plan) : 0;
-    out->epochs = plan->from ? 0 : ps_plan_epochs(plan);
+    out->epochs = ps_plan_is_given(plan) ? 0 : ps_plan_epochs(plan);
     out->tensors = ps_alloc_array(plan->n_tensors + 2 * slots + 1, sizeof *out->tensors);
     for (size_t i = 0; i < plan->n_tensors; i++)
         if (ps_plan_solves(&plan->tensors[i]))

@@ -203,12 +203,29 @@ START_TEST(kept_sums_are_of_one_window)
 }
 END_TEST
 
+/* psd keeps nothing of it; what needs more than squares is refused by name. */
+START_TEST(an_importance_matrix_is_all_in_one_turn)
+{
+    rig r;
+    ck_ok(
+        plan_within(&r, GPT, "importance: /x.gguf\nquantise: {scheme: int4, method: search}\n", 1));
+    ck_assert(ps_plan_is_given(r.plan) && r.plan->n_windows == 1);
+    ck_assert_uint_eq(r.plan->sum_bytes + r.plan->calibration_rows + r.plan->held_out_rows, 0);
+    rig_free(&r);
+    refuses(GPT, "importance: /x.gguf\nquantise: {scheme: int4, method: gptq}\n",
+            PS_INVALID_ARGUMENT,
+            "compress.importance: it has the squares of inputs alone, and h.0.attn.c_attn.weight "
+            "needs more; take method search, or calibrate on data");
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&an_importance_matrix_is_of_the_diagonals},
     {&what_lies_about_itself_is_refused},
     {&one_that_ends_early_is_not_whole},
     {&what_is_described_is_read},
     {&kept_sums_are_of_one_window},
+    {&an_importance_matrix_is_all_in_one_turn},
     {0},
 };
 

@@ -191,6 +191,12 @@ START_TEST(what_would_be_without_effect_is_refused)
     refuses(Q("int4\n    method: gptq\n  calibrate: {from: 7, rows: 5}\n"),
             "job.yaml:5: compress.calibrate.rows: not with compress.calibrate.from: the sums are "
             "those of job 7, which keeps them");
+    refuses(Q("int4\n    method: search\n  importance: x.gguf\n"),
+            "job.yaml:5: compress.importance: 'x.gguf' must be an absolute path: workers open it");
+    refuses(Q("int4\n  importance: /x.gguf\n"),
+            "job.yaml:4: compress.importance: nothing that the job does looks at inputs");
+    refuses(Q("int4\n    method: search\n  importance: /x.gguf\n  calibrate: {rows: 5}\n"),
+            "job.yaml:6: compress.calibrate: not with compress.importance");
     refuses("compress:\n  prune: {what: layers, ratio: 0.5}\n  calibrate: {from: 7}\n",
             "job.yaml:3: compress.calibrate.from: what layers do");
     refuses(Q("int4\n    method: gptq\n  calibrate: {held_out: 0.6}\n"),
@@ -202,7 +208,7 @@ START_TEST(what_would_be_without_effect_is_refused)
     refuses(Q("int4\n    keep: [\"\"]\n"), "job.yaml:4: compress.quantise.keep");
     refuses(Q("int4\n  limit: {loss: 1}\n"),
             "job.yaml:4: compress.limit: unknown key; did you mean 'limits'? allowed: calibrate, "
-            "prune, lowrank, quantise, limits, saliency, allow_overlap, requantise");
+            "importance, prune, lowrank, quantise, limits, saliency, allow_overlap, requantise");
 }
 END_TEST
 
