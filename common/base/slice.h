@@ -26,6 +26,11 @@ static inline ps_slice ps_slice_str(const char *s)
     return ps_slice_of(s, strlen(s));
 }
 
+static inline bool ps_slice_is(ps_slice s, const char *text)
+{
+    return s.len == strlen(text) && (!s.len || !memcmp(s.data, text, s.len));
+}
+
 typedef struct ps_cursor {
     const uint8_t *at;
     const uint8_t *end;

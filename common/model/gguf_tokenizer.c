@@ -17,11 +17,6 @@ typedef struct parts {
     ps_token_lists lists;
 } parts;
 
-static bool is(ps_slice text, const char *word)
-{
-    return text.len == strlen(word) && !memcmp(text.data, word, text.len);
-}
-
 /* "" when there is no such key. */
 static ps_status text_of(const ps_gguf *file, const char *name, ps_slice *out)
 {
@@ -144,13 +139,13 @@ static ps_status make(const ps_gguf *file, const ps_spec_model *model, ps_buf *j
 /* Files of before 2024 have no `pre`; what it is then, the architecture says. */
 static ps_status check_kind(const ps_gguf *file, ps_slice model, const ps_arch *arch)
 {
-    if (!is(model, "gpt2"))
+    if (!ps_slice_is(model, "gpt2"))
         return unsupported("tokenizer.ggml.model", model, "gpt2");
     ps_slice pre;
     ps_status st = text_of(file, "tokenizer.ggml.pre", &pre);
     if (!st && !pre.len && arch->gguf_pre)
         pre = ps_slice_str(arch->gguf_pre);
-    if (st || is(pre, "gpt-2"))
+    if (st || ps_slice_is(pre, "gpt-2"))
         return st;
     return unsupported("tokenizer.ggml.pre", pre, "gpt-2");
 }
@@ -159,7 +154,7 @@ static ps_status read_tokenizer(const ps_gguf *file, ps_model_in_about *about)
 {
     ps_slice model;
     ps_status st = text_of(file, "tokenizer.ggml.model", &model);
-    if (st || !model.len || is(model, "none") || is(model, "no_vocab"))
+    if (st || !model.len || ps_slice_is(model, "none") || ps_slice_is(model, "no_vocab"))
         return st;
     st = check_kind(file, model, ps_arch_find(about->model->architecture));
     if (!st)

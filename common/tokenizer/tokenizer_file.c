@@ -22,11 +22,6 @@ static ps_status unsupported(const char *what)
                    what);
 }
 
-static bool is(ps_slice text, const char *word)
-{
-    return text.len == strlen(word) && !memcmp(text.data, word, text.len);
-}
-
 /* A value in an object: called with its key. It must read the whole value. */
 typedef ps_status (*field)(maker *m, const char *key);
 
@@ -62,7 +57,7 @@ static ps_status expect_word(maker *m, const char *word, const char *what)
 {
     ps_json_token token;
     ps_status st = ps_json_next(&m->json, &token);
-    if (st || (token.kind == PS_JSON_STRING && is(token.text, word)))
+    if (st || (token.kind == PS_JSON_STRING && ps_slice_is(token.text, word)))
         return st;
     return unsupported(what);
 }
@@ -129,8 +124,10 @@ typedef struct added {
 static ps_status read_added_field(maker *m, ps_slice key, added *a)
 {
     ps_json_token token;
-    bool id = is(key, "id"), content = is(key, "content"), special = is(key, "special");
-    bool strips = is(key, "single_word") || is(key, "lstrip") || is(key, "rstrip");
+    bool id = ps_slice_is(key, "id"), content = ps_slice_is(key, "content"),
+         special = ps_slice_is(key, "special");
+    bool strips =
+        ps_slice_is(key, "single_word") || ps_slice_is(key, "lstrip") || ps_slice_is(key, "rstrip");
     ps_status st = ps_json_next(&m->json, &token);
     if (st)
         return st;

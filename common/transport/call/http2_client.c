@@ -13,11 +13,6 @@
 
 #define MESSAGE_MAX (PS_ERROR_MAX - 1)
 
-static bool is(ps_slice s, const char *text)
-{
-    return s.len == strlen(text) && memcmp(s.data, text, s.len) == 0;
-}
-
 static int number(ps_slice text, int max)
 {
     int v = 0;
@@ -32,20 +27,20 @@ static int number(ps_slice text, int max)
 void ps_http2_client_header(ps_call *call, ps_slice name, ps_slice value)
 {
     PS_REQUIRE(call->kind == PS_CALL_CLIENT);
-    if (is(name, ":status")) {
+    if (ps_slice_is(name, ":status")) {
         call->http_status = number(value, 999);
-    } else if (is(name, "grpc-status")) {
+    } else if (ps_slice_is(name, "grpc-status")) {
         int status = number(value, 1000);
         call->grpc_status = status < 0 ? ps_status_grpc(PS_UNKNOWN) : status;
-    } else if (is(name, "grpc-message")) {
+    } else if (ps_slice_is(name, "grpc-message")) {
         ps_buf_clear(&call->grpc_message);
         if (value.len > 3 * MESSAGE_MAX)
             value.len = 3 * MESSAGE_MAX;
         ps_grpc_percent_decode(value, &call->grpc_message);
-    } else if (is(name, "content-type")) {
+    } else if (ps_slice_is(name, "content-type")) {
         call->bad_type = value.len < 16 || memcmp(value.data, "application/grpc", 16) != 0;
-    } else if (is(name, "grpc-encoding")) {
-        call->compressed = !is(value, "identity");
+    } else if (ps_slice_is(name, "grpc-encoding")) {
+        call->compressed = !ps_slice_is(value, "identity");
     }
 }
 

@@ -13,11 +13,6 @@
 #define PATH_MAX_BYTES 512
 #define PUSHBACK_MS    "500"
 
-static bool is(ps_slice s, const char *text)
-{
-    return s.len == strlen(text) && memcmp(s.data, text, s.len) == 0;
-}
-
 static bool is_grpc_type(ps_slice value)
 {
     static const char type[] = "application/grpc";
@@ -49,27 +44,27 @@ static void keep_metadata(ps_call *call, ps_slice name, ps_slice value)
 void ps_http2_server_header(ps_call *call, ps_slice name, ps_slice value)
 {
     PS_REQUIRE(call->conn->server);
-    if (is(name, ":method")) {
-        if (!is(value, "POST"))
+    if (ps_slice_is(name, ":method")) {
+        if (!ps_slice_is(value, "POST"))
             refuse(call, ps_fail(PS_INTERNAL, "gRPC is spoken with POST"), 405);
-    } else if (is(name, ":path")) {
+    } else if (ps_slice_is(name, ":path")) {
         if (value.len > PATH_MAX_BYTES)
             refuse(call, ps_fail(PS_UNIMPLEMENTED, "path of %zu bytes", value.len), 0);
         else if (!call->path)
             call->path = ps_asprintf("%.*s", (int)value.len, (const char *)value.data);
-    } else if (is(name, "content-type")) {
+    } else if (ps_slice_is(name, "content-type")) {
         call->has_type = is_grpc_type(value);
-    } else if (is(name, "te")) {
-        call->has_te = is(value, "trailers");
-    } else if (is(name, "grpc-timeout")) {
+    } else if (ps_slice_is(name, "te")) {
+        call->has_te = ps_slice_is(value, "trailers");
+    } else if (ps_slice_is(name, "grpc-timeout")) {
         uint64_t ns = 0;
         ps_status st = ps_grpc_timeout_parse(value, &ns);
         if (st)
             refuse(call, st, 0);
         else
             call->deadline_ns = ps_http2_now(call->conn) + ns;
-    } else if (is(name, "grpc-encoding")) {
-        if (!is(value, "identity"))
+    } else if (ps_slice_is(name, "grpc-encoding")) {
+        if (!ps_slice_is(value, "identity"))
             refuse(call,
                    ps_fail(PS_UNIMPLEMENTED, "grpc-encoding %.*s: only identity is supported",
                            (int)(value.len < 32 ? value.len : 32), (const char *)value.data),
