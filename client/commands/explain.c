@@ -6,6 +6,7 @@
 #include "client/commands/commands.h"
 #include "client/follow/run_job.h"
 #include "common/base/mem.h"
+#include "common/conf/explain_rows.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -25,7 +26,7 @@ static const ps_flag flags[] = {
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, method),
      .value = "METHOD,…",
-     .help = "of explain.attributions (default: integrated_gradients)"},
+     .help = "of the section explain of a job file (default: integrated_gradients)"},
     {.name = "rows",
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, rows),
@@ -50,7 +51,8 @@ static const ps_flag flags[] = {
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, baseline),
      .value = "zero|mean|MAPPING",
-     .help = "against what: '{value: 0.5}', '{token: 3}', '{row: 7}' (default: zero)"},
+     .help = "against what: '{value: 0.5}', '{token: 3}', '{row: 7}' (default: mean of language "
+             "models, zero of others)"},
     {.name = "prompt",
      .letter = 'p',
      .type = PS_FLAG_TEXT,
@@ -117,30 +119,47 @@ static ps_status put_target(ps_client *client, const char *target, ps_buf *spec)
     return PS_OK;
 }
 
-/* "ig", a word that people know it by, is its name. */
-static void put_method(const char *name, size_t len, ps_buf *spec)
+/* What is before the next comma; "ig", a word that people know it by, is its name. */
+static ps_slice next_method(const char **at)
 {
     static const struct {
         const char *shorter, *name;
     } known[] = {{"ig", "integrated_gradients"}, {"gxi", "gradient_x_input"}};
+    ps_slice method = ps_slice_of(*at, strcspn(*at, ","));
+    *at += method.len + ((*at)[method.len] == ',');
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strlen(known[i].shorter) == len && !strncmp(name, known[i].shorter, len)) {
-            ps_buf_puts(spec, known[i].name);
-            return;
-        }
-    ps_buf_append(spec, name, len);
+        if (ps_slice_is(method, known[i].shorter))
+            return ps_slice_str(known[i].name);
+    return method;
+}
+
+/* One that is not known stands among the attributions, where psd says what there is. */
+static ps_explain_section section_of(ps_slice method)
+{
+    for (size_t i = 0; ps_explain_row_at(i); i++)
+        if (ps_slice_is(method, ps_explain_row_at(i)->name))
+            return ps_explain_row_at(i)->section;
+    return PS_EXPLAIN_SECTION_attributions;
 }
 
 static void put_methods(const char *methods, ps_buf *spec)
 {
-    ps_buf_puts(spec, "  attributions: [");
-    for (const char *at = methods; *at;) {
-        size_t len = strcspn(at, ",");
-        ps_buf_puts(spec, at == methods ? "" : ", ");
-        put_method(at, len, spec);
-        at += len + (at[len] == ',');
+    for (ps_explain_section section = 0; section < PS_EXPLAIN_SECTION_COUNT; section++) {
+        bool any = false;
+        for (const char *at = methods; *at;) {
+            ps_slice method = next_method(&at);
+            if (section_of(method) != section)
+                continue;
+            if (any)
+                ps_buf_puts(spec, ", ");
+            else
+                ps_buf_printf(spec, "  %s: [", ps_explain_section_names[section]);
+            ps_buf_append(spec, method.data, method.len);
+            any = true;
+        }
+        if (any)
+            ps_buf_puts(spec, "]\n");
     }
-    ps_buf_puts(spec, "]\n");
 }
 
 static ps_status put_section(ps_client *client, const options *o, ps_buf *spec)

@@ -337,7 +337,8 @@ def prompts_of_a_language_model(cluster):
     hf.write(cluster.dir / "hf", "llama")
     cluster.psctl("import", cluster.dir / "hf", "lm")
     prompt = ("explain", "lm", "--tokenizer", "bytes", "--prompt", "The fox", "--method")
-    found = cluster.psctl_json(*prompt[:5], "T", "--method", "ig,gxi,feature_ablation", "--baseline", "mean")["report"]
+    found = cluster.psctl_json(*prompt[:5], "T", "--method", "ig,gxi,logit_lens,feature_ablation", "--baseline", "mean")["report"]
+    assert [r["method"] for r in found["results"]] == ["integrated_gradients", "gradient_x_input", "feature_ablation", "logit_lens"]
     assert found["language"] and found["contents"] == "rows/tokens" and found["rows"][0]["confidence"] > 0, found
     assert found["results"][0]["residual"]["relative_max"] < 0.01 and found["warnings"] == [], found["results"][0]
     assert found["baseline"] == "mean embedding", found["baseline"]
