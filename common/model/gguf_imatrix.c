@@ -13,11 +13,9 @@ enum { NAME = 128 };
 
 static ps_status check_type(const ps_gguf_parts *file, const char *path)
 {
-    static const char is[] = "imatrix";
     const ps_gguf_key *key = ps_gguf_find_key(file->whole, "general.type");
     ps_slice said;
-    if (!key || ps_gguf_get_text(key, &said) || said.len != sizeof is - 1 ||
-        memcmp(said.data, is, said.len) != 0)
+    if (!key || ps_gguf_get_text(key, &said) || !ps_slice_is(said, "imatrix"))
         return ps_fail(PS_INVALID_ARGUMENT,
                        "%s: its general.type is not imatrix: it is no importance matrix", path);
     return PS_OK;

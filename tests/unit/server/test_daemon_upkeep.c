@@ -22,16 +22,14 @@ static const ps_to_workers to_workers = {.drop_session = drop_session};
 static const ps_to_store to_store = {0};
 static const ps_sched_out out = {.workers = &to_workers, .store = &to_store};
 
-/* Once the scheduler is in there, the loop comes round so often before it may go on. */
+/* Once the scheduler is in there, the loop comes round so often. */
 static void round_cb(void *user)
 {
     static int rounds;
     if (rounds == 0 && sem_trywait(&entered) != 0)
         return;
     of_daemon.now_ns += A_ROUND_MS * UINT64_C(1000000);
-    if (++rounds == ROUNDS)
-        sem_post(&go);
-    if (rounds >= ROUNDS)
+    if (++rounds >= ROUNDS)
         ps_loop_stop(user);
 }
 
@@ -66,6 +64,7 @@ START_TEST(a_tick_that_takes_long_holds_up_no_signal_and_no_watchdog)
     ck_assert_uint_gt(d.sched_trouble.times, 0); /* a disk that is slow is told of, */
     ck_assert_uint_eq(d.sched_trouble.said, 1);  /* once in a while */
     ps_timer_free(&tick);
+    sem_post(&go);
     while (ps_off_loop_pending())
         ps_loop_run(d.loop);
     ps_timer_free(&rounds);
