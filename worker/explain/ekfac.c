@@ -16,6 +16,7 @@
 #include "worker/explain/train_scores.h"
 
 #include "common/base/mem.h"
+#include "common/base/ranked.h"
 #include "common/base/require.h"
 
 #include <inttypes.h>
@@ -362,11 +363,6 @@ static bool take_queries(curving *c)
     return whole && c->inverse && c->rowsum && c->self;
 }
 
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 static ps_status take_memory(curving *c, unsigned pass)
 {
     const ps_row_gradients *g = &c->scores.gradients;
@@ -375,12 +371,12 @@ static ps_status take_memory(curving *c, unsigned pass)
     c->squares = (size_t)sizes.squares;
     c->weights = (size_t)sizes.weights;
     for (size_t l = 0; l < g->layers; l++) {
-        in = larger(in, g->in[l]);
-        out = larger(out, g->out[l]);
+        in = ps_most(in, g->in[l]);
+        out = ps_most(out, g->out[l]);
     }
-    size_t room = larger(in > out ? in * in : out * out, batch * out);
+    size_t room = ps_most(in > out ? in * in : out * out, batch * out);
     if (pass == 2)
-        room = larger(room, batch * queries * (makes(c) ? 1 : out));
+        room = ps_most(room, batch * queries * (makes(c) ? 1 : out));
     c->room = ps_try_alloc_raw(room * sizeof *c->room);
     c->a = ps_try_alloc_raw(batch * g->length * in * sizeof *c->a);
     c->d = ps_try_alloc_raw(batch * g->length * out * sizeof *c->d);

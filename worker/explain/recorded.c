@@ -4,11 +4,13 @@
  *
  *     queries [row]                  numbers of the rows
  *     scores [row, push]             in the order of the record
- *     pushes [push, quantity]        see `quantities`: what ends in _high is in units of 2^24,
- * which the number of that name, below 2^24, is added to; the worker is a number of workers
- * [worker, byte]         its name, a number a byte, 0 behind it helping, hurting [row, rank]
- * pushes, from 0, with the largest scores above 0, and the least below; NaN where there are no
- * more; and helping_scores, …
+ *     pushes [push, quantity]        see `quantities`; the worker is a number of workers
+ *     workers [worker, byte]         its name, a number a byte, 0 behind it
+ *     helping, hurting [row, rank]   pushes, from 0, with the largest scores above 0, and the least
+ *                                    below; NaN where there are no more; and helping_scores, …
+ *
+ * A quantity that ends in _high is in units of 2^24, to which that without it, below 2^24, is
+ * added.
  *
  * The record is read whole once a task. Fails: it is of a model of other shapes. */
 #include "worker/explain/room.h"
@@ -288,13 +290,14 @@ static ps_status sketch_layer(recording *r, size_t l)
                        ? ps_row_gradients_make(g, &r->products, g->a[l], in, g->d[l], out, r->made)
                        : ps_row_gradients_make(g, &r->products, g->d[l], out, g->a[l], in, r->made);
     for (size_t i = 0; !st && i < g->n; i++) {
-        const float *a = g->a[l] + i * in, *d = g->d[l] + i * out, *made = r->made + i * all;
+        const float *a = g->a[l] + i * in, *d = g->d[l] + i * out;
+        const float *made = r->made ? r->made + i * all : NULL;
         float *to = r->asked + i * r->width;
         m.u = turned ? a : d;
         m.v = turned ? d : a;
-        m.made = r->made ? made : NULL;
+        m.made = made;
         sketch_matrix(r, layer->weight, &m, to);
-        if (biased && r->made)
+        if (biased && made)
             sketch_bias(r, layer->bias, turned ? made + inputs * out : made + inputs, out,
                         turned ? 1 : in, to);
         else if (biased)
