@@ -22,6 +22,8 @@ from kronfluence.task import Task
 from safetensors.numpy import save_file
 from torch.nn.functional import cross_entropy
 
+from projection import projection
+
 SIZES, TRAIN, TEST, SKETCH, RIDGE, RATE = (10, 8, 6, 4), 40, 5, 64, 0.05, 0.5
 
 torch.set_default_dtype(torch.float64)
@@ -86,27 +88,6 @@ def by_kronfluence(strategy):
 
 
 # ---- TRAK ----
-
-def philox(counter, key):
-    """Philox 4x32-10."""
-    c, k = list(counter), list(key)
-    for _ in range(10):
-        a, b = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
-        c = [(b >> 32) ^ c[1] ^ k[0], b & 0xFFFFFFFF, (a >> 32) ^ c[3] ^ k[1], a & 0xFFFFFFFF]
-        k = [(k[0] + 0x9E3779B9) & 0xFFFFFFFF, (k[1] + 0xBB67AE85) & 0xFFFFFFFF]
-    return c
-
-
-def projection(elements, width, unit):
-    """[width, elements]"""
-    out, key = numpy.zeros((width, elements)), (unit, 0x70736431)
-    for i in range(elements):
-        word = philox((i // 128, 0, 0, 0), key)[i % 128 // 32]
-        run = i // width
-        turn = 0 if width == elements else philox((run, 0, 1, 0), key)[0] * width >> 32
-        out[(i + turn) % width, i] = -1 if word >> (i % 32) & 1 else 1
-    return out
-
 
 def margin_gradients(rows):
     """Layer by layer [rows, out, in + 1], a layer's bias as its last column; and 1 - p."""

@@ -17,6 +17,8 @@ import struct
 
 import torch
 
+from projection import projection
+
 HERE = pathlib.Path(__file__).parent
 TRAIN, LENGTH, VOCABULARY, HEADS, SIZE = 30, 12, 61, 4, 4
 SKETCH, RIDGE, DAMPING, RATE = 64, 0.05, 0.1, 0.5
@@ -194,31 +196,10 @@ def ekfac(rows, train, test, tokens, labels):
 
 # ---- TRAK ----
 
-def philox(counter, key):
-    """Philox 4x32-10."""
-    c, k = list(counter), list(key)
-    for _ in range(10):
-        a, b = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
-        c = [(b >> 32) ^ c[1] ^ k[0], b & 0xFFFFFFFF, (a >> 32) ^ c[3] ^ k[1], a & 0xFFFFFFFF]
-        k = [(k[0] + 0x9E3779B9) & 0xFFFFFFFF, (k[1] + 0xBB67AE85) & 0xFFFFFFFF]
-    return c
-
-
-def projection(elements, width, unit):
-    """[width, elements], as docs/record.md says."""
-    out, key = torch.zeros(width, elements), (unit, 0x70736431)
-    for i in range(elements):
-        word = philox((i // 128, 0, 0, 0), key)[i % 128 // 32]
-        run = i // width
-        turn = 0 if width == elements else philox((run, 0, 1, 0), key)[0] * width >> 32
-        out[(i + turn) % width, i] = -1 if word >> (i % 32) & 1 else 1
-    return out
-
-
 def trak(train, test, miss):
     elements = [g[0].numel() for g in train]
     widths = [min(max(SKETCH * n // sum(elements), 16), n) for n in elements]
-    made = [projection(n, width, unit) for unit, (n, width) in enumerate(zip(elements, widths))]
+    made = [torch.from_numpy(projection(n, width, unit)) for unit, (n, width) in enumerate(zip(elements, widths))]
     a, b = (torch.cat([g.flatten(1) @ s.T for g, s in zip(layers, made)], 1) for layers in (train, test))
     kernel = a.T @ a
     kernel += RIDGE * kernel.trace() / len(kernel) * torch.eye(len(kernel))

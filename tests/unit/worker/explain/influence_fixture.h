@@ -142,4 +142,19 @@ static inline const float *influence_array(const ps_explain_part *part, const ch
     return a->floats;
 }
 
+/* An array is what the golden values say, apart by no more than that share of the largest. */
+static inline void influence_is(const golden_file *golden, const ps_explain_part *part,
+                                const char *array, const char *name, double tolerance)
+{
+    const ps_explain_array *got = ps_explain_get(part, array);
+    const float *want = golden_get(golden, "", name);
+    double largest = 0, off = 0;
+    ck_assert(got != NULL);
+    for (uint64_t i = 0; i < ps_explain_array_count(got); i++) {
+        largest = fmax(largest, fabs((double)want[i]));
+        off = fmax(off, fabs((double)got->floats[i] - (double)want[i]));
+    }
+    ck_assert_msg(off <= tolerance * largest, "%s: off by %g of %g", name, off, largest);
+}
+
 #endif

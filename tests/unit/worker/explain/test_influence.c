@@ -37,21 +37,6 @@ static void close_golden(void)
     influence_close(&t.f);
 }
 
-/* Apart by no more than that share of the largest. */
-static void check_golden(const ps_explain_part *part, const char *array, const char *golden,
-                         double tolerance)
-{
-    const ps_explain_array *got = ps_explain_get(part, array);
-    const float *want = golden_get(&t.golden, "", golden);
-    double largest = 0, off = 0;
-    ck_assert(got != NULL);
-    for (uint64_t i = 0; i < ps_explain_array_count(got); i++) {
-        largest = fmax(largest, fabs((double)want[i]));
-        off = fmax(off, fabs((double)got->floats[i] - (double)want[i]));
-    }
-    ck_assert_msg(off <= tolerance * largest, "%s: off by %g of %g", golden, off, largest);
-}
-
 /* Those of a query that come first, with their labels: as all scores have it. */
 static void check_lists(const ps_explain_part *part)
 {
@@ -82,8 +67,8 @@ START_TEST(tracin_is_as_captum_and_kronfluence_have_it)
     open_golden();
     t.f.spec.rows.show = PS_EXPLAIN_SHOW_YES;
     influence_run(&t.f, &spec, &part);
-    check_golden(&part, "scores", "tracin", 1e-5);
-    check_golden(&part, "self_influence", "self", 1e-5);
+    influence_is(&t.golden, &part, "scores", "tracin", 1e-5);
+    influence_is(&t.golden, &part, "self_influence", "self", 1e-5);
     check_lists(&part);
     const ps_explain_array *rows = ps_explain_get(&part, "shown_rows");
     const float *shown = influence_array(&part, "shown"), *x = golden_get(&t.golden, "", "train_x");
@@ -105,7 +90,7 @@ START_TEST(ekfac_is_as_kronfluence_has_it)
         &(ps_spec_explain_method){
             .method = ekfac, .top = TOP, .damping = 0.1, .empirical = true, .scores = true},
         &part);
-    check_golden(&part, "scores", "ekfac", 2e-5);
+    influence_is(&t.golden, &part, "scores", "ekfac", 2e-5);
     check_lists(&part);
     ps_explain_part_free(&part);
     close_golden();
@@ -120,7 +105,7 @@ START_TEST(trak_is_as_numpy_has_it)
                   &(ps_spec_explain_method){
                       .method = trak, .top = TOP, .sketch = 64, .ridge = 0.05, .scores = true},
                   &part);
-    check_golden(&part, "scores", "trak", 2e-5);
+    influence_is(&t.golden, &part, "scores", "trak", 2e-5);
     check_lists(&part);
     ps_explain_part_free(&part);
     close_golden();

@@ -85,30 +85,15 @@ static void close_all(void)
     influence_close(&t.f);
 }
 
-/* Apart by no more than that share of the largest. */
-static void check_golden(const ps_explain_part *part, const char *array, const char *golden,
-                         double tolerance)
-{
-    const ps_explain_array *got = ps_explain_get(part, array);
-    const float *want = golden_get(&t.golden, "", golden);
-    double largest = 0, off = 0;
-    ck_assert(got != NULL);
-    for (uint64_t i = 0; i < ps_explain_array_count(got); i++) {
-        largest = fmax(largest, fabs((double)want[i]));
-        off = fmax(off, fabs((double)got->floats[i] - (double)want[i]));
-    }
-    ck_assert_msg(off <= tolerance * largest, "%s: off by %g of %g", golden, off, largest);
-}
-
 static void compare(const ps_spec_explain_method *spec, const char *golden, double tolerance,
                     int kind)
 {
     ps_explain_part part;
     open_all(kind);
     influence_run(&t.f, spec, &part);
-    check_golden(&part, "scores", golden, tolerance);
+    influence_is(&t.golden, &part, "scores", golden, tolerance);
     if (spec->method == tracin)
-        check_golden(&part, "self_influence", "self", tolerance);
+        influence_is(&t.golden, &part, "self_influence", "self", tolerance);
     ps_explain_part_free(&part);
     close_all();
 }
