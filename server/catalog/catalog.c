@@ -81,6 +81,12 @@ static const char *const migrations[] = {
     "  (SELECT p.name FROM model_version AS p WHERE p.path=model_version.parent_version),'');",
     /* the version of the model that teaches a job ('': none does) */
     "ALTER TABLE job ADD COLUMN teacher_version TEXT NOT NULL DEFAULT '';",
+    /* likewise of as many models as a job uses beside its own, in the order of its file */
+    "CREATE TABLE job_model ("
+    "  job_id INTEGER NOT NULL REFERENCES job(id) ON DELETE CASCADE, position INTEGER NOT NULL,"
+    "  version TEXT NOT NULL, PRIMARY KEY (job_id, position)) STRICT, WITHOUT ROWID;"
+    "INSERT INTO job_model SELECT id,0,teacher_version FROM job WHERE teacher_version!='';"
+    "ALTER TABLE job DROP COLUMN teacher_version;",
 };
 enum { SCHEMA_VERSION = sizeof migrations / sizeof *migrations };
 

@@ -7,10 +7,15 @@
 #include "server/catalog/job_progress.h"
 
 #include <inttypes.h>
+#include <string.h>
 
+/* A line each: paths, in which no line ends. */
+#define OTHERS                                              \
+    "coalesce((SELECT group_concat(version,char(10)) FROM " \
+    "(SELECT version FROM job_model WHERE job_id=job.id ORDER BY position)),'')"
 #define COLUMNS                                                                             \
     "id,name,kind,state,reason,submitter,submitted_ms,started_ms,ended_ms,result,progress," \
-    "model_version,teacher_version,cancel"
+    "model_version," OTHERS ",cancel"
 
 void ps_job_record_free(ps_job_record **record)
 {
@@ -24,7 +29,9 @@ void ps_job_record_free(ps_job_record **record)
     free(r->spec);
     free(r->result);
     free(r->model_version);
-    free(r->teacher_version);
+    for (size_t i = 0; i < r->n_others; i++)
+        free(r->others[i]);
+    free(r->others);
     free(r->cancel);
     ps_free(record);
 }
@@ -49,7 +56,9 @@ ps_job_record *ps_job_record_copy(const ps_job_record *record)
     copy->spec = ps_strdup(record->spec);
     copy->result = ps_strdup(record->result);
     copy->model_version = ps_strdup(record->model_version);
-    copy->teacher_version = ps_strdup(record->teacher_version ? record->teacher_version : "");
+    copy->others = ps_alloc_array(record->n_others + 1, sizeof *copy->others);
+    for (size_t i = 0; i < record->n_others; i++)
+        copy->others[i] = ps_strdup(record->others[i]);
     copy->cancel = ps_strdup(record->cancel ? record->cancel : "");
     return copy;
 }
@@ -75,17 +84,22 @@ static void unpack_progress(ps_slice bytes, ps_job_record *out)
     psd__v1__progress__free_unpacked(read, NULL);
 }
 
-ps_status ps_catalog_job_add(ps_catalog *catalog, const ps_job_record *r, uint64_t *id)
+static ps_status replaced(void)
+{
+    return ps_fail(PS_ABORTED,
+                   "a model has been replaced or deleted meanwhile; submit the job again");
+}
+
+static ps_status add_row(ps_catalog *catalog, const ps_job_record *r, uint64_t *id)
 {
     uint8_t progress[PROGRESS_MAX];
     ps_stmt q;
     ps_status st = ps_stmt_begin(
         &q, catalog,
         "INSERT INTO job(name,kind,state,reason,submitter,submitted_ms,started_ms,ended_ms,result,"
-        "progress,spec,model_version,teacher_version)"
-        " SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13"
-        " WHERE (?12='' OR EXISTS(SELECT 1 FROM model_version WHERE path=?12 AND current))"
-        " AND (?13='' OR EXISTS(SELECT 1 FROM model_version WHERE path=?13 AND current))");
+        "progress,spec,model_version)"
+        " SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12"
+        " WHERE ?12='' OR EXISTS(SELECT 1 FROM model_version WHERE path=?12 AND current)");
     if (st)
         return st;
     ps_stmt_text(&q, 1, r->name);
@@ -100,14 +114,45 @@ ps_status ps_catalog_job_add(ps_catalog *catalog, const ps_job_record *r, uint64
     ps_stmt_blob(&q, 10, pack_progress(r, progress));
     ps_stmt_text(&q, 11, r->spec);
     ps_stmt_text(&q, 12, r->model_version);
-    ps_stmt_text(&q, 13, r->teacher_version ? r->teacher_version : "");
     st = ps_stmt_run(&q);
     if (!st && ps_stmt_changes(&q) == 0)
-        st = ps_fail(PS_ABORTED, "a model has been replaced or deleted meanwhile; submit the job "
-                                 "again");
+        st = replaced();
     if (!st)
         *id = (uint64_t)sqlite3_last_insert_rowid(catalog->db);
     return ps_stmt_end(&q, st);
+}
+
+static ps_status add_other(ps_catalog *catalog, uint64_t id, size_t position, const char *version)
+{
+    ps_stmt q;
+    ps_status st = ps_stmt_begin(
+        &q, catalog,
+        "INSERT INTO job_model(job_id,position,version)"
+        " SELECT ?1,?2,?3 WHERE EXISTS(SELECT 1 FROM model_version WHERE path=?3 AND current)");
+    if (st)
+        return st;
+    ps_stmt_u64(&q, 1, id);
+    ps_stmt_u64(&q, 2, position);
+    ps_stmt_text(&q, 3, version);
+    st = ps_stmt_run(&q);
+    if (!st && ps_stmt_changes(&q) == 0)
+        st = replaced();
+    return ps_stmt_end(&q, st);
+}
+
+ps_status ps_catalog_job_add(ps_catalog *catalog, const ps_job_record *r, uint64_t *id)
+{
+    uint64_t added = 0;
+    ps_status st = ps_db_transaction(catalog);
+    if (st)
+        return st;
+    st = add_row(catalog, r, &added);
+    for (size_t i = 0; !st && i < r->n_others; i++)
+        st = add_other(catalog, added, i, r->others[i]);
+    st = ps_db_transaction_end(catalog, st);
+    if (!st)
+        *id = added;
+    return st;
 }
 
 ps_status ps_catalog_job_update(ps_catalog *catalog, const ps_job_record *r)
@@ -169,6 +214,21 @@ ps_status ps_catalog_job_cancel(ps_catalog *catalog, uint64_t id, const char *re
     return st;
 }
 
+static void read_others(ps_stmt *q, int column, ps_job_record *r)
+{
+    char *all = ps_stmt_get_text(q, column);
+    size_t most = 1;
+    for (const char *at = all; *at; at++)
+        most += *at == '\n';
+    r->others = ps_alloc_array(most, sizeof *r->others);
+    for (const char *at = all; *at; at += *at == '\n') {
+        size_t len = strcspn(at, "\n");
+        r->others[r->n_others++] = ps_asprintf("%.*s", (int)len, at);
+        at += len;
+    }
+    ps_free(&all);
+}
+
 /* Of a row that starts with COLUMNS; spec is column 14 where it was asked for. */
 static ps_job_record *read_row(ps_stmt *q, bool with_spec)
 {
@@ -187,7 +247,7 @@ static ps_job_record *read_row(ps_stmt *q, bool with_spec)
     r->result = ps_stmt_get_text(q, 9);
     unpack_progress(ps_stmt_get_blob(q, 10), r);
     r->model_version = ps_stmt_get_text(q, 11);
-    r->teacher_version = ps_stmt_get_text(q, 12);
+    read_others(q, 12, r);
     r->cancel = ps_stmt_get_text(q, 13);
     r->spec = with_spec ? ps_stmt_get_text(q, 14) : ps_strdup("");
     return r;

@@ -57,7 +57,9 @@ typedef struct ps_job_record {
     /* of the stored model that the job works on or begins from (ps_model_record.path): it stays
      * until the job has ended. "": none */
     char *model_version;
-    char *teacher_version; /* likewise of the stored model that teaches it */
+    char **others; /* [n_others]: likewise of those that it uses beside it, in the order of
+                      ps_job_spec_others: of the one that teaches it, say */
+    size_t n_others;
     char *cancel; /* why it is to be cancelled; "": it is not. ps_catalog_job_cancel's alone */
     ps_job_progress progress;
     ps_metric_list metrics, test_metrics;

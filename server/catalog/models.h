@@ -7,8 +7,8 @@
  *     added ─▶ (file placed) ─▶ published: the name's ─▶ replaced, or deleted ─▶ (no job uses it)
  *       ╰───────────── crash, failure ─────────────▶ unused ─▶ (file removed) ─▶ forgotten
  *
- * A version that a job uses which has not ended (ps_job_record.model_version, teacher_version) is
- * not unused, nor is the last one that a job of kind compress has made, which it evaluates before
+ * A version that a job uses which has not ended (ps_job_record.model_version, others) is not
+ * unused, nor is the last one that a job of kind compress has made, which it evaluates before
  * it is published.
  */
 #ifndef PS_CATALOG_MODELS_H

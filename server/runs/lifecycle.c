@@ -250,7 +250,7 @@ static ps_status write_model(step *s, ps_run *run)
                                    .spec = s->file->spec,
                                    .settled = s->settled,
                                    .origin = s->file->version,
-                                   .teacher = s->file->teacher_version,
+                                   .teacher = ps_job_file_teacher(s->file)->version,
                                    .draft = s->outcome.drafts ? &s->draft : NULL};
     ps_status st = write_moments(s, run);
     if (!st)

@@ -5,6 +5,7 @@
 #include "common/base/require.h"
 #include "common/compress/moments.h"
 #include "common/conf/job_stages.h"
+#include "common/conf/others.h"
 #include "server/catalog/artifacts.h"
 #include "server/catalog/models.h"
 #include "server/sched/influence_check.h"
@@ -73,19 +74,35 @@ static ps_status make_plan(ps_catalog *catalog, bool submitted, ps_job_file *fil
     return st;
 }
 
+/* The job's own model may be among them: then it is of the version that the job has. */
+static ps_status look_up_others(const reading *r, const ps_job_spec *spec)
+{
+    ps_job_other named[PS_JOB_OTHERS_MAX];
+    ps_job_file *file = r->file;
+    size_t n = ps_job_spec_others(spec, named);
+    ps_status st = PS_OK;
+    file->others = ps_alloc_array(n + 1, sizeof *file->others);
+    for (size_t i = 0; !st && i < n; i++) {
+        ps_job_model *other = &file->others[file->n_others++];
+        const char *version = i < r->text->n_others                          ? r->text->others[i]
+                              : strcmp(named[i].name, spec->model_name) == 0 ? file->version
+                                                                             : "";
+        other->name = ps_strdup(named[i].name);
+        st = look_up(r, other->name, version, &other->version, &other->config);
+    }
+    return st;
+}
+
 static ps_status config_of(void *user, const ps_job_spec *spec, const char **config)
 {
     reading *r = user;
     const char *version = *r->text->version ? r->text->version : spec->model_version;
-    const char *teacher = ps_job_spec_teacher(spec), *its = r->text->teacher_version;
     ps_job_file *file = r->file;
     ps_status st = r->text->allowed ? r->text->allowed(r->text->user, spec) : PS_OK;
     if (!st)
         st = look_up(r, ps_job_spec_uses(spec), version, &file->version, &file->config);
-    if (!st && !*its && !strcmp(teacher, spec->model_name))
-        its = file->version;
     if (!st)
-        st = look_up(r, teacher, its, &file->teacher_version, &file->teacher_config);
+        st = look_up_others(r, spec);
     if (!st)
         *config = file->config;
     return st;
@@ -112,14 +129,16 @@ static ps_status check_distil(const ps_job_file *first, ps_slice yaml)
     ps_spec_model *teacher = NULL;
     ps_job_spec *spec = NULL;
     ps_status st = read_stage(first, yaml, PS_STAGE_DISTIL, first->plan->config, &spec);
-    if (!st)
-        st = ps_spec_model_parse(ps_slice_str(first->teacher_config), "its config", &teacher);
+    if (st)
+        return st;
+    const ps_job_model *named = ps_job_file_other(first, ps_job_spec_teacher(spec));
+    PS_REQUIRE(named);
+    st = ps_spec_model_parse(ps_slice_str(named->config), "its config", &teacher);
     if (!st)
         st = ps_spec_distil_match(spec, teacher, false);
     if (teacher)
         ps_spec_model_free(&teacher);
-    if (spec)
-        ps_job_spec_free(&spec);
+    ps_job_spec_free(&spec);
     return st;
 }
 
@@ -159,6 +178,13 @@ static ps_status check_stages(const ps_job_file *first, ps_slice yaml)
     return st ? st : check_quantise(first, yaml);
 }
 
+static ps_job_model copy_model(const ps_job_model *m)
+{
+    return (ps_job_model){.name = ps_strdup(m->name),
+                          .version = ps_strdup(m->version),
+                          .config = ps_strdup(m->config)};
+}
+
 ps_status ps_job_file_stage(ps_catalog *catalog, const ps_job_file *first, ps_slice yaml,
                             unsigned stage, const char *version, ps_job_file **out)
 {
@@ -178,8 +204,9 @@ ps_status ps_job_file_stage(ps_catalog *catalog, const ps_job_file *first, ps_sl
     file->owner = ps_strdup(first->owner);
     file->version = ps_strdup(version);
     file->config = ps_strdup(model ? model->config : "");
-    file->teacher_version = ps_strdup(distils ? first->teacher_version : "");
-    file->teacher_config = ps_strdup(distils ? first->teacher_config : "");
+    file->others = ps_alloc_array(first->n_others + 1, sizeof *file->others);
+    for (; distils && file->n_others < first->n_others; file->n_others++)
+        file->others[file->n_others] = copy_model(&first->others[file->n_others]);
     file->note = ps_strdup("");
     if (!st && spec->compress)
         st = ps_model_plan(spec, model, &file->plan);
@@ -211,12 +238,13 @@ static ps_status check_other(const ps_job_file *file, const ps_spec_model *other
 
 static ps_status check_teacher(const ps_job_file *file)
 {
+    const ps_job_model *named = ps_job_file_teacher(file);
     ps_spec_model *teacher = NULL;
-    if (!*file->teacher_config)
+    if (!*named->config)
         return PS_OK;
-    ps_status st = ps_spec_model_parse(ps_slice_str(file->teacher_config), "its config", &teacher);
+    ps_status st = ps_spec_model_parse(ps_slice_str(named->config), "its config", &teacher);
     if (st)
-        return ps_wrap(st, "model %s", ps_job_spec_teacher(file->spec));
+        return ps_wrap(st, "model %s", named->name);
     st = check_other(file, teacher);
     ps_spec_model_free(&teacher);
     return st;
@@ -253,6 +281,22 @@ ps_status ps_job_file_read(ps_catalog *catalog, const ps_job_text *text, ps_job_
     return st;
 }
 
+const ps_job_model *ps_job_file_other(const ps_job_file *file, const char *name)
+{
+    for (size_t i = 0; i < file->n_others; i++)
+        if (strcmp(file->others[i].name, name) == 0)
+            return &file->others[i];
+    return NULL;
+}
+
+const ps_job_model *ps_job_file_teacher(const ps_job_file *file)
+{
+    static char none[] = "";
+    static const ps_job_model nobody = {none, none, none};
+    const ps_job_model *found = ps_job_file_other(file, ps_job_spec_teacher(file->spec));
+    return found ? found : &nobody;
+}
+
 ps_job_file *ps_job_file_ref(ps_job_file *file)
 {
     PS_REQUIRE(atomic_load(&file->refs) > 0);
@@ -281,8 +325,12 @@ void ps_job_file_unref(ps_job_file **file)
     free(f->owner);
     free(f->version);
     free(f->config);
-    free(f->teacher_version);
-    free(f->teacher_config);
+    for (size_t i = 0; i < f->n_others; i++) {
+        free(f->others[i].name);
+        free(f->others[i].version);
+        free(f->others[i].config);
+    }
+    free(f->others);
     free(f->note);
     free(f);
 }

@@ -12,6 +12,13 @@
 
 #include <stdatomic.h>
 
+/* A stored model that a job uses, of one version. Texts are owned. */
+typedef struct ps_job_model {
+    char *name;
+    char *version; /* ps_model_record.path */
+    char *config;
+} ps_job_model;
+
 typedef struct ps_job_file {
     atomic_uint refs;
     const ps_job_spec *spec; /* of kind train: with its model */
@@ -19,8 +26,8 @@ typedef struct ps_job_file {
     char *owner;             /* who submitted it */
     char *version;           /* of the stored model: ps_model_record.path; "": it has none */
     char *config;            /* and its configuration; "" */
-    char *teacher_version;   /* the same of the model that teaches it (distil) */
-    char *teacher_config;
+    ps_job_model *others;    /* [n_others]: those that it uses beside it (ps_job_spec_others) */
+    size_t n_others;
     char *note;             /* what people are to know of its data.train (influence_check.h); "" */
     unsigned stage, stages; /* which it is of, of how many (common/conf/job_stages.h) */
     struct ps_job_file *before; /* the stage's before it, a reference, and what its plan has
@@ -37,7 +44,9 @@ typedef struct ps_job_text {
     const char *owner;
     const char *version; /* of the stored model; "": the file's model_version, or the one that is
                             the model's now */
-    const char *teacher_version; /* of the one that teaches it; "": the one of now */
+    /* likewise of ps_job_spec_others, in their order; of those behind the last the one of now */
+    char *const *others;
+    size_t n_others;
     /* Asked when the file is good, before its model is looked up: may this job be? NULL: it may. */
     ps_status (*allowed)(void *user, const ps_job_spec *spec);
     void *user;
@@ -52,6 +61,10 @@ PS_MUST_CHECK ps_status ps_job_file_read(ps_catalog *catalog, const ps_job_text 
 PS_MUST_CHECK ps_status ps_job_file_stage(ps_catalog *catalog, const ps_job_file *first,
                                           ps_slice yaml, unsigned stage, const char *version,
                                           ps_job_file **out);
+/* The model that teaches it, or that it is compared with; of a job without one all texts are "". */
+const ps_job_model *ps_job_file_teacher(const ps_job_file *file);
+/* Of that name; NULL: it uses none. */
+const ps_job_model *ps_job_file_other(const ps_job_file *file, const char *name);
 /* Of how reading one went: no try of another time would read it, which is the job's failure. */
 static inline bool ps_job_file_is_wrong(ps_status st)
 {

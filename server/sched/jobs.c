@@ -42,7 +42,9 @@ static ps_job_record *make_record(ps_sched *s, const ps_job_file *file, ps_slice
     memcpy(r->spec, yaml.data, yaml.len);
     r->result = ps_strdup("");
     r->model_version = ps_strdup(file->version);
-    r->teacher_version = ps_strdup(file->teacher_version);
+    r->others = ps_alloc_array(file->n_others + 1, sizeof *r->others);
+    for (; r->n_others < file->n_others; r->n_others++)
+        r->others[r->n_others] = ps_strdup(file->others[r->n_others].version);
     r->cancel = ps_strdup("");
     r->progress.eta_seconds = -1;
     return r;
@@ -99,7 +101,6 @@ ps_status ps_sched_submit(ps_sched *s, const char *submitter, ps_slice yaml, ps_
                               .origin = "job",
                               .owner = submitter,
                               .version = "",
-                              .teacher_version = "",
                               .allowed = allowed,
                               .user = user};
     ps_job_file *file = NULL;
@@ -258,16 +259,17 @@ ps_status ps_sched_job_list(ps_sched *s, ps_job_state state, uint64_t before, si
     return PS_OK;
 }
 
-/* Of a model that its workers may read: the one that it works on or begins from, its teacher, or
- * its draft; NULL: none of these. */
+/* Of a model that its workers may read: the one that it works on or begins from, those that it uses
+ * beside it, or its draft; NULL: none of these. */
 static const char *version_of(const ps_job *job, const char *model)
 {
     if (*model && strcmp(ps_job_spec_uses(job->spec), model) == 0)
         return job->file->version;
     if (job->draft && strcmp(job->spec->name, model) == 0)
         return job->draft;
-    if (*model && strcmp(ps_job_spec_teacher(job->spec), model) == 0)
-        return job->file->teacher_version;
+    const ps_job_model *other = ps_job_file_other(job->file, model);
+    if (other)
+        return other->version;
     const ps_job_file *first = ps_stage_first(job); /* its parent is evaluated in the last stage */
     return *model && strcmp(ps_job_spec_uses(first->spec), model) == 0 ? first->version : NULL;
 }

@@ -165,7 +165,8 @@ static ps_status read_file(ps_sched *s, ps_job_record *record, ps_job_file **out
                                                    .origin = record->name,
                                                    .owner = record->submitter,
                                                    .version = record->model_version,
-                                                   .teacher_version = record->teacher_version},
+                                                   .others = record->others,
+                                                   .n_others = record->n_others},
                                     &file);
     if (!st)
         st = check_kind(record, file);

@@ -28,6 +28,7 @@ static void parcel_drop(ps_outbox_entry *entry)
 static ps_task task_of(const ps_lease *lease)
 {
     const ps_job *job = lease->job;
+    const ps_job_model *teacher = ps_job_file_teacher(job->file);
     return (ps_task){.lease_id = lease->id,
                      .job_id = job->record->id,
                      .kind = lease->kind->name,
@@ -37,8 +38,8 @@ static ps_task task_of(const ps_lease *lease)
                      .stage = job->file->stage,
                      .model_version = job->file->version,
                      .model_config = job->file->config,
-                     .teacher_version = job->file->teacher_version,
-                     .teacher_config = job->file->teacher_config,
+                     .teacher_version = teacher->version,
+                     .teacher_config = teacher->config,
                      .model_name = "",
                      .note = "",
                      .epoch = lease->piece.epoch,

@@ -291,7 +291,7 @@ START_TEST(a_catalog_of_the_first_schema_keeps_its_models_accuracy)
     raw("DROP TABLE job_line; DROP TABLE doomed_file; DROP INDEX artifact_made;"
         "DROP INDEX job_ended; DROP INDEX model_job;"
         "ALTER TABLE job DROP COLUMN cancel; DROP TABLE setting;"
-        "ALTER TABLE job DROP COLUMN model_version; ALTER TABLE job DROP COLUMN teacher_version;"
+        "ALTER TABLE job DROP COLUMN model_version; DROP TABLE job_model;"
         "INSERT INTO job VALUES(1,'a','train',4,'','anna',0,0,0,'','',x'');"
         "CREATE TABLE model ("
         "  name TEXT PRIMARY KEY, config TEXT NOT NULL, parameters INTEGER NOT NULL,"

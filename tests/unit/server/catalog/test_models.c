@@ -6,7 +6,10 @@
 #include "tests/lib/model_row.h"
 
 #include <math.h>
+#include <sqlite3.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static ps_catalog *open_memory(void)
 {
@@ -92,6 +95,13 @@ static ps_job_record *make_job(void)
     return r;
 }
 
+static void use(ps_job_record *job, size_t n, const char *const *versions)
+{
+    job->others = ps_alloc_array(n, sizeof *job->others);
+    for (job->n_others = 0; job->n_others < n; job->n_others++)
+        job->others[job->n_others] = ps_strdup(versions[job->n_others]);
+}
+
 /* What its job had, of the version that it had; that it is gone changes nothing. */
 START_TEST(a_model_knows_what_it_was_made_of)
 {
@@ -127,26 +137,100 @@ static bool unused_is(ps_catalog *catalog, const char *version)
     return is;
 }
 
-START_TEST(a_version_stays_for_those_it_teaches)
+/* That of a model that teaches it, say; the order is the file's, not the names'. */
+START_TEST(versions_stay_for_jobs_that_use_them_beside_their_own)
 {
     ps_catalog *catalog = open_memory();
-    ps_model_record *first = make_model("a", 1);
+    ps_model_record *first = make_model("b", 1), *second = make_model("a", 1);
     ck_ok(test_model_put(catalog, first));
+    ck_ok(test_model_put(catalog, second));
     ps_job_record *job = make_job(), *read = NULL;
-    job->teacher_version = ps_strdup(first->path);
+    use(job, 2, (const char *[]){first->path, second->path});
     ck_ok(ps_catalog_job_add(catalog, job, &job->id));
     ck_ok(ps_catalog_job_get(catalog, job->id, &read));
-    ck_assert_str_eq(read->teacher_version, first->path);
+    ck_assert_uint_eq(read->n_others, 2);
+    ck_assert_str_eq(read->others[0], first->path);
+    ck_assert_str_eq(read->others[1], second->path);
     ck_assert_str_eq(read->model_version, "");
     ck_ok(ps_catalog_model_delete(catalog, "a"));
+    ck_ok(ps_catalog_model_delete(catalog, "b"));
     ck_assert(unused_is(catalog, NULL));
     job->state = PS_JOB_DONE;
     ck_ok(ps_catalog_job_update(catalog, job));
+    ck_assert(unused_is(catalog, second->path));
+    ck_ok(ps_catalog_model_forget(catalog, second->path));
     ck_assert(unused_is(catalog, first->path));
     ps_job_record_free(&job);
     ps_job_record_free(&read);
     ps_model_record_free(&first);
+    ps_model_record_free(&second);
     ps_catalog_close(&catalog);
+}
+END_TEST
+
+/* Of several one is gone: the job is not there, nor what it would have kept. */
+START_TEST(a_job_is_added_with_all_its_versions_or_not_at_all)
+{
+    ps_catalog *catalog = open_memory();
+    ps_model_record *first = make_model("a", 1);
+    ps_job_record **all = NULL;
+    uint64_t id = 0;
+    ck_ok(test_model_put(catalog, first));
+    ps_job_record *job = make_job();
+    use(job, 2, (const char *[]){first->path, "models/gone"});
+    ck_assert_int_eq(ps_catalog_job_add(catalog, job, &id), PS_ABORTED);
+    ck_assert_uint_eq(id, 0);
+    ck_ok(ps_catalog_job_list(catalog, PS_JOB_NONE, 0, 0, &all));
+    ck_assert_ptr_null(all[0]);
+    ps_job_records_free(&all);
+    ck_ok(ps_catalog_model_delete(catalog, "a"));
+    ck_assert(unused_is(catalog, first->path));
+    ps_job_record_free(&job);
+    ps_model_record_free(&first);
+    ps_catalog_close(&catalog);
+}
+END_TEST
+
+/* Of a psd that kept one model beside a job's own. */
+START_TEST(a_catalog_of_one_teacher_keeps_it_for_its_job)
+{
+    static const char before[] =
+        "DROP TABLE job_model;"
+        "ALTER TABLE job ADD COLUMN teacher_version TEXT NOT NULL DEFAULT '';"
+        "INSERT INTO job SELECT 1,'b','train',2,'','anna',0,0,0,'','',x'','','',path"
+        "  FROM model_version;"
+        "INSERT INTO job VALUES(2,'c','train',2,'','anna',0,0,0,'','',x'','','','');"
+        "PRAGMA user_version=9";
+    char folder[] = "/tmp/psd-catalog-XXXXXX", path[64];
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/catalog.db", folder);
+    ps_catalog *catalog = NULL;
+    ps_model_record *m = make_model("a", 1);
+    ps_job_record *taught = NULL, *other = NULL;
+    sqlite3 *db = NULL;
+    ck_ok(ps_catalog_open(path, &catalog));
+    ck_ok(test_model_put(catalog, m));
+    ps_catalog_close(&catalog);
+    ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(db, before, NULL, NULL, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+    ck_ok(ps_catalog_open(path, &catalog));
+    ck_ok(ps_catalog_job_get(catalog, 1, &taught));
+    ck_assert_uint_eq(taught->n_others, 1);
+    ck_assert_str_eq(taught->others[0], m->path);
+    ck_ok(ps_catalog_job_get(catalog, 2, &other));
+    ck_assert_uint_eq(other->n_others, 0);
+    ck_ok(ps_catalog_model_delete(catalog, "a"));
+    ck_assert(unused_is(catalog, NULL));
+    taught->state = PS_JOB_DONE;
+    ck_ok(ps_catalog_job_update(catalog, taught));
+    ck_assert(unused_is(catalog, m->path));
+    ps_job_record_free(&taught);
+    ps_job_record_free(&other);
+    ps_model_record_free(&m);
+    ps_catalog_close(&catalog);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(rmdir(folder), 0);
 }
 END_TEST
 
@@ -197,7 +281,7 @@ START_TEST(a_version_is_needed_by_its_name_and_by_jobs_that_have_not_ended)
     ck_assert_int_eq(ps_catalog_job_add(catalog, job, &late), PS_ABORTED);
     ck_assert_uint_eq(late, 0);
     ps_free(&job->model_version);
-    job->teacher_version = ps_strdup(first->path);
+    use(job, 1, (const char *[]){first->path});
     ck_assert_int_eq(ps_catalog_job_add(catalog, job, &late), PS_ABORTED);
     job->state = PS_JOB_DONE;
     ck_ok(ps_catalog_job_update(catalog, job));
@@ -252,7 +336,9 @@ END_TEST
 static const ps_check_case cases[] = {
     {&a_model_is_replaced_whole_and_fits_only_the_same_shapes},
     {&a_model_knows_what_it_was_made_of},
-    {&a_version_stays_for_those_it_teaches},
+    {&versions_stay_for_jobs_that_use_them_beside_their_own},
+    {&a_job_is_added_with_all_its_versions_or_not_at_all},
+    {&a_catalog_of_one_teacher_keeps_it_for_its_job},
     {&drafts_stay_for_their_job},
     {&a_version_is_needed_by_its_name_and_by_jobs_that_have_not_ended},
     {&pages_of_models_go_on_behind_a_name},

@@ -102,13 +102,10 @@ static void begin(rig *r)
     test_stored_open(&r->t);
     store_parent(r);
     fill_store(r);
-    ps_status st = ps_job_file_read(r->t.catalog,
-                                    &(ps_job_text){.yaml = ps_slice_str(JOB),
-                                                   .origin = "job",
-                                                   .owner = "anna",
-                                                   .version = "",
-                                                   .teacher_version = ""},
-                                    &r->job);
+    ps_status st = ps_job_file_read(
+        r->t.catalog,
+        &(ps_job_text){.yaml = ps_slice_str(JOB), .origin = "job", .owner = "anna", .version = ""},
+        &r->job);
     ck_assert_msg(st == PS_OK, "%s", ps_error_message());
 }
 
@@ -134,7 +131,6 @@ static void add_job(rig *r)
     record.kind = texts[1];
     record.spec = texts[2];
     record.reason = record.submitter = record.result = record.cancel = texts[3];
-    record.teacher_version = texts[3];
     record.model_version = r->job->version;
     while (id < 7)
         ck_ok(ps_catalog_job_add(r->t.catalog, &record, &id));
@@ -297,8 +293,7 @@ START_TEST(a_job_that_was_let_in_is_read_again_without_what_it_asked_for_then)
                                              "saliency: moments}\n"),
                         .origin = "job",
                         .owner = "anna",
-                        .version = "",
-                        .teacher_version = ""};
+                        .version = ""};
     ck_assert_int_eq(ps_job_file_read(r.t.catalog, &text, &again), PS_FAILED_PRECONDITION);
     text.version = r.job->version;
     ck_ok(ps_job_file_read(r.t.catalog, &text, &again));

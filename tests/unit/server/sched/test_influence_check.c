@@ -30,15 +30,14 @@ static uint64_t add_job(const char *yaml)
                        .spec = ps_strdup(yaml),
                        .result = ps_strdup(""),
                        .model_version = ps_strdup(""),
-                       .teacher_version = ps_strdup(""),
                        .cancel = ps_strdup("")};
     ps_job_record *copy = ps_job_record_copy(&r);
     ck_ok(ps_catalog_job_add(t.catalog, copy, &id));
     copy->id = id;
     ck_ok(ps_catalog_job_update(t.catalog, copy));
     ps_job_record_free(&copy);
-    char *texts[] = {r.name,   r.kind,          r.reason,          r.submitter, r.spec,
-                     r.result, r.model_version, r.teacher_version, r.cancel};
+    char *texts[] = {r.name, r.kind,   r.reason,        r.submitter,
+                     r.spec, r.result, r.model_version, r.cancel};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         ps_free(&texts[i]);
     return id;

@@ -47,13 +47,10 @@ static ps_status submit(const char *calibrate, const char *quantise)
 {
     char *yaml = yaml_of("m", calibrate, quantise);
     ps_job_file *file = NULL;
-    ps_status st = ps_job_file_read(catalog,
-                                    &(ps_job_text){.yaml = ps_slice_str(yaml),
-                                                   .origin = "job",
-                                                   .owner = "anna",
-                                                   .version = "",
-                                                   .teacher_version = ""},
-                                    &file);
+    ps_status st = ps_job_file_read(
+        catalog,
+        &(ps_job_text){.yaml = ps_slice_str(yaml), .origin = "job", .owner = "anna", .version = ""},
+        &file);
     ps_job_file_unref(&file);
     ps_free(&yaml);
     return st;
@@ -66,8 +63,7 @@ static void put_job(const char *model, const char *quantise, const char *keep)
     uint64_t id = 0;
     ck_ok(ps_catalog_model_get(catalog, model, &m));
     ps_job_record *r = ps_new(ps_job_record);
-    char **const texts[] = {&r->name,   &r->reason,          &r->submitter,
-                            &r->result, &r->teacher_version, &r->cancel};
+    char **const texts[] = {&r->name, &r->reason, &r->submitter, &r->result, &r->cancel};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         *texts[i] = ps_strdup("");
     r->kind = ps_strdup("compress");
