@@ -9,6 +9,8 @@
 #include "common/format/token_file.h"
 #include "common/record/influence.h"
 
+#include <string.h>
+
 enum { TRAIN = 30, TEST = 3, LENGTH = 12, TOP = 3 };
 
 static char tracin[] = "tracin", ekfac[] = "ekfac", trak[] = "trak";
@@ -85,10 +87,18 @@ static void close_all(void)
     influence_close(&t.f);
 }
 
+/* Of two models a simulated device, which takes seconds for each, has one. */
+static bool is_left_out(int kind, int taken)
+{
+    return strcmp(ps_test_backend(), "cpu") != 0 && kind != taken;
+}
+
 static void compare(const ps_spec_explain_method *spec, const char *golden, double tolerance,
                     int kind)
 {
     ps_explain_part part;
+    if (is_left_out(kind, spec->method == ekfac ? 0 : 1))
+        return;
     open_all(kind);
     influence_run(&t.f, spec, &part);
     influence_is(&t.golden, &part, "scores", golden, tolerance);
@@ -132,6 +142,8 @@ START_TEST(what_is_not_counted_is_said)
         "not counted are model.embed_tokens.weight, model.layers.*.input_layernorm.weight, "
         "model.layers.*.post_attention_layernorm.weight, model.norm.weight, lm_head.weight"};
     ps_explain_part part;
+    if (is_left_out(_i, 0))
+        return;
     open_all(_i);
     influence_run(&t.f, &(ps_spec_explain_method){.method = tracin, .top = TOP, .rate = 1}, &part);
     ck_assert_uint_eq(part.n_warnings, 1);
