@@ -26,6 +26,7 @@ typedef struct making {
     ps_dataset *files;
     size_t file_rows, each; /* rows of the files, and what each becomes */
     activations *out;
+    bool made;         /* the values are there: a survey's */
     uint64_t *numbers; /* [batch] */
     void *inputs;      /* [batch, features]: what comes along with labels */
 } making;
@@ -46,19 +47,52 @@ static size_t label_bytes(const making *m)
     return next ? sizeof(int32_t) : ps_dataset_label_bytes(m->files);
 }
 
+void ps_activations_kept_free(ps_activations_kept *kept)
+{
+    ps_free(&kept->values);
+    *kept = (ps_activations_kept){0};
+}
+
+/* What is kept of other files, or of these when they had other rows, is nobody's any more. */
+static void take_kept(making *m)
+{
+    ps_activations_kept *kept = m->source->kept;
+    activations *a = m->out;
+    if (!kept)
+        return;
+    m->made = kept->values && kept->files == m->options->files && kept->rows == a->rows &&
+              kept->columns == a->columns;
+    if (m->made) {
+        a->values = kept->values;
+        kept->values = NULL;
+    }
+    ps_activations_kept_free(kept);
+}
+
+static void keep(activations *a, const ps_dataset_options *o)
+{
+    if (!o->source->kept)
+        return;
+    ps_activations_kept_free(o->source->kept);
+    *o->source->kept = (ps_activations_kept){
+        .files = o->files, .values = a->values, .rows = a->rows, .columns = a->columns};
+    a->values = NULL;
+}
+
 /* Said before anything is made. */
 static ps_status take_room(making *m)
 {
     activations *a = m->out;
     uint64_t available = ps_limits_memory_left(), most = m->options->max_bytes, bytes;
-    uint64_t row = a->columns * sizeof(float) + a->label_bytes;
+    uint64_t values = m->made ? 0 : a->columns * sizeof(float), row = values + a->label_bytes;
     most = available < most ? available : most;
     if (__builtin_mul_overflow((uint64_t)a->rows, row, &bytes) || bytes > most)
         return ps_fail(PS_RESOURCE_EXHAUSTED,
                        "activations of %zu rows, %zu numbers each, take more than the %" PRIu64
                        " bytes that there are for them; lower data.activations.rows",
                        a->rows, a->columns, most);
-    a->values = ps_try_alloc_raw(bytes ? bytes : 1);
+    if (!m->made)
+        a->values = ps_try_alloc_raw(a->rows * values + 1);
     m->numbers = ps_try_alloc_raw(m->source->batch * sizeof *m->numbers);
     m->inputs = ps_try_alloc_raw(m->source->batch * ps_dataset_features(m->files) * sizeof(float));
     if (a->label_bytes)
@@ -114,9 +148,10 @@ static ps_status make_all(const making *m)
     ps_status st = PS_OK;
     for (size_t at = 0; !st && at < m->file_rows; at += m->source->batch) {
         size_t left = m->file_rows - at, n = left < m->source->batch ? left : m->source->batch;
-        st = m->source->make(m->source->user, m->files, at, n,
-                             m->out->values + at * m->each * m->out->columns);
-        if (!st)
+        if (!m->made)
+            st = m->source->make(m->source->user, m->files, at, n,
+                                 m->out->values + at * m->each * m->out->columns);
+        if (!st && !m->made)
             st = check_values(m, at, n);
         if (!st)
             st = take_labels(m, at, n);
@@ -141,6 +176,8 @@ static ps_status fill(making *m, ps_dataset_shape *shape)
                                 .targets = ps_dataset_targets(m->files),
                                 .classes = ps_dataset_classes(m->files)};
     ps_status st = ps_dataset_check_features(m->options, a->columns);
+    if (!st)
+        take_kept(m);
     if (!st)
         st = take_room(m);
     return st ? st : make_all(m);
@@ -225,6 +262,8 @@ static ps_status survey(const ps_dataset_options *o, ps_survey_wants wants, ps_s
     if (st)
         return st;
     st = add_moments(state, &out->moments);
+    if (!st)
+        keep(state, o);
     close_activations(state);
     return st;
 }

@@ -29,6 +29,7 @@ struct ps_frozen {
     ps_tap tap;             /* not of a lens, which takes the stream at all layers */
     size_t columns, length; /* at the tap; tokens of a row, 1 of others */
     ps_task_run *run;       /* who opens data with it */
+    ps_activations_kept kept;
 };
 
 ps_status ps_frozen_create(const ps_task_run *run, const ps_job_spec *spec,
@@ -56,6 +57,7 @@ void ps_frozen_free(ps_frozen **frozen)
     if (!*frozen)
         return;
     ps_model_free(&(*frozen)->model);
+    ps_activations_kept_free(&(*frozen)->kept);
     if ((*frozen)->spec)
         ps_spec_model_free(&(*frozen)->spec);
     ps_free(frozen);
@@ -205,28 +207,6 @@ static ps_status pass(ps_frozen *f, const void *inputs, size_t n, float *layer, 
     return st;
 }
 
-static ps_status make(void *user, const ps_dataset *from, uint64_t first, size_t n, float *out)
-{
-    ps_frozen *f = user;
-    ps_status st = ps_gate_check(f->run->remote->gate);
-    if (st || ps_task_stopping(f->run))
-        return st ? st : ps_fail(PS_CANCELLED, "the worker is stopping");
-    uint64_t *rows = ps_try_alloc_raw(n * sizeof *rows);
-    void *inputs = ps_try_alloc_raw(n * ps_dataset_features(from) * sizeof(float));
-    size_t width = f->lens ? (size_t)f->spec->hidden_size : 1; /* of others it is not used */
-    float *layer = ps_try_alloc_raw(n * f->length * width * sizeof *layer);
-    for (size_t i = 0; rows && i < n; i++)
-        rows[i] = first + i;
-    st = rows && inputs && layer ? ps_dataset_read(from, rows, n, inputs, NULL)
-                                 : ps_fail(PS_NO_MEMORY, "no memory for a batch of %zu rows", n);
-    if (!st)
-        st = pass(f, inputs, n, layer, out);
-    ps_free(&rows);
-    ps_free(&inputs);
-    ps_free(&layer);
-    return st;
-}
-
 /* It is on the device, whole. */
 static ps_status make_sure(ps_frozen *f)
 {
@@ -243,6 +223,31 @@ static ps_status make_sure(ps_frozen *f)
     ps_free(&forms);
     if (st)
         ps_model_free(&f->model);
+    return st;
+}
+
+static ps_status make(void *user, const ps_dataset *from, uint64_t first, size_t n, float *out)
+{
+    ps_frozen *f = user;
+    ps_status st = ps_gate_check(f->run->remote->gate);
+    if (st || ps_task_stopping(f->run))
+        return st ? st : ps_fail(PS_CANCELLED, "the worker is stopping");
+    st = make_sure(f);
+    if (st)
+        return st;
+    uint64_t *rows = ps_try_alloc_raw(n * sizeof *rows);
+    void *inputs = ps_try_alloc_raw(n * ps_dataset_features(from) * sizeof(float));
+    size_t width = f->lens ? (size_t)f->spec->hidden_size : 1; /* of others it is not used */
+    float *layer = ps_try_alloc_raw(n * f->length * width * sizeof *layer);
+    for (size_t i = 0; rows && i < n; i++)
+        rows[i] = first + i;
+    st = rows && inputs && layer ? ps_dataset_read(from, rows, n, inputs, NULL)
+                                 : ps_fail(PS_NO_MEMORY, "no memory for a batch of %zu rows", n);
+    if (!st)
+        st = pass(f, inputs, n, layer, out);
+    ps_free(&rows);
+    ps_free(&inputs);
+    ps_free(&layer);
     return st;
 }
 
@@ -272,8 +277,8 @@ ps_status ps_frozen_source(ps_frozen *f, ps_task_run *run, ps_dataset_source *ou
     bool language = ps_spec_model_is_language(f->spec);
     const ps_stored_model which = stored(f);
     *tokenizer = 0;
-    ps_status st = make_sure(f);
-    if (!st)
+    ps_status st = f->columns ? PS_OK : make_sure(f); /* later, by the first row that is made */
+    if (!st && !f->columns)
         st = find_tap(f);
     if (!st && language)
         st = ps_stored_tokenizer(run->remote, &which, tokenizer);
@@ -288,6 +293,7 @@ ps_status ps_frozen_source(ps_frozen *f, ps_task_run *run, ps_dataset_source *ou
                                .batch = (size_t)batch_of(f),
                                .most = (uint64_t)f->job->data.activations->rows,
                                .make = make,
-                               .user = f};
+                               .user = f,
+                               .kept = &f->kept};
     return PS_OK;
 }

@@ -19,7 +19,8 @@ void ps_frozen_free(ps_frozen **frozen); /* NULL is nothing */
 
 const ps_spec_model *ps_frozen_model(const ps_frozen *frozen);
 
-/* Loads it, if need be, and says what makes rows of it, but for `rows`, until ps_frozen_drop.
+/* Says what makes rows of it, but for `rows`, until ps_frozen_drop. It is loaded the first time; of
+ * later ones when a row is made, which need not be: what a survey has made is kept until then.
  * tokenizer: its own; 0: not known. Fails as ps_stored_model_load; PS_NO_MEMORY;
  * PS_INVALID_ARGUMENT: it has no such point. */
 PS_MUST_CHECK ps_status ps_frozen_source(ps_frozen *frozen, ps_task_run *run,
