@@ -84,9 +84,9 @@ static const struct {
 static const char *const kind_words[] = {"text", "svg", "dot", "json", "html", NULL};
 
 /* What the graph knows by itself, and what a job measures. */
-static const char *const colour_words[] = {"bytes",       "flops",  "bits",  "parameters",
-                                           "loss_change", "change", "error", "ablation",
-                                           "stable_rank", "alpha",  "norm",  NULL};
+static const char *const colour_words[] = {
+    "bytes",    "flops",  "bits",    "parameters",  "loss_change", "change", "error",
+    "ablation", "blocks", "shapley", "stable_rank", "alpha",       "norm",   NULL};
 
 static const ps_flag flags[] = {
     {.name = "graph",
@@ -221,11 +221,13 @@ const ps_command ps_command_model = {
     .name = "model",
     .operands = "NAME",
     .help = "show one model and its tensors, or draw it",
-    .details = "The graph is drawn from the model's configuration and tensors: no worker is\n"
-               "needed. FLOPs are those of a row, or of the last token of a full context.\n"
-               "With --job it is coloured by what that job has measured of each tensor: one that\n"
-               "explains norm, stable_rank, alpha, change, loss_change, ablation (of heads); a\n"
-               "training with record.loss_changes loss_change; a compression error.\n",
+    .details =
+        "The graph is drawn from the model's configuration and tensors: no worker is\n"
+        "needed. FLOPs are those of a row, or of the last token of a full context.\n"
+        "With --job it is coloured by what that job has measured of each tensor: one that\n"
+        "explains norm, stable_rank, alpha, change, loss_change, ablation (of heads), blocks\n"
+        "(what column blocks add), shapley (what parts are worth together); a training with\n"
+        "record.loss_changes loss_change; a compression error.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 1,

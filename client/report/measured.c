@@ -79,29 +79,132 @@ static void from_loss_path(filling *f)
     }
 }
 
-/* effect [row, layer, head]: of the projection that takes what heads give, the mean over rows. */
+/* Of each row number i, the mean; NaN: a row has it not. */
+static double mean_of(const ps_explain_view *v, const char *array, uint64_t i)
+{
+    uint64_t rows = ps_array_rows(v, array);
+    double mean = 0;
+    for (uint64_t r = 0; r < rows; r++) {
+        ps_numbers row = ps_numbers_of(v, array, r);
+        mean += (i < row.n ? ps_number_at(&row, i) : NAN) / (double)rows;
+    }
+    return rows ? mean : NAN;
+}
+
+/* What the block's attention, or its mlp, ends with: the projection that its stream is added to. */
+static size_t projection_of(const ps_graph *g, uint64_t block, bool mlp)
+{
+    ps_graph_op behind = mlp ? PS_GRAPH_ACTIVATION : PS_GRAPH_ATTENTION;
+    for (size_t i = 1; i < g->n_nodes; i++) {
+        const ps_graph_node *node = &g->nodes[i];
+        if (g->nodes[i - 1].op == behind && node->op == PS_GRAPH_LINEAR && node->n &&
+            g->groups[node->group].block == block)
+            return node->first;
+    }
+    return SIZE_MAX;
+}
+
+/* effect [row, layer, head]: of the projection that takes what heads give. */
 static void from_heads(filling *f)
 {
     const ps_explain_view *v = f->files->explanation;
-    const ps_graph *g = f->graph;
     const char *array = v ? ps_array_of(v, f->method, f->array) : "";
-    uint64_t rows = *array ? ps_array_rows(v, array) : 0,
-             heads = *array ? ps_array_last(v, array) : 0;
-    uint64_t layers = heads && rows ? ps_numbers_of(v, array, 0).n / heads : 0;
-    for (size_t i = 1; heads && heads <= PS_MEASURED_PARTS && i < g->n_nodes; i++) {
-        const ps_graph_node *node = &g->nodes[i];
-        uint32_t block = g->groups[node->group].block;
-        if (g->nodes[i - 1].op != PS_GRAPH_ATTENTION || node->op != PS_GRAPH_LINEAR || !node->n ||
-            block >= layers)
+    uint64_t heads = *array ? ps_array_last(v, array) : 0;
+    uint64_t layers = heads ? ps_numbers_of(v, array, 0).n / heads : 0;
+    for (uint64_t l = 0; heads && heads <= PS_MEASURED_PARTS && l < layers; l++) {
+        size_t at = projection_of(f->graph, l, false);
+        if (at == SIZE_MAX)
             continue;
-        ps_measured_tensor *t = &f->tensors[node->first];
+        ps_measured_tensor *t = &f->tensors[at];
         *t = (ps_measured_tensor){.n = (uint32_t)heads,
-                                  .down = inputs_lie_down(&g->tensors[node->first])};
-        for (uint64_t r = 0; r < rows; r++) {
-            ps_numbers row = ps_numbers_of(v, array, r);
-            for (uint64_t h = 0; h < heads; h++)
-                t->parts[h] += ps_number_at(&row, block * heads + h) / (double)rows;
+                                  .down = inputs_lie_down(&f->graph->tensors[at])};
+        for (uint64_t h = 0; h < heads; h++)
+            t->parts[h] = mean_of(v, array, l * heads + h);
+    }
+}
+
+/* contributions [row, tensor, column block]; NaN: the tensor has no such block. */
+static void from_blocks(filling *f)
+{
+    const ps_explain_view *v = f->files->explanation;
+    const char *array = v ? ps_array_of(v, f->method, f->array) : "";
+    uint64_t blocks = *array ? ps_array_last(v, array) : 0;
+    for (size_t i = 0; blocks && blocks <= PS_MEASURED_PARTS && i < v->manifest->n_tensors; i++) {
+        size_t at = tensor_of(f->graph, v->manifest->tensors[i]);
+        ps_measured_tensor t = {.n = 0};
+        while (at != SIZE_MAX && t.n < blocks && (!t.n || isfinite(t.parts[t.n - 1]))) {
+            t.parts[t.n] = mean_of(v, array, i * blocks + t.n);
+            t.n++;
         }
+        t.n -= t.n && !isfinite(t.parts[t.n - 1]);
+        if (t.n)
+            f->tensors[at] = t;
+    }
+}
+
+/* ---- what parts are worth together ---- */
+
+/* players [player, quantity] of worker/explain/part_shapley.c. */
+typedef struct player {
+    double kind, layer, number, tensor;
+} player;
+enum { PLAYER_BLOCK, PLAYER_HALF, PLAYER_HEAD, PLAYER_QUANTITIES = 4 };
+
+/* The tensor that stands for it, and which of its parts it is. SIZE_MAX: there is none. */
+static size_t place_of(const filling *f, const player *p, uint32_t *part)
+{
+    const ps_explanation *m = f->files->explanation->manifest;
+    *part =
+        p->number >= 0 && p->number < PS_MEASURED_PARTS ? (uint32_t)p->number : PS_MEASURED_PARTS;
+    if (*part == PS_MEASURED_PARTS)
+        return SIZE_MAX;
+    if (p->kind == PLAYER_BLOCK)
+        return p->tensor >= 0 && p->tensor < (double)m->n_tensors
+                   ? tensor_of(f->graph, m->tensors[(size_t)p->tensor])
+                   : SIZE_MAX;
+    bool mlp = p->kind == PLAYER_HALF && *part;
+    if (p->kind == PLAYER_HALF)
+        *part = 0;
+    return p->layer >= 0 && p->layer < (double)f->graph->n_blocks
+               ? projection_of(f->graph, (uint64_t)p->layer, mlp)
+               : SIZE_MAX;
+}
+
+static void from_game(filling *f, const char *shares, const char *players)
+{
+    const ps_explain_view *v = f->files->explanation;
+    ps_numbers all = ps_numbers_whole(v, players);
+    bool *before = ps_alloc_array(f->graph->n_tensors + 1, sizeof *before);
+    for (size_t i = 0; i < f->graph->n_tensors; i++)
+        before[i] = f->tensors[i].n > 0;
+    for (uint64_t i = 0; i < all.n / PLAYER_QUANTITIES && i < ps_array_last(v, shares); i++) {
+        double about[PLAYER_QUANTITIES];
+        for (uint64_t k = 0; k < PLAYER_QUANTITIES; k++)
+            about[k] = ps_number_at(&all, i * PLAYER_QUANTITIES + k);
+        const player p = {about[0], about[1], about[2], about[3]};
+        uint32_t part;
+        size_t at = place_of(f, &p, &part);
+        if (at == SIZE_MAX || before[at])
+            continue;
+        ps_measured_tensor *t = &f->tensors[at];
+        t->parts[part] = mean_of(v, shares, i);
+        t->n = t->n > part ? t->n : part + 1;
+        t->down = p.kind == PLAYER_HEAD && inputs_lie_down(&f->graph->tensors[at]);
+    }
+    ps_free(&before);
+}
+
+/* shapley [row, player], of every entry of that method; where two tell of one tensor, of the first.
+ */
+static void from_shares(filling *f)
+{
+    const ps_explain_view *v = f->files->explanation;
+    for (size_t i = 0; v && i < v->manifest->n_results; i++) {
+        const ps_explanation_result *result = &v->manifest->results[i];
+        const ps_explanation_array *shares = ps_explanation_find(result, f->array),
+                                   *players = ps_explanation_find(result, "players");
+        if (!strcmp(result->method, f->method) && shares && players)
+            from_game(f, shares->array, players->array);
     }
 }
 
@@ -189,6 +292,10 @@ static const source sources[] = {
      NULL},
     {"ablation", "what the score loses without a head", true, false, from_heads, "head_ablation",
      "effect", NULL},
+    {"blocks", "what it adds to the score, to first order", true, false, from_blocks, "blocks",
+     "contributions", NULL},
+    {"shapley", "its share of the score", true, false, from_shares, "part_shapley", "shapley",
+     NULL},
     {"stable_rank", "stable rank", false, true, from_statistics, "weights", STATISTIC,
      "stable_rank"},
     {"alpha", "α of its spectrum", false, false, from_statistics, "weights", STATISTIC, "alpha"},
@@ -196,8 +303,9 @@ static const source sources[] = {
 };
 enum { SOURCES = sizeof sources / sizeof *sources };
 
-const char *const ps_measured_names[] = {"loss_change", "change", "error", "ablation",
-                                         "stable_rank", "alpha",  "norm",  NULL};
+const char *const ps_measured_names[] = {"loss_change", "change",  "error",       "ablation",
+                                         "blocks",      "shapley", "stable_rank", "alpha",
+                                         "norm",        NULL};
 
 static ps_human number_text(double value)
 {

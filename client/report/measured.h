@@ -1,7 +1,8 @@
 /* measured: what a job has measured of a model's tensors and of their column blocks, for the graph
- * to be coloured by: of a job that explains what weights, weight_change, loss_path or head_ablation
- * have left, of a training the record of its losses, of a compression its report. All of them are
- * files that others have left. Pure. One thread (not asserted: psctl has no other). */
+ * to be coloured by: of a job that explains what weights, weight_change, loss_path, head_ablation,
+ * blocks or part_shapley have left, of a training the record of its losses, of a compression its
+ * report. All of them are files that others have left. Pure. One thread (not asserted: psctl has no
+ * other). */
 #ifndef PS_REPORT_MEASURED_H
 #define PS_REPORT_MEASURED_H
 

@@ -11,21 +11,39 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define GAME(players)                                                                   \
+    "{\"method\":\"part_shapley\",\"arrays\":[{\"name\":\"shapley\",\"array\":\"y\"},{" \
+    "\"name\":\"players\",\"array\":\"" players "\"}]}"
 #define MLP_MANIFEST                                                                             \
     "{\"psd_explain\":1,\"lineage\":{\"model\":{\"name\":\"m\",\"tensors\":[\"layers.0."         \
     "weight\",\"gone\",\"layers.1.weight\"]}},\"results\":[{\"method\":\"weights\",\"arrays\":[" \
     "{\"name\":\"statistics\",\"array\":\"s\",\"entries\":[\"norm\",\"stable_rank\"]}]},"        \
-    "{\"method\":\"loss_path\",\"arrays\":[{\"name\":\"by_block\",\"array\":\"b\"}]}]}"
+    "{\"method\":\"loss_path\",\"arrays\":[{\"name\":\"by_block\",\"array\":\"b\"}]},"           \
+    "{\"method\":\"blocks\",\"arrays\":[{\"name\":\"contributions\",\"array\":\"c\"}]}," GAME(   \
+        "z") "," GAME("p") "]}"
 #define GPT2_MANIFEST                                                                          \
     "{\"psd_explain\":1,\"lineage\":{\"model\":{\"name\":\"m\",\"tensors\":[]}},\"results\":[" \
-    "{\"method\":\"head_ablation\",\"arrays\":[{\"name\":\"effect\",\"array\":\"h\"}]}]}"
+    "{\"method\":\"head_ablation\",\"arrays\":[{\"name\":\"effect\",\"array\":\"h\"}]}," GAME( \
+        "q") "," GAME("g") "]}"
 
 static const char header[] =
     "{\"s\":{\"dtype\":\"F32\",\"shape\":[3,2],\"data_offsets\":[0,24]},"
     "\"b\":{\"dtype\":\"F32\",\"shape\":[3,4],\"data_offsets\":[24,72]},"
-    "\"h\":{\"dtype\":\"F32\",\"shape\":[2,2,2],\"data_offsets\":[72,104]}}";
-static const float data[] = {4, 2, 9, 9, NAN, 5, 0.5F, -1, 0, 0.25F, 7, 7, 7,
-                             7, 0, 0, 0, 0,   1, 2,    3,  4, 3,     4, 5, 8};
+    "\"h\":{\"dtype\":\"F32\",\"shape\":[2,2,2],\"data_offsets\":[72,104]},"
+    "\"c\":{\"dtype\":\"F32\",\"shape\":[2,3,4],\"data_offsets\":[104,200]},"
+    "\"y\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[200,216]},"
+    "\"p\":{\"dtype\":\"F32\",\"shape\":[2,4],\"data_offsets\":[216,248]},"
+    "\"q\":{\"dtype\":\"F32\",\"shape\":[2,4],\"data_offsets\":[248,280]},"
+    "\"g\":{\"dtype\":\"F32\",\"shape\":[2,4],\"data_offsets\":[280,312]},"
+    "\"z\":{\"dtype\":\"F32\",\"shape\":[2,4],\"data_offsets\":[312,344]}}";
+static const float data[] = {
+    4, 2, 9, 9, NAN, 5, 0.5F, -1, 0, 0.25F, 7, 7, 7, 7, 0, 0, 0, 0, 1, 2, 3, 4, 3, 4, 5, 8,
+    /* contributions of two rows */
+    1, 2, 3, NAN, 5, 5, 5, 5, NAN, NAN, NAN, NAN, 3, 2, -9, NAN, 5, 5, 5, 5, NAN, NAN, NAN, NAN,
+    /* shares of two rows, and whose they are: blocks of a matrix, halves of block 0, heads of 1 */
+    1, 3, 2, -5, 0, 0, 0, 2, 0, 0, 1, 2, 1, 0, 0, NAN, 1, 0, 1, NAN, 2, 1, 1, NAN, 2, 1, 0, NAN,
+    /* of no block that there is, and no number */
+    2, 7, 0, NAN, 0, NAN, -1, 1e30F};
 
 typedef struct fixture {
     ps_graph *graph;
@@ -130,6 +148,43 @@ START_TEST(a_head_is_a_part_of_the_projection_behind_it)
 }
 END_TEST
 
+START_TEST(column_blocks_are_parts_of_their_matrix)
+{
+    fixture f;
+    setup(&f, SAMPLE_MLP, MLP_MANIFEST);
+    const ps_measured_files files = {.explanation = &f.view};
+    ps_measured *m = ps_measured_of(f.graph, &files, "blocks");
+    const ps_measured_tensor *t = m ? tensor(&f, m, "layers.0.weight") : NULL;
+    ck_assert(t && t->n == 3 && t->parts[0] == 2 && t->parts[1] == 2 && t->parts[2] == -3);
+    ck_assert(!t->down && m->missing == 3 && m->scale.least == -3 && m->scale.most == 3);
+    ps_measured_free(&m);
+    m = ps_measured_of(f.graph, &files, "shapley");
+    t = m ? tensor(&f, m, "layers.1.weight") : NULL;
+    ck_assert(t && t->n == 2 && t->parts[0] == 1.5 && t->parts[1] == -1 && m->missing == 3);
+    ps_measured_free(&m);
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(halves_and_heads_are_shown_by_the_projection_behind_them)
+{
+    fixture f;
+    setup(&f, SAMPLE_GPT2, GPT2_MANIFEST);
+    ps_measured *m =
+        ps_measured_of(f.graph, &(ps_measured_files){.explanation = &f.view}, "shapley");
+    ck_assert_ptr_nonnull(m);
+    const ps_measured_tensor *t = tensor(&f, m, "h.0.attn.c_proj.weight");
+    ck_assert(t->n == 1 && t->parts[0] == 1.5);
+    t = tensor(&f, m, "h.0.mlp.c_proj.weight");
+    ck_assert(t->n == 1 && t->parts[0] == -1);
+    t = tensor(&f, m, "h.1.attn.c_proj.weight");
+    ck_assert(t->n == 2 && t->parts[1] == 1.5 && t->parts[0] == -1 && t->down);
+    ck_assert_uint_eq(m->missing, m->n - 3);
+    ps_measured_free(&m);
+    teardown(&f);
+}
+END_TEST
+
 START_TEST(trainings_and_compressions_have_measured_too)
 {
     static char weight[] = "layers.0.weight", bias[] = "layers.0.bias";
@@ -163,6 +218,8 @@ END_TEST
 static const ps_check_case cases[] = {
     {&statistics_are_of_tensors_and_a_loss_of_their_parts},
     {&a_head_is_a_part_of_the_projection_behind_it},
+    {&column_blocks_are_parts_of_their_matrix},
+    {&halves_and_heads_are_shown_by_the_projection_behind_them},
     {&trainings_and_compressions_have_measured_too},
     {0},
 };
