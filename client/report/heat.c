@@ -5,6 +5,7 @@
 #include "client/report/html.h"
 #include "client/report/palette.h"
 #include "client/report/png.h"
+#include "common/base/base64.h"
 #include "common/base/mem.h"
 
 #include <inttypes.h>
@@ -65,7 +66,7 @@ void ps_heat_image(ps_buf *out, const ps_numbers *numbers, uint32_t side, bool w
             "<svg class=\"heat\" role=\"img\" viewBox=\"0 0 %u %u\" width=\"%d\" height=\"%d\">"
             "<title>%s</title><image width=\"%u\" height=\"%u\" href=\"data:image/png;base64,",
             side, side, SHOWN, SHOWN, title, side, side);
-    ps_html_base64(out, ps_buf_slice(&png));
+    ps_base64_write(out, ps_buf_slice(&png));
     ps_buf_puts(out, "\"/></svg>");
     ps_buf_free(&png);
 }

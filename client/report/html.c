@@ -120,18 +120,3 @@ void ps_html_data(ps_buf *out, const char *id, ps_slice json)
     }
     ps_buf_puts(out, "</script>\n");
 }
-
-void ps_html_base64(ps_buf *out, ps_slice bytes)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < bytes.len; i += 3) {
-        size_t left = bytes.len - i;
-        uint32_t three = (uint32_t)bytes.data[i] << 16;
-        three |= left > 1 ? (uint32_t)bytes.data[i + 1] << 8 : 0;
-        three |= left > 2 ? bytes.data[i + 2] : 0;
-        char four[4] = {digits[three >> 18], digits[three >> 12 & 63],
-                        left > 1 ? digits[three >> 6 & 63] : '=',
-                        left > 2 ? digits[three & 63] : '='};
-        ps_buf_append(out, four, sizeof four);
-    }
-}

@@ -17,7 +17,4 @@ void ps_html_text(ps_buf *out, const char *text);
  * could end the block, or begin a comment, is escaped in it. */
 void ps_html_data(ps_buf *out, const char *id, ps_slice json);
 
-/* Bytes as base64, for data: URLs. */
-void ps_html_base64(ps_buf *out, ps_slice bytes);
-
 #endif

@@ -6,6 +6,7 @@
 #include "client/report/palette.h"
 #include "client/report/png.h"
 #include "client/report/section_rows.h"
+#include "common/base/base64.h"
 #include "common/base/mem.h"
 
 #include <math.h>
@@ -162,7 +163,7 @@ static void put_thumb(ps_buf *out, const ps_numbers *all, uint64_t from, uint64_
             "<image x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" "
             "preserveAspectRatio=\"none\" href=\"data:image/png;base64,",
             x, y, THUMB, THUMB);
-    ps_html_base64(out, ps_buf_slice(&png));
+    ps_base64_write(out, ps_buf_slice(&png));
     ps_buf_puts(out, "\"/>");
     ps_free(&pixels);
     ps_buf_free(&png);

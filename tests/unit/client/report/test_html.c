@@ -49,21 +49,6 @@ START_TEST(a_block_of_data_cannot_be_ended_by_what_is_in_it)
 }
 END_TEST
 
-/* RFC 4648, section 10. */
-START_TEST(base64_is_that_of_the_standard)
-{
-    static const char *const cases[][2] = {
-        {"", ""},        {"f", "Zg=="},        {"fo", "Zm8="},
-        {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"foobar", "Zm9vYmFy"}};
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        ps_buf out = PS_BUF_EMPTY;
-        ps_html_base64(&out, ps_slice_str(cases[i][0]));
-        ck_assert_str_eq(ps_buf_cstr(&out), cases[i][1]);
-        ps_buf_free(&out);
-    }
-}
-END_TEST
-
 START_TEST(colours_go_from_end_to_end_and_can_be_read)
 {
     ck_assert_str_eq(ps_rgb_hex(ps_palette_sequential(0)).text, "#00224e");
@@ -115,7 +100,6 @@ static const ps_check_case tests[] = {
     {&no_text_becomes_markup},
     {&numbers_are_those_of_printf},
     {&a_block_of_data_cannot_be_ended_by_what_is_in_it},
-    {&base64_is_that_of_the_standard},
     {&colours_go_from_end_to_end_and_can_be_read},
     {&what_does_not_fit_is_left_out_and_said},
     {0},
