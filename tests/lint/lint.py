@@ -16,7 +16,7 @@ MAX_FUNCTION_LINES = 60
 
 # folder -> what it may include of ours besides itself (prefixes)
 BORDERS = {
-    "common": ("common/", "psd/v1/", "grpc/"),
+    "common": ("common/", "psd/v1/", "psd/seal/", "grpc/"),
     "gpu": ("common/", "gpu/"),
     "server": ("common/", "psd/v1/", "server/"),
     "worker": ("common/", "psd/v1/", "gpu/", "worker/"),
@@ -41,7 +41,7 @@ PRIVATE = {
 # Folders, lowest first: one may include only those before it.
 LAYERS = (
     "common/base", "common/arch", "common/json", "common/codec", "common/form", "common/conf", "common/loop",
-    "common/format", "common/tokenizer", "common/model", "common/record", "common/compress", "common/explain", "common/security", "common/transport/tcp",
+    "common/format", "common/tokenizer", "common/model", "common/record", "common/compress", "common/explain", "common/security", "common/seal", "common/transport/tcp",
     "common/transport/tls", "common/transport/call", "common/transport/channel",
     "common/transport/server",
     "client/cli", "client/show", "client/report", "client/call", "client/follow", "client/commands", "client",
