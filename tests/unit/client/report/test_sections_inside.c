@@ -1,0 +1,119 @@
+/* sections of what is inside a model: weights, lens, heads, layers. */
+#include "tests/unit/client/report/sections_fixture.h"
+
+START_TEST(weights_have_a_line_a_tensor)
+{
+    fixture f;
+    ps_buf out;
+    setup(&f);
+    draw(&f, "weights", &out);
+    has(&out, "a&lt;b&gt;");
+    has(&out, "data-v=\"0.5\"");
+    has_not(&out, "nan");
+    ps_buf_free(&out);
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(a_lens_has_a_cell_a_layer)
+{
+    fixture f;
+    ps_buf out;
+    setup(&f);
+    draw(&f, "lens", &out);
+    has(&out, "<td class=\"q14\" data-cell=\"0,0\" title=\"before block 0\n"
+              "&lt;/script&gt;&lt;img onerror=x&gt; 90.5 %\nboot 5.0 %\n");
+    has(&out, "\">&lt;/script&gt;&lt;img onerror=x&gt;</td>");
+    has(&out, "<td class=\"q16\" data-cell=\"1,0\" title=\"before block 0\nboot 100.0 %");
+    has(&out, "the answer\n&lt;/script&gt;");
+    has_not(&out, "nan");
+    ps_buf_free(&out);
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(heads_have_a_cell_each_and_means_are_over_rows)
+{
+    fixture f;
+    ps_buf out;
+    setup(&f);
+    draw(&f, "attention", &out);
+    has(&out, "<title>layer 0, head 0\n-0.05</title>"); /* of -0.1 and 0 */
+    has(&out, "<title>layer 0, head 1\n-6</title>");
+    has(&out, "<title>layer 1, head 0\n0.5</title>"); /* how far */
+    has(&out, "<title>layer 0, head 1</title><image x=\"76\"");
+    has_not(&out, "nan");
+    ps_buf_free(&out);
+    draw(&f, "parts", &out);
+    has(&out, "<title>layer 0, head 1\n+1</title>");
+    has(&out, "<title>layer 1, mlp\n+1</title>");
+    has(&out, "the token +0.9<br>");
+    has(&out, "all heads +2<br>all MLPs +3<br>");
+    has(&out, "5 mlp\nits share +2\nlost without it alone +0.5<");
+    has_not(&out, "nan");
+    ps_buf_free(&out);
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(representation_is_by_layer)
+{
+    fixture f;
+    ps_buf out;
+    setup(&f);
+    draw(&f, "features", &out);
+    has(&out, "<dt>Variance explained</dt>");
+    has(&out, "<b>row 60</b>");
+    ps_buf_free(&out);
+    draw(&f, "representation", &out);
+    has(&out, "mean\nlayer: 0\n0.5<"); /* of channels 0 and 1 */
+    has(&out, "mean\nlayer: 1\n1<");   /* the other has a NaN */
+    has(&out, "deviation\nlayer: 1\n0<");
+    has(&out, "<td class=\"n\">1</td><td class=\"n\">1</td><td class=\"n\">1</td></tr>");
+    has(&out, "layer 0, layer 1\n1<");
+    has_not(&out, "layer 1, layer 0\n");
+    has(&out, "label, on rows kept apart\nlayer: 1\n0.7<");
+    has(&out, "labels dealt out by chance\nlayer: 1\n1<");
+    has(&out, "<h3>Layer 0: 50 %, 100 %</h3>");
+    has(&out, "<title>&lt;/script&gt;&lt;img onerror=x&gt;</title></path>");
+    has(&out, "<td class=\"n\">2</td><td class=\"n\" data-v=\"-0.3\">-0.3</td><td class=\"n\" "
+              "data-v=\"-2\">-2</td>"); /* of (-0.1, -3) and (-0.5, -1) */
+    has_not(&out, "nan");
+    ps_buf_free(&out);
+    teardown(&f);
+}
+END_TEST
+
+/* Two labels have two colours and two shapes; more than are told apart have one. */
+START_TEST(labels_are_told_apart)
+{
+    fixture f;
+    ps_buf out;
+    setup(&f);
+    f.manifest.rows[1].label = 1;
+    draw(&f, "representation", &out);
+    has(&out, "fill=\"#0072b2\" d=\"M6 6m-3 0a");
+    has(&out, "fill=\"#e69f00\" d=\"M6 6m-2.7-2.7h");
+    has(&out, "<title>boot</title></path>");
+    ps_buf_free(&out);
+    f.manifest.rows[0].label = f.manifest.rows[1].label = -1;
+    draw(&f, "representation", &out);
+    has(&out, "<title>rows</title></path>");
+    ps_buf_free(&out);
+    teardown(&f);
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {&weights_have_a_line_a_tensor},
+    {&a_lens_has_a_cell_a_layer},
+    {&heads_have_a_cell_each_and_means_are_over_rows},
+    {&representation_is_by_layer},
+    {&labels_are_told_apart},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("report/sections_inside", cases);
+}
