@@ -92,11 +92,11 @@ static void put_marks(ps_buf *out, const ps_lines *l)
 {
     bool counted = l->n > 1 && l->last + 1 == (double)l->n;
     ps_axis a = ps_axis_of(0, l->last);
-    double step = counted ? fmax(1, round(a.step)) : a.step;
-    for (int i = 0; i <= 12 && i * step <= l->last * 1.0001; i++)
+    a.step = counted ? fmax(1, round(a.step)) : a.step;
+    for (int i = 0; i <= 12 && i * a.step <= l->last * 1.0001; i++)
         ps_html(out, "<text class=\"what\" text-anchor=\"middle\" x=\"%.1f\" y=\"%d\">%s</text>\n",
-                l->last > 0 ? LEFT + WIDE * i * step / l->last : LEFT + WIDE / 2.0, TOP + HIGH + 16,
-                ps_axis_text(&a, i * step).text);
+                l->last > 0 ? LEFT + WIDE * i * a.step / l->last : LEFT + WIDE / 2.0,
+                TOP + HIGH + 16, ps_axis_text(&a, i * a.step).text);
 }
 
 static void put_axes(ps_buf *out, const ps_lines *l, scale s)

@@ -79,18 +79,6 @@ static void from_loss_path(filling *f)
     }
 }
 
-/* Of each row number i, the mean; NaN: a row has it not. */
-static double mean_of(const ps_explain_view *v, const char *array, uint64_t i)
-{
-    uint64_t rows = ps_array_rows(v, array);
-    double mean = 0;
-    for (uint64_t r = 0; r < rows; r++) {
-        ps_numbers row = ps_numbers_of(v, array, r);
-        mean += (i < row.n ? ps_number_at(&row, i) : NAN) / (double)rows;
-    }
-    return rows ? mean : NAN;
-}
-
 /* What the block's attention, or its mlp, ends with: the projection that its stream is added to. */
 static size_t projection_of(const ps_graph *g, uint64_t block, bool mlp)
 {
@@ -119,7 +107,7 @@ static void from_heads(filling *f)
         *t = (ps_measured_tensor){.n = (uint32_t)heads,
                                   .down = inputs_lie_down(&f->graph->tensors[at])};
         for (uint64_t h = 0; h < heads; h++)
-            t->parts[h] = mean_of(v, array, l * heads + h);
+            t->parts[h] = ps_array_mean(v, array, l * heads + h);
     }
 }
 
@@ -133,7 +121,7 @@ static void from_blocks(filling *f)
         size_t at = tensor_of(f->graph, v->manifest->tensors[i]);
         ps_measured_tensor t = {.n = 0};
         while (at != SIZE_MAX && t.n < blocks && (!t.n || isfinite(t.parts[t.n - 1]))) {
-            t.parts[t.n] = mean_of(v, array, i * blocks + t.n);
+            t.parts[t.n] = ps_array_mean(v, array, i * blocks + t.n);
             t.n++;
         }
         t.n -= t.n && !isfinite(t.parts[t.n - 1]);
@@ -187,7 +175,7 @@ static void from_game(filling *f, const char *shares, const char *players)
         if (at == SIZE_MAX || before[at])
             continue;
         ps_measured_tensor *t = &f->tensors[at];
-        t->parts[part] = mean_of(v, shares, i);
+        t->parts[part] = ps_array_mean(v, shares, i);
         t->n = t->n > part ? t->n : part + 1;
         t->down = p.kind == PLAYER_HEAD && inputs_lie_down(&f->graph->tensors[at]);
     }

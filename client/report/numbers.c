@@ -107,6 +107,17 @@ uint64_t ps_array_rows(const ps_explain_view *v, const char *array)
     return t ? rows_of(t) : 0;
 }
 
+double ps_array_mean(const ps_explain_view *v, const char *array, uint64_t i)
+{
+    uint64_t rows = ps_array_rows(v, array);
+    double mean = 0;
+    for (uint64_t r = 0; r < rows; r++) {
+        ps_numbers row = ps_numbers_of(v, array, r);
+        mean += (i < row.n ? ps_number_at(&row, i) : NAN) / (double)rows;
+    }
+    return rows ? mean : NAN;
+}
+
 void ps_output_html(ps_buf *out, const ps_explain_view *v, int64_t i)
 {
     if (v->manifest->language && v->token && i >= 0) {

@@ -20,6 +20,8 @@ ps_numbers ps_numbers_whole(const ps_explain_view *view, const char *array);
 double ps_number_at(const ps_numbers *numbers, uint64_t i);
 double ps_numbers_sum(const ps_numbers *numbers);   /* of those that are finite */
 double ps_numbers_limit(const ps_numbers *numbers); /* above; 0: all are 0, or none is finite */
+/* Of each row number i, the mean; NaN: a row has it not, or there are none. */
+double ps_array_mean(const ps_explain_view *view, const char *array, uint64_t i);
 
 /* The array that a method, the first of that name, calls so: "confusion", "counts"; "": none. */
 const char *ps_array_of(const ps_explain_view *view, const char *method, const char *name);

@@ -1,6 +1,8 @@
-/* Attention: of each head, how wide it looks, how far back, and how much at the first token, on
- * average over the rows; and what it looks for, on random tokens that repeat. */
+/* Attention: heads, most first (head_table.h); of each, how wide it looks, how far back, and how
+ * much at the first token, on average over the rows; and what it looks for, on random tokens that
+ * repeat. */
 #include "client/report/cells.h"
+#include "client/report/head_table.h"
 #include "client/report/html.h"
 #include "client/report/numbers.h"
 #include "client/report/palette.h"
@@ -25,7 +27,7 @@ static const struct {
 static bool present(const ps_report *r)
 {
     return r->explanation && (*ps_array_of(r->explanation, METHOD, "entropy") ||
-                              *ps_array_of(r->explanation, SCORES, "induction"));
+                              ps_head_table_present(r->explanation));
 }
 
 /* The mean of all rows, [layer, head]; NULL: there are none. */
@@ -33,17 +35,13 @@ static double *mean_of(const ps_explain_view *v, const char *array, uint64_t *la
                        uint64_t *heads)
 {
     ps_numbers first = ps_numbers_of(v, array, 0);
-    uint64_t rows = ps_array_rows(v, array);
     *heads = ps_array_last(v, array);
     if (!first.data || !*heads || !first.n || first.n > PS_CELLS_MOST)
         return NULL;
     *layers = first.n / *heads;
     double *mean = ps_alloc_array((size_t)first.n, sizeof *mean);
-    for (uint64_t row = 0; row < rows; row++) {
-        ps_numbers numbers = ps_numbers_of(v, array, row);
-        for (uint64_t i = 0; i < numbers.n; i++)
-            mean[i] += ps_number_at(&numbers, i) / (double)rows;
-    }
+    for (uint64_t i = 0; i < first.n; i++)
+        mean[i] = ps_array_mean(v, array, i);
     return mean;
 }
 
@@ -71,19 +69,10 @@ static void put_map(ps_report *r, size_t which, ps_buf *out)
 
 /* ---- what each head looks for ---- */
 
-/* From the second on about the match, where a query's token stood before. */
-static const struct {
-    const char *array, *title;
-} looks[] = {
-    {"previous", "The token before"}, {"before_match", "Match &#8722; 1"},
-    {"duplicate", "The match"},       {"induction", "Match + 1: induction"},
-    {"after_induction", "Match + 2"},
-};
-
-static void put_look(ps_report *r, ps_buf *out, size_t which)
+static void put_look(ps_report *r, ps_buf *out, const ps_head_look *look)
 {
     ps_buf map = PS_BUF_EMPTY;
-    const char *array = ps_array_of(r->explanation, SCORES, looks[which].array);
+    const char *array = ps_array_of(r->explanation, SCORES, look->array);
     ps_numbers all = ps_numbers_whole(r->explanation, array);
     uint64_t heads = ps_array_last(r->explanation, array);
     if (!all.data || !heads || !all.n || all.n > PS_CELLS_MOST)
@@ -91,14 +80,14 @@ static void put_look(ps_report *r, ps_buf *out, size_t which)
     double *values = ps_alloc_array((size_t)all.n, sizeof *values);
     for (uint64_t i = 0; i < all.n; i++)
         values[i] = ps_number_at(&all, i);
-    ps_cells_svg(&map, &(ps_cells){.title = looks[which].array,
+    ps_cells_svg(&map, &(ps_cells){.title = look->array,
                                    .row = "layer",
                                    .column = "head",
                                    .rows = all.n / heads,
                                    .columns = heads,
                                    .values = values});
     ps_buf_puts(out, "<figure class=\"map\"><h3>");
-    ps_buf_puts(out, looks[which].title);
+    ps_buf_puts(out, look->title);
     ps_buf_puts(out, "</h3>");
     if (!ps_room_take(&r->room, &map, out))
         ps_room_left_out(&r->room, "a map of what heads look for");
@@ -135,8 +124,8 @@ static void put_looks(ps_report *r, ps_buf *out)
     ps_buf_puts(out, "<h3>What each head looks for</h3>\n");
     put_best(out, r->explanation);
     ps_buf_puts(out, "<div class=\"maps\">\n");
-    for (size_t i = 0; i < sizeof looks / sizeof *looks; i++)
-        put_look(r, out, i);
+    for (const ps_head_look *look = ps_head_looks; look->array; look++)
+        put_look(r, out, look);
     ps_buf_puts(out, "</div>\n<p class=\"note\">The share of its attention, on random tokens that "
                      "repeat after a period that is drawn for each row: at the token before, and "
                      "about where its own token stood before, the match.</p>\n");
@@ -233,6 +222,7 @@ static void put_patterns(ps_report *r, ps_buf *out)
 
 static void draw(ps_report *r, ps_buf *out)
 {
+    ps_head_table_html(r, out);
     ps_buf_puts(out, "<div class=\"maps\">\n");
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         put_map(r, i, out);

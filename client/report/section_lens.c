@@ -151,8 +151,10 @@ static double mean_divergence(const lens *l, uint64_t layer)
 static void put_means(ps_buf *out, const lens *l, const char *title, uint64_t layers)
 {
     ps_html(out, "<tr><th scope=\"row\">%s</th>", title);
-    for (uint64_t layer = 0; layer < layers; layer++)
-        ps_html(out, "<td>%.3g</td>", mean_divergence(l, layer));
+    for (uint64_t layer = 0; layer < layers; layer++) {
+        double mean = mean_divergence(l, layer);
+        ps_html(out, isfinite(mean) ? "<td>%.3g</td>" : "<td></td>", mean);
+    }
     ps_buf_puts(out, "</tr>\n");
 }
 

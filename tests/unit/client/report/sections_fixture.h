@@ -17,7 +17,7 @@ static const float counts[4] = {7, 2, 0, 11}, summary[5] = {0.9F, 0.25F, 0.15F, 
                    singular[6] = {8, 4, 1, NAN, NAN, NAN}, rank[4] = {2, 1, 5, NAN},
                    patterns[4] = {1, 0.5F, NAN, 7}, top[8] = {0, 1, 1, 0, 1, 0, 0, NAN},
                    curve[6] = {4, 1, 0, 10, 8, 6}, random_height[2] = {0.5F, 0.7F},
-                   likely[8] = {-0.1F, -3, -0.5F, -1, 0, -9, NAN, NAN};
+                   likely[8] = {-0.1F, -3, -0.5F, -1, 0, -9, NAN, NAN}, apart[4] = {NAN, 1, NAN, 3};
 enum { WIDE = 4001 }; /* one more than is drawn */
 static const float wide[2 * WIDE] = {1, 2, 3};
 static const ps_safetensors_tensor tensors[] = {
@@ -26,6 +26,7 @@ static const ps_safetensors_tensor tensors[] = {
     {.name = "d", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 3}},
     {.name = "e", .dtype = PS_SAFETENSORS_F32, .n_dims = 1, .shape = {2}},
     {.name = "h", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 4}},
+    {.name = "k", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 2}},
     {.name = "l", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 4}},
     {.name = "p", .dtype = PS_SAFETENSORS_F32, .n_dims = 3, .shape = {2, 2, 2}},
     {.name = "r", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 2}},
@@ -43,6 +44,7 @@ static const struct {
               {curve, sizeof curve},
               {random_height, sizeof random_height},
               {histogram, sizeof histogram},
+              {apart, sizeof apart},
               {losses, sizeof losses},
               {likely, sizeof likely},
               {rank, sizeof rank},
@@ -70,6 +72,9 @@ static const char manifest[] =
     "{\"name\":\"top_log_probability\",\"array\":\"p\"}]},"
     "{\"method\":\"attention\",\"arrays\":[{\"name\":\"entropy\",\"array\":\"p\"},"
     "{\"name\":\"distance\",\"array\":\"t\"},{\"name\":\"patterns\",\"array\":\"a\"}]},"
+    "{\"method\":\"head_ablation\",\"arrays\":[{\"name\":\"effect\",\"array\":\"p\"}]},"
+    "{\"method\":\"head_scores\",\"arrays\":[{\"name\":\"induction\",\"array\":\"w\"},"
+    "{\"name\":\"previous\",\"array\":\"r\"}]},"
     "{\"method\":\"direct_logits\",\"arrays\":[{\"name\":\"heads\",\"array\":\"t\"},"
     "{\"name\":\"mlp\",\"array\":\"r\"},{\"name\":\"embed\",\"array\":\"s\"}]},"
     "{\"method\":\"part_shapley\",\"arrays\":[{\"name\":\"shapley\",\"array\":\"r\"},"

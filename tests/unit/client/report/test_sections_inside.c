@@ -32,6 +32,62 @@ START_TEST(a_lens_has_a_cell_a_layer)
 }
 END_TEST
 
+#define LENS(method, far)                                                                   \
+    "{\"method\":\"" method "\",\"arrays\":[{\"name\":\"rank\",\"array\":\"r\"},{\"name\":" \
+    "\"log_probability\",\"array\":\"r\"},{\"name\":\"top\",\"array\":\"t\"},{\"name\":"    \
+    "\"top_log_probability\",\"array\":\"p\"},{\"name\":\"divergence\",\"array\":\"" far "\"}]}"
+#define LENSES(plain, tuned)                                                                  \
+    "{\"psd_explain\":1,\"lineage\":{\"model\":{\"name\":\"m\",\"tensors\":[]}},\"results\":" \
+    "[" LENS("logit_lens", plain) "," LENS("tuned_lens",                                      \
+                                           tuned) "],\"rows\":[{\"row\":3},{\"row\":60}]}"
+
+static void read_again(fixture *f, const char *text)
+{
+    ps_explanation_free(&f->manifest);
+    ck_ok(ps_explanation_read(ps_slice_str(text), &f->manifest));
+}
+
+/* Means of .5, NaN and 1, 3, and of NaN, NaN and 1, 3. */
+START_TEST(two_lenses_stand_beside_each_other)
+{
+    fixture f;
+    ps_buf out;
+    setup(&f);
+    read_again(&f, LENSES("w", "k"));
+    draw(&f, "lens", &out);
+    has(&out, "<h3>As it is</h3>");
+    has(&out, "<h3>Translated by the tuned lens</h3>");
+    has(&out, "<thead><tr><th></th><th>0</th><th>answer</th></tr></thead><tbody>\n"
+              "<tr><th scope=\"row\">As it is</th><td>0.5</td><td>2</td></tr>\n"
+              "<tr><th scope=\"row\">Translated by the tuned lens</th><td></td><td>2</td></tr>\n");
+    has(&out, ", 0.5 from the answer");
+    has_not(&out, "nan");
+    ps_buf_free(&out);
+    read_again(&f, LENSES("w", "v")); /* of another number of layers */
+    draw(&f, "lens", &out);
+    has_not(&out, "How far each layer");
+    ps_buf_free(&out);
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(a_lens_alone_has_no_other_beside_it)
+{
+    fixture f;
+    ps_buf out;
+    setup(&f);
+    read_again(&f, LENSES("w", "k"));
+    *f.manifest.results[0].method = 'x';
+    draw(&f, "lens", &out);
+    has(&out, "<h3>Translated by the tuned lens</h3>");
+    has_not(&out, "As it is");
+    has_not(&out, "How far each layer");
+    has(&out, "A translator of each layer was trained");
+    ps_buf_free(&out);
+    teardown(&f);
+}
+END_TEST
+
 START_TEST(heads_have_a_cell_each_and_means_are_over_rows)
 {
     fixture f;
@@ -56,6 +112,36 @@ START_TEST(heads_have_a_cell_each_and_means_are_over_rows)
 }
 END_TEST
 
+/* Of effects -6, -.05 and two that are none the largest first; then by what heads add. */
+START_TEST(heads_that_do_most_stand_first)
+{
+    static const char *const order[] = {
+        "<td data-v=\"1\">0.1</td><td class=\"n\" data-v=\"-6\">-6</td><td class=\"n\" "
+        "data-v=\"0.5\">+0.5</td><td>The token before</td><td class=\"n\" data-v=\"1\">1.00</td>",
+        "<td data-v=\"0\">0.0</td><td class=\"n\" data-v=\"-0.05\">-0.05</td>",
+        "<td data-v=\"2\">1.0</td><td class=\"n\" data-v=\"-1e99\"></td>",
+        "<td data-v=\"3\">1.1</td><td class=\"n\" data-v=\"-1e99\"></td><td class=\"n\" "
+        "data-v=\"-1e99\"></td><td>Match + 1: induction</td><td class=\"n\" "
+        "data-v=\"3\">3.00</td>"};
+    fixture f;
+    ps_buf out;
+    setup(&f);
+    draw(&f, "attention", &out);
+    const char *at = strstr(ps_buf_cstr(&out), "Heads, most first");
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
+        ck_assert_msg(at && (at = strstr(at, order[i])), "%s in\n%.3000s", order[i],
+                      ps_buf_cstr(&out));
+    ps_buf_free(&out);
+    for (size_t i = 0; i < f.manifest.n_results; i++)
+        if (!strcmp(f.manifest.results[i].method, "head_ablation"))
+            *f.manifest.results[i].method = 'x';
+    draw(&f, "attention", &out);
+    ck_assert(!strstr(ps_buf_cstr(&out), "Lost without it"));
+    ps_buf_free(&out);
+    teardown(&f);
+}
+END_TEST
+
 START_TEST(representation_is_by_layer)
 {
     fixture f;
@@ -69,6 +155,7 @@ START_TEST(representation_is_by_layer)
     has(&out, "mean\nlayer: 0\n0.5<"); /* of channels 0 and 1 */
     has(&out, "mean\nlayer: 1\n1<");   /* the other has a NaN */
     has(&out, "deviation\nlayer: 1\n0<");
+    has(&out, "x=\"310.0\" y=\"176\">1</text>\n"); /* layers are counted, not 1.0 */
     has(&out, "<td class=\"n\">1</td><td class=\"n\">1</td><td class=\"n\">1</td></tr>");
     has(&out, "layer 0, layer 1\n1<");
     has_not(&out, "layer 1, layer 0\n");
@@ -107,7 +194,10 @@ END_TEST
 static const ps_check_case cases[] = {
     {&weights_have_a_line_a_tensor},
     {&a_lens_has_a_cell_a_layer},
+    {&two_lenses_stand_beside_each_other},
+    {&a_lens_alone_has_no_other_beside_it},
     {&heads_have_a_cell_each_and_means_are_over_rows},
+    {&heads_that_do_most_stand_first},
     {&representation_is_by_layer},
     {&labels_are_told_apart},
     {0},
