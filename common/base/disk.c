@@ -195,6 +195,12 @@ const ps_disk ps_disk_system = {
     .free_space = system_free_space,
 };
 
+ps_status ps_disk_create_for(const ps_disk *disk, const char *path, const char *to, int *file)
+{
+    return disk->create_for ? disk->create_for(disk->state, path, to, file)
+                            : disk->open(disk->state, path, PS_DISK_CREATE, file);
+}
+
 ps_status ps_disk_write_all(const ps_disk *disk, int file, const void *data, size_t len)
 {
     const uint8_t *at = data;

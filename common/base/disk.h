@@ -29,6 +29,9 @@ typedef struct ps_disk_owner {
 
 typedef struct ps_disk {
     PS_MUST_CHECK ps_status (*open)(void *state, const char *path, ps_disk_mode mode, int *file);
+    /* As PS_DISK_CREATE, of a file that will be renamed to `to`. NULL: a row that does not care, as
+     * one does that seals what it is given for that name (ps_disk_create_for). */
+    PS_MUST_CHECK ps_status (*create_for)(void *state, const char *path, const char *to, int *file);
     /* Never fails: what must be on disk is fsynced before. */
     void (*close)(void *state, int file);
     /* May write less than len (at least 1 byte); use ps_disk_write_all. */
@@ -61,6 +64,8 @@ typedef struct ps_disk {
 
 extern const ps_disk ps_disk_system;
 
+PS_MUST_CHECK ps_status ps_disk_create_for(const ps_disk *disk, const char *path, const char *to,
+                                           int *file);
 /* Goes on after short writes. */
 PS_MUST_CHECK ps_status ps_disk_write_all(const ps_disk *disk, int file, const void *data,
                                           size_t len);

@@ -17,24 +17,23 @@ struct ps_whole_file {
     int file;
 };
 
-static ps_status open_new(const ps_disk *disk, const char *temporary, ps_disk_mode mode,
-                          ps_whole_file **out)
+static ps_whole_file *new_file(const ps_disk *disk, const char *temporary, int file)
 {
-    int file;
-    ps_status st = disk->open(disk->state, temporary, mode, &file);
-    if (st)
-        return st;
-    *out = ps_new(ps_whole_file);
-    **out = (ps_whole_file){.disk = disk, .temporary = ps_strdup(temporary), .file = file};
-    return PS_OK;
+    ps_whole_file *f = ps_new(ps_whole_file);
+    *f = (ps_whole_file){.disk = disk, .temporary = ps_strdup(temporary), .file = file};
+    return f;
 }
 
-ps_status ps_whole_file_open(const ps_disk *disk, const char *temporary, ps_whole_file **out)
+ps_status ps_whole_file_open(const ps_disk *disk, const char *temporary, const char *path,
+                             ps_whole_file **out)
 {
+    int file;
     ps_status st = disk->unlink(disk->state, temporary); /* of a crash */
-    if (st && st != PS_NOT_FOUND)
-        return st;
-    return open_new(disk, temporary, PS_DISK_CREATE, out);
+    if (!st || st == PS_NOT_FOUND)
+        st = ps_disk_create_for(disk, temporary, path, &file);
+    if (!st)
+        *out = new_file(disk, temporary, file);
+    return st;
 }
 
 static char *name_beside(const char *path)
@@ -51,7 +50,10 @@ ps_status ps_whole_file_open_beside(const ps_disk *disk, const char *path, ps_di
     ps_status st = PS_ALREADY_EXISTS;
     for (int i = 0; i < TRIES && st == PS_ALREADY_EXISTS; i++) {
         char *temporary = name_beside(path);
-        st = open_new(disk, temporary, mode, out);
+        int file;
+        st = disk->open(disk->state, temporary, mode, &file);
+        if (!st)
+            *out = new_file(disk, temporary, file);
         ps_free(&temporary);
     }
     return st;
@@ -142,7 +144,7 @@ ps_status ps_whole_file_save(const ps_disk *disk, const char *path, ps_slice byt
 {
     char *temporary = ps_asprintf("%s.tmp", path);
     ps_whole_file *f = NULL;
-    ps_status st = ps_whole_file_open(disk, temporary, &f);
+    ps_status st = ps_whole_file_open(disk, temporary, path, &f);
     ps_free(&temporary);
     if (st)
         return st;

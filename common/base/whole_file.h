@@ -18,9 +18,10 @@
 
 typedef struct ps_whole_file ps_whole_file;
 
-/* At a temporary name that is ours alone: what a crash left there is removed. Mode 0600. */
+/* At a temporary name that is ours alone: what a crash left there is removed. Mode 0600. path: the
+ * name that it will get, from _place or from a rename; a disk that seals binds the bytes to it. */
 PS_MUST_CHECK ps_status ps_whole_file_open(const ps_disk *disk, const char *temporary,
-                                           ps_whole_file **out);
+                                           const char *path, ps_whole_file **out);
 /* At a name beside path that nobody has: in a folder that is not ours. mode: PS_DISK_CREATE or
  * PS_DISK_CREATE_OPEN. */
 PS_MUST_CHECK ps_status ps_whole_file_open_beside(const ps_disk *disk, const char *path,

@@ -61,7 +61,7 @@ static ps_status write_file(const writing *w, const char *folder)
     char *temporary = ps_asprintf("%s/" PS_CHECKPOINT_TEMPORARY, folder);
     char *path = ps_checkpoint_path(folder, w->info->number);
     ps_whole_file *file = NULL;
-    ps_status st = ps_whole_file_open(w->disk, temporary, &file);
+    ps_status st = ps_whole_file_open(w->disk, temporary, path, &file);
     if (!st)
         st = write_snapshot(w, ps_whole_file_handle(file));
     if (!st)

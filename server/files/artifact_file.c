@@ -18,8 +18,16 @@ static void remove_doomed(const ps_stored_files *files, const char *path)
     (void)ps_error_raise(&before);
 }
 
+ps_stored_place ps_artifact_place(uint64_t job_id)
+{
+    char *stem = ps_asprintf("%llu", (unsigned long long)job_id);
+    ps_stored_place place = ps_stored_place_new("artifacts", stem, "");
+    ps_free(&stem);
+    return place;
+}
+
 /* With the lock. Doomed is the file that has no row: first the new one, then the old one. */
-static ps_status replace(const ps_stored_files *files, const char *incoming,
+static ps_status replace(const ps_stored_files *files, const ps_stored_place *place,
                          ps_artifact_record *record)
 {
     ps_stored_files_require_locked();
@@ -27,12 +35,10 @@ static ps_status replace(const ps_stored_files *files, const char *incoming,
     ps_artifact_record *old = NULL;
     if (ps_catalog_artifact_get(files->catalog, record->job_id, record->name, &old))
         old = NULL;
-    char *stem = ps_asprintf("%llu", (unsigned long long)record->job_id);
-    record->path = ps_stored_file_name("artifacts", stem, "");
-    ps_free(&stem);
+    record->path = ps_strdup(place->path);
     ps_status st = ps_catalog_doom(files->catalog, record->path);
     if (!st)
-        st = ps_stored_file_move(files, incoming, record->path);
+        st = ps_stored_file_move(files, place);
     if (!st)
         st = ps_catalog_artifact_put(files->catalog, record);
     if (st)
@@ -43,7 +49,7 @@ static ps_status replace(const ps_stored_files *files, const char *incoming,
     return st;
 }
 
-static ps_status adopt(const ps_stored_files *files, const char *incoming, uint64_t job_id,
+static ps_status adopt(const ps_stored_files *files, const ps_stored_place *place, uint64_t job_id,
                        const char *name, uint64_t bytes, bool own, ps_artifact_record **out)
 {
     ps_loop_require_off();
@@ -54,7 +60,7 @@ static ps_status adopt(const ps_stored_files *files, const char *incoming, uint6
                                    .own = own,
                                    .created_ms = ps_clock_wall_ms(&files->clock)};
     ps_stored_files_lock();
-    ps_status st = replace(files, incoming, record);
+    ps_status st = replace(files, place, record);
     ps_stored_files_unlock();
     if (st) {
         ps_artifact_record_free(&record);
@@ -64,19 +70,34 @@ static ps_status adopt(const ps_stored_files *files, const char *incoming, uint6
     return PS_OK;
 }
 
-ps_status ps_artifact_file_adopt(const ps_stored_files *files, const char *incoming,
+ps_status ps_artifact_file_adopt(const ps_stored_files *files, const ps_stored_place *place,
                                  uint64_t job_id, const char *name, uint64_t bytes,
                                  ps_artifact_record **out)
 {
-    return adopt(files, incoming, job_id, name, bytes, false, out);
+    return adopt(files, place, job_id, name, bytes, false, out);
 }
 
-ps_status ps_artifact_file_adopt_own(const ps_stored_files *files, const char *incoming,
+ps_status ps_artifact_file_adopt_own(const ps_stored_files *files, const ps_stored_place *place,
                                      uint64_t job_id, const char *name, uint64_t bytes)
 {
     ps_artifact_record *record = NULL;
-    ps_status st = adopt(files, incoming, job_id, name, bytes, true, &record);
+    ps_status st = adopt(files, place, job_id, name, bytes, true, &record);
     ps_artifact_record_free(&record);
+    return st;
+}
+
+ps_status ps_artifact_file_make(const ps_stored_files *files, uint64_t job_id, const char *name,
+                                ps_status (*fill)(void *user, ps_safetensors_sink sink), void *user)
+{
+    ps_loop_require_off();
+    ps_stored_place place = ps_artifact_place(job_id);
+    uint64_t bytes;
+    ps_status st = ps_stored_file_write(files, &place, fill, user, &bytes);
+    if (st)
+        st = ps_wrap(st, "%s", name);
+    else if ((st = ps_artifact_file_adopt_own(files, &place, job_id, name, bytes)))
+        ps_stored_file_remove(files, place.incoming);
+    ps_stored_place_free(&place);
     return st;
 }
 

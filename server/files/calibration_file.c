@@ -14,7 +14,6 @@
 typedef struct writing {
     ps_param_store *store;
     const char *about;
-    uint64_t bytes; /* of the file */
     /* one of each for a tensor: */
     ps_safetensors_tensor *tensors;
     char (*names)[PS_CALIBRATION_NAME];
@@ -63,8 +62,6 @@ static ps_status write_tensors(void *user, ps_safetensors_sink sink)
     const ps_safetensors_pair metadata = {PS_CALIBRATION_META, w->about};
     ps_safetensors_writer *writer = NULL;
     ps_status st = ps_safetensors_writer_new(w->tensors, w->n, &metadata, 1, sink, &writer);
-    if (!st)
-        w->bytes = ps_safetensors_writer_total(writer);
     for (size_t i = 0; !st && i < w->n; i++)
         st = ps_param_export(w->store, w->ids[ps_safetensors_writer_order(writer, i)],
                              (ps_param_sink){put, writer});
@@ -79,18 +76,10 @@ ps_status ps_calibration_file_store(const ps_stored_files *files, ps_param_store
 {
     ps_loop_require_off();
     writing w = {.store = store, .about = about};
-    char *incoming =
-        ps_asprintf("artifacts/" PS_STORED_INCOMING "calibration-%llu", (unsigned long long)job_id);
     find_tensors(&w);
-    ps_status st = ps_stored_file_write(files, incoming, write_tensors, &w);
-    if (!st) {
-        st = ps_artifact_file_adopt_own(files, incoming, job_id, PS_CALIBRATION_FILE, w.bytes);
-        if (st)
-            ps_stored_file_remove(files, incoming);
-    }
-    ps_free(&incoming);
+    ps_status st = ps_artifact_file_make(files, job_id, PS_CALIBRATION_FILE, write_tensors, &w);
     ps_free(&w.tensors);
     ps_free(&w.names);
     ps_free(&w.ids);
-    return st ? ps_wrap(st, PS_CALIBRATION_FILE) : PS_OK;
+    return st;
 }

@@ -17,7 +17,6 @@ typedef struct writing {
     const ps_loss_segment *list;
     size_t n, units;
     uint64_t version; /* of the parameters in the end */
-    uint64_t bytes;
 } writing;
 
 /* ---- loss_changes.safetensors ---- */
@@ -105,10 +104,8 @@ static ps_status write_all(void *user, ps_safetensors_sink sink)
     ps_safetensors_writer *out = NULL;
     ps_status st =
         ps_safetensors_writer_new_as_given(tensors, bytes ? 2 : 1, &metadata, 1, sink, &out);
-    if (!st) {
-        w->bytes = ps_safetensors_writer_total(out);
+    if (!st)
         st = write_parts(w, out);
-    }
     if (!st && bytes)
         st = write_gradients(w, out);
     if (!st)
@@ -197,27 +194,9 @@ static ps_status write_summary(void *user, ps_safetensors_sink sink)
     writing *w = user;
     ps_buf json = PS_BUF_EMPTY;
     summarise(w, &json);
-    w->bytes = json.len;
     ps_status st = sink.write(sink.state, json.data, json.len);
     ps_buf_free(&json);
     return st;
-}
-
-/* ---- both ---- */
-
-static ps_status store_one(const ps_stored_files *files, uint64_t job_id, const char *name,
-                           ps_status (*fill)(void *user, ps_safetensors_sink sink), writing *w)
-{
-    char *incoming =
-        ps_asprintf("artifacts/" PS_STORED_INCOMING "%s-%llu", name, (unsigned long long)job_id);
-    ps_status st = ps_stored_file_write(files, incoming, fill, w);
-    if (!st) {
-        st = ps_artifact_file_adopt_own(files, incoming, job_id, name, w->bytes);
-        if (st)
-            ps_stored_file_remove(files, incoming);
-    }
-    ps_free(&incoming);
-    return st ? ps_wrap(st, "%s", name) : PS_OK;
 }
 
 ps_status ps_losses_file_store(const ps_stored_files *files, uint64_t job_id, ps_param_store *store)
@@ -230,6 +209,6 @@ ps_status ps_losses_file_store(const ps_stored_files *files, uint64_t job_id, ps
     w.units = ps_losses_units(w.losses);
     if (w.n == 0)
         return PS_OK;
-    ps_status st = store_one(files, job_id, PS_LOSS_FILE, write_all, &w);
-    return st ? st : store_one(files, job_id, PS_LOSSES_SUMMARY, write_summary, &w);
+    ps_status st = ps_artifact_file_make(files, job_id, PS_LOSS_FILE, write_all, &w);
+    return st ? st : ps_artifact_file_make(files, job_id, PS_LOSSES_SUMMARY, write_summary, &w);
 }

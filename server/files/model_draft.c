@@ -24,7 +24,6 @@ typedef struct writing {
     const ps_plan *plan;
     int parent;
     ps_safetensors_sink file;
-    uint64_t bytes;         /* of the file */
     ps_model_header header; /* the parent's */
     ps_digest *digest;
     ps_safetensors_writer *writer;
@@ -153,8 +152,6 @@ static ps_status write_tensors(writing *w)
     size_t n_metadata = metadata_of(w, ps_buf_cstr(&text), &metadata);
     ps_status st = ps_safetensors_writer_new(stored, n, metadata, n_metadata,
                                              (ps_safetensors_sink){sink_write, w}, &w->writer);
-    if (!st)
-        w->bytes = ps_safetensors_writer_total(w->writer);
     for (size_t i = 0; !st && i < n; i++)
         st = write_tensor(w, &w->plan->tensors[ps_safetensors_writer_order(w->writer, i)]);
     if (!st)
@@ -196,12 +193,11 @@ static ps_status fill(void *user, ps_safetensors_sink sink)
     return st;
 }
 
-static ps_status write_file(writing *w, const char *incoming, ps_model_draft *out)
+static ps_status write_file(writing *w, const ps_stored_place *place, ps_model_draft *out)
 {
     w->digest = ps_digest_new();
-    ps_status st = ps_stored_file_write(w->files, incoming, fill, w);
+    ps_status st = ps_stored_file_write(w->files, place, fill, w, &out->bytes);
     ps_digest_end(&w->digest, out->sha256);
-    out->bytes = w->bytes;
     return st;
 }
 
@@ -238,14 +234,15 @@ static ps_model_record *describe(const ps_stored_files *files, uint64_t job_id,
     return r;
 }
 
-/* The file that is whole at `incoming` becomes a version. */
-static ps_status add(const ps_stored_files *files, const char *incoming, ps_model_record *record)
+/* The file that is whole at place->incoming becomes a version. */
+static ps_status add(const ps_stored_files *files, const ps_stored_place *place,
+                     ps_model_record *record)
 {
     ps_stored_files_lock();
-    record->path = ps_stored_file_name("models", record->name, ".safetensors");
+    record->path = ps_strdup(place->path);
     ps_status st = ps_catalog_model_add(files->catalog, record);
     if (!st)
-        st = ps_stored_file_move(files, incoming, record->path);
+        st = ps_stored_file_move(files, place);
     ps_stored_files_unlock();
     return st;
 }
@@ -253,19 +250,18 @@ static ps_status add(const ps_stored_files *files, const char *incoming, ps_mode
 static ps_status write_and_add(writing *w, uint64_t job_id, const ps_job_file *job,
                                ps_model_draft *out)
 {
-    char *incoming =
-        ps_asprintf("models/" PS_STORED_INCOMING "job-%llu", (unsigned long long)job_id);
-    ps_status st = write_file(w, incoming, out);
+    ps_stored_place place = ps_model_place(job->spec->name);
+    ps_status st = write_file(w, &place, out);
     if (!st) {
         ps_model_record *record = describe(w->files, job_id, job, out->bytes);
-        st = add(w->files, incoming, record);
+        st = add(w->files, &place, record);
         if (st)
-            ps_stored_file_remove(w->files, incoming);
+            ps_stored_file_remove(w->files, place.incoming);
         else
             out->version = ps_strdup(record->path);
         ps_model_record_free(&record);
     }
-    ps_free(&incoming);
+    ps_stored_place_free(&place);
     return st;
 }
 

@@ -63,7 +63,6 @@ static size_t metadata_of(const about *a, ps_safetensors_pair **out)
 typedef struct writing {
     ps_param_store *store;
     const about *about;
-    uint64_t bytes; /* of the file */
 } writing;
 
 static ps_status write_tensors(void *user, ps_safetensors_sink sink)
@@ -82,8 +81,6 @@ static ps_status write_tensors(void *user, ps_safetensors_sink sink)
     size_t n_metadata = metadata_of(&a, &metadata);
     ps_safetensors_writer *writer = NULL;
     ps_status st = ps_safetensors_writer_new(tensors, n, metadata, n_metadata, sink, &writer);
-    if (!st)
-        w->bytes = ps_safetensors_writer_total(writer);
     if (!st)
         st = ps_model_tensors_write(w->store, writer);
     if (!st)
@@ -117,23 +114,30 @@ static void set_tensors(ps_model_record *record, const ps_placement *placement)
     ps_free(&forms);
 }
 
-/* With the lock. The complete file at `incoming` becomes the version that the record describes, and
- * record->path its name. */
-static ps_status add(const ps_stored_files *files, const char *incoming, ps_model_record *record)
+ps_stored_place ps_model_place(const char *name)
+{
+    return ps_stored_place_new("models", name, ".safetensors");
+}
+
+/* With the lock. The complete file at place->incoming becomes the version that the record
+ * describes.
+ */
+static ps_status add(const ps_stored_files *files, const ps_stored_place *place,
+                     ps_model_record *record)
 {
     ps_stored_files_require_locked();
     PS_REQUIRE(!record->path && record->n_tensors > 0);
-    record->path = ps_stored_file_name("models", record->name, ".safetensors");
+    record->path = ps_strdup(place->path);
     ps_status st = ps_catalog_model_add(files->catalog, record);
-    return st ? st : ps_stored_file_move(files, incoming, record->path);
+    return st ? st : ps_stored_file_move(files, place);
 }
 
 /* The same, and it becomes the model. A crash in between leaves a version that is not the model's,
  * which ps_stored_files_collect finds. */
-static ps_status publish(const ps_stored_files *files, const char *incoming,
+static ps_status publish(const ps_stored_files *files, const ps_stored_place *place,
                          ps_model_record *record)
 {
-    ps_status st = add(files, incoming, record);
+    ps_status st = add(files, place, record);
     return st ? st : ps_catalog_model_publish(files->catalog, record->name, record->path);
 }
 
@@ -171,25 +175,25 @@ ps_status ps_model_file_check_owner(const ps_stored_files *files, const char *na
 }
 
 /* Afterwards the version of before, or this one if it did not become the model, is collected. */
-static ps_status place(const ps_stored_files *files, const char *incoming, bool replaces,
-                       ps_model_record *record)
+static ps_status become(const ps_stored_files *files, const ps_stored_place *place, bool replaces,
+                        ps_model_record *record)
 {
     ps_stored_files_lock();
     ps_status st = replaces ? ps_model_file_check_owner(files, record->name, record->owner)
                             : check_free(files, record->name);
     if (!st)
-        st = publish(files, incoming, record);
+        st = publish(files, place, record);
     ps_stored_files_unlock();
     ps_stored_files_collect(files);
     return st;
 }
 
 /* As a version that no name means. */
-static ps_status keep(const ps_stored_files *files, const char *incoming, ps_model_record *record,
-                      char **version)
+static ps_status keep(const ps_stored_files *files, const ps_stored_place *place,
+                      ps_model_record *record, char **version)
 {
     ps_stored_files_lock();
-    ps_status st = add(files, incoming, record);
+    ps_status st = add(files, place, record);
     ps_stored_files_unlock();
     if (!st)
         *version = ps_strdup(record->path);
@@ -200,17 +204,15 @@ static ps_status keep(const ps_stored_files *files, const char *incoming, ps_mod
 static ps_status write_and_place(const ps_stored_files *files, ps_param_store *store,
                                  const about *a, ps_model_record *record, char **draft)
 {
-    char *incoming =
-        ps_asprintf("models/" PS_STORED_INCOMING "job-%llu", (unsigned long long)record->job_id);
+    ps_stored_place place = ps_model_place(record->name);
     writing w = {.store = store, .about = a};
-    ps_status st = ps_stored_file_write(files, incoming, write_tensors, &w);
+    ps_status st = ps_stored_file_write(files, &place, write_tensors, &w, &record->bytes);
     if (!st) {
-        record->bytes = w.bytes;
-        st = draft ? keep(files, incoming, record, draft) : place(files, incoming, true, record);
+        st = draft ? keep(files, &place, record, draft) : become(files, &place, true, record);
         if (st)
-            ps_stored_file_remove(files, incoming);
+            ps_stored_file_remove(files, place.incoming);
     }
-    ps_free(&incoming);
+    ps_stored_place_free(&place);
     return st;
 }
 
@@ -346,9 +348,9 @@ static ps_status describe_file(const ps_stored_files *files, const char *incomin
     return st;
 }
 
-ps_status ps_model_file_adopt(const ps_stored_files *files, const char *incoming, const char *name,
-                              const char *config, const char *owner, bool replaces,
-                              ps_model_record **out)
+ps_status ps_model_file_adopt(const ps_stored_files *files, const ps_stored_place *place,
+                              const char *name, const char *config, const char *owner,
+                              bool replaces, ps_model_record **out)
 {
     ps_loop_require_off();
     if (!ps_job_spec_name_ok(name))
@@ -358,9 +360,9 @@ ps_status ps_model_file_adopt(const ps_stored_files *files, const char *incoming
     record->name = ps_strdup(name);
     record->owner = ps_strdup(owner);
     record->created_ms = ps_clock_wall_ms(&files->clock);
-    ps_status st = describe_file(files, incoming, config, record);
+    ps_status st = describe_file(files, place->incoming, config, record);
     if (!st)
-        st = place(files, incoming, replaces, record);
+        st = become(files, place, replaces, record);
     if (st) {
         ps_model_record_free(&record);
         return ps_wrap(st, "model %s", name);

@@ -31,14 +31,17 @@ typedef struct ps_model_trained {
 PS_MUST_CHECK ps_status ps_model_file_store(const ps_stored_files *files, ps_param_store *store,
                                             const ps_model_trained *from,
                                             const ps_job_outcome *outcome);
-/* A file that is complete, and on disk, at data_dir/incoming becomes the model, under a name of its
- * own, of this owner; its header is read again, and its numbers, which must be finite. config "":
- * taken from the file's metadata. replaces false: PS_ALREADY_EXISTS when the name is taken.
- * PS_INVALID_ARGUMENT: not a model that psd can hold (which tensor, why). On failure incoming is
- * the caller's to remove; it may be gone. */
-PS_MUST_CHECK ps_status ps_model_file_adopt(const ps_stored_files *files, const char *incoming,
-                                            const char *name, const char *config, const char *owner,
-                                            bool replaces, ps_model_record **out);
+/* Where a model of this name is to be. */
+ps_stored_place ps_model_place(const char *name);
+/* A file that is complete, and on disk, at place->incoming becomes the model of this owner; its
+ * header is read again, and its numbers, which must be finite. config "": taken from the file's
+ * metadata. replaces false: PS_ALREADY_EXISTS when the name is taken. PS_INVALID_ARGUMENT: not a
+ * model that psd can hold (which tensor, why). On failure what is at `incoming` is the caller's to
+ * remove; it may be gone. */
+PS_MUST_CHECK ps_status ps_model_file_adopt(const ps_stored_files *files,
+                                            const ps_stored_place *place, const char *name,
+                                            const char *config, const char *owner, bool replaces,
+                                            ps_model_record **out);
 /* For reading, from the start: this version of the model, "": the one that the name means now.
  * *opened (may be NULL) is which it is, freed by the caller. PS_NOT_FOUND. What was opened stays
  * whole though the model be replaced. */

@@ -18,7 +18,6 @@ enum { PIECE = 4096 }; /* numbers */
 typedef struct writing {
     ps_param_store *store;
     const ps_moments_about *about;
-    uint64_t bytes; /* of the file */
 } writing;
 
 /* The numbers of a tensor that the store has transposed, as the model has them. */
@@ -101,8 +100,6 @@ static ps_status write_tensors(void *user, ps_safetensors_sink sink)
     ps_safetensors_writer *writer = NULL;
     ps_status st =
         ps_safetensors_writer_new(tensors, placement->n_tensors, &metadata, 1, sink, &writer);
-    if (!st)
-        w->bytes = ps_safetensors_writer_total(writer);
     for (size_t i = 0; !st && i < placement->n_tensors; i++)
         st = write_tensor(w->store, (uint32_t)ps_safetensors_writer_order(writer, i), writer);
     if (!st)
@@ -118,16 +115,7 @@ ps_status ps_moments_file_store(const ps_stored_files *files, ps_param_store *st
 {
     ps_loop_require_off();
     writing w = {.store = store, .about = about};
-    char *incoming = ps_asprintf("artifacts/" PS_STORED_INCOMING "moments-%llu",
-                                 (unsigned long long)about->job_id);
-    ps_status st = ps_stored_file_write(files, incoming, write_tensors, &w);
-    if (!st) {
-        st = ps_artifact_file_adopt_own(files, incoming, about->job_id, PS_MOMENTS_FILE, w.bytes);
-        if (st)
-            ps_stored_file_remove(files, incoming);
-    }
-    ps_free(&incoming);
-    return st ? ps_wrap(st, "%s", PS_MOMENTS_FILE) : PS_OK;
+    return ps_artifact_file_make(files, about->job_id, PS_MOMENTS_FILE, write_tensors, &w);
 }
 
 ps_status ps_moments_file_open(const ps_stored_files *files, const char *model, const char *version,

@@ -34,16 +34,8 @@ ps_status ps_noise_file_store(const ps_stored_files *files, uint64_t job_id,
 {
     ps_loop_require_off();
     ps_buf json = PS_BUF_EMPTY;
-    char *incoming =
-        ps_asprintf("artifacts/" PS_STORED_INCOMING "noise-%llu", (unsigned long long)job_id);
     write_json(scale, &json);
-    ps_status st = ps_stored_file_write(files, incoming, fill, &json);
-    if (!st) {
-        st = ps_artifact_file_adopt_own(files, incoming, job_id, PS_NOISE_FILE, json.len);
-        if (st)
-            ps_stored_file_remove(files, incoming);
-    }
-    ps_free(&incoming);
+    ps_status st = ps_artifact_file_make(files, job_id, PS_NOISE_FILE, fill, &json);
     ps_buf_free(&json);
-    return st ? ps_wrap(st, "%s", PS_NOISE_FILE) : PS_OK;
+    return st;
 }

@@ -50,47 +50,62 @@ static ps_status rename_durably(const ps_disk *disk, const char *from, const cha
     return ps_error_raise(&error);
 }
 
-char *ps_stored_file_name(const char *folder, const char *stem, const char *suffix)
+ps_stored_place ps_stored_place_new(const char *folder, const char *stem, const char *suffix)
 {
-    return ps_asprintf("%s/%s.%016llx%s", folder, stem, (unsigned long long)ps_rng_entropy(),
-                       suffix);
+    unsigned long long name = ps_rng_entropy();
+    return (ps_stored_place){
+        .incoming = ps_asprintf("%s/" PS_STORED_INCOMING "%s.%016llx", folder, stem, name),
+        .path = ps_asprintf("%s/%s.%016llx%s", folder, stem, name, suffix)};
+}
+
+void ps_stored_place_free(ps_stored_place *place)
+{
+    ps_free(&place->incoming);
+    ps_free(&place->path);
 }
 
 typedef struct file_sink {
     const ps_disk *disk;
     int file;
+    uint64_t bytes;
 } file_sink;
 
 static ps_status sink_write(void *state, const void *data, size_t len)
 {
-    const file_sink *sink = state;
+    file_sink *sink = state;
+    sink->bytes += len;
     return ps_disk_write_all(sink->disk, sink->file, data, len);
 }
 
-ps_status ps_stored_file_write(const ps_stored_files *files, const char *path,
-                               ps_status (*fill)(void *user, ps_safetensors_sink sink), void *user)
+ps_status ps_stored_file_write(const ps_stored_files *files, const ps_stored_place *place,
+                               ps_status (*fill)(void *user, ps_safetensors_sink sink), void *user,
+                               uint64_t *bytes)
 {
     ps_loop_require_off();
-    char *full = ps_stored_file_full(files, path);
+    char *full = ps_stored_file_full(files, place->incoming);
+    char *name = ps_stored_file_full(files, place->path);
     ps_whole_file *file = NULL;
-    ps_status st = ps_whole_file_open(files->disk, full, &file);
+    ps_status st = ps_whole_file_open(files->disk, full, name, &file);
     if (!st) {
         file_sink sink = {.disk = files->disk, .file = ps_whole_file_handle(file)};
         st = fill(user, (ps_safetensors_sink){sink_write, &sink});
         st = st ? ps_wrap(st, "%s", full) : ps_whole_file_keep(&file);
         ps_whole_file_drop(&file);
+        if (!st && bytes)
+            *bytes = sink.bytes;
     }
+    ps_free(&name);
     ps_free(&full);
     return st;
 }
 
-ps_status ps_stored_file_move(const ps_stored_files *files, const char *incoming, const char *path)
+ps_status ps_stored_file_move(const ps_stored_files *files, const ps_stored_place *place)
 {
     ps_loop_require_off();
     ps_stored_files_require_locked();
-    char *from = ps_stored_file_full(files, incoming);
-    char *to = ps_stored_file_full(files, path);
-    char *folder = ps_stored_file_full(files, path);
+    char *from = ps_stored_file_full(files, place->incoming);
+    char *to = ps_stored_file_full(files, place->path);
+    char *folder = ps_stored_file_full(files, place->path);
     char *slash = strrchr(folder, '/');
     PS_REQUIRE(slash > folder + strlen(files->data_dir)); /* in a folder of its own kind */
     *slash = '\0';

@@ -1,6 +1,6 @@
 /* stored_file: files below data_dir that a row of the catalog names (models, artifacts).
  *
- *     written as FOLDER/.incoming-N ─▶ fsync ─▶ placed under a name never used before ─▶ row ─▶
+ *     written as FOLDER/.incoming-… ─▶ fsync ─▶ placed under a name never used before ─▶ row ─▶
  *     the file of the row before is removed
  *
  * The catalog has the new name before the file has it, and the old one until that file is gone
@@ -38,18 +38,25 @@ bool ps_stored_files_are_locked(void); /* by this thread */
 /* data_dir/path; freed by the caller. */
 char *ps_stored_file_full(const ps_stored_files *files, const char *path);
 
-/* FOLDER/STEM.RANDOM + suffix: a name below data_dir that no file has had; freed by the caller. */
-char *ps_stored_file_name(const char *folder, const char *stem, const char *suffix);
-/* To data_dir/path, whole and on disk: what `fill` writes into the sink, which is its own for the
- * call. Whatever fails leaves no file; messages begin with its path. */
-PS_MUST_CHECK ps_status ps_stored_file_write(const ps_stored_files *files, const char *path,
-                                             ps_status (*fill)(void *user,
-                                                               ps_safetensors_sink sink),
-                                             void *user);
-/* With the lock: gives the file at data_dir/incoming that name, for good. On failure it stays where
- * it was. */
-PS_MUST_CHECK ps_status ps_stored_file_move(const ps_stored_files *files, const char *incoming,
-                                            const char *path);
+/* Where a file is written, and the name that it is written for; both below data_dir, and no file
+ * has had either: FOLDER/.incoming-STEM.RANDOM and FOLDER/STEM.RANDOM + suffix. */
+typedef struct ps_stored_place {
+    char *incoming, *path;
+} ps_stored_place;
+
+ps_stored_place ps_stored_place_new(const char *folder, const char *stem, const char *suffix);
+void ps_stored_place_free(ps_stored_place *place);
+
+/* To place->incoming, whole and on disk: what `fill` writes into the sink, which is its own for the
+ * call; *bytes of them (NULL: no matter). Whatever fails leaves no file; messages begin with its
+ * path. */
+PS_MUST_CHECK ps_status ps_stored_file_write(
+    const ps_stored_files *files, const ps_stored_place *place,
+    ps_status (*fill)(void *user, ps_safetensors_sink sink), void *user, uint64_t *bytes);
+/* With the lock: gives the file at place->incoming its name, for good. On failure it stays where it
+ * was. */
+PS_MUST_CHECK ps_status ps_stored_file_move(const ps_stored_files *files,
+                                            const ps_stored_place *place);
 PS_MUST_CHECK ps_status ps_stored_file_open(const ps_stored_files *files, const char *path,
                                             int *file);
 /* True: it is gone. What cannot be removed is told to the log: it is only space. A missing file is

@@ -74,22 +74,17 @@ static void draft_run(ps_off_loop *off)
     ps_lifecycle_step_free(s);
 }
 
+static ps_status fill_report(void *user, ps_safetensors_sink sink)
+{
+    ps_slice *text = user;
+    return sink.write(sink.state, text->data, text->len);
+}
+
 static ps_status leave_report(const step *s)
 {
     const ps_stored_files *files = &s->lifecycle->conf.files;
     ps_slice text = ps_slice_str(s->outcome.report);
-    char *incoming =
-        ps_asprintf("artifacts/" PS_STORED_INCOMING "report-%llu", (unsigned long long)s->job_id);
-    char *full = ps_stored_file_full(files, incoming);
-    ps_status st = ps_whole_file_save(files->disk, full, text);
-    if (!st) {
-        st = ps_artifact_file_adopt_own(files, incoming, s->job_id, REPORT_NAME, text.len);
-        if (st)
-            ps_stored_file_remove(files, incoming);
-    }
-    ps_free(&full);
-    ps_free(&incoming);
-    return st ? ps_wrap(st, REPORT_NAME) : PS_OK;
+    return ps_artifact_file_make(files, s->job_id, REPORT_NAME, fill_report, &text);
 }
 
 static ps_status leave_sums(const step *s)

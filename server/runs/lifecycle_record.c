@@ -219,13 +219,15 @@ static ps_status finish_influence(const ps_lifecycle *l, uint64_t job_id, ps_par
     if (!r || ps_record_is_taken(r))
         return PS_OK;
     uint64_t bytes = ps_record_position(r);
-    char *path = path_of(job_id);
+    ps_stored_place place = ps_artifact_place(job_id);
+    ps_free(&place.incoming); /* it has been written by and by */
+    place.incoming = path_of(job_id);
     ps_status st = ps_record_sync(r);
     if (!st)
-        st = ps_artifact_file_adopt_own(&l->conf.files, path, job_id, PS_INFLUENCE_FILE, bytes);
+        st = ps_artifact_file_adopt_own(&l->conf.files, &place, job_id, PS_INFLUENCE_FILE, bytes);
     if (!st)
         ps_record_take(r);
-    ps_free(&path);
+    ps_stored_place_free(&place);
     return st ? ps_wrap(st, "%s", PS_INFLUENCE_FILE) : PS_OK;
 }
 

@@ -57,7 +57,7 @@ static ps_status make_part(ps_room *room, unsigned part)
     PS_REQUIRE(part < PS_ROOM_PARTS && !room->there[part]);
     char *path = part_path(room, part);
     ps_whole_file *file = NULL;
-    ps_status st = ps_whole_file_open(room->disk, path, &file);
+    ps_status st = ps_whole_file_open(room->disk, path, path, &file);
     if (!st)
         st = fill(room->disk, ps_whole_file_handle(file));
     if (!st)

@@ -16,8 +16,8 @@ typedef struct file_in {
     ps_services *services;
     const ps_file_in_kind *kind;
     ps_caller caller;
-    void *data; /* of the kind, after the header */
-    char *path; /* below data_dir; NULL before the header */
+    void *data;            /* of the kind, after the header */
+    ps_stored_place place; /* empty before the header */
     ps_whole_file *file;
     uint64_t bytes;
     ps_list queue, batch; /* of pieces: received; being written */
@@ -50,8 +50,10 @@ static ps_status open_file(file_in *f)
 {
     if (f->file)
         return PS_OK;
-    char *full = ps_stored_file_full(&f->services->files, f->path);
-    ps_status st = ps_whole_file_open(f->services->files.disk, full, &f->file);
+    char *full = ps_stored_file_full(&f->services->files, f->place.incoming);
+    char *name = ps_stored_file_full(&f->services->files, f->place.path);
+    ps_status st = ps_whole_file_open(f->services->files.disk, full, name, &f->file);
+    ps_free(&name);
     ps_free(&full);
     return st;
 }
@@ -81,7 +83,7 @@ static ps_status complete(file_in *f)
     if (!st)
         st = ps_whole_file_keep(&f->file);
     if (!st)
-        st = f->kind->complete(f->services, &f->caller, f->data, f->path, f->bytes, &f->reply);
+        st = f->kind->complete(f->services, &f->caller, f->data, &f->place, f->bytes, &f->reply);
     f->completed = !st;
     return st;
 }
@@ -102,10 +104,10 @@ static void complete_cb(ps_work *w)
 static void clean_up_cb(ps_work *w)
 {
     file_in *f = ps_container(w, file_in, work);
-    bool kept = f->path && !f->file;
+    bool kept = f->place.path && !f->file;
     ps_whole_file_drop(&f->file);
     if (kept && !f->completed)
-        ps_stored_file_remove(&f->services->files, f->path);
+        ps_stored_file_remove(&f->services->files, f->place.incoming);
 }
 
 /* ---- on the loop ---- */
@@ -148,7 +150,7 @@ static void freed_cb(ps_work *w)
         f->kind->free(f->data);
     if (f->reply)
         protobuf_c_message_free_unpacked(f->reply, NULL);
-    ps_free(&f->path);
+    ps_stored_place_free(&f->place);
     ps_call_unref(f->call);
     ps_free(&f);
 }
@@ -176,12 +178,11 @@ static void go_on(file_in *f)
 
 static ps_status begin(file_in *f, const ProtobufCMessage *message)
 {
-    if (f->path)
+    if (f->place.path)
         return ps_fail(PS_INVALID_ARGUMENT, "a second header");
     ps_status st = f->kind->begin(f->services, f->call, message, &f->data);
     if (!st)
-        f->path = ps_asprintf("%s/" PS_STORED_INCOMING "%llx", f->kind->folder,
-                              (unsigned long long)atomic_fetch_add(&f->services->files_made, 1));
+        f->place = f->kind->place(f->data);
     return st;
 }
 
@@ -194,7 +195,7 @@ static ps_status take(file_in *f, ps_message *message)
         ps_message_unpack(ps_message_bytes(message), f->kind->request, &decoded, &payload);
     if (!st && f->kind->has_header(decoded))
         st = begin(f, decoded);
-    else if (!st && !f->path)
+    else if (!st && !f->place.path)
         st = ps_fail(PS_INVALID_ARGUMENT, "the first message is the header");
     if (decoded)
         protobuf_c_message_free_unpacked(decoded, NULL);
@@ -226,7 +227,7 @@ static void on_half_close(ps_call *call, void *user)
 {
     file_in *f = user;
     f->half_closed = true;
-    if (!f->path)
+    if (!f->place.path)
         finish(f, PS_INVALID_ARGUMENT, "no header came");
     go_on(f);
 }

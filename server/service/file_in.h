@@ -16,12 +16,14 @@ typedef struct ps_file_in_kind {
     /* On the loop: may this caller, and this header? *data is kept for the other two. */
     PS_MUST_CHECK ps_status (*begin)(ps_services *services, const ps_call *call,
                                      const ProtobufCMessage *message, void **data);
-    /* Off the loop: the file is whole and on disk at data_dir/path. It must be placed under
-     * another name; on failure it is removed. */
+    /* Where the file of this header is to be. */
+    ps_stored_place (*place)(const void *data);
+    /* Off the loop: the file is whole and on disk at place->incoming. It must be given its name; on
+     * failure it is removed. */
     PS_MUST_CHECK ps_status (*complete)(ps_services *services, const ps_caller *caller, void *data,
-                                        const char *path, uint64_t bytes, ProtobufCMessage **reply);
+                                        const ps_stored_place *place, uint64_t bytes,
+                                        ProtobufCMessage **reply);
     void (*free)(void *data);
-    const char *folder; /* below data_dir */
 } ps_file_in_kind;
 
 void ps_file_in(ps_call *call, ps_services *services, const ps_file_in_kind *kind);

@@ -47,14 +47,20 @@ static ps_status import_begin(ps_services *services, const ps_call *call,
     return PS_OK;
 }
 
+static ps_stored_place import_place(const void *data)
+{
+    return ps_model_place(((const import_data *)data)->name);
+}
+
 static ps_status import_complete(ps_services *services, const ps_caller *caller, void *data,
-                                 const char *path, uint64_t bytes, ProtobufCMessage **reply)
+                                 const ps_stored_place *place, uint64_t bytes,
+                                 ProtobufCMessage **reply)
 {
     const import_data *d = data;
     ps_model_record *record = NULL;
     ps_status st = ps_caller_may_change_model(services, caller, d->name);
     if (!st)
-        st = ps_model_file_adopt(&services->files, path, d->name, d->config, caller->name,
+        st = ps_model_file_adopt(&services->files, place, d->name, d->config, caller->name,
                                  d->replace, &record);
     st = ps_caller_audit(services, caller, st, d->name);
     if (st)
@@ -71,7 +77,7 @@ void ps_models_import(ps_call *call, void *services)
                                          .begin = import_begin,
                                          .complete = import_complete,
                                          .free = import_free,
-                                         .folder = "models"};
+                                         .place = import_place};
     ps_file_in(call, services, &kind);
 }
 
@@ -111,8 +117,14 @@ static ps_status artifact_begin(ps_services *services, const ps_call *call,
     return PS_OK;
 }
 
+static ps_stored_place artifact_place(const void *data)
+{
+    return ps_artifact_place(((const artifact_data *)data)->job_id);
+}
+
 static ps_status artifact_complete(ps_services *services, const ps_caller *caller, void *data,
-                                   const char *path, uint64_t bytes, ProtobufCMessage **reply)
+                                   const ps_stored_place *place, uint64_t bytes,
+                                   ProtobufCMessage **reply)
 {
     const artifact_data *d = data;
     ps_artifact_record *record = NULL;
@@ -122,7 +134,7 @@ static ps_status artifact_complete(ps_services *services, const ps_caller *calle
     if (!st)
         st = ps_caller_may_change_job(services, caller, d->job_id);
     if (!st)
-        st = ps_artifact_file_adopt(&services->files, path, d->job_id, d->name, bytes, &record);
+        st = ps_artifact_file_adopt(&services->files, place, d->job_id, d->name, bytes, &record);
     st = ps_caller_audit(services, caller, st, d->name);
     if (st)
         return st;
@@ -138,7 +150,7 @@ void ps_models_put_artifact(ps_call *call, void *services)
                                          .begin = artifact_begin,
                                          .complete = artifact_complete,
                                          .free = artifact_free,
-                                         .folder = "artifacts"};
+                                         .place = artifact_place};
     ps_file_in(call, services, &kind);
 }
 

@@ -35,7 +35,7 @@ struct ps_services {
     size_t push_bytes; /* what one push may make us hold */
     unsigned heartbeat_ms, lease_timeout_ms;
     const char *version;
-    atomic_uint_fast64_t pushes, pulls, files_made;
+    atomic_uint_fast64_t pushes, pulls;
 };
 
 /* Adds all services to the server. */

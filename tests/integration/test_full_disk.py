@@ -174,7 +174,7 @@ def a_model_that_cannot_be_written_waits_for_room():
                 job for job in [cluster.job(job_id)]
                 if job["reason"].startswith(words) or job["state"] not in ("queued", "running")], 100)[0]
             assert job["state"] == "running", job
-            assert re.search(r"/models/\.incoming-job-\d+: write: File too large; put that right, or cancel the job; "
+            assert re.search(r"/models/\.incoming-\S+: write: File too large; put that right, or cancel the job; "
                              r"what was trained is kept \(\d+ tr", job["reason"]), job["reason"]
             assert job["progress"]["samples"] == job["progress"]["samples_total"] > 0, job
 

@@ -86,7 +86,7 @@ START_TEST(a_name_that_is_taken_stays_without_replace)
     make_folder();
     ps_whole_file *f = NULL;
     put(path, "somebody's");
-    ck_ok(ps_whole_file_open(&ps_disk_system, temporary, &f));
+    ck_ok(ps_whole_file_open(&ps_disk_system, temporary, path, &f));
     ck_assert_int_eq(ps_whole_file_place(&f, path, false), PS_ALREADY_EXISTS);
     ck_assert_ptr_null(f);
     ck_assert(holds(path, "somebody's"));
@@ -102,7 +102,7 @@ START_TEST(one_that_is_kept_is_whole_at_its_temporary_name_and_one_that_is_dropp
         ps_disk disk = fault_disk_table(&faults);
         fault_at(&faults.fails, k);
         ps_whole_file *f = NULL;
-        ps_status st = ps_whole_file_open(&disk, path, &f);
+        ps_status st = ps_whole_file_open(&disk, path, path, &f);
         ck_assert_int_eq(st, k <= 2 ? PS_IO : PS_OK); /* unlink, open */
         if (!st && k == 4)
             (void)!ps_fail(PS_CORRUPT, "why it is given up");
@@ -116,7 +116,7 @@ START_TEST(one_that_is_kept_is_whole_at_its_temporary_name_and_one_that_is_dropp
     }
     make_folder();
     ps_whole_file *f = NULL;
-    ck_ok(ps_whole_file_open(&ps_disk_system, path, &f));
+    ck_ok(ps_whole_file_open(&ps_disk_system, path, path, &f));
     ck_ok(ps_disk_write_all(&ps_disk_system, ps_whole_file_handle(f), "all", 3));
     ck_ok(ps_whole_file_keep(&f));
     ps_whole_file_drop(&f);

@@ -11,8 +11,6 @@
 
 #include <string.h>
 
-#define INCOMING "artifacts/" PS_STORED_INCOMING "7"
-
 static uint64_t add_job(const test_stored *t)
 {
     ps_job_record *r = ps_new(ps_job_record);
@@ -29,15 +27,16 @@ static uint64_t add_job(const test_stored *t)
 static ps_status adopt(test_stored *t, uint64_t job_id, const char *text)
 {
     ps_artifact_record *r = NULL;
-    test_stored_write(t, INCOMING, text, strlen(text));
-    ps_status st =
-        ps_artifact_file_adopt(&t->files, INCOMING, job_id, "out.jsonl", strlen(text), &r);
+    ps_stored_place place = ps_artifact_place(job_id);
+    test_stored_write(t, place.incoming, text, strlen(text));
+    ps_status st = ps_artifact_file_adopt(&t->files, &place, job_id, "out.jsonl", strlen(text), &r);
     if (!st) {
         ck_assert_uint_eq(r->bytes, strlen(text));
         ck_assert_str_eq(r->name, "out.jsonl");
         ck_assert_uint_eq(r->job_id, job_id);
     }
     ps_artifact_record_free(&r);
+    ps_stored_place_free(&place);
     return st;
 }
 
@@ -149,21 +148,21 @@ START_TEST(a_crash_leaves_no_file_that_nobody_knows_of)
         test_stored_open(&t);
         uint64_t id = add_job(&t);
         ck_ok(adopt(&t, id, "first"));
-        test_stored_write(&t, INCOMING, "second", 6);
+        ps_stored_place place = ps_artifact_place(id);
+        test_stored_write(&t, place.incoming, "second", 6);
         ps_artifact_record *r = NULL;
-        char *path = ps_stored_file_name("artifacts", "1", "");
         if (k <= 2) { /* before the row */
-            ck_ok(ps_catalog_doom(t.catalog, path));
+            ck_ok(ps_catalog_doom(t.catalog, place.path));
             if (k == 2) {
                 ps_stored_files_lock();
-                ck_ok(ps_stored_file_move(&t.files, INCOMING, path));
+                ck_ok(ps_stored_file_move(&t.files, &place));
                 ps_stored_files_unlock();
             }
         } else { /* at the removal of the file before; in the list of the doomed */
             ps_disk disk = t.disk;
             disk.unlink = no_unlink;
             t.files.disk = &disk;
-            ck_ok(ps_artifact_file_adopt(&t.files, INCOMING, id, "out.jsonl", 6, &r));
+            ck_ok(ps_artifact_file_adopt(&t.files, &place, id, "out.jsonl", 6, &r));
             ck_assert_uint_eq(test_stored_count(&t, "artifacts"), 2);
             t.files.disk = &t.disk;
         }
@@ -172,7 +171,7 @@ START_TEST(a_crash_leaves_no_file_that_nobody_knows_of)
         ck_assert_uint_eq(test_stored_count(&t, "artifacts"), 1);
         assert_content(&t, id, k <= 2 ? "first" : "second");
         ps_artifact_record_free(&r);
-        ps_free(&path);
+        ps_stored_place_free(&place);
         test_stored_close(&t);
     }
 }

@@ -24,7 +24,6 @@
     "\",\"tokenizer.json\":\"words\"},"                                                \
     "\"layers.0.weight\":{\"dtype\":\"F32\",\"shape\":[3,8],\"data_offsets\":[0,96]}," \
     "\"layers.0.bias\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[96,108]}}"
-#define INCOMING "models/" PS_STORED_INCOMING "parent"
 #define JOB                                          \
     "kind: compress\nname: small\nmodel_name: big\n" \
     "compress: {quantise: {scheme: int4, group: row}}\n"
@@ -48,8 +47,10 @@ static void store_parent(rig *r)
     for (size_t i = 0; i < 27; i++)
         r->parent[i] = (float)i + 0.5f;
     uint8_t *file = ps_test_safetensors(HEADER, ps_slice_of(r->parent, sizeof r->parent), &len);
-    test_stored_write(&r->t, INCOMING, file, len);
-    ck_ok(ps_model_file_adopt(&r->t.files, INCOMING, "big", "", "anna", false, &record));
+    ps_stored_place place = ps_model_place("big");
+    test_stored_write(&r->t, place.incoming, file, len);
+    ck_ok(ps_model_file_adopt(&r->t.files, &place, "big", "", "anna", false, &record));
+    ps_stored_place_free(&place);
     ps_model_record_free(&record);
     ps_free(&file);
 }
@@ -248,8 +249,10 @@ START_TEST(a_name_that_is_somebody_elses_by_now_is_not_taken)
     add_job(&r);
     ck_ok(write(&r, &draft));
     uint8_t *file = ps_test_safetensors(HEADER, ps_slice_of(r.parent, sizeof r.parent), &len);
-    test_stored_write(&r.t, INCOMING, file, len);
-    ck_ok(ps_model_file_adopt(&r.t.files, INCOMING, "small", "", "bob", false, &record));
+    ps_stored_place place = ps_model_place("small");
+    test_stored_write(&r.t, place.incoming, file, len);
+    ck_ok(ps_model_file_adopt(&r.t.files, &place, "small", "", "bob", false, &record));
+    ps_stored_place_free(&place);
     ps_job_outcome outcome = {.draft = draft.version};
     ck_assert_int_eq(ps_model_draft_publish(&r.t.files, r.job, &outcome), PS_PERMISSION_DENIED);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "belongs to bob"));

@@ -11,8 +11,7 @@
 
 #include <string.h>
 
-#define INCOMING "models/" PS_STORED_INCOMING "7"
-#define CONFIG   "{architecture: mlp, layers: [3, 4], activation: relu, loss: cross_entropy}"
+#define CONFIG "{architecture: mlp, layers: [3, 4], activation: relu, loss: cross_entropy}"
 enum { ROWS = 3, COLUMNS = 4 };
 
 /* w is [3, 4] in psd, and stored as 4 rows of int8/row: a scale and three codes, 128 added. */
@@ -49,12 +48,14 @@ static ps_status adopt(test_stored *t, uint16_t scale)
     ck_ok(ps_safetensors_writer_data(writer, b_numbers, sizeof b_numbers));
     ck_ok(ps_safetensors_writer_data(writer, w, sizeof w));
     ck_ok(ps_safetensors_writer_finish(&writer));
-    test_stored_write(t, INCOMING, file.data, file.len);
+    ps_stored_place place = ps_model_place("q");
+    test_stored_write(t, place.incoming, file.data, file.len);
     ps_buf_free(&file);
     ps_buf_free(&text);
     ps_model_record *r = NULL;
-    ps_status st = ps_model_file_adopt(&t->files, INCOMING, "q", CONFIG, "anna", true, &r);
+    ps_status st = ps_model_file_adopt(&t->files, &place, "q", CONFIG, "anna", true, &r);
     ps_model_record_free(&r);
+    ps_stored_place_free(&place);
     return st;
 }
 

@@ -10,19 +10,19 @@
 #include <stdio.h>
 #include <string.h>
 
-#define INCOMING "models/" PS_STORED_INCOMING "1"
-
 START_TEST(a_placed_file_has_a_new_name_and_the_same_bytes)
 {
     test_stored t;
     char *paths[2], *data;
     test_stored_open(&t);
     for (int i = 0; i < 2; i++) {
-        test_stored_write(&t, INCOMING, "weights", 7);
-        paths[i] = ps_stored_file_name("models", "m", ".safetensors");
+        ps_stored_place place = ps_stored_place_new("models", "m", ".safetensors");
+        test_stored_write(&t, place.incoming, "weights", 7);
         ps_stored_files_lock();
-        ck_ok(ps_stored_file_move(&t.files, INCOMING, paths[i]));
+        ck_ok(ps_stored_file_move(&t.files, &place));
         ps_stored_files_unlock();
+        paths[i] = ps_strdup(place.path);
+        ps_stored_place_free(&place);
         ck_assert_int_eq(strncmp(paths[i], "models/m.", 9), 0);
         ck_assert_str_eq(paths[i] + strlen(paths[i]) - 12, ".safetensors");
         ck_assert_uint_eq(test_stored_read(&t, paths[i], &data), 7);
@@ -42,23 +42,24 @@ START_TEST(whatever_fails_it_stays_where_it_was)
     unsigned long failed = 0;
     for (unsigned long k = 1;; k++) {
         test_stored t;
-        char *path = ps_stored_file_name("models", "m", ""), *data;
+        ps_stored_place place = ps_stored_place_new("models", "m", "");
+        char *data;
         test_stored_open(&t);
-        test_stored_write(&t, INCOMING, "weights", 7);
+        test_stored_write(&t, place.incoming, "weights", 7);
         fault_at(&t.fault.fails, k);
         ps_stored_files_lock();
-        ps_status st = ps_stored_file_move(&t.files, INCOMING, path);
+        ps_status st = ps_stored_file_move(&t.files, &place);
         ps_stored_files_unlock();
         bool reached = fault_struck(&t.fault.fails);
         ck_assert_int_eq(st != PS_OK, reached);
         if (st) {
             ck_assert_ptr_nonnull(strstr(ps_error_message(), "failed on purpose"));
-            test_stored_read(&t, INCOMING, &data);
+            test_stored_read(&t, place.incoming, &data);
             ck_assert_str_eq(data, "weights");
             free(data);
         }
         ck_assert_uint_eq(test_stored_count(&t, "models"), 1);
-        ps_free(&path);
+        ps_stored_place_free(&place);
         test_stored_close(&t);
         failed += reached;
         if (!reached)
@@ -103,7 +104,7 @@ START_TEST(the_sweep_removes_what_was_half_written_and_nothing_else)
 {
     test_stored t;
     test_stored_open(&t);
-    test_stored_write(&t, INCOMING, "half", 4);
+    test_stored_write(&t, "models/" PS_STORED_INCOMING "1", "half", 4);
     test_stored_write(&t, "artifacts/" PS_STORED_INCOMING "9", "half", 4);
     test_stored_write(&t, "models/m.1.safetensors", "named", 5);
     test_stored_write(&t, "models/gone.2.safetensors", "not named", 9);

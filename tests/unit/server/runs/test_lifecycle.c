@@ -282,8 +282,8 @@ START_TEST(a_full_disk_at_the_end_costs_nothing_but_time)
     train(&r);
     ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_RUNNING);
     ps_world_assert_reason(r.world, id, "the model is not written yet: model a: ");
-    ps_world_assert_reason(
-        r.world, id, "/models/.incoming-job-1: write: no space left on device; put that right");
+    ps_world_assert_reason(r.world, id, "/models/.incoming-a.");
+    ps_world_assert_reason(r.world, id, ": write: no space left on device; put that right");
     ck_assert(has_checkpoints(&r, id));
     ck_assert_float_eq_tol(parameter(&r, id), -0.5F, 1e-6F);
     wait_ms(&r, 1000);
