@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 
 #define METHOD "blocks"
 #define SMALL  0.01
@@ -61,6 +62,19 @@ static means means_of(const ps_explain_view *v)
     return m;
 }
 
+/* In two digits of the largest, so that it is as wide as its cell; "": nothing of it is left. */
+static ps_human number_text(double v, double most)
+{
+    ps_human out = {.text = ""};
+    int places = 1 - (int)floor(log10(most));
+    bool plain = places <= 3 && most < 1e5;
+    places = places > 0 ? places : 0;
+    if (fabs(v) < SMALL * most || (plain && fabs(v) < 0.5 * pow(10, -places)))
+        return out;
+    (void)snprintf(out.text, sizeof out.text, plain ? "%+.*f" : "%+.*e", plain ? places : 0, v);
+    return out;
+}
+
 static void put_cell(ps_buf *out, const means *m, uint64_t row, uint64_t column, double v)
 {
     ps_rgb ground = ps_palette_diverging(m->most > 0 ? v / m->most : 0);
@@ -74,14 +88,13 @@ static void put_cell(ps_buf *out, const means *m, uint64_t row, uint64_t column,
             "</title><rect class=\"fill\" x=\"%" PRIu64 "\" y=\"%" PRIu64
             "\" width=\"%d\" height=\"%d\" rx=\"2\" fill=\"%s\"/>",
             x, y, WIDE - 2, HIGH - 2, ps_rgb_hex(ground).text);
-    if (fabs(v) < SMALL * m->most) { /* its tip says it, and there it has room */
-        ps_buf_puts(out, "</g>\n");
-        return;
-    }
-    ps_html(out,
-            "<text class=\"in\" text-anchor=\"middle\" x=\"%" PRIu64 "\" y=\"%" PRIu64
-            "\" fill=\"%s\">%+.2g</text></g>\n",
-            x + WIDE / 2 - 1, y + 13, ps_rgb_hex(ps_palette_on(ground)).text, v);
+    ps_human text = number_text(v, m->most);
+    if (*text.text) /* else its tip says it, and there it has room */
+        ps_html(out,
+                "<text class=\"in\" text-anchor=\"middle\" x=\"%" PRIu64 "\" y=\"%" PRIu64
+                "\" fill=\"%s\">%s</text>",
+                x + WIDE / 2 - 1, y + 13, ps_rgb_hex(ps_palette_on(ground)).text, text.text);
+    ps_buf_puts(out, "</g>\n");
 }
 
 static void put_tensor(ps_buf *out, const ps_explain_view *v, const means *m, uint64_t tensor,

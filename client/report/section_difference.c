@@ -124,10 +124,17 @@ static void put_tensor(ps_buf *out, const ps_explain_view *v, uint64_t i, scale 
     ps_buf_puts(out, "</tr>\n");
 }
 
+/* Is it as it was, to the last number? */
+static bool is_same(const ps_explain_view *v, uint64_t i)
+{
+    double loss = loss_of(v, i);
+    return change_of(v, i, "change") == 0 && !(isfinite(loss) && loss != 0);
+}
+
 static void put_tensors(ps_report *r, ps_buf *out)
 {
     const ps_explain_view *v = r->explanation;
-    size_t left_out = 0;
+    size_t left_out = 0, same = 0;
     scale s = scale_of(v);
     ps_buf row = PS_BUF_EMPTY;
     ps_buf_puts(out, "<h3>Tensor by tensor</h3>\n<div class=\"scroll\"><table class=\"sort\">"
@@ -137,11 +144,18 @@ static void put_tensors(ps_report *r, ps_buf *out)
     ps_buf_puts(out, "<th class=\"n\">Change</th><th>its size</th><th class=\"n\">SQNR</th><th "
                      "class=\"n\">Largest</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < v->manifest->n_tensors; i++) {
+        if (is_same(v, i)) {
+            same++;
+            continue;
+        }
         put_tensor(&row, v, i, s);
         left_out += !ps_room_take(&r->room, &row, out);
     }
     ps_buf_free(&row);
     ps_buf_puts(out, "</tbody></table></div>\n");
+    if (same)
+        ps_html(out, "<p class=\"note\">%zu of %zu tensors are the same in both.</p>\n", same,
+                v->manifest->n_tensors);
     if (left_out)
         ps_room_left_out(&r->room, "%zu of %zu tensors that changed", left_out,
                          v->manifest->n_tensors);

@@ -127,5 +127,14 @@ static void draw(ps_report *r, ps_buf *out)
     ps_block_cells_html(r, out);
 }
 
+/* On a narrow screen column blocks are as large as elsewhere, and move; on paper two rows' bars
+ * stand side by side. */
+static void style(const ps_report *r, ps_buf *out)
+{
+    (void)r;
+    ps_buf_puts(out, "@media screen{#parts .scroll>svg{max-width:none}}\n"
+                     "@media print{#parts .map{max-width:48%}}\n");
+}
+
 const ps_report_section ps_section_parts = {
-    .id = "parts", .title = "Parts", .present = present, .draw = draw};
+    .id = "parts", .title = "Parts", .present = present, .draw = draw, .style = style};

@@ -119,6 +119,7 @@ START_TEST(difference_is_by_tensor_and_by_row)
     has(&out, "<dt>The other&#39;s</dt><dd>0.25</dd>");
     has(&out, "<code>a&lt;b&gt;</code></td><td class=\"n\" data-v=\"0.5\">+0.5</td>");
     has(&out, "data-v=\"50\">50 %</td>");
+    has_not(&out, "the same in both");
     has(&out, "x=\"60.0\" width=\"42.9\""); /* 0.5 of 0.7, to the right */
     const char *worst = strstr(ps_buf_cstr(&out), "<td class=\"n\">60</td>");
     ck_assert(worst && strstr(worst, "<td class=\"n\">3</td>"));
@@ -128,6 +129,28 @@ START_TEST(difference_is_by_tensor_and_by_row)
     ck_assert(worst && (worst = strstr(worst, "<td class=\"n\">60</td>")));
     ck_assert(strstr(worst, "data-v=\"4.5\">450 %") && strstr(worst, "<td class=\"n\">3</td>"));
     has_not(&out, "nan");
+    ps_buf_free(&out);
+    teardown(&f);
+}
+END_TEST
+
+/* Changes of 7 and 0. */
+START_TEST(tensors_that_are_the_same_are_counted_and_not_listed)
+{
+    fixture f;
+    ps_buf out;
+    setup(&f);
+    for (size_t i = 0; i < f.manifest.n_results; i++) {
+        const ps_explanation_result *result = &f.manifest.results[i];
+        if (!strcmp(result->method, "weight_change"))
+            *result->arrays[0].array = 'c';
+        if (!strcmp(result->method, "loss_path"))
+            *result->arrays[0].array = 'x';
+    }
+    draw(&f, "difference", &out);
+    has(&out, "<code>a&lt;b&gt;</code></td><td class=\"n\" data-v=\"700\">");
+    has_not(&out, "<code>c</code>");
+    has(&out, ">1 of 2 tensors are the same in both.</p>");
     ps_buf_free(&out);
     teardown(&f);
 }
@@ -206,6 +229,7 @@ static const ps_check_case cases[] = {
     {&quality_is_a_curve_beside_what_chance_does},
     {&lineage_goes_up_and_down},
     {&difference_is_by_tensor_and_by_row},
+    {&tensors_that_are_the_same_are_counted_and_not_listed},
     {&what_does_not_fit_breaks_nothing},
     {&what_is_too_wide_is_not_drawn},
     {&what_was_not_asked_for_is_not_there},

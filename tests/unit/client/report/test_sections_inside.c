@@ -142,6 +142,25 @@ START_TEST(heads_that_do_most_stand_first)
 }
 END_TEST
 
+/* 2.3, .945, .4555 and .5 beside 2.3: a place behind the point tells them apart. */
+START_TEST(what_a_block_adds_is_as_wide_as_its_cell)
+{
+    fixture f;
+    ps_buf out;
+    setup(&f);
+    for (size_t i = 0; i < f.manifest.n_results; i++)
+        if (!strcmp(f.manifest.results[i].method, "blocks"))
+            for (size_t k = 0; k < f.manifest.results[i].n_arrays; k++)
+                *f.manifest.results[i].arrays[k].array = 'l';
+    draw(&f, "parts", &out);
+    has(&out, "<title>block 1\n+0.945</title>");
+    has(&out, ">+0.9</text></g>");
+    has_not(&out, ">+0.95</text>");
+    ps_buf_free(&out);
+    teardown(&f);
+}
+END_TEST
+
 START_TEST(representation_is_by_layer)
 {
     fixture f;
@@ -198,6 +217,7 @@ static const ps_check_case cases[] = {
     {&a_lens_alone_has_no_other_beside_it},
     {&heads_have_a_cell_each_and_means_are_over_rows},
     {&heads_that_do_most_stand_first},
+    {&what_a_block_adds_is_as_wide_as_its_cell},
     {&representation_is_by_layer},
     {&labels_are_told_apart},
     {0},
