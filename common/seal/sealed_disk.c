@@ -1,0 +1,327 @@
+/* Happy path: create_for makes a key and remembers it by the temporary name; a rename writes
+ * FILE.key and gives the name; opening finds FILE.key, opens the key and reads through it. */
+#include "common/seal/sealed_disk.h"
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/require.h"
+#include "common/seal/sealed_disk_internal.h"
+
+#include <string.h>
+
+static const ps_disk *below(const ps_sealed_disk *s)
+{
+    return s->conf.disk;
+}
+
+/* ---- open ---- */
+
+/* The disk's file becomes the row's, read through key (NULL: plain). */
+static ps_status open_reader(ps_sealed_disk *s, const char *path, const char *whose,
+                             const ps_secret *key, int *file)
+{
+    ps_sealed_open o = {0};
+    ps_status st = below(s)->open(below(s)->state, path, PS_DISK_READ, &o.file);
+    if (st)
+        return st;
+    if (key) {
+        ps_buf aad = PS_BUF_EMPTY;
+        (void)ps_sealed_identity(s, whose, &aad);
+        st = ps_seal_reader_new(below(s), o.file, key, ps_buf_slice(&aad), &o.reader);
+        ps_buf_free(&aad);
+        if (st) {
+            ps_error error;
+            ps_error_save(&error, st);
+            below(s)->close(below(s)->state, o.file);
+            st = ps_error_raise(&error);
+            return ps_wrap(st, "%s", path);
+        }
+        o.path = ps_strdup(path);
+    }
+    *file = ps_sealed_open_add(s, &o);
+    return PS_OK;
+}
+
+static ps_status refuse_plain(const ps_sealed_disk *s, const char *path)
+{
+    int file;
+    ps_status st = below(s)->open(below(s)->state, path, PS_DISK_READ, &file);
+    if (st) /* it is not there, say */
+        return st;
+    below(s)->close(below(s)->state, file);
+    return ps_fail(PS_FAILED_PRECONDITION, "%s: not sealed, and sealing.require is set", path);
+}
+
+static ps_status open_plain(ps_sealed_disk *s, const char *path, int *file)
+{
+    ps_buf aad = PS_BUF_EMPTY;
+    bool refused = s->conf.require && ps_sealed_identity(s, path, &aad);
+    ps_buf_free(&aad);
+    return refused ? refuse_plain(s, path) : open_reader(s, path, path, NULL, file);
+}
+
+static ps_status open_to_read(ps_sealed_disk *s, const char *path, int *file)
+{
+    const ps_pending *pending = ps_pending_find(&s->pending, path);
+    if (pending)
+        return open_reader(s, path, pending->to, pending->key, file);
+    ps_secret *key = NULL;
+    ps_status st = ps_sealed_key_open(s, path, &key);
+    if (st == PS_NOT_FOUND)
+        return open_plain(s, path, file);
+    if (!st)
+        st = open_reader(s, path, path, key, file);
+    ps_secret_free(&key);
+    return st;
+}
+
+static ps_status row_open(void *state, const char *path, ps_disk_mode mode, int *file)
+{
+    ps_sealed_disk *s = state;
+    ps_mutex_lock(&s->names);
+    ps_status st;
+    if (mode == PS_DISK_READ) {
+        st = open_to_read(s, path, file);
+    } else {
+        ps_sealed_open o = {0};
+        st = below(s)->open(below(s)->state, path, mode, &o.file);
+        if (!st)
+            *file = ps_sealed_open_add(s, &o);
+    }
+    ps_mutex_unlock(&s->names);
+    return st;
+}
+
+/* ---- create ---- */
+
+/* A name that has a key keeps it: then one rename replaces the file. */
+static ps_status key_for(ps_sealed_disk *s, const char *to, ps_secret **key)
+{
+    ps_status st = ps_sealed_key_open(s, to, key);
+    if (st == PS_NOT_FOUND)
+        *key = ps_secret_random();
+    return st == PS_NOT_FOUND ? PS_OK : st;
+}
+
+static ps_status create_sealed(ps_sealed_disk *s, const char *path, const char *to, ps_slice aad,
+                               int *file)
+{
+    ps_secret *key = NULL;
+    ps_status st = key_for(s, to, &key);
+    if (st)
+        return st;
+    ps_sealed_open o = {0};
+    st = below(s)->open(below(s)->state, path, PS_DISK_CREATE, &o.file);
+    if (!st) {
+        o.writer = ps_seal_writer_new(below(s), o.file, key, aad);
+        o.path = ps_strdup(path);
+        *file = ps_sealed_open_add(s, &o);
+        ps_pending_add(&s->pending, path, to, &key);
+    }
+    ps_secret_free(&key);
+    return st;
+}
+
+static ps_status row_create_for(void *state, const char *path, const char *to, int *file)
+{
+    ps_sealed_disk *s = state;
+    ps_buf aad = PS_BUF_EMPTY;
+    if (!ps_sealed_identity(s, to, &aad))
+        return row_open(s, path, PS_DISK_CREATE, file);
+    PS_REQUIRE(strcmp(path, to) != 0); /* it has no name before it is whole */
+    ps_mutex_lock(&s->names);
+    ps_status st = create_sealed(s, path, to, ps_buf_slice(&aad), file);
+    ps_mutex_unlock(&s->names);
+    ps_buf_free(&aad);
+    return st;
+}
+
+/* ---- names ---- */
+
+typedef ps_status (*rename_function)(void *state, const char *from, const char *to);
+
+static ps_status give_name(ps_sealed_disk *s, ps_pending *pending, rename_function by)
+{
+    ps_status st = ps_sealed_key_save(s, pending->to, pending->key);
+    if (!st)
+        st = by(below(s)->state, pending->temporary, pending->to);
+    if (!st)
+        ps_pending_remove(&pending);
+    return st;
+}
+
+ps_status ps_sealed_give_name(ps_sealed_disk *s, ps_pending *pending)
+{
+    PS_REQUIRE(ps_mutex_is_held(&s->names));
+    return give_name(s, pending, below(s)->rename);
+}
+
+static ps_status drop_key(ps_sealed_disk *s, const char *path)
+{
+    if (ps_sealed_key_remove(s, path))
+        ps_log_warning("files", "a key that is no longer needed stays: %s", ps_error_message());
+    return PS_OK;
+}
+
+/* A sealed file gets a second name of the same identity, or a temporary one again. */
+static ps_status move_sealed(ps_sealed_disk *s, ps_secret **key, rename_function by,
+                             const char *from, const char *to)
+{
+    ps_buf was = PS_BUF_EMPTY, is = PS_BUF_EMPTY;
+    (void)ps_sealed_identity(s, from, &was);
+    bool has = ps_sealed_identity(s, to, &is);
+    bool same = has && was.len == is.len && !memcmp(was.data, is.data, is.len);
+    ps_buf_free(&was);
+    ps_buf_free(&is);
+    if (has && !same)
+        return ps_fail(PS_INTERNAL, "%s: sealed as what it is, it cannot become %s", from, to);
+    ps_status st = same ? ps_sealed_key_save(s, to, *key) : PS_OK;
+    if (!st)
+        st = by(below(s)->state, from, to);
+    if (st)
+        return st;
+    if (!same)
+        ps_pending_add(&s->pending, to, from, key);
+    return drop_key(s, from);
+}
+
+static ps_status rename_any(ps_sealed_disk *s, rename_function by, const char *from, const char *to)
+{
+    ps_pending *pending = ps_pending_find(&s->pending, from);
+    if (pending) {
+        PS_REQUIRE(!strcmp(pending->to, to)); /* it opens under no other */
+        return give_name(s, pending, by);
+    }
+    ps_secret *key = NULL;
+    ps_status st = ps_sealed_key_open(s, from, &key);
+    if (st == PS_NOT_FOUND)
+        return by(below(s)->state, from, to);
+    if (!st)
+        st = move_sealed(s, &key, by, from, to);
+    ps_secret_free(&key);
+    return st;
+}
+
+static ps_status row_rename(void *state, const char *from, const char *to)
+{
+    ps_sealed_disk *s = state;
+    ps_mutex_lock(&s->names);
+    ps_status st = rename_any(s, below(s)->rename, from, to);
+    ps_mutex_unlock(&s->names);
+    return st;
+}
+
+static ps_status row_rename_new(void *state, const char *from, const char *to)
+{
+    ps_sealed_disk *s = state;
+    ps_mutex_lock(&s->names);
+    ps_status st = rename_any(s, below(s)->rename_new, from, to);
+    ps_mutex_unlock(&s->names);
+    return st;
+}
+
+static ps_status row_unlink(void *state, const char *path)
+{
+    ps_sealed_disk *s = state;
+    ps_buf aad = PS_BUF_EMPTY;
+    ps_mutex_lock(&s->names);
+    ps_status st = below(s)->unlink(below(s)->state, path);
+    ps_pending *pending = ps_pending_find(&s->pending, path);
+    if (!st && pending)
+        ps_pending_remove(&pending);
+    if (!st && ps_sealed_identity(s, path, &aad))
+        st = drop_key(s, path);
+    ps_mutex_unlock(&s->names);
+    ps_buf_free(&aad);
+    return st;
+}
+
+/* ---- folders ---- */
+
+typedef struct listing {
+    void (*each)(void *user, const char *name);
+    void *user;
+} listing;
+
+static void without_keys(void *user, const char *name)
+{
+    const listing *l = user;
+    if (!ps_sealed_ends(name, PS_SIDECAR))
+        l->each(l->user, name);
+}
+
+static ps_status row_list(void *state, const char *path, void (*each)(void *user, const char *name),
+                          void *user)
+{
+    const ps_sealed_disk *s = state;
+    listing l = {each, user};
+    return below(s)->list(below(s)->state, path, without_keys, &l);
+}
+
+static ps_status row_mkdir(void *state, const char *path)
+{
+    const ps_sealed_disk *s = state;
+    return below(s)->mkdir(below(s)->state, path);
+}
+
+static ps_status row_rmdir(void *state, const char *path)
+{
+    const ps_sealed_disk *s = state;
+    return below(s)->rmdir(below(s)->state, path);
+}
+
+static ps_status row_sync_folder(void *state, const char *path)
+{
+    const ps_sealed_disk *s = state;
+    return below(s)->sync_folder(below(s)->state, path);
+}
+
+static ps_status row_free_space(void *state, const char *path, uint64_t *bytes)
+{
+    const ps_sealed_disk *s = state;
+    return below(s)->free_space(below(s)->state, path, bytes);
+}
+
+/* ---- the row ---- */
+
+ps_sealed_disk *ps_sealed_disk_new(const ps_sealed_disk_conf *conf)
+{
+    ps_sealed_disk *s = ps_new(ps_sealed_disk);
+    s->conf = *conf;
+    ps_mutex_init(&s->names);
+    ps_pending_init(&s->pending);
+    s->row = (ps_disk){.open = row_open,
+                       .create_for = row_create_for,
+                       .rename = row_rename,
+                       .rename_new = row_rename_new,
+                       .unlink = row_unlink,
+                       .mkdir = row_mkdir,
+                       .rmdir = row_rmdir,
+                       .list = row_list,
+                       .sync_folder = row_sync_folder,
+                       .free_space = row_free_space,
+                       .state = s};
+    ps_sealed_open_row(&s->row);
+    return s;
+}
+
+void ps_sealed_disk_free(ps_sealed_disk **sealed)
+{
+    ps_sealed_disk *s = *sealed;
+    if (!s)
+        return;
+    for (size_t i = 0; i < s->n_open; i++) {
+        PS_REQUIRE(!s->open[i]->is_open);
+        ps_free(&s->open[i]);
+    }
+    ps_free(&s->open);
+    ps_pending_clear(&s->pending);
+    ps_keyring_free(&s->conf.ring);
+    ps_mutex_destroy(&s->names);
+    ps_free(sealed);
+}
+
+const ps_disk *ps_sealed_disk_row(const ps_sealed_disk *s)
+{
+    return &s->row;
+}

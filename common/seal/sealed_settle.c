@@ -1,0 +1,222 @@
+/* Sealing in place: FILE.sealing is written and on disk, then FILE.key, then it takes FILE's name:
+ *
+ *     FILE ─▶ FILE, FILE.sealing ─▶ FILE, FILE.sealing, FILE.key ─▶ sealed FILE, FILE.key
+ *
+ * A crash before FILE.key leaves a FILE.sealing that is removed; one after it a FILE.sealing that
+ * takes its name when the folder is settled: until then FILE is still plain, and its key does not
+ * open it. */
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/require.h"
+#include "common/base/whole_file.h"
+#include "common/seal/sealed_disk_internal.h"
+
+#include <string.h>
+
+enum { PIECE = 1 << 20 };
+
+#define UNFINISHED PS_SIDECAR ".tmp" /* whole_file.h's name for a FILE.key */
+
+static const ps_disk *below(const ps_sealed_disk *s)
+{
+    return s->conf.disk;
+}
+
+/* ---- what a crash left ---- */
+
+typedef struct names {
+    char **list;
+    size_t n;
+} names;
+
+static void collect(void *user, const char *name)
+{
+    names *found = user;
+    if (!ps_sealed_ends(name, PS_SIDECAR) && !ps_sealed_ends(name, PS_SEALED_BESIDE) &&
+        !ps_sealed_ends(name, UNFINISHED))
+        return;
+    found->list = ps_realloc(found->list, (found->n + 1) * sizeof *found->list);
+    found->list[found->n++] = ps_strdup(name);
+}
+
+static char *without(const char *path, const char *ending)
+{
+    return ps_asprintf("%.*s", (int)(strlen(path) - strlen(ending)), path);
+}
+
+static ps_status exists(const ps_sealed_disk *s, const char *path, bool *is)
+{
+    int file;
+    ps_status st = below(s)->open(below(s)->state, path, PS_DISK_READ, &file);
+    *is = !st;
+    if (!st)
+        below(s)->close(below(s)->state, file);
+    return st == PS_NOT_FOUND ? PS_OK : st;
+}
+
+/* FILE.sealing: with a FILE.key it is whole. */
+static ps_status settle_sealing(ps_sealed_disk *s, const char *beside)
+{
+    char *path = without(beside, PS_SEALED_BESIDE), *key = ps_sealed_key_path(path);
+    bool keyed = false;
+    ps_status st = exists(s, key, &keyed);
+    if (!st && keyed)
+        st = ps_whole_file_name(below(s), beside, path, true);
+    else if (!st)
+        st = below(s)->unlink(below(s)->state, beside);
+    ps_free(&key);
+    ps_free(&path);
+    return st;
+}
+
+/* FILE.key without FILE is of one that was never finished, or is gone. */
+static ps_status settle_key(const ps_sealed_disk *s, const char *key)
+{
+    char *path = without(key, PS_SIDECAR);
+    bool there = false;
+    ps_status st = exists(s, path, &there);
+    if (!st && !there) {
+        ps_log_notice("files", "removed %s, whose file was not finished or is gone", key);
+        st = below(s)->unlink(below(s)->state, key);
+    }
+    ps_free(&path);
+    return st;
+}
+
+ps_status ps_sealed_disk_settle(ps_sealed_disk *s, const char *folder)
+{
+    names found = {0};
+    ps_status st = below(s)->list(below(s)->state, folder, collect, &found);
+    for (int keys = 0; keys < 2; keys++) /* they say what FILE.sealing is */
+        for (size_t i = 0; !st && i < found.n; i++) {
+            char *path = ps_asprintf("%s/%s", folder, found.list[i]);
+            if (ps_sealed_ends(path, PS_SIDECAR))
+                st = keys ? settle_key(s, path) : PS_OK;
+            else if (ps_sealed_ends(path, PS_SEALED_BESIDE))
+                st = keys ? PS_OK : settle_sealing(s, path);
+            else
+                st = keys ? PS_OK : below(s)->unlink(below(s)->state, path);
+            ps_free(&path);
+        }
+    for (size_t i = 0; i < found.n; i++)
+        ps_free(&found.list[i]);
+    ps_free(&found.list);
+    return st == PS_NOT_FOUND ? PS_OK : st;
+}
+
+/* ---- looking ---- */
+
+ps_status ps_sealed_disk_look(ps_sealed_disk *s, const char *path, ps_sealed_kind *kind,
+                              uint32_t *kek)
+{
+    ps_buf aad = PS_BUF_EMPTY, text = PS_BUF_EMPTY;
+    *kek = 0;
+    bool named = ps_sealed_identity(s, path, &aad);
+    ps_mutex_lock(&s->names);
+    ps_status st = named ? ps_sealed_key_read(s, path, &text) : PS_NOT_FOUND;
+    ps_mutex_unlock(&s->names);
+    *kind = !named ? PS_SEALED_NOT : st ? PS_SEALED_PLAIN : PS_SEALED_YES;
+    if (!st)
+        st = ps_sidecar_kek(ps_buf_slice(&text), kek);
+    ps_buf_free(&text);
+    ps_buf_free(&aad);
+    return st == PS_NOT_FOUND ? PS_OK : st;
+}
+
+/* ---- another key ---- */
+
+static ps_status rewrap(ps_sealed_disk *s, const char *path, bool *changed)
+{
+    ps_buf text = PS_BUF_EMPTY;
+    ps_secret *key = NULL;
+    uint32_t kek = 0;
+    ps_status st = ps_sealed_key_read(s, path, &text);
+    if (!st)
+        st = ps_sidecar_kek(ps_buf_slice(&text), &kek);
+    ps_buf_free(&text);
+    *changed = kek != ps_keyring_current(s->conf.ring);
+    if (st || !*changed)
+        return st;
+    st = ps_sealed_key_open(s, path, &key);
+    if (!st)
+        st = ps_sealed_key_save(s, path, key);
+    ps_secret_free(&key);
+    return st;
+}
+
+ps_status ps_sealed_disk_rewrap(ps_sealed_disk *s, const char *path, bool *changed)
+{
+    ps_mutex_lock(&s->names);
+    ps_status st = rewrap(s, path, changed);
+    ps_mutex_unlock(&s->names);
+    return st;
+}
+
+/* ---- sealing in place ---- */
+
+static ps_status copy(const ps_disk *from, int in, const ps_disk *to, int out)
+{
+    uint8_t *piece = ps_try_alloc_raw(PIECE);
+    size_t got = 1;
+    ps_status st = piece ? PS_OK : ps_fail(PS_NO_MEMORY, "no memory for a mebibyte");
+    while (!st && got) {
+        st = from->read(from->state, in, piece, PIECE, &got);
+        if (!st && got)
+            st = ps_disk_write_all(to, out, piece, got);
+    }
+    if (piece)
+        ps_wipe(piece, PIECE);
+    ps_free(&piece);
+    return st;
+}
+
+/* path.sealing, whole and on disk, with its key pending. */
+static ps_status write_beside(ps_sealed_disk *s, const char *path, const char *beside)
+{
+    int in;
+    ps_whole_file *out = NULL;
+    ps_status st = below(s)->open(below(s)->state, path, PS_DISK_READ, &in);
+    if (st)
+        return st;
+    st = ps_whole_file_open(&s->row, beside, path, &out);
+    if (!st)
+        st = copy(below(s), in, &s->row, ps_whole_file_handle(out));
+    if (!st)
+        st = ps_whole_file_keep(&out);
+    ps_whole_file_drop(&out);
+    below(s)->close(below(s)->state, in);
+    return st;
+}
+
+/* With the lock: a file that was removed meanwhile does not come back. */
+static ps_status take_place(ps_sealed_disk *s, const char *path, const char *beside)
+{
+    ps_pending *pending = ps_pending_find(&s->pending, beside);
+    bool there = false;
+    ps_status st = exists(s, path, &there);
+    if (!st && there)
+        return ps_sealed_give_name(s, pending);
+    ps_pending_remove(&pending);
+    return st ? st : below(s)->unlink(below(s)->state, beside);
+}
+
+ps_status ps_sealed_disk_seal(ps_sealed_disk *s, const char *path)
+{
+    ps_sealed_kind kind;
+    uint32_t kek;
+    ps_status st = ps_sealed_disk_look(s, path, &kind, &kek);
+    if (st || kind != PS_SEALED_PLAIN)
+        return st;
+    char *beside = ps_asprintf("%s" PS_SEALED_BESIDE, path), *folder = ps_disk_folder_of(path);
+    st = write_beside(s, path, beside);
+    if (!st) {
+        ps_mutex_lock(&s->names);
+        st = take_place(s, path, beside);
+        ps_mutex_unlock(&s->names);
+    }
+    if (!st)
+        st = below(s)->sync_folder(below(s)->state, folder);
+    ps_free(&folder);
+    ps_free(&beside);
+    return st;
+}
