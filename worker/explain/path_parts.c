@@ -10,15 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-enum {
-    POINTS = 8, /* of a part */
-    CUTS = 4,   /* parts of the whole path, at first */
-    HALVES = 2,
-    SHARE = 32, /* a part may be off by this share of what the whole may be off by */
-};
-
-/* Narrower ones are the same float32 from end to end. */
-#define NARROWEST 1e-7
+enum { POINTS = 8 }; /* of a part */
 
 typedef struct part {
     size_t row;
@@ -91,9 +83,9 @@ static bool again(const cutting *c, const part *p)
     double change = path->items->scores[p->row] - path->from[p->row];
     double off = fabs(c->along - (p->at_to - p->at_from));
     float *steps = &path->steps[p->row];
-    size_t more = HALVES * POINTS + HALVES - 1;
-    if (off <= path->tolerance * fabs(change) / SHARE || p->to - p->from <= NARROWEST * p->to ||
-        (size_t)*steps + more > path->most)
+    size_t more = PS_PATH_HALVES * POINTS + PS_PATH_HALVES - 1;
+    if (off <= path->tolerance * fabs(change) / PS_PATH_SHARE ||
+        p->to - p->from <= PS_PATH_NARROWEST * p->to || (size_t)*steps + more > path->most)
         return false;
     *steps += (float)more;
     return true;
@@ -166,7 +158,7 @@ static ps_status integrate(ps_explaining *x, cutting *c)
 static void begin(cutting *c, const size_t *rows, size_t n)
 {
     const ps_path *path = c->path;
-    const size_t first = CUTS * POINTS + CUTS - 1;
+    const size_t first = PS_PATH_CUTS * POINTS + PS_PATH_CUTS - 1;
     for (size_t i = 0; i < n; i++) {
         size_t row = rows[i];
         PS_REQUIRE(row < path->items->n);
@@ -181,7 +173,7 @@ static void begin(cutting *c, const size_t *rows, size_t n)
 
 ps_status ps_path_by_parts(ps_explaining *x, const ps_path *path, const size_t *rows, size_t n)
 {
-    cutting c = {.path = path, .pieces = CUTS};
+    cutting c = {.path = path, .pieces = PS_PATH_CUTS};
     c.wait = ps_try_alloc_raw(n * sizeof *c.wait);
     c.sum = ps_try_alloc_raw(path->inner * sizeof *c.sum);
     ps_status st =
@@ -189,7 +181,7 @@ ps_status ps_path_by_parts(ps_explaining *x, const ps_path *path, const size_t *
     ps_gauss_legendre(POINTS, c.alpha, c.weight);
     if (!st)
         begin(&c, rows, n);
-    for (; !st && c.n_wait; c.pieces = HALVES)
+    for (; !st && c.n_wait; c.pieces = PS_PATH_HALVES)
         st = integrate(x, &c);
     ps_free(&c.wait);
     ps_free(&c.now);

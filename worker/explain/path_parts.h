@@ -8,6 +8,15 @@
 
 #include "worker/explain/method.h"
 
+/* What is cut, by whoever cuts paths. */
+enum {
+    PS_PATH_CUTS = 4, /* parts of the whole path, at first */
+    PS_PATH_HALVES = 2,
+    PS_PATH_SHARE = 32, /* a part may be off by this share of what the whole may be off by */
+};
+/* Narrower parts are the same float32 from end to end. */
+#define PS_PATH_NARROWEST 1e-7
+
 typedef struct ps_path {
     const ps_explain_items *items;
     bool first;   /* points are what the first layer gives (ps_explain_points.first) */

@@ -316,6 +316,39 @@ START_TEST(conductance_of_blocks_is_as_autograd_has_it)
 }
 END_TEST
 
+static void conduct_from_zero(int64_t steps, ps_explain_part *out, fixture *f)
+{
+    open_language(f, "llama");
+    run_method(f,
+               &(ps_spec_explain_method){
+                   .method = conductance, .steps = steps, .steps_max = 1500, .tolerance = 0.01},
+               out);
+}
+
+/* x/√(mean x² + ε) is a step of width √ε at 0: points gather there, where even ones, of which there
+ * are more, pass it by. */
+START_TEST(conductance_of_a_llama_from_zero_finds_its_step)
+{
+    fixture f;
+    ps_explain_part part;
+    conduct_from_zero(50, &part, &f);
+    for (size_t row = 0; row < SEQUENCES; row++) {
+        float steps = ps_explain_get(&part, "steps")->floats[row];
+        ck_assert_double_le((double)ps_explain_get(&part, "residual")->floats[row], 0.01);
+        ck_assert(steps > 50 && steps < 1000);
+    }
+    ps_explain_part_free(&part);
+    close_fixture(&f);
+    conduct_from_zero(1500, &part, &f);
+    for (size_t row = 0; row < SEQUENCES; row++) {
+        ck_assert_double_gt((double)ps_explain_get(&part, "residual")->floats[row], 1);
+        ck_assert(ps_explain_get(&part, "steps")->floats[row] == 1500);
+    }
+    ps_explain_part_free(&part);
+    close_fixture(&f);
+}
+END_TEST
+
 enum { CANDIDATES = 20 };
 
 /* (e_v − e_{x_t})·∂f/∂e_t by the golden gradient, in float64. */
@@ -393,6 +426,7 @@ static const ps_check_case cases[] = {
     {&cp_lrp_is_as_autograd_has_it, .repeat = KINDS},
     {&conductance_of_layers_is_as_autograd_has_it, .repeat = ACTIVATIONS},
     {&conductance_of_blocks_is_as_autograd_has_it, .repeat = KINDS},
+    {&conductance_of_a_llama_from_zero_finds_its_step},
     {&counterfactual_tokens_are_the_steepest_and_tried, .repeat = KINDS},
     {0},
 };
