@@ -23,6 +23,7 @@ typedef struct sketch_unit {
 
 struct ps_sketch {
     size_t n, width;
+    uint32_t draw;
     sketch_unit *units;
 };
 
@@ -39,9 +40,9 @@ static void philox(uint32_t c[4], uint32_t key0, uint32_t key1)
     }
 }
 
-static uint32_t rotation(size_t unit, uint64_t run, uint32_t width)
+static uint32_t rotation(uint32_t draw, size_t unit, uint64_t run, uint32_t width)
 {
-    uint32_t c[] = {(uint32_t)run, (uint32_t)(run >> 32), ROTATIONS, 0};
+    uint32_t c[] = {(uint32_t)run, (uint32_t)(run >> 32), ROTATIONS, draw};
     philox(c, (uint32_t)unit, KEY);
     return (uint32_t)(((uint64_t)c[0] * width) >> 32);
 }
@@ -55,12 +56,12 @@ uint32_t ps_sketch_width_of(uint64_t elements, uint64_t all, uint32_t size)
     return (uint32_t)(width < elements ? width : elements);
 }
 
-static bool make_signs(sketch_unit *u, size_t number)
+static bool make_signs(sketch_unit *u, uint32_t draw, size_t number)
 {
     uint64_t words = u->elements / LANES + 2;
     u->signs = ps_try_alloc((size_t)(words + 3) / 4 * 4 * sizeof *u->signs);
     for (uint64_t i = 0; u->signs && i < words; i += 4) {
-        uint32_t c[] = {(uint32_t)(i / 4), (uint32_t)(i / 4 >> 32), SIGNS, 0};
+        uint32_t c[] = {(uint32_t)(i / 4), (uint32_t)(i / 4 >> 32), SIGNS, draw};
         philox(c, (uint32_t)number, KEY);
         for (int j = 0; j < 4; j++)
             u->signs[i + (uint64_t)j] = c[j];
@@ -87,10 +88,17 @@ void ps_sketch_shape(const uint64_t *elements, size_t units, uint32_t size, ps_s
 
 ps_status ps_sketch_create(const uint64_t *elements, size_t units, uint32_t size, ps_sketch **out)
 {
+    return ps_sketch_create_drawn(elements, units, size, 0, out);
+}
+
+ps_status ps_sketch_create_drawn(const uint64_t *elements, size_t units, uint32_t size,
+                                 uint32_t draw, ps_sketch **out)
+{
     ps_sketch *s;
     ps_sketch_shape(elements, units, size, &s);
+    s->draw = draw;
     for (size_t i = 0; i < units; i++) {
-        if (make_signs(&s->units[i], i))
+        if (make_signs(&s->units[i], draw, i))
             continue;
         ps_sketch_free(&s);
         return ps_fail(PS_NO_MEMORY, "out of memory for the signs of a sketch, a bit a parameter");
@@ -190,7 +198,7 @@ void ps_sketch_add_change(const ps_sketch *sketch, size_t number, uint64_t begin
     while (at < end) {
         uint64_t run = at / width, run_end = least((run + 1) * width, end);
         /* a unit of one run has nothing to be turned against */
-        uint32_t turn = u->elements > width ? rotation(number, run, width) : 0;
+        uint32_t turn = u->elements > width ? rotation(sketch->draw, number, run, width) : 0;
         add_run(u, turn, at, run_end, before + (at - begin), after + (at - begin),
                 out + u->part.at);
         at = run_end;

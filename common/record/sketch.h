@@ -11,8 +11,8 @@
  *     E⟨Sa, Sb⟩ = ⟨a, b⟩,   deviation ≤ (‖a‖‖b‖ + ⟨a, b⟩) / √width;   width = e: exactly ⟨a, b⟩
  *
  * S is linear. Signs and rotations are Philox 4x32-10 (Salmon and others 2011) by the numbers of
- * unit and element alone, so that psd, workers and psctl have the same without a word. Read-only
- * after creation; any thread.
+ * draw, unit and element alone, so that psd, workers and psctl have the same without a word.
+ * Read-only after creation; any thread.
  */
 #ifndef PS_RECORD_SKETCH_H
 #define PS_RECORD_SKETCH_H
@@ -40,6 +40,9 @@ typedef struct ps_sketch_part {
  * elements. PS_NO_MEMORY: an eighth of a byte a parameter is needed for the signs. */
 PS_MUST_CHECK ps_status ps_sketch_create(const uint64_t *elements, size_t units, uint32_t size,
                                          ps_sketch **out);
+/* The same with other signs and rotations: those of draw 0 are _create's. */
+PS_MUST_CHECK ps_status ps_sketch_create_drawn(const uint64_t *elements, size_t units,
+                                               uint32_t size, uint32_t draw, ps_sketch **out);
 /* The same of one that nothing is added to: it has no signs. */
 void ps_sketch_shape(const uint64_t *elements, size_t units, uint32_t size, ps_sketch **out);
 void ps_sketch_free(ps_sketch **sketch);

@@ -12,12 +12,12 @@ def philox(counter, key):
     return c
 
 
-def projection(elements, width, unit):
+def projection(elements, width, unit, draw=0):
     """[width, elements]"""
     out, key = numpy.zeros((width, elements)), (unit, 0x70736431)
     for i in range(elements):
-        word = philox((i // 128, 0, 0, 0), key)[i % 128 // 32]
+        word = philox((i // 128, 0, 0, draw), key)[i % 128 // 32]
         run = i // width
-        turn = 0 if width == elements else philox((run, 0, 1, 0), key)[0] * width >> 32
+        turn = 0 if width == elements else philox((run, 0, 1, draw), key)[0] * width >> 32
         out[(i + turn) % width, i] = -1 if word >> (i % 32) & 1 else 1
     return out

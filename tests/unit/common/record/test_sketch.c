@@ -35,13 +35,13 @@ START_TEST(philox_is_the_published_one)
 END_TEST
 
 /* Element by element, as the header says it, in double. */
-static void reference(uint32_t unit, uint64_t elements, uint32_t width, const float *values,
-                      double *out)
+static void reference(uint32_t draw, uint32_t unit, uint64_t elements, uint32_t width,
+                      const float *values, double *out)
 {
     const uint32_t key[] = {unit, 0x70736431};
     for (uint64_t i = 0; i < elements; i++) {
-        const uint32_t sign_at[] = {(uint32_t)(i / 128), 0, 0, 0},
-                       run_at[] = {(uint32_t)(i / width), 0, 1, 0};
+        const uint32_t sign_at[] = {(uint32_t)(i / 128), 0, 0, draw},
+                       run_at[] = {(uint32_t)(i / width), 0, 1, draw};
         uint32_t words[4], turn[4];
         philox(sign_at, key, words);
         philox(run_at, key, turn);
@@ -65,7 +65,11 @@ START_TEST(a_sketch_is_what_its_header_says_in_whatever_pieces_it_is_made)
     ps_sketch *s;
     ps_rng rng;
     ps_rng_seed(&rng, 1);
-    ck_ok(ps_sketch_create(elements, 4, 300, &s));
+    uint32_t draw = (uint32_t)_i;
+    if (draw)
+        ck_ok(ps_sketch_create_drawn(elements, 4, 300, draw, &s));
+    else
+        ck_ok(ps_sketch_create(elements, 4, 300, &s));
     ck_assert_uint_eq(ps_sketch_units(s), 4);
     ck_assert_uint_eq(ps_sketch_part_of(s, 1).width, 7);
     ck_assert_uint_eq(ps_sketch_part_of(s, 2).width, PS_SKETCH_WIDTH_MIN);
@@ -80,7 +84,7 @@ START_TEST(a_sketch_is_what_its_header_says_in_whatever_pieces_it_is_made)
             after[i] = before[i] + change[i];
             change[i] = 2 * (after[i] - before[i]);
         }
-        reference(u, n, part.width, change, want + part.at);
+        reference(draw, u, n, part.width, change, want + part.at);
         for (size_t at = 0, piece; at < n; at += piece) {
             piece = (size_t)ps_rng_below(&rng, 90) + 1;
             piece = piece < n - at ? piece : n - at;
@@ -162,7 +166,7 @@ END_TEST
 
 static const ps_check_case cases[] = {
     {&philox_is_the_published_one},
-    {&a_sketch_is_what_its_header_says_in_whatever_pieces_it_is_made},
+    {&a_sketch_is_what_its_header_says_in_whatever_pieces_it_is_made, 0, 2},
     {&inner_products_are_right_in_the_mean_and_miss_by_as_much_as_is_said},
     {&a_unit_as_wide_as_it_has_elements_is_exact},
     {0},
