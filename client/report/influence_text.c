@@ -2,6 +2,7 @@
  * first entry that is no number. What is not there is left out. Cannot fail. */
 #include "client/report/influence_text.h"
 
+#include "client/report/checkpoints.h"
 #include "client/report/numbers.h"
 
 #include <math.h>
@@ -115,6 +116,17 @@ static void put_list(ps_table *t, const asked *a, const char *what, size_t top)
     }
 }
 
+static void put_models(ps_buf *out, const ps_style *style, const ps_explanation_result *result)
+{
+    ps_buf models = PS_BUF_EMPTY;
+    ps_checkpoints_text(result, &models);
+    if (models.len) {
+        ps_buf_puts(out, " over ");
+        ps_put_text(out, style, PS_COLOR_NONE, ps_buf_cstr(&models));
+    }
+    ps_buf_free(&models);
+}
+
 static void put_query(ps_buf *out, const ps_style *style, const asked *a, double row, size_t top)
 {
     static const char *const of_rows[] = {">INFLUENCE", ">ROW", "LABEL", NULL};
@@ -124,6 +136,7 @@ static void put_query(ps_buf *out, const ps_style *style, const asked *a, double
     put_list(t, a, "hurting", top);
     ps_buf_printf(out, "\ninfluence on row %.0f, by ", row);
     ps_put_text(out, style, PS_COLOR_NONE, a->result->method);
+    put_models(out, style, a->result);
     ps_buf_puts(out, ps_table_rows(t) ? ": above 0 what lowered its loss, below what raised it\n"
                                       : ": nobody helped or hurt\n");
     if (ps_table_rows(t))

@@ -2,6 +2,7 @@
  * those that raised it, with what is in them where the job shows it; and the rows that weigh most
  * for themselves, among which are those with wrong labels. Rows of training are found by their
  * numbers: all of it are bytes that others have left. */
+#include "client/report/checkpoints.h"
 #include "client/report/heat.h"
 #include "client/report/html.h"
 #include "client/report/influence_text.h"
@@ -276,7 +277,12 @@ static void put_strongest(ps_report *r, ps_buf *out, const influence *f)
 
 static void put_method(ps_report *r, ps_buf *out, const influence *f)
 {
+    ps_buf models = PS_BUF_EMPTY;
+    ps_checkpoints_text(f->result, &models);
     ps_html(out, "<h3>By %s</h3>\n", f->result->method);
+    if (models.len)
+        ps_html(out, "<p class=\"note\">Over %s.</p>\n", ps_buf_cstr(&models));
+    ps_buf_free(&models);
     put_strongest(r, out, f);
     put_queries(r, out, f);
 }
@@ -289,7 +295,8 @@ static void draw(ps_report *r, ps_buf *out)
             put_method(r, out, &f);
     ps_buf_puts(
         out, "<p class=\"note\">A row helps when a small step of training on it lowers the loss "
-             "of the row that is asked about, by gradients at this model: tracin takes them as "
+             "of the row that is asked about, by gradients at this model, or at those named: "
+             "tracin takes them as "
              "they are, ekfac and trak by what all of the data make of them. What this does not "
              "say: what the model would be had it never seen the row; later steps make up for "
              "earlier ones. Numbers of one method compare with each other alone. recorded is of "

@@ -114,6 +114,15 @@ static void put_version(ps_buf *out, const char *what, const char *name, const c
     ps_buf_puts(out, "</dd>\n");
 }
 
+static void put_checkpoints(ps_buf *out, const ps_explanation *m)
+{
+    for (size_t i = 0; i < m->n_checkpoints && i < SHOWN; i++)
+        put_version(out, i ? "" : "Checkpoints", m->checkpoints[i].name, m->checkpoints[i].version,
+                    m->checkpoints[i].said);
+    if (m->n_checkpoints > SHOWN)
+        ps_html(out, "<dt></dt><dd>and %zu more</dd>\n", m->n_checkpoints - SHOWN);
+}
+
 static void put_sources(ps_buf *out, const ps_explanation *m)
 {
     for (size_t i = 0; i < m->n_files && i < SHOWN; i++)
@@ -138,6 +147,7 @@ static void put_job(ps_buf *out, const ps_report *r)
     put_version(out, "Model", m->model, m->model_version, m->model_sha256);
     put_version(out, ps_change_any(r->explanation) ? "Compared with" : "Looked through", m->other,
                 m->other_version, m->other_sha256);
+    put_checkpoints(out, m);
     put_sources(out, m);
     if (*m->spec_sha256)
         ps_html(out, "<dt>Job file</dt><dd>SHA-256 <code>%s</code></dd>\n", m->spec_sha256);

@@ -58,7 +58,7 @@ static ps_status refuse_method(const entry *e, const ps_explain_row *row, const 
 static ps_status check_keys(const entry *e, const ps_explain_row *row, const ps_conf_doc *doc)
 {
 #define KEY(key, ...) #key,
-    static const char *const keys[] = {PS_EXPLAIN_KEY_ROWS(KEY, KEY, KEY, KEY, KEY, KEY, KEY)};
+    static const char *const keys[] = {PS_EXPLAIN_KEY_ROWS(KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY)};
 #undef KEY
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         char path[96];
@@ -326,6 +326,8 @@ ps_status ps_spec_explain_check(const ps_job_spec *spec, const ps_conf_doc *doc)
         st = check_shares(spec->explain, doc);
     if (!st)
         st = ps_spec_explain_check_influence(spec, doc);
+    if (!st)
+        st = ps_spec_explain_check_checkpoints(spec, doc);
     if (!st)
         st = check_other(spec->explain, doc);
     if (!st)

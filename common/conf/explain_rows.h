@@ -36,7 +36,8 @@ typedef enum ps_explain_trait {
 
 enum {
     PS_EXPLAIN_SHARES = 8,
-    PS_EXPLAIN_SHARED_MOST = 12, /* entries of such methods: each share leaves a file */
+    PS_EXPLAIN_SHARED_MOST = 12,     /* entries of such methods: each share leaves a file */
+    PS_EXPLAIN_CHECKPOINTS_MAX = 64, /* models of a method that looks at several, and of a job */
 };
 
 /* ROW(name, section, traits, passes, keys): how often it goes over its rows or shares, with all
@@ -98,11 +99,11 @@ enum {
         {"train_share"}) \
     ROW(sae, inside, PS_EXPLAIN_ANY, 1, {"model"}, {"point"}, {"layer"}, {"top", 16}) \
     ROW(tracin, influence, PS_EXPLAIN_ANY | PS_EXPLAIN_TRAINED, 1, {"top", 10}, {"rate"}, \
-        {"scores"}) \
+        {"checkpoints"}, {"scores"}) \
     ROW(ekfac, influence, PS_EXPLAIN_ANY | PS_EXPLAIN_TRAINED, 3, {"top", 10}, {"damping"}, \
         {"empirical"}, {"scores"}) \
     ROW(trak, influence, PS_EXPLAIN_ANY | PS_EXPLAIN_TRAINED, 2, {"top", 10}, {"sketch"}, \
-        {"ridge"}, {"scores"}) \
+        {"ridge"}, {"checkpoints"}, {"scores"}) \
     ROW(recorded, influence, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD | PS_EXPLAIN_LABELS, 1, \
         {"top", 10}, {"job"}) \
     ROW(deletion, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"steps", 20}, {"samples", 10}) \
@@ -116,9 +117,9 @@ enum {
 /* Keys below an entry, each a member of that name of ps_spec_explain_method. INT(key, default,
  * least, most); REAL likewise; FLAG(key, default); WORD(key, default, a list of words); TEXT(key,
  * default, fewest, most bytes); INTS(key, default, fewest, most entries, least, most); MAP(key, its
- * struct, its keys). */
+ * struct, its keys); MAPS(key, the struct of one of a list, its keys, most). */
 // clang-format off
-#define PS_EXPLAIN_KEY_ROWS(INT, REAL, FLAG, WORD, TEXT, INTS, MAP) \
+#define PS_EXPLAIN_KEY_ROWS(INT, REAL, FLAG, WORD, TEXT, INTS, MAP, MAPS) \
     INT(steps, "50", 1, 4096) \
     INT(steps_max, "800", 1, 4096) \
     INT(samples, "2048", 2, 1048576) \
@@ -156,7 +157,9 @@ enum {
     INTS(window, "[]", 0, 2, 1, 65536) \
     INTS(stride, "[]", 0, 2, 1, 65536) \
     INTS(shape, "[]", 0, 2, 1, 65536) \
-    MAP(features, ps_spec_explain_features, ps_spec_explain_features_keys)
+    MAP(features, ps_spec_explain_features, ps_spec_explain_features_keys) \
+    MAPS(checkpoints, ps_spec_explain_checkpoint, ps_spec_explain_checkpoint_keys, \
+         PS_EXPLAIN_CHECKPOINTS_MAX)
 // clang-format on
 
 typedef enum ps_explain_section {

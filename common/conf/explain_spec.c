@@ -61,6 +61,14 @@ const ps_conf_key ps_spec_explain_patch_keys[] = {
     PS_CONF_END,
 };
 
+/* rate: what is not said is settled. */
+const ps_conf_key ps_spec_explain_checkpoint_keys[] = {
+    PS_CONF_TEXT("model", ps_spec_explain_checkpoint, model, NULL, 1, 64),
+    PS_CONF_TEXT("version", ps_spec_explain_checkpoint, version, "", 0, 255),
+    PS_CONF_REAL("rate", ps_spec_explain_checkpoint, rate, "1", 1e-12, 1e12),
+    PS_CONF_END,
+};
+
 #define KEY_INT(key, ...)             PS_CONF_INT(#key, ps_spec_explain_method, key, __VA_ARGS__),
 #define KEY_REAL(key, ...)            PS_CONF_REAL(#key, ps_spec_explain_method, key, __VA_ARGS__),
 #define KEY_FLAG(key, ...)            PS_CONF_BOOL(#key, ps_spec_explain_method, key, __VA_ARGS__),
@@ -68,12 +76,14 @@ const ps_conf_key ps_spec_explain_patch_keys[] = {
 #define KEY_TEXT(key, ...)            PS_CONF_TEXT(#key, ps_spec_explain_method, key, __VA_ARGS__),
 #define KEY_INTS(key, ...)            PS_CONF_INTS(#key, ps_spec_explain_method, key, __VA_ARGS__),
 #define KEY_MAP(key, type_, its_keys) PS_CONF_MAP(#key, ps_spec_explain_method, key, its_keys),
+#define KEY_MAPS(key, type_, its_keys, most_) \
+    PS_CONF_MAPS(#key, ps_spec_explain_method, key, its_keys, 0, most_),
 
 /* Whether a name is a method of its section is a rule of explain_check.c. */
 static const ps_conf_key method_keys[] = {
     PS_CONF_TEXT("method", ps_spec_explain_method, method, NULL, 1, 64),
-    PS_EXPLAIN_KEY_ROWS(KEY_INT, KEY_REAL, KEY_FLAG, KEY_WORD, KEY_TEXT, KEY_INTS, KEY_MAP)
-        PS_CONF_END,
+    PS_EXPLAIN_KEY_ROWS(KEY_INT, KEY_REAL, KEY_FLAG, KEY_WORD, KEY_TEXT, KEY_INTS, KEY_MAP,
+                        KEY_MAPS) PS_CONF_END,
 };
 
 #define SECTION(name) \
@@ -181,6 +191,16 @@ static void write_arguments(const ps_conf_key *keys, const void *data, ps_json_w
             ps_json_object(w);
             write_arguments(key->keys, (const char *)data + key->offset, w);
             ps_json_object_end(w);
+        } else if (key->type == PS_CONF_TYPE_MAPS) {
+            const char *const *entries =
+                (const char *const *)(const void *)((const char *)data + key->offset);
+            ps_json_array(w);
+            for (size_t i = 0; i < ps_conf_count(key, data); i++) {
+                ps_json_object(w);
+                write_arguments(key->keys, *entries + i * key->size, w);
+                ps_json_object_end(w);
+            }
+            ps_json_array_end(w);
         } else {
             ps_conf_write(key, data, &value);
             ps_json_embed(w, ps_buf_cstr(&value));
@@ -245,6 +265,16 @@ static void settle_usual(ps_spec_explain_method *method, const ps_conf_doc *doc,
         }
 }
 
+static void settle_rates(ps_spec_explain_method *method, const ps_conf_doc *doc, const char *at)
+{
+    for (size_t i = 0; i < method->n_checkpoints; i++) {
+        char path[128];
+        (void)snprintf(path, sizeof path, "%s.checkpoints[%zu].rate", at, i);
+        if (!ps_conf_has(doc, path))
+            method->checkpoints[i].rate = method->rate;
+    }
+}
+
 static void settle_section(const char *section, ps_spec_explain_method *methods, size_t n,
                            const ps_conf_doc *doc)
 {
@@ -252,6 +282,7 @@ static void settle_section(const char *section, ps_spec_explain_method *methods,
         char at[64];
         (void)snprintf(at, sizeof at, "explain.%s[%zu]", section, i);
         settle_usual(&methods[i], doc, at);
+        settle_rates(&methods[i], doc, at);
     }
 }
 

@@ -110,6 +110,15 @@ typedef struct ps_spec_explain_patch {
 
 extern const ps_conf_key ps_spec_explain_patch_keys[];
 
+/* One of several stored models, all of one shape, over which a method sums or averages. */
+typedef struct ps_spec_explain_checkpoint {
+    char *model;
+    char *version; /* this one of that name, or the job is refused; "": the one of now */
+    double rate;   /* tracin: of the training at that point, settled: else the entry's */
+} ps_spec_explain_checkpoint;
+
+extern const ps_conf_key ps_spec_explain_checkpoint_keys[];
+
 #define PS_EXPLAIN_INT_MEMBER(key_, ...)  int64_t key_;
 #define PS_EXPLAIN_REAL_MEMBER(key_, ...) double key_;
 #define PS_EXPLAIN_FLAG_MEMBER(key_, ...) bool key_;
@@ -119,6 +128,9 @@ extern const ps_conf_key ps_spec_explain_patch_keys[];
     int64_t *key_;                        \
     size_t n_##key_;
 #define PS_EXPLAIN_MAP_MEMBER(key_, type_, ...) type_ key_;
+#define PS_EXPLAIN_MAPS_MEMBER(key_, type_, ...) \
+    type_ *key_;                                 \
+    size_t n_##key_;
 
 /* One entry of a section: a method and its arguments. Keys that it does not take have their
  * defaults. */
@@ -126,7 +138,7 @@ typedef struct ps_spec_explain_method {
     char *method; /* a row of explain_rows.h, of this section */
     PS_EXPLAIN_KEY_ROWS(PS_EXPLAIN_INT_MEMBER, PS_EXPLAIN_REAL_MEMBER, PS_EXPLAIN_FLAG_MEMBER,
                         PS_EXPLAIN_WORD_MEMBER, PS_EXPLAIN_TEXT_MEMBER, PS_EXPLAIN_INTS_MEMBER,
-                        PS_EXPLAIN_MAP_MEMBER)
+                        PS_EXPLAIN_MAP_MEMBER, PS_EXPLAIN_MAPS_MEMBER)
 } ps_spec_explain_method;
 
 typedef struct ps_spec_explain_prompt {
@@ -193,6 +205,14 @@ void ps_spec_explain_settle(ps_spec_explain *explain, const ps_conf_doc *doc);
 PS_MUST_CHECK ps_status ps_spec_explain_check(const ps_job_spec *spec, const ps_conf_doc *doc);
 PS_MUST_CHECK ps_status ps_spec_explain_match(const ps_job_spec *spec, const ps_spec_model *model,
                                               const ps_conf_doc *doc);
+
+/* Rules of lists of checkpoints, for explain_check.c, and for who knows one of the models: it is of
+ * the shape of the job's. at: "explain.influence[0].checkpoints[1]". */
+PS_MUST_CHECK ps_status ps_spec_explain_check_checkpoints(const ps_job_spec *spec,
+                                                          const ps_conf_doc *doc);
+PS_MUST_CHECK ps_status ps_spec_explain_match_checkpoint(const ps_spec_model *model,
+                                                         const ps_spec_model *checkpoint,
+                                                         const char *at, const ps_conf_doc *doc);
 
 /* What _check asks of explain.influence. */
 PS_MUST_CHECK ps_status ps_spec_explain_check_influence(const ps_job_spec *spec,

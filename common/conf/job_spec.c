@@ -215,7 +215,7 @@ static ps_status parse(ps_slice yaml, const char *file_name, const char *config,
     if (config_of)
         st = ps_job_check(spec, NULL, doc);
     if (!st && config_of)
-        st = config_of(user, spec, &config);
+        st = config_of(user, spec, doc, &config);
     if (!st && (*config || !config_of))
         st = complete(spec, doc, config);
     ps_conf_doc_free(&doc);

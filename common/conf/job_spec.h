@@ -286,9 +286,10 @@ PS_MUST_CHECK ps_status ps_job_spec_parse(ps_slice yaml, const char *file_name, 
 PS_MUST_CHECK ps_status ps_job_spec_parse_from(ps_slice yaml, const char *file_name,
                                                const char *config, ps_job_spec **out);
 /* The same, where only the file says which model it is: config_of() is asked for its configuration,
- * which is borrowed until this returns, when all else is checked. Its failure is returned. */
+ * which is borrowed until this returns, when all else is checked. Its failure is returned; doc is
+ * for the lines of those. */
 typedef ps_status (*ps_job_spec_config_of)(void *user, const ps_job_spec *spec,
-                                           const char **config);
+                                           const ps_conf_doc *doc, const char **config);
 PS_MUST_CHECK ps_status ps_job_spec_parse_using(ps_slice yaml, const char *file_name,
                                                 ps_job_spec_config_of config_of, void *user,
                                                 ps_job_spec **out);

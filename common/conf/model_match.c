@@ -27,6 +27,17 @@ static void free_texts(two_texts *t)
     ps_buf_free(&t->other);
 }
 
+static ps_status compare(const ps_spec_model *model, const ps_spec_model *other, const char *name)
+{
+    two_texts t;
+    ps_status st = PS_OK;
+    if (differ(model, other, ps_model_key_find(name), &t))
+        st = ps_fail(PS_INVALID_ARGUMENT, "its %s is %.80s, not %.80s", name, ps_buf_cstr(&t.other),
+                     ps_buf_cstr(&t.mine));
+    free_texts(&t);
+    return st;
+}
+
 /* ---- against the model that the job begins from ---- */
 
 /* "model.rope_theta is 10000 (not written) here and 500000 there", when that is so. */
@@ -97,6 +108,17 @@ void ps_spec_model_take_open(ps_spec_model *model, ps_spec_model *origin)
             swap_bytes((char *)model + key->count_offset, (char *)origin + key->count_offset,
                        sizeof(size_t));
     }
+}
+
+/* ---- two stored ones ---- */
+
+ps_status ps_spec_model_same(const ps_spec_model *model, const ps_spec_model *other)
+{
+    ps_status st = compare(model, other, "architecture");
+    for (size_t i = 0; !st && i < ps_n_model_keys; i++)
+        if (ps_model_has_key(model, &ps_model_keys[i]) && !ps_model_keys[i].training)
+            st = compare(model, other, ps_model_keys[i].key);
+    return st;
 }
 
 /* ---- against what a plan has found ---- */

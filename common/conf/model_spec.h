@@ -21,7 +21,11 @@ PS_MUST_CHECK ps_status ps_spec_model_settled(const ps_spec_model *model, ps_sli
  * differs, and both values. */
 PS_MUST_CHECK ps_status ps_spec_model_match(const ps_spec_model *model, const ps_spec_model *origin,
                                             const char *name, const ps_conf_doc *doc);
-/* Then: what the model leaves open becomes the origin's, which has that of the model instead. */
+/* Are they of one shape, and read and say the same? Of keys all but those that matter in a training
+ * alone. PS_INVALID_ARGUMENT names the key: "its hidden_size is 64, not 128". */
+PS_MUST_CHECK ps_status ps_spec_model_same(const ps_spec_model *model, const ps_spec_model *other);
+/* After a match: what the model leaves open becomes the origin's, which has that of the model
+ * instead. */
 void ps_spec_model_take_open(ps_spec_model *model, ps_spec_model *origin);
 
 #endif

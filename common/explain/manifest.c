@@ -32,6 +32,7 @@ static void free_sources(ps_explanation_source **sources, size_t n)
     for (size_t i = 0; i < n; i++) {
         ps_free(&(*sources)[i].name);
         ps_free(&(*sources)[i].said);
+        ps_free(&(*sources)[i].version);
     }
     ps_free(sources);
 }
@@ -50,6 +51,7 @@ void ps_explanation_free(ps_explanation *m)
     free_texts(&m->tensors, m->n_tensors);
     free_sources(&m->files, m->n_files);
     free_sources(&m->workers, m->n_workers);
+    free_sources(&m->checkpoints, m->n_checkpoints);
     ps_free(&m->rows);
     ps_free(&m->left_out_rows);
     ps_free(&m->results);
@@ -108,6 +110,25 @@ static void write_workers(const ps_explanation *m, ps_json_writer *w)
     ps_json_array_end(w);
 }
 
+static void write_model(const char *name, const char *version, const char *sha256,
+                        ps_json_writer *w)
+{
+    ps_json_object(w);
+    ps_json_put_string(w, "name", name);
+    ps_json_put_string(w, "version", version);
+    write_digest("sha256", sha256, w);
+    ps_json_object_end(w);
+}
+
+static void write_checkpoints(const ps_explanation *m, ps_json_writer *w)
+{
+    ps_json_key(w, "checkpoints");
+    ps_json_array(w);
+    for (size_t i = 0; i < m->n_checkpoints; i++)
+        write_model(m->checkpoints[i].name, m->checkpoints[i].version, m->checkpoints[i].said, w);
+    ps_json_array_end(w);
+}
+
 static void write_lineage(const ps_explanation *m, ps_json_writer *w)
 {
     ps_json_key(w, "lineage");
@@ -123,12 +144,10 @@ static void write_lineage(const ps_explanation *m, ps_json_writer *w)
     ps_json_object_end(w);
     if (m->other && *m->other) {
         ps_json_key(w, "compared_with");
-        ps_json_object(w);
-        ps_json_put_string(w, "name", m->other);
-        ps_json_put_string(w, "version", m->other_version);
-        write_digest("sha256", m->other_sha256, w);
-        ps_json_object_end(w);
+        write_model(m->other, m->other_version, m->other_sha256, w);
     }
+    if (m->n_checkpoints)
+        write_checkpoints(m, w);
     if (m->data && *m->data)
         ps_json_put_string(w, "data", m->data);
     if (m->n_files)

@@ -5,6 +5,7 @@
  *     {"psd_explain": 1, "job": 7,
  *      "lineage": {"model": {"name", "version", "sha256", "architecture", "tensors": []}, "data",
  *                  "files": [{"path", "sha256"}], "compared_with": {"name", "version", "sha256"},
+ *                  "checkpoints": [{"name", "version", "sha256"}],
  *                  "workers": [{"name", "device", "precision"}],
  *                  "spec_sha256", "psd_version", "seed"},
  *      "score", "target", "baseline", "classes", "language",
@@ -61,9 +62,10 @@ typedef struct ps_explanation_row {
     double confidence, score;
 } ps_explanation_row;
 
-/* A file of data and its SHA-256, or a worker and its device. */
+/* A file of data and its SHA-256, a worker and its device, or a model, its SHA-256 and version. */
 typedef struct ps_explanation_source {
     char *name, *said;
+    char *version; /* of a model; NULL: of others */
 } ps_explanation_source;
 
 typedef struct ps_explanation {
@@ -79,6 +81,8 @@ typedef struct ps_explanation {
     size_t n_files;
     ps_explanation_source *workers; /* that have computed it */
     size_t n_workers;
+    ps_explanation_source *checkpoints; /* models that methods went through, in the file's order */
+    size_t n_checkpoints;
     uint64_t seed;
     char *score, *target, *baseline; /* as words: "logit", "difference 3 5" */
     bool classes;                    /* predictions are classes, or tokens; else numbers */

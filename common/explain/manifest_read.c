@@ -347,6 +347,7 @@ typedef struct source_list {
     ps_explanation_source **all;
     size_t *n;
     const char *name, *said; /* keys */
+    const char *version;     /* likewise; NULL: there is none */
 } source_list;
 
 static ps_status add_source(ps_json_reader *r, const ps_json_token *token, void *user)
@@ -361,23 +362,32 @@ static ps_status add_source(ps_json_reader *r, const ps_json_token *token, void 
     ps_explanation_source *s = &(*list->all)[(*list->n)++];
     *s = (ps_explanation_source){NULL};
     while (ps_json_member(r, &key, &st))
-        st = is(&key, list->name)   ? read_text(r, &s->name)
-             : is(&key, list->said) ? read_text(r, &s->said)
-                                    : ps_json_skip(r);
+        st = is(&key, list->name)                       ? read_text(r, &s->name)
+             : is(&key, list->said)                     ? read_text(r, &s->said)
+             : list->version && is(&key, list->version) ? read_text(r, &s->version)
+                                                        : ps_json_skip(r);
     settle(&s->name);
     settle(&s->said);
+    if (list->version)
+        settle(&s->version);
     return st;
 }
 
 static ps_status read_files(ps_json_reader *r, ps_explanation *out)
 {
-    source_list list = {&out->files, &out->n_files, "path", "sha256"};
+    source_list list = {&out->files, &out->n_files, "path", "sha256", NULL};
     return read_list(r, PS_JSON_OBJECT, add_source, &list);
 }
 
 static ps_status read_workers(ps_json_reader *r, ps_explanation *out)
 {
-    source_list list = {&out->workers, &out->n_workers, "name", "device"};
+    source_list list = {&out->workers, &out->n_workers, "name", "device", NULL};
+    return read_list(r, PS_JSON_OBJECT, add_source, &list);
+}
+
+static ps_status read_checkpoints(ps_json_reader *r, ps_explanation *out)
+{
+    source_list list = {&out->checkpoints, &out->n_checkpoints, "name", "sha256", "version"};
     return read_list(r, PS_JSON_OBJECT, add_source, &list);
 }
 
@@ -388,6 +398,7 @@ static ps_status read_lineage(ps_json_reader *r, ps_explanation *out)
     while (ps_json_member(r, &key, &st))
         st = is(&key, "model")           ? read_model(r, out)
              : is(&key, "compared_with") ? read_other(r, out)
+             : is(&key, "checkpoints")   ? read_checkpoints(r, out)
              : is(&key, "data")          ? read_text(r, &out->data)
              : is(&key, "files")         ? read_files(r, out)
              : is(&key, "workers")       ? read_workers(r, out)

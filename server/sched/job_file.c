@@ -74,8 +74,32 @@ static ps_status make_plan(ps_catalog *catalog, bool submitted, ps_job_file *fil
     return st;
 }
 
+static ps_status at_key(ps_status st, const ps_conf_doc *doc, const char *key)
+{
+    char *where = ps_conf_where(doc, key);
+    st = ps_wrap(st, "%s", where);
+    ps_free(&where);
+    return st;
+}
+
+/* Has it the shape of the job's model? */
+static ps_status check_checkpoint(const ps_job_file *file, const ps_job_model *checkpoint,
+                                  const char *key, const ps_conf_doc *doc)
+{
+    ps_spec_model *model = NULL, *its = NULL;
+    ps_status st = ps_spec_model_parse(ps_slice_str(file->config), "its config", &model);
+    if (!st)
+        st = ps_spec_model_parse(ps_slice_str(checkpoint->config), "its config", &its);
+    st = st ? at_key(st, doc, key) : ps_spec_explain_match_checkpoint(model, its, key, doc);
+    if (model)
+        ps_spec_model_free(&model);
+    if (its)
+        ps_spec_model_free(&its);
+    return st;
+}
+
 /* The job's own model may be among them: then it is of the version that the job has. */
-static ps_status look_up_others(const reading *r, const ps_job_spec *spec)
+static ps_status look_up_others(const reading *r, const ps_job_spec *spec, const ps_conf_doc *doc)
 {
     ps_job_other named[PS_JOB_OTHERS_MAX];
     ps_job_file *file = r->file;
@@ -86,14 +110,18 @@ static ps_status look_up_others(const reading *r, const ps_job_spec *spec)
         ps_job_model *other = &file->others[file->n_others++];
         const char *version = i < r->text->n_others                          ? r->text->others[i]
                               : strcmp(named[i].name, spec->model_name) == 0 ? file->version
-                                                                             : "";
+                                                                             : named[i].version;
         other->name = ps_strdup(named[i].name);
         st = look_up(r, other->name, version, &other->version, &other->config);
+        if (*named[i].key)
+            st = st ? at_key(st, doc, named[i].key)
+                    : check_checkpoint(file, other, named[i].key, doc);
     }
     return st;
 }
 
-static ps_status config_of(void *user, const ps_job_spec *spec, const char **config)
+static ps_status config_of(void *user, const ps_job_spec *spec, const ps_conf_doc *doc,
+                           const char **config)
 {
     reading *r = user;
     const char *version = *r->text->version ? r->text->version : spec->model_version;
@@ -102,7 +130,7 @@ static ps_status config_of(void *user, const ps_job_spec *spec, const char **con
     if (!st)
         st = look_up(r, ps_job_spec_uses(spec), version, &file->version, &file->config);
     if (!st)
-        st = look_up_others(r, spec);
+        st = look_up_others(r, spec, doc);
     if (!st)
         *config = file->config;
     return st;

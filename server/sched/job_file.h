@@ -9,15 +9,9 @@
 #include "common/compress/plan.h"
 #include "common/conf/job_spec.h"
 #include "server/catalog/jobs.h"
+#include "server/sched/task.h"
 
 #include <stdatomic.h>
-
-/* A stored model that a job uses, of one version. Texts are owned. */
-typedef struct ps_job_model {
-    char *name;
-    char *version; /* ps_model_record.path */
-    char *config;
-} ps_job_model;
 
 typedef struct ps_job_file {
     atomic_uint refs;

@@ -40,6 +40,8 @@ static ps_task task_of(const ps_lease *lease)
                      .model_config = job->file->config,
                      .teacher_version = teacher->version,
                      .teacher_config = teacher->config,
+                     .others = job->file->others,
+                     .n_others = job->file->n_others,
                      .model_name = "",
                      .note = "",
                      .epoch = lease->piece.epoch,

@@ -21,6 +21,13 @@ typedef struct ps_row_range {
     char avoid[PS_WORKER_MAX]; /* the worker it failed on last; "": none */
 } ps_row_range;
 
+/* A stored model that a job uses, of one version. Texts are owned. */
+typedef struct ps_job_model {
+    char *name;
+    char *version; /* ps_model_record.path */
+    char *config;
+} ps_job_model;
+
 /* As a worker gets it; all of it is borrowed. */
 typedef struct ps_task {
     uint64_t lease_id, job_id;
@@ -35,6 +42,8 @@ typedef struct ps_task {
     const char *note;            /* explain_merge: what people are to know of data.train; "" */
     const char *teacher_version; /* the same of the stored model that teaches it */
     const char *teacher_config;
+    const ps_job_model *others; /* [n_others]: all that the job uses beside the one it works on */
+    size_t n_others;
     uint32_t epoch;
     uint64_t row_begin, row_end; /* row_end 0: to the end */
     uint64_t seed;

@@ -236,6 +236,7 @@ static void send_task(void *sessions, uint64_t number, const ps_task *task)
     message.body_case = PSD__V1__SERVER_MESSAGE__BODY_TASK;
     message.task = &of;
     send_message(sessions, number, &message);
+    ps_task_message_end(&of);
 }
 
 static void send_cancel(void *sessions, uint64_t number, uint64_t lease_id, const char *reason)

@@ -11,6 +11,27 @@ static char *text(const char *of)
     return (char *)(uintptr_t)of;
 }
 
+static Psd__V1__StoredModel **models(const ps_job_model *of, size_t n)
+{
+    Psd__V1__StoredModel **out = ps_alloc_array(n + 1, sizeof *out);
+    for (size_t i = 0; i < n; i++) {
+        out[i] = ps_new(Psd__V1__StoredModel);
+        psd__v1__stored_model__init(out[i]);
+        out[i]->name = of[i].name;
+        out[i]->version = of[i].version;
+    }
+    return out;
+}
+
+void ps_task_message_end(Psd__V1__Task *message)
+{
+    for (size_t i = 0; i < message->n_others; i++)
+        free(message->others[i]);
+    free(message->others);
+    message->others = NULL;
+    message->n_others = 0;
+}
+
 void ps_task_message_borrow(const ps_task *task, Psd__V1__Task *out)
 {
     psd__v1__task__init(out);
@@ -25,6 +46,8 @@ void ps_task_message_borrow(const ps_task *task, Psd__V1__Task *out)
     out->model_config = text(task->model_config);
     out->teacher_version = text(task->teacher_version);
     out->teacher_config = text(task->teacher_config);
+    out->others = models(task->others, task->n_others);
+    out->n_others = task->n_others;
     out->model_name = text(task->model_name);
     out->note = text(task->note);
     out->epoch = task->epoch;

@@ -6,8 +6,9 @@
 #include "psd/v1/workers.pb-c.h"
 #include "server/sched/sched.h"
 
-/* *out borrows the task. */
+/* *out borrows the task, until it is ended, which frees what it has of its own. */
 void ps_task_message_borrow(const ps_task *task, Psd__V1__Task *out);
+void ps_task_message_end(Psd__V1__Task *message);
 /* These borrow the message. */
 void ps_task_report_read(const Psd__V1__TaskProgress *message, ps_task_report *out);
 ps_tokens ps_tokens_read(const Psd__V1__Output *message); /* NULL: none */

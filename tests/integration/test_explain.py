@@ -21,7 +21,9 @@ BESIDE = "  compare_to: child\n  inside: [activations, similarity, pca, probes, 
          "{method: part_shapley, blocks: 4}]\n" \
          "  quality: [{method: deletion, of: integrated_gradients}, {method: infidelity, of: feature_ablation}, " \
          "sensitivity, randomisation, {method: attribution_change, of: integrated_gradients}]\n" \
-         "  influence: [{method: tracin, rate: 0.5, scores: true}, ekfac, {method: trak, sketch: 256}]\n"
+         "  influence: [{method: tracin, rate: 0.5, scores: true}, ekfac, " \
+         "{method: trak, sketch: 256, checkpoints: [child, tiny]}, " \
+         "{method: tracin, rate: 0.5, scores: true, checkpoints: [tiny, {model: child, rate: 2}]}]\n"
 
 
 def explain_job(cluster, name, more="", methods=METHODS, rows="{first: 3, count: 100, show: true}"):
@@ -118,7 +120,7 @@ def what_numpy_finds(model, x):
 def what_stands_beside(manifest, arrays):
     methods = [r["method"] for r in manifest["results"][5:]]
     assert methods == ["activations", "similarity", "pca", "probes", "representation_change", "blocks", "part_shapley",
-                       "tracin", "ekfac", "trak", "deletion", "infidelity", "sensitivity", "randomisation",
+                       "tracin", "ekfac", "trak", "tracin", "deletion", "infidelity", "sensitivity", "randomisation",
                        "attribution_change"], methods
     assert (arrays["quality/0/gain"] > 0).mean() >= 0.9, arrays["quality/0/gain"]
     assert arrays["quality/0/curve"].shape == (100, 17) and (arrays["quality/1/infidelity"] >= 0).all()
@@ -139,6 +141,12 @@ def who_helped_is_who_numpy_finds(cluster, arrays, test_x, test_y):
     rows, labels = cluster.train
     expected = 0.5 * model.loss_gradients(test_x, test_y) @ model.loss_gradients(rows / 255.0, labels).T
     assert near(arrays["influence/0/scores"], expected), "tracin"
+    path = cluster.dir / "of-child.safetensors"
+    cluster.psctl("export", "child", "-o", path)
+    model.w[0] = decoded_int2(path, "layers.0.weight")
+    expected += 2 * model.loss_gradients(test_x, test_y) @ model.loss_gradients(rows / 255.0, labels).T
+    assert near(arrays["influence/3/scores"], expected), "tracin over two models"
+    assert np.isfinite(arrays["influence/2/self_influence"]).all()
     assert (arrays["influence/0/helping"][:, 0] == arrays["influence/0/scores"].argmax(1)).all()
     assert (arrays["influence/0/hurting"][:, 0] == arrays["influence/0/scores"].argmin(1)).all()
     assert (arrays["influence/0/helping_labels"] == labels[arrays["influence/0/helping"].astype(int)]).all()
@@ -152,7 +160,8 @@ def sha256_of(path):
 
 def what_it_was_made_of(cluster, lineage):
     """The bytes of both models as psd has them, of the data as they lie there, and of the job file."""
-    for said, name in ((lineage["model"], "tiny"), (lineage["compared_with"], "child")):
+    models = [lineage["model"], lineage["compared_with"], *lineage["checkpoints"]]
+    for said, name in zip(models, ("tiny", "child", "child", "tiny"), strict=True):
         file, = (cluster.dir / "state/models").glob(f"{name}.*.safetensors")
         assert said["name"] == name and said["sha256"] == sha256_of(file), (said, sha256_of(file))
     files = {file["path"]: file["sha256"] for file in lineage["files"]}
@@ -260,7 +269,8 @@ def a_page_and_a_graph_are_made_of_it(cluster):
     text = page.read_text()
     data = json.loads(text.split('id="report-data">')[1].split("</script>")[0])
     assert data["explanation"]["job"] == job_id and data["graph"]["parameters"] == 16 * 32 + 32 + 32 * 4 + 4
-    assert text.count('data-find="influence on row') == 3 * 24 and "By tracin" in text and "By trak" in text
+    assert text.count('data-find="influence on row') == 4 * 24 and "By tracin" in text and "By trak" in text
+    assert "Over 2 models: tiny at rate 0.5, child at rate 2." in text and "Over 2 models: child, tiny." in text
     assert text.count('<article class="example keep') == 48 and "52 rows more are in explain.safetensors" in text
     again = cluster.psctl("report", "one", "-o", page, check=False)
     assert again.returncode == 7 and cluster.psctl("report", "one", "-o", page, "--force").returncode == 0
@@ -522,19 +532,23 @@ data:
   test: {{tokens: {cluster.dir}/test.tokens}}
 explain:
   rows: {{first: 0, count: 2, show: true}}
-  influence: [{{method: tracin, scores: true}}, ekfac, {{method: trak, sketch: 64}}]
+  influence: [{{method: tracin, scores: true}}, ekfac, {{method: trak, sketch: 64, checkpoints: [lm, lm-int8]}},
+              {{method: tracin, scores: true, checkpoints: [lm, lm-int8]}},
+              {{method: tracin, rate: 2, scores: true, checkpoints: [lm-int8]}}]
 workers: 3
 """)
     cluster.wait_job(job_id)
     manifest, arrays = fetched(cluster, job_id)
     warnings = "\n".join(manifest["warnings"])
-    assert warnings.count("what model lm was trained on is not known") == 3 and "lm_head.weight" in warnings, warnings
+    assert warnings.count("what model lm was trained on is not known") == 5 and "lm_head.weight" in warnings, warnings
     path = cluster.dir / "taught.safetensors"
     path.write_bytes(arrays)
     _, found = read_safetensors(path)
     scores = found["influence/0/scores"]
     assert scores.shape == (2, 33) and (found["influence/0/helping"][:, 0] == scores.argmax(1)).all(), scores.shape
-    assert all(np.isfinite(found[f"influence/{i}/self_influence"]).all() for i in range(3))
+    assert all(np.isfinite(found[f"influence/{i}/self_influence"]).all() for i in range(5))
+    both, other = found["influence/3/scores"], found["influence/4/scores"] / 2
+    assert near(both, scores + other, 1e-6) and not near(other, scores, 1e-2), np.abs(both - scores - other).max()
     named, shown = found["influence/0/shown_rows"].astype(int), found["influence/0/shown"]
     text = np.frombuffer((cluster.dir / "train.txt").read_bytes(), np.uint8)
     assert (shown == [text[8 * row:8 * row + 8] for row in named]).all(), shown

@@ -59,6 +59,10 @@ typedef struct ps_explaining {
     const ps_dataset *test, *train;  /* NULL: the job has none, or no method looks at it */
     const ps_explain_baseline *baseline; /* baseline.h */
     const ps_explain_other *other;       /* other.h; NULL: the job has one model */
+    /* The model has the numbers of this one of spec->checkpoints from now on, until run returns:
+     * several take the memory of one. user is that of check. Fails as reading a stored model does.
+     * NULL: the job has no checkpoints. */
+    ps_status (*become)(void *user, const ps_spec_explain_checkpoint *checkpoint);
     /* The influence.bin of the training that the job asks about, whole; NULL: it asks about none.
      * user is that of check. PS_NOT_FOUND: the training has left none. */
     ps_status (*record)(void *user, ps_buf *out);

@@ -50,21 +50,27 @@ const ps_explain_source *ps_explain_source_at(const ps_explain_sources *s,
     return NULL;
 }
 
-/* Numbers of two models would stand beside each other under one name. */
+static bool is_model(const ps_explain_source *s)
+{
+    return s->kind == PS_EXPLAIN_SOURCE_MODEL || s->kind == PS_EXPLAIN_SOURCE_OTHER ||
+           s->kind == PS_EXPLAIN_SOURCE_CHECKPOINT;
+}
+
+/* Numbers of two models would stand beside each other under one name. The job's own may be one of
+ * its checkpoints, too. */
 static ps_status check_models(const ps_explain_sources *s)
 {
-    static const ps_explain_source_kind kinds[] = {PS_EXPLAIN_SOURCE_MODEL,
-                                                   PS_EXPLAIN_SOURCE_OTHER};
-    for (size_t k = 0; k < 2; k++) {
-        const ps_explain_source *a = ps_explain_source_at(s, kinds[k], 0),
-                                *b = ps_explain_source_at(s, kinds[k], 1);
-        if (a && b)
-            return ps_fail(PS_CORRUPT,
-                           "model %s: workers have read other bytes of it, SHA-256 %.16s… and "
-                           "%.16s…; its file was changed meanwhile or is damaged: submit the job "
-                           "again, or import the model again",
-                           b->name, a->said, b->said);
-    }
+    for (size_t i = 0; i < s->n; i++)
+        for (size_t k = 0; k < i; k++) {
+            const ps_explain_source *a = &s->all[k], *b = &s->all[i];
+            if (is_model(a) && is_model(b) && !strcmp(a->name, b->name) &&
+                strcmp(a->said, b->said) != 0)
+                return ps_fail(PS_CORRUPT,
+                               "model %s: workers have read other bytes of it, SHA-256 %.16s… "
+                               "and %.16s…; its file was changed meanwhile or is damaged: submit "
+                               "the job again, or import the model again",
+                               b->name, a->said, b->said);
+        }
     return PS_OK;
 }
 

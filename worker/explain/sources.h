@@ -11,10 +11,11 @@
 #include <stddef.h>
 
 typedef enum ps_explain_source_kind {
-    PS_EXPLAIN_SOURCE_WORKER, /* name, and on which device */
-    PS_EXPLAIN_SOURCE_MODEL,  /* name, and the SHA-256 of its file, in hexadecimal digits */
-    PS_EXPLAIN_SOURCE_OTHER,  /* likewise, of the model that it is compared with */
-    PS_EXPLAIN_SOURCE_DATA,   /* a path, likewise */
+    PS_EXPLAIN_SOURCE_WORKER,     /* name, and on which device */
+    PS_EXPLAIN_SOURCE_MODEL,      /* name, and the SHA-256 of its file, in hexadecimal digits */
+    PS_EXPLAIN_SOURCE_OTHER,      /* likewise, of the model that it is compared with */
+    PS_EXPLAIN_SOURCE_DATA,       /* a path, likewise */
+    PS_EXPLAIN_SOURCE_CHECKPOINT, /* likewise, of one of the models that a method goes through */
     PS_EXPLAIN_SOURCE_KINDS
 } ps_explain_source_kind;
 

@@ -1,6 +1,10 @@
 /* tracin: how much a step of sgd on a row of data.train would lower the loss of a chosen row of
- * data.test, at this model: rate · ⟨∇loss(train row), ∇loss(query)⟩ (TracIn, Pruthi and others
- * 2020, of one checkpoint). Above 0: it helps. What it leaves stands in train_scores.h. */
+ * data.test, at this model: rate · ⟨∇loss(train row), ∇loss(query)⟩; with checkpoints of a training
+ * the sum over them, each at its own rate (TracInCP, Pruthi and others 2020, arXiv 2002.08484,
+ * section 3.2). Above 0: it helps. What it leaves stands in train_scores.h.
+ *
+ * Models are gone through one after another, in their order: a share's scores are the same bits
+ * whoever computes it. */
 #include "worker/explain/products.h"
 #include "worker/explain/room.h"
 #include "worker/explain/rows.h"
@@ -20,7 +24,7 @@ typedef struct tracing {
     float *along[2]; /* [queries, batch]: a·a' and δ·δ' of a layer */
     double *sum;     /* [queries, batch] */
     double *self;    /* [batch] */
-    double rate;
+    double rate;     /* of the model at hand */
 } tracing;
 
 static bool makes(const tracing *t)
@@ -157,6 +161,11 @@ static ps_status add_made(tracing *t, size_t l, size_t n)
     return st;
 }
 
+static void add(float *sum, double value)
+{
+    *sum = (float)((double)*sum + value);
+}
+
 static ps_status score_rows(void *user, size_t first, size_t n)
 {
     tracing *t = user;
@@ -169,23 +178,36 @@ static ps_status score_rows(void *user, size_t first, size_t n)
         st = makes(t) ? add_made(t, l, n) : add_factors(t, l, n);
     for (size_t q = 0; !st && q < queries; q++)
         for (size_t i = 0; i < n; i++)
-            t->scores.scores[q * all + first + i] = (float)(t->rate * t->sum[q * n + i]);
-    for (size_t i = 0; i < n; i++)
-        t->scores.self[first + i] = g->odd[i] ? NAN : (float)(t->rate * t->self[i]);
+            add(&t->scores.scores[q * all + first + i], t->rate * t->sum[q * n + i]);
+    for (size_t i = 0; !st && i < n; i++)
+        add(&t->scores.self[first + i], g->odd[i] ? NAN : t->rate * t->self[i]);
+    return st;
+}
+
+static ps_status score_all(tracing *t)
+{
+    const ps_spec_explain_method *spec = t->scores.spec;
+    ps_status st = PS_OK;
+    for (size_t m = 0; !st && m < ps_train_scores_models(spec); m++) {
+        t->rate = spec->n_checkpoints ? spec->checkpoints[m].rate : spec->rate;
+        st = ps_train_scores_model(&t->scores, m);
+        if (!st)
+            st = ps_train_scores_each_query(&t->scores, PS_GRADIENT_LOSS, keep_queries, t);
+        if (!st)
+            st = ps_train_scores_each_row(&t->scores, PS_GRADIENT_LOSS, score_rows, t);
+    }
     return st;
 }
 
 static ps_status run(ps_explaining *x, const ps_spec_explain_method *spec, void *state,
                      const ps_explain_items *items, ps_explain_part *out)
 {
-    tracing t = {.products = {.model = x->model}, .rate = spec->rate};
+    tracing t = {.products = {.model = x->model}};
     ps_status st = ps_train_scores_open(x, spec, &t.scores);
     if (!st)
         st = take_memory(&t);
     if (!st)
-        st = ps_train_scores_each_query(&t.scores, PS_GRADIENT_LOSS, keep_queries, &t);
-    if (!st)
-        st = ps_train_scores_each_row(&t.scores, PS_GRADIENT_LOSS, score_rows, &t);
+        st = score_all(&t);
     if (!st)
         st = ps_train_scores_put(&t.scores, out);
     free_memory(&t);

@@ -68,6 +68,13 @@ void ps_train_scores_close(ps_train_scores *s)
     ps_free(&s->scores);
 }
 
+ps_status ps_train_scores_model(ps_train_scores *s, size_t i)
+{
+    PS_REQUIRE(i < ps_train_scores_models(s->spec));
+    PS_REQUIRE(s->x->become || !s->spec->n_checkpoints);
+    return s->spec->n_checkpoints ? s->x->become(s->x->user, &s->spec->checkpoints[i]) : PS_OK;
+}
+
 ps_status ps_train_scores_each_query(ps_train_scores *s, ps_gradient_of of, ps_train_scores_fn each,
                                      void *user)
 {
@@ -78,7 +85,7 @@ ps_status ps_train_scores_each_query(ps_train_scores *s, ps_gradient_of of, ps_t
             s->rows[i] = ps_selection_row(&s->queries, first + i);
         st = ps_row_gradients_take(&s->gradients, s->x->test, s->rows, n, of);
         for (size_t i = 0; !st && i < n; i++)
-            s->odd[first + i] = s->gradients.odd[i];
+            s->odd[first + i] |= s->gradients.odd[i];
         if (!st)
             st = each(user, first, n);
         if (!st)

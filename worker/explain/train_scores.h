@@ -29,9 +29,9 @@ typedef struct ps_train_scores {
     ps_selection queries;
     uint64_t begin, end;  /* rows of data.train */
     uint64_t *rows;       /* [batch] */
-    float *scores;        /* [queries, end − begin] */
-    float *self, *labels; /* [end − begin] */
-    bool *odd;            /* [queries]: it has no finite gradient */
+    float *scores;        /* [queries, end − begin]: zeros at first */
+    float *self, *labels; /* [end − begin]: likewise */
+    bool *odd;            /* [queries]: it has no finite gradient, of one of the models */
 } ps_train_scores;
 
 /* PS_OUT_OF_RANGE: more rows than there are numbers for; PS_NO_MEMORY says how much it is and what
@@ -39,6 +39,14 @@ typedef struct ps_train_scores {
 PS_MUST_CHECK ps_status ps_train_scores_open(ps_explaining *x, const ps_spec_explain_method *spec,
                                              ps_train_scores *out);
 void ps_train_scores_close(ps_train_scores *s);
+
+/* How many models the method goes through, and number i of them, which x->model is from then on:
+ * the entry's checkpoints in their order or, where it has none, the job's model. */
+static inline size_t ps_train_scores_models(const ps_spec_explain_method *spec)
+{
+    return spec->n_checkpoints ? spec->n_checkpoints : 1;
+}
+PS_MUST_CHECK ps_status ps_train_scores_model(ps_train_scores *s, size_t i);
 
 /* Calls back with some queries, or some rows of this share, whose gradients are s->gradients':
  * `first` is the number of the first, of the queries or in the share. */

@@ -59,6 +59,7 @@ static void entry_clear(ps_job_entry *e)
     ps_free(&e->model_version);
     ps_free(&e->settled);
     ps_free(&e->forms);
+    ps_free(&e->holds);
     *e = (ps_job_entry){0};
 }
 
@@ -315,6 +316,7 @@ static ps_status keep_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
         return PS_OK;
     }
     e->mark = 0;
+    ps_free(&e->holds);
     ps_status st = ps_job_entry_check(e, run);
     if (!st)
         st = ps_job_entry_check_teacher(e, run);
@@ -356,11 +358,43 @@ ps_status ps_job_entry_teaching(ps_job_entry *e, ps_task_run *run, const ps_mode
     return e->teacher ? ps_teacher_get(e->teacher, run, e->spec, &options, out) : PS_OK;
 }
 
+/* version NULL: the job's own. */
+static ps_status fill(ps_job_entry *e, ps_task_run *run, const ps_stored_model *which,
+                      const char *version, char sha256[PS_DIGEST_TEXT])
+{
+    ps_free(&e->holds);
+    e->holds = ps_strdup("");
+    ps_status st = ps_stored_model_load_whole(run->remote, which, e->model, sha256);
+    if (st)
+        return st;
+    ps_free(&e->holds);
+    e->holds = version ? ps_strdup(version) : NULL;
+    return PS_OK;
+}
+
+static ps_status become_own(ps_job_entry *e, ps_task_run *run)
+{
+    const ps_stored_model own = ps_job_entry_stored_model(e);
+    return e->holds ? fill(e, run, &own, NULL, e->sha256) : PS_OK;
+}
+
+ps_status ps_job_entry_become(ps_job_entry *e, ps_task_run *run, const ps_stored_model *which,
+                              char sha256[PS_DIGEST_TEXT])
+{
+    PS_REQUIRE(e->model && e->stored && e->spec->explain && !e->mark);
+    if (strcmp(which->version, e->model_version) != 0)
+        return fill(e, run, which, which->version, sha256);
+    ps_status st = become_own(e, run);
+    memcpy(sha256, e->sha256, PS_DIGEST_TEXT);
+    return st;
+}
+
 ps_status ps_job_entry_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
 {
     if (e->mark)
         ps_model_free(&e->model);
-    return keep_model(e, run, out);
+    ps_status st = keep_model(e, run, out);
+    return st || !e->holds ? st : become_own(e, run);
 }
 
 ps_status ps_job_entry_model_to_change(ps_job_entry *e, ps_task_run *run, uint64_t most,

@@ -95,6 +95,13 @@ PS_MUST_CHECK ps_status ps_job_entry_beside(ps_job_entry *entry, ps_task_run *ru
                                             const ps_stored_model *which, const ps_spec_model *spec,
                                             ps_model **out);
 void ps_job_entry_beside_drop(ps_job_entry *entry);
+/* The entry's model has the numbers of another stored one, of its shapes, until it is asked for
+ * again (ps_job_entry_model): so several take the memory of one. Its own version: its own. Of jobs
+ * of kind explain. sha256: of the file that they were loaded from. Fails as ps_stored_model_load:
+ * then they are nobody's. */
+PS_MUST_CHECK ps_status ps_job_entry_become(ps_job_entry *entry, ps_task_run *run,
+                                            const ps_stored_model *which,
+                                            char sha256[PS_DIGEST_TEXT]);
 /* SHA-256 of the files that the two were loaded from, of jobs of kind explain; "": not loaded. */
 const char *ps_job_entry_sha256(const ps_job_entry *entry, bool beside);
 size_t ps_job_entry_batch(const ps_job_entry *entry); /* rows of a batch */

@@ -19,7 +19,10 @@ struct ps_job_entry {
     bool checked;          /* it is what its architecture says, */
     ps_form *forms;        /* and its parameters are in these; NULL: float32 */
     ps_dataset *data[PS_JOB_DATA_COUNT];
-    ps_model *model, *beside;                                   /* beside: ps_job_entry_beside */
+    ps_model *model, *beside; /* beside: ps_job_entry_beside */
+    char *
+        holds; /* whose numbers model has, by its version: ps_job_entry_become; NULL: the job's own.
+                  "": nobody's, for loading them has failed */
     char sha256[PS_DIGEST_TEXT], beside_sha256[PS_DIGEST_TEXT]; /* of their files */
     ps_teacher *teacher;                                        /* NULL: the job has none */
     ps_frozen *frozen; /* whose activations its data are; NULL: they are files' */

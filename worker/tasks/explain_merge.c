@@ -154,6 +154,7 @@ static ps_status leave_result(merging *m, Psd__V1__TaskResult *result)
                                              .job_id = task->job_id,
                                              .version = task->model_version,
                                              .other_version = task->teacher_version,
+                                             .task = task,
                                              .job_file = task->spec,
                                              .psd_version = version ? version : "",
                                              .parts = &m->all,

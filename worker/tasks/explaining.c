@@ -10,6 +10,7 @@
 #include "worker/tasks/artifact.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 /* Bytes of a part's file at most. */
 #define PART_BYTES_MAX ((size_t)PS_EXPLAIN_FILE_MAX + PS_SAFETENSORS_MAX_HEADER + 8)
@@ -96,6 +97,36 @@ static ps_status fetch_record(void *user, ps_buf *out)
     return download(user, PS_INFLUENCE_FILE, out);
 }
 
+/* ---- checkpoints ---- */
+
+const char *ps_explain_other_version(const Psd__V1__Task *task, const char *name)
+{
+    for (size_t i = 0; i < task->n_others; i++)
+        if (strcmp(task->others[i]->name, name) == 0 && *task->others[i]->version)
+            return task->others[i]->version;
+    return NULL;
+}
+
+static ps_status become(void *user, const ps_spec_explain_checkpoint *checkpoint)
+{
+    ps_explain_task *t = user;
+    char sha256[PS_DIGEST_TEXT] = "";
+    const char *name = checkpoint->model,
+               *version = ps_explain_other_version(t->run->task, checkpoint->model);
+    if (!version)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "psd does not say which version of checkpoint %s it is; is it of an older "
+                       "version than this worker?",
+                       name);
+    const ps_stored_model which = {
+        .name = name, .version = version, .job_id = t->run->task->job_id};
+    ps_status st = ps_job_entry_become(t->entry, t->run, &which, sha256);
+    if (st)
+        return ps_wrap(st, "checkpoint %s", name);
+    ps_explain_sources_add(&t->checkpoints, PS_EXPLAIN_SOURCE_CHECKPOINT, name, sha256);
+    return PS_OK;
+}
+
 /* ---- open ---- */
 
 ps_status ps_explain_task_open(ps_explain_task *t)
@@ -121,6 +152,7 @@ ps_status ps_explain_task_open(ps_explain_task *t)
     x->pass = t->stage.pass;
     x->check = ps_explain_task_check;
     x->record = fetch_record;
+    x->become = become;
     x->user = t;
     const char *second = ps_spec_explain_second(t->spec);
     if (*second)
@@ -140,6 +172,7 @@ void ps_explain_task_close(ps_explain_task *t)
     ps_explain_second_close(&t->second);
     ps_selection_free(&t->selection);
     ps_explain_parts_free(&t->before);
+    ps_explain_sources_free(&t->checkpoints);
 }
 
 /* ---- files of the job, by name ---- */
@@ -197,6 +230,9 @@ void ps_explain_task_sources(const ps_explain_task *t, bool computed, ps_explain
     if (*its)
         ps_explain_sources_add(&parts->sources, PS_EXPLAIN_SOURCE_OTHER,
                                ps_spec_explain_second(t->spec), its);
+    for (size_t i = 0; i < t->checkpoints.n; i++)
+        ps_explain_sources_add(&parts->sources, PS_EXPLAIN_SOURCE_CHECKPOINT,
+                               t->checkpoints.all[i].name, t->checkpoints.all[i].said);
     if (t->x.test)
         put_files(data->test, parts);
     if (t->x.train)

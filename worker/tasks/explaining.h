@@ -21,9 +21,10 @@ typedef struct ps_explain_task {
     size_t n_methods;
     ps_explaining x;
     ps_explain_baseline baseline;
-    ps_explain_second second; /* ps_spec_explain_second; zeros: there is none */
-    ps_selection selection;   /* of a stage of rows, unless there are prompts */
-    ps_explain_parts before;  /* what the pass before has left; of the first: empty */
+    ps_explain_second second;       /* ps_spec_explain_second; zeros: there is none */
+    ps_selection selection;         /* of a stage of rows, unless there are prompts */
+    ps_explain_parts before;        /* what the pass before has left; of the first: empty */
+    ps_explain_sources checkpoints; /* those that a method has gone through */
 } ps_explain_task;
 
 /* The job and the stage that the task's epoch names. PS_INVALID_ARGUMENT: it is none. */
@@ -48,6 +49,9 @@ PS_MUST_CHECK ps_status ps_explain_task_fits(const ps_explain_task *task,
 PS_MUST_CHECK ps_status ps_explain_task_leave(const ps_explain_task *task, const char *name,
                                               const ps_explain_parts *parts,
                                               Psd__V1__TaskResult *result);
+/* Which version of a model beside its own the job has; NULL: the task does not say. */
+const char *ps_explain_other_version(const Psd__V1__Task *task, const char *name);
+
 /* Says in parts who this worker is; of one that has computed also which files it read. Files of
  * data that cannot be read again are left out: the rows were there. */
 void ps_explain_task_sources(const ps_explain_task *task, bool computed, ps_explain_parts *parts);

@@ -1,8 +1,10 @@
 #include "worker/tasks/manifest_of.h"
 
 #include "common/base/mem.h"
+#include "common/conf/others.h"
 #include "common/json/json.h"
 #include "common/security/digest.h"
+#include "worker/tasks/explaining.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -277,8 +279,31 @@ static ps_explanation_source *sources_of(const ps_explain_parts *parts, ps_expla
     return out;
 }
 
+/* The digest is the one that all workers have found (sources.h). */
+static void put_checkpoints(const ps_explanation_of *of, ps_explanation *out)
+{
+    ps_job_other others[PS_JOB_OTHERS_MAX];
+    const ps_explain_sources *s = &of->parts->sources;
+    size_t n = ps_job_spec_others(of->job, others);
+    out->checkpoints = ps_alloc_array(n + 1, sizeof *out->checkpoints);
+    for (size_t i = 0; i < n; i++) {
+        const char *version = ps_explain_other_version(of->task, others[i].name), *said = "";
+        if (!*others[i].key)
+            continue;
+        for (size_t k = 0; k < s->n; k++)
+            if (s->all[k].kind == PS_EXPLAIN_SOURCE_CHECKPOINT &&
+                !strcmp(s->all[k].name, others[i].name))
+                said = s->all[k].said;
+        out->checkpoints[out->n_checkpoints++] =
+            (ps_explanation_source){.name = ps_strdup(others[i].name),
+                                    .said = ps_strdup(said),
+                                    .version = ps_strdup(version ? version : "")};
+    }
+}
+
 static void put_sources(const ps_explanation_of *of, ps_explanation *out)
 {
+    put_checkpoints(of, out);
     out->model_sha256 = digest_of(of->parts, PS_EXPLAIN_SOURCE_MODEL);
     out->other_sha256 = digest_of(of->parts, PS_EXPLAIN_SOURCE_OTHER);
     out->spec_sha256 = digest_of_text(of->job_file);

@@ -5,6 +5,7 @@
 
 #include "common/conf/job_spec.h"
 #include "common/explain/manifest.h"
+#include "psd/v1/workers.pb-c.h"
 #include "worker/explain/method.h"
 #include "worker/explain/part_file.h"
 
@@ -14,6 +15,7 @@ typedef struct ps_explanation_of {
     uint64_t job_id;
     const char *version;       /* of the stored model */
     const char *other_version; /* of the one that it is compared with; "": none */
+    const Psd__V1__Task *task; /* which versions its checkpoints have */
     const char *psd_version;   /* of this program */
     const char *job_file;      /* as it was submitted */
     const ps_explain_parts *parts;

@@ -3,7 +3,8 @@
 ../llama.safetensors, in float64: the models written out in plain torch (and held against the logits that transformers
 has for them, which those files hold), gradients row by row by autograd, and the formulas of TracIn, EK-FAC (factors of the
 rows' own labels, "empirical") and TRAK over them. Counted are the matrices of the blocks, each with its bias as a last
-column; a row's loss, and margin, is the mean over its tokens.
+column; a row's loss, and margin, is the mean over its tokens. The _3 are of three checkpoints, the first alone is the
+others': the sum of TracIn's, and of TRAK both factors as means, each model with its own projection.
 tests/unit/worker/explain/test_influence_language.c compares ours with them.
 
     pip install torch==2.15.0
@@ -21,7 +22,8 @@ from projection import projection
 
 HERE = pathlib.Path(__file__).parent
 TRAIN, LENGTH, VOCABULARY, HEADS, SIZE = 30, 12, 61, 4, 4
-SKETCH, RIDGE, DAMPING, RATE = 64, 0.05, 0.1, 0.5
+SKETCH, RIDGE, DAMPING = 64, 0.05, 0.1
+CHECKPOINTS = (1.0, 0.5), (0.875, 0.25), (1.125, 2.0)  # what parameters are multiplied with, exactly, and the rate there
 
 torch.set_default_dtype(torch.float64)
 
@@ -196,14 +198,14 @@ def ekfac(rows, train, test, tokens, labels):
 
 # ---- TRAK ----
 
-def trak(train, test, miss):
+def kernel(train, test, draw):
     elements = [g[0].numel() for g in train]
     widths = [min(max(SKETCH * n // sum(elements), 16), n) for n in elements]
-    made = [torch.from_numpy(projection(n, width, unit)) for unit, (n, width) in enumerate(zip(elements, widths))]
+    made = [torch.from_numpy(projection(n, width, unit, draw)) for unit, (n, width) in enumerate(zip(elements, widths))]
     a, b = (torch.cat([g.flatten(1) @ s.T for g, s in zip(layers, made)], 1) for layers in (train, test))
-    kernel = a.T @ a
-    kernel += RIDGE * kernel.trace() / len(kernel) * torch.eye(len(kernel))
-    return b @ torch.linalg.solve(kernel, a.T) * miss
+    squares = a.T @ a
+    squares += RIDGE * squares.trace() / len(squares) * torch.eye(len(squares))
+    return b @ torch.linalg.solve(squares, a.T)
 
 
 def make(name, model):
@@ -213,15 +215,25 @@ def make(name, model):
     asked = torch.randint(VOCABULARY, (3 * LENGTH + 1,))
     questions = asked[:-1].reshape(3, LENGTH), asked[1:].reshape(3, LENGTH)
     rows = Rows(name, model)
-    train, _ = rows.of(tokens, labels, loss)
-    test, _ = rows.of(*questions, loss)
-    margins, miss = rows.of(tokens, labels, margin)
-    asked_margins, _ = rows.of(*questions, margin)
-    write(HERE / f"influence_{name}.safetensors", {
-        "train": stream, "test": asked,
-        "tracin": RATE * sum(torch.einsum("qoi,roi->qr", q, g) for q, g in zip(test, train)),
-        "self": RATE * sum(g.square().sum((1, 2)) for g in train),
-        "ekfac": ekfac(rows, train, test, tokens, labels), "trak": trak(margins, asked_margins, miss)})
+    own, out = rows.p, {"train": stream, "test": asked}
+    sums, kernels, missing = [], [], []
+    for draw, (scale, rate) in enumerate(CHECKPOINTS):
+        rows.p = {key: (scale * value.detach()).requires_grad_() for key, value in own.items()}
+        train, _ = rows.of(tokens, labels, loss)
+        test, _ = rows.of(*questions, loss)
+        margins, miss = rows.of(tokens, labels, margin)
+        asked_margins, _ = rows.of(*questions, margin)
+        sums.append((rate * sum(torch.einsum("qoi,roi->qr", q, g) for q, g in zip(test, train)),
+                     rate * sum(g.square().sum((1, 2)) for g in train)))
+        kernels.append(kernel(margins, asked_margins, draw))
+        missing.append(miss)
+        if draw == 0:
+            out.update(tracin=sums[0][0], self=sums[0][1], ekfac=ekfac(rows, train, test, tokens, labels),
+                       trak=kernels[0] * miss)
+    mean = len(CHECKPOINTS)
+    out.update(tracin_3=sum(s for s, _ in sums), self_3=sum(s for _, s in sums),
+               trak_3=sum(kernels) / mean * (sum(missing) / mean))
+    write(HERE / f"influence_{name}.safetensors", out)
     print(name, [tuple(g.shape[1:]) for g in train])
 
 

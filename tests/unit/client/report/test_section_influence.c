@@ -114,6 +114,29 @@ START_TEST(rows_of_training_are_named)
 }
 END_TEST
 
+/* Arguments are bytes of a file: what is said of models stays text. */
+START_TEST(models_that_were_gone_through_are_named)
+{
+    static const char manifest[] = HEAD
+        "],\"arguments\":{\"top\":10,\"checkpoints\":[{\"model\":\"e1\",\"version\":\"\",\"rate\":"
+        "0.5}"
+        ",{\"model\":\"<b>\",\"rate\":2}]}}],\"rows\":[{\"row\":3,\"label\":0,\"prediction\":0}]}";
+    ps_buf out;
+    draw(manifest, &out);
+    has(&out, "Over 2 models: e1 at rate 0.5, &lt;b&gt; at rate 2.");
+    ps_buf_free(&out);
+    as_text = true;
+    draw(manifest, &out);
+    as_text = false;
+    has(&out,
+        "influence on row 3, by tracin over 2 models: e1 at rate 0.5, <b> at rate 2: above 0");
+    ps_buf_free(&out);
+    draw(HEAD TAIL, &out);
+    ck_assert(!strstr(ps_buf_cstr(&out), "Over "));
+    ps_buf_free(&out);
+}
+END_TEST
+
 START_TEST(what_is_in_them_is_drawn_where_it_is_shown)
 {
     ps_buf out;
@@ -174,6 +197,7 @@ END_TEST
 
 static const ps_check_case cases[] = {
     {&rows_of_training_are_named},
+    {&models_that_were_gone_through_are_named},
     {&what_is_in_them_is_drawn_where_it_is_shown},
     {&pushes_are_named},
     {&a_terminal_has_who_helped_and_who_hurt},

@@ -2,6 +2,8 @@
  * model. */
 #include "tests/unit/common/conf/job_rig.h"
 
+#include "common/conf/others.h"
+
 #define HEAD                                         \
     "kind: explain\n"                                \
     "name: why\n"                                    \
@@ -117,6 +119,75 @@ START_TEST(arguments_are_the_methods_own_keys)
                      "{\"method\":\"occlusion\",\"window\":[2,3],\"stride\":[],\"shape\":[]}");
     ps_buf_free(&json);
     ps_job_spec_free(&s);
+}
+END_TEST
+
+#define TRAINED                                                                                   \
+    "kind: explain\nname: why\nmodel_name: m\ndata: {format: idx, train: {features: /x, labels: " \
+    "/y}, test: {features: /x, labels: /y}}\nexplain:\n  influence:\n"
+
+START_TEST(checkpoints_have_rates_or_that_of_their_entry)
+{
+    ps_job_spec *s = parse(TRAINED "    - {method: tracin, rate: 0.5, checkpoints: [a, {model: m, "
+                                   "rate: 2}, {model: b, version: models/b.1}]}\n"
+                                   "    - {method: trak, checkpoints: [b, c]}\n    - trak\n");
+    const ps_spec_explain_method *m = ps_spec_explain_at(s->explain, 0);
+    ps_job_other others[PS_JOB_OTHERS_MAX];
+    ps_buf json = PS_BUF_EMPTY;
+    ck_assert_uint_eq(m->n_checkpoints, 3);
+    ck_assert_double_eq(m->checkpoints[0].rate, 0.5);
+    ck_assert_double_eq(m->checkpoints[1].rate, 2);
+    ck_assert_str_eq(m->checkpoints[1].model, "m");
+    ck_assert_uint_eq(ps_spec_explain_at(s->explain, 2)->n_checkpoints, 0);
+    ps_spec_explain_arguments(m, &json);
+    ck_assert_ptr_nonnull(strstr(
+        ps_buf_cstr(&json), "\"checkpoints\":[{\"model\":\"a\",\"version\":\"\",\"rate\":0.5},"));
+    ps_buf_free(&json);
+    ck_assert_uint_eq(ps_job_spec_others(s, others), 4); /* each once */
+    ck_assert_str_eq(others[0].name, "a");
+    ck_assert_str_eq(others[2].name, "b");
+    ck_assert_str_eq(others[2].version, "models/b.1");
+    ck_assert_str_eq(others[3].name, "c");
+    ck_assert_str_eq(others[3].key, "explain.influence[1].checkpoints[1]");
+    ps_job_spec_free(&s);
+}
+END_TEST
+
+START_TEST(lists_of_checkpoints_that_cannot_be_are_refused)
+{
+    refuses(TRAINED "    - {method: tracin, checkpoints: [a, b, a]}\n",
+            "job.yaml:7: explain.influence[0].checkpoints[2]: model a is in the list already, as "
+            "number 0");
+    refuses(TRAINED "    - {method: tracin, checkpoints: [A]}\n",
+            "job.yaml:7: explain.influence[0].checkpoints[0]: 'A' is not a name");
+    refuses(TRAINED "    - {method: tracin, checkpoints: [{model: a, rate: 0}]}\n",
+            "job.yaml:7: explain.influence[0].checkpoints[0].rate: ");
+    refuses(TRAINED "    - {method: tracin, checkpoints: [{model: a, rate: .nan}]}\n",
+            "job.yaml:7: explain.influence[0].checkpoints[0].rate: ");
+    refuses(TRAINED "    - {method: trak, checkpoints: [{model: a, rate: 1}]}\n",
+            "job.yaml:7: explain.influence[0].checkpoints[0].rate: method trak averages over its "
+            "models, which have no rates");
+    refuses(TRAINED "    - {method: ekfac, checkpoints: [a]}\n",
+            "job.yaml:7: explain.influence[0].checkpoints: method ekfac has no such setting; it is "
+            "one of tracin and trak");
+    refuses(TRAINED "    - {method: tracin, checkpoints: [{model: m, version: models/m.1}]}\n",
+            "job.yaml:7: explain.influence[0].checkpoints[0]: model m is the job's own: say its "
+            "version with model_version");
+    refuses(TRAINED "    - {method: tracin, checkpoints: [{model: a, version: x}]}\n"
+                    "    - {method: trak, checkpoints: [{model: a, version: y}]}\n",
+            "job.yaml:8: explain.influence[1].checkpoints[0]: another version of model a than "
+            "explain.influence[0].checkpoints[0]; a job has one");
+    refuses(
+        TRAINED "    - {method: trak, sketch: 8192, checkpoints: [a, b, c]}\n",
+        "job.yaml:7: explain.influence[0].checkpoints: 3 models with a sketch of 8192 leave 768 "
+        "MiB for the second pass, more than 512; lower sketch, or name fewer");
+    ps_buf text = PS_BUF_EMPTY;
+    for (int i = 0; i <= PS_EXPLAIN_CHECKPOINTS_MAX; i++)
+        ps_buf_printf(&text, "%sa%d", i ? ", " : TRAINED "    - {method: tracin, checkpoints: [",
+                      i);
+    ps_buf_puts(&text, "]}\n");
+    refuses(ps_buf_cstr(&text), "job.yaml:7: explain.influence[0].checkpoints: ");
+    ps_buf_free(&text);
 }
 END_TEST
 
@@ -326,6 +397,8 @@ static const ps_check_case cases[] = {
     {&arguments_are_the_methods_own_keys},
     {&what_would_take_days_is_refused},
     {&influence_needs_to_know_of_what},
+    {&checkpoints_have_rates_or_that_of_their_entry},
+    {&lists_of_checkpoints_that_cannot_be_are_refused},
     {&what_makes_no_sense_is_refused_on_its_line},
     {&quality_is_of_an_attribution},
     {&a_model_has_what_is_asked_of_it},

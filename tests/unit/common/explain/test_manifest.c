@@ -11,7 +11,9 @@ static const char known[] =
     "{\"psd_explain\":1,\"job\":7,\"lineage\":{\"model\":{\"name\":\"m\",\"version\":\"v\","
     "\"sha256\":\"ab\","
     "\"architecture\":\"mlp\",\"tensors\":[\"a\",\"b\"]},\"compared_with\":{\"name\":\"c\","
-    "\"version\":\"v\",\"sha256\":\"cd\"},\"data\":\"/d/x\","
+    "\"version\":\"v\",\"sha256\":\"cd\"},"
+    "\"checkpoints\":[{\"name\":\"e1\",\"version\":\"models/e1.1\",\"sha256\":\"23\"},"
+    "{\"name\":\"e2\",\"version\":\"models/e2.1\"}],\"data\":\"/d/x\","
     "\"files\":[{\"path\":\"/d/x\",\"sha256\":\"ef\"}],"
     "\"workers\":[{\"name\":\"w\",\"device\":\"cpu\",\"precision\":\"float32\"}],"
     "\"spec_sha256\":\"01\",\"psd_version\":\"0.1.0\",\"seed\":3},\"score\":"
@@ -48,6 +50,9 @@ START_TEST(what_is_written_reads_back)
     ck_assert_str_eq(m.other, "c");
     ck_assert_str_eq(m.other_version, "v");
     ck_assert_str_eq(m.other_sha256, "cd");
+    ck_assert_uint_eq(m.n_checkpoints, 2);
+    ck_assert_str_eq(m.checkpoints[0].version, "models/e1.1");
+    ck_assert_str_eq(m.checkpoints[1].said, "");
     ck_assert(m.n_files == 1 && !strcmp(m.files[0].said, "ef"));
     ck_assert(m.n_workers == 1 && !strcmp(m.workers[0].said, "cpu"));
     ck_assert_uint_eq(m.left_out, 2);

@@ -5,6 +5,7 @@
 #include "server/catalog/jobs.h"
 #include "server/catalog/models.h"
 #include "server/sched/influence_check.h"
+#include "server/sched/job_file.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/model_row.h"
 
@@ -113,6 +114,64 @@ START_TEST(a_training_without_a_record_is_named)
 }
 END_TEST
 
+static ps_status read_checkpoints(const char *list, char *const *versions, size_t n,
+                                  ps_job_file **out)
+{
+    char *yaml = ps_asprintf("kind: explain\nname: why\nmodel_name: m\ndata:\n  format: idx\n" OWN
+                             "  test: {features: /d/a.gz, labels: /d/b.gz}\nexplain:\n"
+                             "  influence: [{method: tracin, checkpoints: [%s]}]\n",
+                             list);
+    ps_status st = ps_job_file_read(t.catalog,
+                                    &(ps_job_text){.yaml = ps_slice_str(yaml),
+                                                   .origin = "job",
+                                                   .owner = "anna",
+                                                   .version = n ? t.trained->path : "",
+                                                   .others = versions,
+                                                   .n_others = n},
+                                    out);
+    ps_free(&yaml);
+    return st;
+}
+
+static void refuses(const char *list, ps_status code, const char *text)
+{
+    ps_job_file *file = NULL;
+    ck_assert_int_eq(read_checkpoints(list, NULL, 0, &file), code);
+    ck_assert_msg(strstr(ps_error_message(), text) != NULL, "%s", ps_error_message());
+}
+
+/* A job has one version of each, and the same one when psd reads it again. */
+START_TEST(checkpoints_are_stored_models_of_the_job_s_shape)
+{
+    open_all();
+    ps_model_record *early = add_model("early", 0), *wide = ps_new(ps_model_record);
+    ps_job_file *file = NULL, *again = NULL;
+    wide->name = ps_strdup("wide");
+    wide->config = ps_strdup("{architecture: mlp, layers: [4, 5, 3]}");
+    ck_ok(test_model_put(t.catalog, wide));
+    refuses("early, gone", PS_NOT_FOUND,
+            "job:9: explain.influence[0].checkpoints[1]: model 'gone' does not exist");
+    refuses("wide", PS_INVALID_ARGUMENT,
+            "job:9: explain.influence[0].checkpoints[0]: is no checkpoint of the job's model: its "
+            "layers is [4, 5, 3], not [4, 3]");
+    refuses("{model: early, version: models/other}", PS_NOT_FOUND, "has no version models/other");
+    ck_ok(read_checkpoints("early, m", NULL, 0, &file));
+    ck_assert_uint_eq(file->n_others, 2);
+    ck_assert_str_eq(file->others[0].version, early->path);
+    ck_assert_str_eq(file->others[1].version, t.trained->path);
+    char *versions[] = {file->others[0].version, file->others[1].version};
+    ps_model_record *later = add_model("early", 0); /* the name is another's now */
+    ck_ok(read_checkpoints("early, m", versions, 2, &again));
+    ck_assert_str_eq(again->others[0].version, early->path);
+    ps_job_file_unref(&again);
+    ps_job_file_unref(&file);
+    ps_model_record_free(&later);
+    ps_model_record_free(&early);
+    ps_model_record_free(&wide);
+    close_all();
+}
+END_TEST
+
 START_TEST(data_are_the_training_s_own_or_it_is_said)
 {
     open_all();
@@ -167,6 +226,7 @@ START_TEST(a_compressed_model_has_its_parent_s_training)
 END_TEST
 
 static const ps_check_case cases[] = {
+    {&checkpoints_are_stored_models_of_the_job_s_shape},
     {&a_training_without_a_record_is_named},
     {&data_are_the_training_s_own_or_it_is_said},
     {&nothing_is_known_of_a_model_without_its_training},

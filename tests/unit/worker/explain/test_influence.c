@@ -81,6 +81,53 @@ START_TEST(tracin_is_as_captum_and_kronfluence_have_it)
 }
 END_TEST
 
+static ps_status become(void *user, const ps_spec_explain_checkpoint *checkpoint)
+{
+    const ps_model_layout *layout = ps_model_parameters(t.f.x.model);
+    for (size_t i = 0; i < layout->count; i++)
+        influence_fill(&t.f, i, golden_get(user, checkpoint->model, layout->parameters[i].name));
+    return PS_OK;
+}
+
+static char first[] = "0/", second[] = "1/", third[] = "2/";
+static ps_spec_explain_checkpoint checkpoints[] = {
+    {first, NULL, 0.5}, {second, NULL, 0.25}, {third, NULL, 2}};
+
+START_TEST(checkpoints_are_as_captum_and_dattri_have_them)
+{
+    ps_spec_explain_method specs[] = {{.method = tracin,
+                                       .top = TOP,
+                                       .rate = 9,
+                                       .scores = true,
+                                       .checkpoints = checkpoints,
+                                       .n_checkpoints = 3},
+                                      {.method = trak,
+                                       .top = TOP,
+                                       .sketch = 64,
+                                       .ridge = 0.05,
+                                       .scores = true,
+                                       .checkpoints = checkpoints,
+                                       .n_checkpoints = 3}};
+    golden_file golden;
+    ps_explain_part part;
+    open_golden();
+    golden_open(&golden, "explain/", "influence_checkpoints");
+    t.f.x.become = become;
+    t.f.x.user = &golden;
+    influence_run(&t.f, &specs[0], &part);
+    influence_is(&golden, &part, "scores", "tracin", 1e-5);
+    influence_is(&golden, &part, "self_influence", "self", 1e-5);
+    check_lists(&part);
+    ps_explain_part_free(&part);
+    influence_run(&t.f, &specs[1], &part);
+    influence_is(&golden, &part, "scores", "trak", 2e-5);
+    check_lists(&part);
+    ps_explain_part_free(&part);
+    golden_close(&golden);
+    close_golden();
+}
+END_TEST
+
 START_TEST(ekfac_is_as_kronfluence_has_it)
 {
     ps_explain_part part;
@@ -421,6 +468,7 @@ START_TEST(a_query_without_a_finite_gradient_is_named)
 END_TEST
 
 static const ps_check_case cases[] = {
+    {&checkpoints_are_as_captum_and_dattri_have_them},
     {&tracin_is_as_captum_and_kronfluence_have_it},
     {&ekfac_is_as_kronfluence_has_it},
     {&trak_is_as_numpy_has_it},

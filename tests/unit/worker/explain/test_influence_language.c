@@ -115,6 +115,61 @@ START_TEST(tracin_is_the_product_of_gradients)
 }
 END_TEST
 
+/* The script's: the parameters times a number that float32 multiplies with exactly. */
+static ps_status become(void *user, const ps_spec_explain_checkpoint *checkpoint)
+{
+    const ps_model_layout *layout = ps_model_parameters(t.f.x.model);
+    const float scale = strtof(checkpoint->model, NULL);
+    golden_file file;
+    golden_open(&file, "", kinds[*(const int *)user]);
+    for (size_t i = 0; i < layout->count; i++) {
+        const float *stored = golden_get(&file, "parameter/", layout->parameters[i].name);
+        size_t n = ps_tensor_bytes(ps_model_parameter(t.f.x.model, i)) / sizeof(float);
+        float *scaled = ps_alloc_array(n, sizeof *scaled);
+        for (size_t k = 0; k < n; k++)
+            scaled[k] = scale * stored[k];
+        influence_fill(&t.f, i, scaled);
+        ps_free(&scaled);
+    }
+    golden_close(&file);
+    return PS_OK;
+}
+
+static char one[] = "1", less[] = "0.875", more[] = "1.125";
+static ps_spec_explain_checkpoint checkpoints[] = {
+    {one, NULL, 0.5}, {less, NULL, 0.25}, {more, NULL, 2}};
+
+START_TEST(checkpoints_are_summed_and_averaged)
+{
+    const ps_spec_explain_method specs[] = {{.method = tracin,
+                                             .top = TOP,
+                                             .rate = 9,
+                                             .scores = true,
+                                             .checkpoints = checkpoints,
+                                             .n_checkpoints = 3},
+                                            {.method = trak,
+                                             .top = TOP,
+                                             .sketch = 64,
+                                             .ridge = 0.05,
+                                             .scores = true,
+                                             .checkpoints = checkpoints,
+                                             .n_checkpoints = 3}};
+    int kind = _i;
+    ps_explain_part part;
+    open_all(kind);
+    t.f.x.become = become;
+    t.f.x.user = &kind;
+    influence_run(&t.f, &specs[0], &part);
+    influence_is(&t.golden, &part, "scores", "tracin_3", 2e-5);
+    influence_is(&t.golden, &part, "self_influence", "self_3", 2e-5);
+    ps_explain_part_free(&part);
+    influence_run(&t.f, &specs[1], &part);
+    influence_is(&t.golden, &part, "scores", "trak_3", 1e-4);
+    ps_explain_part_free(&part);
+    close_all();
+}
+END_TEST
+
 START_TEST(ekfac_is_as_its_formula_in_float64)
 {
     compare(
@@ -275,9 +330,13 @@ START_TEST(a_push_did_what_the_loss_does_along_it)
 END_TEST
 
 static const ps_check_case cases[] = {
-    {&tracin_is_the_product_of_gradients, 0, 2},     {&ekfac_is_as_its_formula_in_float64, 0, 2},
-    {&trak_is_as_its_formula_in_float64, 0, 2},      {&what_is_not_counted_is_said, 0, 2},
-    {&a_push_did_what_the_loss_does_along_it, 0, 2}, {0},
+    {&tracin_is_the_product_of_gradients, 0, 2},
+    {&ekfac_is_as_its_formula_in_float64, 0, 2},
+    {&trak_is_as_its_formula_in_float64, 0, 2},
+    {&what_is_not_counted_is_said, 0, 2},
+    {&a_push_did_what_the_loss_does_along_it, 0, 2},
+    {&checkpoints_are_summed_and_averaged, 0, 2},
+    {0},
 };
 
 int main(void)
