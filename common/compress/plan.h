@@ -182,8 +182,8 @@ typedef struct ps_plan {
 
     uint64_t parameters, parent_parameters;
     uint64_t parent_data, data; /* bytes of all tensors, before and after */
-    uint64_t file_bytes;        /* of the new file: so many, or 8 less; 0: the
-                                   parent's were not known */
+    uint64_t file_bytes;        /* of the new file: so many, or 8 less, or some 40 where the
+                                   parent's has no metadata; 0: that one's were not known */
     uint64_t header_bytes;      /* of it, without what says which tensors there are */
     uint64_t sum_bytes;         /* psd: of the largest window's sums */
     uint64_t psd_bytes;         /* psd: those and the new tensors */

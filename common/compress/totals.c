@@ -69,9 +69,10 @@ static ps_status file_bytes(ps_plan *plan, const ps_plan_parent *parent)
     ps_free(&t);
     if (st || !parent->bytes)
         return st;
-    if (parent->bytes < plan->parent_data + before)
+    if (parent->bytes < plan->parent_data)
         return ps_fail(PS_INVALID_ARGUMENT, "model %s is smaller than its tensors", parent->name);
-    plan->header_bytes = parent->bytes - plan->parent_data - before;
+    uint64_t header = parent->bytes - plan->parent_data;
+    plan->header_bytes = header > before ? header - before : 0; /* 0: without metadata of psd's */
     plan->file_bytes = whole_file(plan, after);
     return PS_OK;
 }

@@ -330,8 +330,8 @@ static ps_status write_to(void *state, const void *data, size_t len)
     return PS_OK;
 }
 
-/* A file as psd writes it, of these tensors: its size. */
-static uint64_t file_of(const ps_model_form *tensors, size_t n)
+/* A file of these tensors, as psd writes it, or as others do, without metadata: its size. */
+static uint64_t file_of(const ps_model_form *tensors, size_t n, bool bare)
 {
     ps_safetensors_tensor *stored = ps_alloc_array(n, sizeof *stored);
     ps_safetensors_pair pairs[3] = {{"psd.model", GPT}, {"tokenizer.json", "{\"a\":1}"}};
@@ -342,7 +342,9 @@ static uint64_t file_of(const ps_model_form *tensors, size_t n)
     ps_model_forms_format(tensors, n, &forms);
     pairs[2] = (ps_safetensors_pair){PS_MODEL_META_FORMS, ps_buf_cstr(&forms)};
     ps_safetensors_sink sink = {write_to, &head};
-    ck_ok(ps_safetensors_writer_new(stored, n, pairs, forms.len ? 3 : 2, sink, &writer));
+    const ps_safetensors_pair *first = bare ? &pairs[2] : pairs;
+    ck_ok(ps_safetensors_writer_new(stored, n, first, (bare ? 0 : 2) + (forms.len ? 1 : 0), sink,
+                                    &writer));
     uint64_t total = ps_safetensors_writer_total(writer);
     ps_safetensors_writer_free(&writer);
     ps_buf_free(&forms);
@@ -351,21 +353,32 @@ static uint64_t file_of(const ps_model_form *tensors, size_t n)
     return total;
 }
 
+/* Of a parent's file: never larger, and not by much smaller. */
+static void check_size(rig *r, bool bare, uint64_t less)
+{
+    ps_plan_free(&r->plan);
+    r->parent.bytes = file_of(r->tensors, r->parent.n, bare);
+    ck_ok(ps_plan_new(&r->spec, &r->parent, 0, &r->plan));
+    ps_model_form *made = ps_alloc_array(r->parent.n, sizeof *made);
+    for (size_t i = 0; i < r->parent.n; i++)
+        made[i] = r->plan->tensors[i].stored;
+    uint64_t size = file_of(made, r->parent.n, bare);
+    ck_assert_uint_ge(r->plan->file_bytes, size);
+    ck_assert_uint_le(r->plan->file_bytes, size + less);
+    ps_free(&made);
+}
+
 START_TEST(the_file_is_as_large_as_it_was_said)
 {
     rig r;
     ck_ok(plan(&r, GPT, "quantise: {scheme: int4}\n"));
     ck_assert_uint_eq(r.plan->file_bytes, 0); /* the parent's size was not said */
+    check_size(&r, false, 8);
+    check_size(&r, true, 40);
+    r.parent.bytes = r.plan->parent_data - 1;
     ps_plan_free(&r.plan);
-    r.parent.bytes = file_of(r.tensors, r.parent.n);
-    ck_ok(ps_plan_new(&r.spec, &r.parent, 0, &r.plan));
-    ps_model_form *made = ps_alloc_array(r.parent.n, sizeof *made);
-    for (size_t i = 0; i < r.parent.n; i++)
-        made[i] = r.plan->tensors[i].stored;
-    uint64_t size = file_of(made, r.parent.n);
-    ck_assert_uint_ge(r.plan->file_bytes, size);
-    ck_assert_uint_le(r.plan->file_bytes, size + 8);
-    ps_free(&made);
+    ck_assert_int_eq(ps_plan_new(&r.spec, &r.parent, 0, &r.plan), PS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "is smaller than its tensors"));
     rig_free(&r);
 }
 END_TEST
