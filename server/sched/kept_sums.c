@@ -14,24 +14,38 @@
 
 #define KEY "compress.calibrate.from"
 
-static ps_status none_left(const ps_job_record *job)
+/* spec: of that job. */
+static ps_status none_left(const ps_job_record *job, const ps_job_spec *spec)
 {
+    const ps_spec_calibrate *c = spec->compress ? &spec->compress->calibrate : NULL;
+    if (c && c->from)
+        return ps_fail(PS_FAILED_PRECONDITION,
+                       KEY ": job %" PRIu64 " has taken the sums of job %" PRId64
+                           ", and left none; name that one",
+                       job->id, c->from);
+    if (!c || !c->keep)
+        return ps_fail(PS_FAILED_PRECONDITION,
+                       KEY ": job %" PRIu64 " keeps no sums of a calibration; a compress job with "
+                           "compress.calibrate.keep: true does",
+                       job->id);
     if (job->state < PS_JOB_DONE)
         return ps_fail(PS_FAILED_PRECONDITION,
                        KEY ": job %" PRIu64 " has not ended; what it keeps is there when it has",
                        job->id);
     return ps_fail(PS_FAILED_PRECONDITION,
-                   KEY ": job %" PRIu64 " has left no sums of its calibration; a compress job with "
-                       "compress.calibrate.keep: true does",
-                   job->id);
+                   KEY ": job %" PRIu64 " %s; run it again, and name that one", job->id,
+                   job->state == PS_JOB_DONE ? "has no " PS_CALIBRATION_FILE " any more"
+                                             : "did not come to its end, and has left no sums");
 }
 
-static ps_status check_left(ps_catalog *catalog, const ps_job_record *job)
+static ps_status check_left(ps_catalog *catalog, const ps_job_record *job, const ps_job_spec *spec)
 {
     ps_artifact_record *found = NULL;
     ps_status st = ps_catalog_artifact_get(catalog, job->id, PS_CALIBRATION_FILE, &found);
     ps_artifact_record_free(&found);
-    return st == PS_NOT_FOUND ? none_left(job) : st;
+    if (st == PS_NOT_FOUND || !(spec->compress && spec->compress->calibrate.keep))
+        return none_left(job, spec); /* a worker may have put a file of that name */
+    return st;
 }
 
 static ps_status check_model(const ps_job_record *job, const ps_job_spec *spec,
@@ -49,15 +63,26 @@ static ps_status check_model(const ps_job_record *job, const ps_job_spec *spec,
     return PS_OK;
 }
 
+/* Its file by itself: its model may be another one. */
+static ps_status check_job(ps_catalog *catalog, const ps_job_record *job,
+                           const ps_model_record *model)
+{
+    ps_job_spec *spec = NULL;
+    ps_status st = ps_job_spec_parse(ps_slice_str(job->spec), "job", &spec);
+    if (!st)
+        st = check_left(catalog, job, spec);
+    if (!st)
+        st = check_model(job, spec, model);
+    if (spec)
+        ps_job_spec_free(&spec);
+    return st;
+}
+
 static ps_status check_inputs(const ps_job_record *job, const ps_model_record *model, ps_plan *plan)
 {
     ps_job_spec *spec = NULL;
     ps_plan *kept = NULL;
     ps_status st = ps_job_spec_parse_from(ps_slice_str(job->spec), "job", model->config, &spec);
-    if (!st && !(spec->compress && spec->compress->calibrate.keep))
-        st = none_left(job); /* a worker may put a file of any name */
-    if (!st)
-        st = check_model(job, spec, model);
     if (!st)
         st = ps_model_plan(spec, model, &kept);
     if (!st)
@@ -75,7 +100,7 @@ ps_status ps_kept_sums_check(ps_catalog *catalog, const ps_model_record *model, 
     ps_status st = ps_catalog_job_get(catalog, plan->from, &job);
     if (st)
         return ps_wrap(st, KEY);
-    st = check_left(catalog, job);
+    st = check_job(catalog, job, model);
     if (!st)
         st = check_inputs(job, model, plan);
     ps_job_record_free(&job);

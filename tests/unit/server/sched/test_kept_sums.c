@@ -56,8 +56,8 @@ static ps_status submit(const char *calibrate, const char *quantise)
     return st;
 }
 
-/* One that has ended, with a file of that name. */
-static void put_job(const char *model, const char *quantise, const char *keep)
+static void put_job_as(const char *model, const char *quantise, const char *keep,
+                       ps_job_state state, bool left)
 {
     ps_model_record *m = NULL;
     uint64_t id = 0;
@@ -69,16 +69,23 @@ static void put_job(const char *model, const char *quantise, const char *keep)
     r->kind = ps_strdup("compress");
     r->spec = yaml_of(model, keep, quantise);
     r->model_version = ps_strdup(m->path);
-    r->state = PS_JOB_DONE;
+    r->state = state;
     ck_ok(ps_catalog_job_add(catalog, r, &id));
     r->id = id;
     ck_ok(ps_catalog_job_update(catalog, r));
     char name[] = PS_CALIBRATION_FILE, path[] = "artifacts/1";
-    ck_ok(ps_catalog_artifact_put(
-        catalog,
-        &(ps_artifact_record){.job_id = id, .name = name, .bytes = 1, .path = path, .own = true}));
+    if (left)
+        ck_ok(ps_catalog_artifact_put(
+            catalog, &(ps_artifact_record){
+                         .job_id = id, .name = name, .bytes = 1, .path = path, .own = true}));
     ps_job_record_free(&r);
     ps_model_record_free(&m);
+}
+
+/* One that has ended, with a file of that name. */
+static void put_job(const char *model, const char *quantise, const char *keep)
+{
+    put_job_as(model, quantise, keep, PS_JOB_DONE, true);
 }
 
 static void refuses(const char *calibrate, const char *quantise, ps_status code, const char *text)
@@ -86,6 +93,41 @@ static void refuses(const char *calibrate, const char *quantise, ps_status code,
     ck_assert_int_eq(submit(calibrate, quantise), code);
     ck_assert_msg(strstr(ps_error_message(), text) != NULL, "%s", ps_error_message());
 }
+
+/* Each says what to do. */
+START_TEST(a_job_that_has_left_none_says_why)
+{
+    ck_ok(ps_catalog_open(":memory:", &catalog));
+    put_model("m");
+    put_job("m", "method: gptq", KEPT);                                  /* 1 */
+    put_job("m", "method: gptq", "from: 1");                             /* 2 */
+    put_job_as("m", "method: gptq", KEPT, PS_JOB_RUNNING, false);        /* 3 */
+    put_job_as("m", "method: gptq", KEPT, PS_JOB_CANCELLED, false);      /* 4 */
+    put_job_as("m", "method: gptq", KEPT, PS_JOB_DONE, false);           /* 5 */
+    put_job_as("m", "method: gptq", "rows: 512", PS_JOB_RUNNING, false); /* 6 */
+    refuses("from: 2", "method: gptq", PS_FAILED_PRECONDITION,
+            "job 2 has taken the sums of job 1, and left none; name that one");
+    refuses("from: 3", "method: gptq", PS_FAILED_PRECONDITION, "job 3 has not ended");
+    refuses("from: 4", "method: gptq", PS_FAILED_PRECONDITION, "job 4 did not come to its end");
+    refuses("from: 5", "method: gptq", PS_FAILED_PRECONDITION,
+            "job 5 has no calibration.safetensors any more; run it again");
+    refuses("from: 6", "method: gptq", PS_FAILED_PRECONDITION, "job 6 keeps no sums");
+    ps_catalog_close(&catalog);
+}
+END_TEST
+
+/* Whose keys mean nothing of this model. */
+START_TEST(a_job_on_a_model_of_another_kind_is_named_as_such)
+{
+    ck_ok(ps_catalog_open(":memory:", &catalog));
+    put_model("m");
+    put_model("n");
+    put_job("n", "embeddings: int8, method: gptq", KEPT);
+    refuses("from: 1", "method: gptq", PS_FAILED_PRECONDITION,
+            "the sums of job 1 are of model n, and not of m");
+    ps_catalog_close(&catalog);
+}
+END_TEST
 
 START_TEST(sums_that_are_there_are_taken_and_others_refused_by_name)
 {
@@ -107,7 +149,7 @@ START_TEST(sums_that_are_there_are_taken_and_others_refused_by_name)
             "job 3 has no sums of the inputs of layers.1.weight");
     refuses("from: 4", "method: gptq", PS_FAILED_PRECONDITION,
             "the sums of job 4 are of model n, and not of m");
-    refuses("from: 5", "method: gptq", PS_FAILED_PRECONDITION, "job 5 has left no sums");
+    refuses("from: 5", "method: gptq", PS_FAILED_PRECONDITION, "job 5 keeps no sums");
     refuses("from: 9", "method: gptq", PS_NOT_FOUND, "compress.calibrate.from: job 9 does not");
     put_model("m"); /* replaced */
     refuses("from: 1", "method: gptq", PS_FAILED_PRECONDITION,
@@ -117,6 +159,8 @@ START_TEST(sums_that_are_there_are_taken_and_others_refused_by_name)
 END_TEST
 
 static const ps_check_case tests[] = {
+    {&a_job_that_has_left_none_says_why},
+    {&a_job_on_a_model_of_another_kind_is_named_as_such},
     {&sums_that_are_there_are_taken_and_others_refused_by_name},
     {0},
 };
