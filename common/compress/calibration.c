@@ -215,7 +215,7 @@ ps_status ps_calibration_parse(const ps_safetensors *file, ps_calibration **out)
     if (st)
         ps_calibration_free(&c);
     *out = c;
-    return st ? ps_wrap(st, PS_CALIBRATION_FILE) : PS_OK;
+    return st;
 }
 
 void ps_calibration_free(ps_calibration **calibration)

@@ -106,7 +106,7 @@ static ps_status take_head(ps_imatrix *m, ps_slice bytes, size_t *used)
     st = ps_safetensors_parse(ps_slice_of(m->head.data, (size_t)size), UINT64_MAX, &m->file);
     if (!st)
         st = ps_calibration_parse(m->file, &m->calibration);
-    return st ? st : plan_takings(m);
+    return st ? ps_wrap(st, PS_CALIBRATION_FILE) : plan_takings(m);
 }
 
 static uint64_t place_of(const taking *t, uint64_t column)
@@ -285,7 +285,9 @@ ps_status ps_imatrix_finish(ps_imatrix *m, ps_buf *gguf)
         return ps_fail(PS_DATA_LOSS, PS_CALIBRATION_FILE ": it is not whole");
     ps_status st = ps_plan_tokens(m->tokens[0], &tokens);
     if (!st && tokens == 0)
-        st = ps_fail(PS_CORRUPT, PS_CALIBRATION_FILE ": sums of no tokens");
+        st = ps_fail(PS_CORRUPT, "sums of no tokens");
+    if (st)
+        st = ps_wrap(st, PS_CALIBRATION_FILE);
     if (!st)
         st = ps_spec_model_parse(ps_slice_str(m->calibration->config), "model", &model);
     if (!st)

@@ -18,9 +18,7 @@ ps_status ps_plan_tokens(float said, uint64_t *out)
 {
     const float most = 0x1p53F;
     if (!(said >= 0 && said <= most)) /* NaN neither */
-        return ps_fail(PS_FAILED_PRECONDITION,
-                       "psd's sums are of %g tokens, which no calibration makes: some worker has "
-                       "pushed something else",
+        return ps_fail(PS_FAILED_PRECONDITION, "sums of %g tokens, which no calibration makes",
                        (double)said);
     *out = (uint64_t)said;
     return PS_OK;

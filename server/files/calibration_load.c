@@ -1,8 +1,8 @@
 /* load: the sums that another job has kept into the parameters of this one. Happy path: the header
  * says which tensor has the sums of each input of the plan, and their numbers go into its slot, of
  * a triangle the diagonal alone where the plan needs no more. It fails when the file has not what
- * the plan needs; a number that is none is refused by the parameters. A worker of that job may
- * have put a file of this name: it is believed no more than the sums that workers push. */
+ * the plan needs, or says what no calibration makes: no tokens, squares below zero; a number that
+ * is none is refused by the parameters. A worker of that job may have put a file of this name. */
 #include "common/base/mem.h"
 #include "common/compress/calibration.h"
 #include "common/compress/store_plan.h"
@@ -62,6 +62,22 @@ static ps_status load_squares(const loading *l, uint64_t begin, const ps_calibra
     return st;
 }
 
+/* They stand in the file whatever of it the plan needs. */
+static ps_status check_squares(const loading *l, uint64_t begin, const ps_calibration_input *input,
+                               const char *tensor)
+{
+    float square;
+    ps_status st = PS_OK;
+    for (uint64_t i = 0; !st && i < input->columns; i++) {
+        st = read_at(l, begin + ps_calibration_square(input, i) * sizeof square, &square, 1);
+        if (!st && !(square >= 0)) /* NaN neither */
+            st = ps_fail(PS_CORRUPT,
+                         "the squares of the inputs of tensor %s add up to %g in column %" PRIu64,
+                         tensor, (double)square, i);
+    }
+    return st;
+}
+
 static ps_status load_input(const loading *l, const ps_calibration *kept, size_t i)
 {
     const ps_plan_input *in = &l->plan->inputs[i];
@@ -76,8 +92,10 @@ static ps_status load_input(const loading *l, const ps_calibration *kept, size_t
         if (!from->sums[held_out])
             continue; /* of no token: zeros */
         uint64_t begin = from->sums[held_out]->begin;
-        st = ps_placement_find(ps_param_store_placement(l->store),
-                               ps_plan_sum_name(i, held_out, name), &id);
+        st = check_squares(l, begin, from, in->name);
+        if (!st)
+            st = ps_placement_find(ps_param_store_placement(l->store),
+                                   ps_plan_sum_name(i, held_out, name), &id);
         if (!st)
             st = from->squares == in->squares ? load_all(l, begin, in->numbers, id)
                                               : load_squares(l, begin, from, id);
@@ -85,10 +103,22 @@ static ps_status load_input(const loading *l, const ps_calibration *kept, size_t
     return st;
 }
 
+static ps_status check_tokens(const loading *l, uint64_t begin)
+{
+    float said[2];
+    uint64_t tokens[2] = {0};
+    ps_status st = read_at(l, begin, said, 2);
+    for (size_t i = 0; !st && i < 2; i++)
+        st = ps_plan_tokens(said[i], &tokens[i]);
+    return !st && !tokens[0] ? ps_fail(PS_CORRUPT, "sums of no tokens") : st;
+}
+
 static ps_status load_sums(const loading *l, const ps_calibration *kept)
 {
     uint32_t id;
-    ps_status st = ps_placement_find(ps_param_store_placement(l->store), PS_TOKENS_NAME, &id);
+    ps_status st = check_tokens(l, kept->tokens->begin);
+    if (!st)
+        st = ps_placement_find(ps_param_store_placement(l->store), PS_TOKENS_NAME, &id);
     if (!st)
         st = load_all(l, kept->tokens->begin, 2, id);
     for (size_t i = 0; !st && i < l->plan->n_inputs; i++)

@@ -61,6 +61,8 @@ static ps_status take_importance(const ps_compress_job *job, const ps_plan_input
         st = ps_gguf_imatrix_read(path, name, input->columns, out->memory[0], &tokens);
     if (!st)
         st = ps_plan_tokens(tokens, &out->hessians[0].tokens);
+    if (st)
+        st = ps_wrap(st, "compress.importance: tensor %s", input->name);
     out->hessians[0].sums = out->memory[0];
     out->hessians[0].squares = true;
     ps_free(&layout);
@@ -92,9 +94,11 @@ ps_status ps_compress_sums_of(const ps_compress_job *job, size_t which, ps_compr
     for (size_t i = 0; !st && i < kinds; i++) {
         st = ps_plan_tokens(((const float *)ps_some_tensors_memory(tensors, 0))[i],
                             &out->hessians[i].tokens);
-        if (!st && ps_some_tensors_elements(tensors, 1 + i) < input->numbers)
+        if (st)
+            st = ps_wrap(st, "psd has what some worker has pushed");
+        else if (ps_some_tensors_elements(tensors, 1 + i) < input->numbers)
             st = ps_fail(PS_FAILED_PRECONDITION, "psd has fewer sums than input %s", input->name);
-        else if (!st)
+        else
             st = take_sum(input, ps_some_tensors_memory(tensors, 1 + i), i, out);
     }
     ps_some_tensors_close(&tensors);
