@@ -82,7 +82,8 @@ static ps_status take_piece(void *user, ps_slice piece)
     return ps_new_file_write(s->file, piece.data, piece.len);
 }
 
-static void report(ps_client *client, const char *name, const char *path, uint64_t bytes)
+/* sums: not the model, but the importance matrix of its calibration. */
+static void report(ps_client *client, const char *name, const char *path, uint64_t bytes, bool sums)
 {
     if (client->json) {
         ps_json_writer w = ps_json_begin(client);
@@ -94,7 +95,8 @@ static void report(ps_client *client, const char *name, const char *path, uint64
         ps_json_finish(client);
     } else {
         char *shown = ps_shown(path);
-        ps_buf_printf(&client->out, "model %s is in %s (%s)\n", name, shown,
+        ps_buf_printf(&client->out, "%s %s is in %s (%s)\n",
+                      sums ? "the importance matrix of" : "model", name, shown,
                       ps_human_bytes((double)bytes).text);
         ps_free(&shown);
     }
@@ -184,7 +186,7 @@ static ps_status export_model(ps_client *client, const char *name, const options
     if (!st && s.stream)
         ps_print_remarks(ps_model_export_remarks(s.stream));
     if (!st)
-        report(client, request.name, path, bytes);
+        report(client, request.name, path, bytes, false);
     ps_new_file_drop(&s.file);
     ps_model_export_free(&s.stream);
     ps_free(&s.version);
@@ -209,7 +211,7 @@ static ps_status export_imatrix(ps_client *client, const char *name, const optio
     if (!st)
         st = ps_new_file_save(path, ps_buf_slice(&gguf), &(ps_new_file_options){.force = o->force});
     if (!st)
-        report(client, name, path, gguf.len);
+        report(client, name, path, gguf.len, true);
     ps_buf_free(&gguf);
     ps_free(&s.version);
     ps_free(&s.config);

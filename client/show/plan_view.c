@@ -127,12 +127,14 @@ static void calibration(ps_table *t, const ps_plan *plan)
     if (!plan->n_windows)
         return;
     if (plan->importance) {
-        ps_table_field(t, "calibration", "an importance matrix, of %zu inputs", plan->n_inputs);
+        ps_table_field(t, "calibration", "an importance matrix, of %zu inputs, that workers open",
+                       plan->n_inputs);
         return;
     }
     if (plan->from) {
-        ps_table_field(t, "calibration", "the sums of job %" PRIu64 ", of %zu inputs", plan->from,
-                       plan->n_inputs);
+        ps_table_field(t, "calibration",
+                       "the sums of job %" PRIu64 ", of %zu inputs; a submission looks for them",
+                       plan->from, plan->n_inputs);
         return;
     }
     ps_buf text = PS_BUF_EMPTY;

@@ -142,7 +142,9 @@ static ps_status check_data(const ps_job_spec *spec, const ps_conf_doc *doc)
     if (ps_conf_has(doc, "data") && !ps_conf_has(doc, "data.format"))
         return ps_conf_fail(doc, "data.format", "missing; data have one");
     if (calibrates && !spec->data.train)
-        return ps_conf_fail(doc, "data.train", "missing; the job calibrates on it");
+        return ps_conf_fail(doc, "data.train",
+                            "missing; the job calibrates on it, but with "
+                            "compress.calibrate.from or compress.importance");
     if (spec->distil && !spec->data.train)
         return ps_conf_fail(doc, "data.train", "missing; distil trains on it");
     if (!calibrates && !spec->distil && spec->data.train)

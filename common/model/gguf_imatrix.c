@@ -10,6 +10,7 @@
 #include <string.h>
 
 enum { NAME = 128 };
+static const float TOKENS_MAX = 0x1p53F; /* as of psd's own sums */
 
 static ps_status check_type(const ps_gguf_parts *file, const char *path)
 {
@@ -51,8 +52,9 @@ static ps_status check_numbers(const char *path, const char *name, uint64_t colu
                            "%s: %s.in_sum2 has %g at %" PRIu64 ", which is no sum of "
                            "squares",
                            path, name, (double)squares[i], i);
-    if (!(tokens >= 1) || !isfinite(tokens))
-        return ps_fail(PS_CORRUPT, "%s: %s.counts is %g", path, name, (double)tokens);
+    if (!(tokens >= 1 && tokens <= TOKENS_MAX)) /* NaN neither */
+        return ps_fail(PS_CORRUPT, "%s: %s.counts is %g, which is no number of tokens", path, name,
+                       (double)tokens);
     return PS_OK;
 }
 
@@ -77,6 +79,9 @@ ps_status ps_gguf_imatrix_read(const char *path, const char *name, uint64_t colu
     PS_REQUIRE(columns > 0 && strlen(name) < NAME - 16);
     ps_gguf_parts file = {0};
     ps_status st = ps_gguf_parts_open(path, &file);
+    if (st == PS_CORRUPT)
+        st = ps_wrap(st, "an importance matrix is a GGUF file; llama-imatrix --in-file FILE.dat -o "
+                         "FILE.gguf makes one of what it wrote before 2025-07");
     if (!st)
         st = read_tensor(&file, path, name, columns, squares, tokens);
     ps_gguf_parts_clear(&file);
