@@ -231,11 +231,27 @@ def kept_sums_make_the_same_model(cluster):
               for name in ("again", "kept")}
     assert solved["again"] == solved["kept"], solved
     cluster.wait_job(cluster.submit(from_text(cluster, "searched", job_id, "search")))
-    for other, message in ((second["id"], f"job {second['id']} has left no sums of its calibration"), (99, "job 99 does not exist")):
+    for other, message in ((second["id"], f"job {second['id']} has taken the sums of job {job_id}"), (99, "job 99 does not exist")):
         text = from_text(cluster, "refused", other)
         (cluster.dir / "refused.yaml").write_text(text)
         refused = cluster.psctl("submit", cluster.dir / "refused.yaml", check=False)
         assert refused.returncode and message in refused.stderr, refused.stderr
+
+
+def kept_sums_are_in_the_checkpoint(cluster):
+    """psd is killed before anything is solved by them; it goes on without the file that they came from."""
+    job_id, worker = cluster.psctl_json("model", "kept")["job_id"], cluster.processes[-1]
+    worker.signal(signal.SIGSTOP)
+    second = cluster.submit(from_text(cluster, "resumed", job_id))
+    folder = cluster.dir / f"state/checkpoints/{second}"
+    wait_until("a checkpoint is there", lambda: list(folder.glob("checkpoint-[0-9]*")))
+    cluster.psctl("delete-artifact", job_id, "calibration.safetensors")
+    cluster.server.kill()
+    cluster.start_server(QUICK)
+    worker.signal(signal.SIGCONT)
+    cluster.wait_job(second)
+    assert file_of(cluster, "resumed") == (cluster.dir / "kept.safetensors").read_bytes()
+    assert "goes on from its checkpoint: " in cluster.psctl("watch", second).stdout
 
 
 @as_it_ships
@@ -257,6 +273,7 @@ def what_the_report_says_is_numpys():
         assert model["parent"] == "tiny" and model["job_id"] == job["id"], model
         shown = cluster.psctl("report", "gptq").stdout
         assert "layers.1.weight" in shown and "int8/row" in shown, shown
+        kept_sums_are_in_the_checkpoint(cluster)
 
 
 def a_limit_that_is_missed_publishes_nothing():
