@@ -9,6 +9,7 @@
 #include "common/transport/tcp/listen.h"
 #include "common/transport/tls/tls_conf.h"
 #include "server/data_lock.h"
+#include "server/sealing.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -76,6 +77,13 @@ static void try_catalog(const ps_server_conf *conf, ps_trial *t)
     ps_free(&path);
 }
 
+static void try_keys(const ps_server_conf *conf, ps_trial *t)
+{
+    ps_keyring *ring = NULL;
+    ps_trial_add(t, "keys", ps_sealing_keys(&conf->sealing, &ring));
+    ps_keyring_free(&ring);
+}
+
 /* Both are open at once, as psd has them: one port for two is a fault. */
 static void try_ports(const ps_server_options *options, ps_trial *t)
 {
@@ -103,6 +111,7 @@ int ps_server_check(const ps_server_options *options)
     try_folder("data_dir", conf->data_dir, &t);
     try_audit_log(conf, &t);
     try_catalog(conf, &t);
+    try_keys(conf, &t);
     if (ps_data_lock_is_taken(conf->data_dir)) {
         ps_trial_note(&t, "a psd works in %s: its ports are not tried", conf->data_dir);
     } else {

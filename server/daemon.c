@@ -55,7 +55,12 @@ static ps_status open_security(ps_daemon *d)
                                      : ps_asprintf("%s/audit.log", d->conf->data_dir);
     st = ps_audit_open(path, &d->clock, &d->audit);
     ps_free(&path);
-    return st;
+    if (st)
+        return st;
+    ps_tls_context *tls = ps_tls_holder_get(d->tls);
+    memcpy(d->cluster, ps_tls_context_identity(tls)->cluster, sizeof d->cluster);
+    ps_tls_context_unref(&tls);
+    return ps_sealing_open(&d->conf->sealing, d->conf->data_dir, d->cluster, &d->sealing);
 }
 
 static ps_status open_state(ps_daemon *d)
@@ -68,7 +73,7 @@ static ps_status open_state(ps_daemon *d)
     d->runs = ps_runs_create(d->clock);
     d->sessions = ps_sessions_create();
     const ps_lifecycle_conf conf = {
-        .files = {.disk = &ps_disk_system,
+        .files = {.disk = ps_sealing_disk(d->sealing),
                   .data_dir = d->conf->data_dir,
                   .catalog = d->catalog,
                   .clock = d->clock},
@@ -172,7 +177,6 @@ static ps_status open_listeners(ps_daemon *d)
                                      .user = d};
     fill_limits(d->conf, d->files, &options.limits);
     d->memory_budget = options.limits.memory_bytes;
-    memcpy(d->cluster, ps_tls_context_identity(tls)->cluster, sizeof d->cluster);
     ps_status st = ps_rpc_server_create(&options, &d->server);
     ps_tls_context_unref(&tls);
     if (st)
@@ -424,6 +428,7 @@ void ps_daemon_free(ps_daemon **daemon)
     ps_lifecycle_free(&d->lifecycle);
     ps_runs_free(&d->runs);
     ps_catalog_close(&d->catalog);
+    ps_sealing_close(&d->sealing);
     ps_room_free(&d->room);
     ps_audit_close(&d->audit);
     ps_tls_holder_free(&d->tls);

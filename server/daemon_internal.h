@@ -9,6 +9,7 @@
 #include "server/health.h"
 #include "server/metrics/http.h"
 #include "server/runs/room.h"
+#include "server/sealing.h"
 #include "server/service/services.h"
 
 struct ps_daemon {
@@ -28,6 +29,7 @@ struct ps_daemon {
     ps_tls_expiry expiry; /* on the main loop */
     ps_audit *audit;
     ps_catalog *catalog;
+    ps_sealing *sealing;
     ps_room *room;
     ps_runs *runs;
     ps_sessions *sessions;
@@ -42,7 +44,7 @@ struct ps_daemon {
     ps_off_loop_turn sched_turn, upkeep_turn; /* what the ticks of these names do, on the pool */
     uint64_t sched_ms;                        /* when its last one began, */
     ps_repeat sched_trouble;                  /* and that it has no end */
-    uint64_t expire_ms;                       /* upkeep's: the next pass */
+    uint64_t expire_ms, seal_ms;              /* upkeep's: the next passes */
     ps_repeat expire_trouble;                 /* likewise */
     ps_signal *on_term, *on_int, *on_hup;
     atomic_bool ready;    /* /readyz */

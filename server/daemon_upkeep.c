@@ -1,8 +1,8 @@
 /* What psd does by itself from time to time: the scheduler's tick, which carries out whatever has
  * been decided (a checkpoint may be written, and a step of bsp applied, in there); the reserve is
- * made again when there is room, and what is over its time goes. One piece of each at a time, on
- * the thread pool, so that signals and the watchdog wait for none; a tick that finds the last one
- * still at work does nothing. */
+ * made again when there is room, what is over its time goes, and what is plain is sealed. One piece
+ * of each at a time, on the thread pool, so that signals and the watchdog wait for none; a tick
+ * that finds the last one still at work does nothing. */
 #include "common/base/log.h"
 #include "server/daemon_internal.h"
 
@@ -33,11 +33,26 @@ static void expire(ps_daemon *d)
         d->expire_ms = now + PASS_MS;
 }
 
+/* Likewise; what is plain still comes from before there were keys, or was written by and by. */
+static void seal(ps_daemon *d)
+{
+    enum { PASS_MS = 10000, WORK_MS = 1000 };
+    uint64_t now = ps_clock_ms(&d->clock);
+    if (now < d->seal_ms)
+        return;
+    ps_sealing_pass(d->sealing, WORK_MS);
+    ps_sealing_counts counts;
+    ps_sealing_count(d->sealing, &counts);
+    if (!counts.plain)
+        d->seal_ms = now + PASS_MS;
+}
+
 static void upkeep_run(void *daemon)
 {
     ps_daemon *d = daemon;
     ps_room_tick(d->room);
     expire(d);
+    seal(d);
 }
 
 void ps_daemon_upkeep_cb(void *daemon)

@@ -4,6 +4,8 @@
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
 #include "common/conf/options.h"
+#include "common/seal/key_source.h"
+#include "common/seal/keyring.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -62,6 +64,13 @@ static const ps_conf_key retention_keys[] = {
     PS_CONF_END,
 };
 
+static const ps_conf_key sealing_keys[] = {
+    PS_CONF_TEXT("kek", ps_server_sealing, kek, "", 0, 4095),
+    PS_CONF_TEXTS("previous", ps_server_sealing, previous, "[]", 0, PS_KEYRING_MOST - 1, 1, 4095),
+    PS_CONF_BOOL("require", ps_server_sealing, require, "false"),
+    PS_CONF_END,
+};
+
 static const ps_conf_key server_keys[] = {
     PS_CONF_MAP("listen", ps_server_conf, listen, listen_keys),
     PS_CONF_MAP("metrics", ps_server_conf, metrics, metrics_keys),
@@ -76,6 +85,7 @@ static const ps_conf_key server_keys[] = {
     PS_CONF_MAP("jobs", ps_server_conf, jobs, jobs_keys),
     PS_CONF_MAP("checkpoint", ps_server_conf, checkpoint, checkpoint_keys),
     PS_CONF_MAP("retention", ps_server_conf, retention, retention_keys),
+    PS_CONF_MAP("sealing", ps_server_conf, sealing, sealing_keys),
     PS_CONF_DURATION("shutdown_grace", ps_server_conf, shutdown_grace_ms, "10s", 0, 3600000),
     PS_CONF_MAP("keepalive", ps_server_conf, keepalive, ps_conf_keepalive_keys),
     PS_CONF_END,
@@ -132,6 +142,18 @@ static const ps_conf_flag flags[N_FLAGS + 1] = {
     [CHECK] = {"check", .plain = true},
 };
 
+static ps_status check_sealing(const ps_server_sealing *s, const ps_conf_doc *doc)
+{
+    if (*s->kek && ps_key_source_check(s->kek))
+        return ps_conf_fail(doc, "sealing.kek", "%s", ps_error_message());
+    for (size_t i = 0; i < s->n_previous; i++)
+        if (ps_key_source_check(s->previous[i]))
+            return ps_conf_fail(doc, "sealing.previous", "%s", ps_error_message());
+    if (!*s->kek && (s->n_previous || s->require))
+        return ps_conf_fail(doc, "sealing.kek", "is needed with sealing.previous and .require");
+    return PS_OK;
+}
+
 static ps_status check(const void *conf, const ps_conf_doc *doc)
 {
     const ps_server_conf *c = conf;
@@ -143,7 +165,7 @@ static ps_status check(const void *conf, const ps_conf_doc *doc)
         return ps_conf_fail(doc, "limits.call_bytes", "is more than limits.connection_bytes");
     if (c->limits.call_bytes < c->limits.message_bytes)
         return ps_conf_fail(doc, "limits.call_bytes", "is less than limits.message_bytes");
-    return PS_OK;
+    return check_sealing(&c->sealing, doc);
 }
 
 static const ps_conf_program program = {

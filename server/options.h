@@ -34,6 +34,13 @@ typedef struct ps_server_checkpoint {
     int64_t keep;         /* checkpoints kept of each job */
 } ps_server_checkpoint;
 
+typedef struct ps_server_sealing {
+    char *kek;       /* where the current key is (key_source.h); "": nothing is sealed */
+    char **previous; /* keys that are still read with */
+    size_t n_previous;
+    bool require; /* files that are not sealed are refused */
+} ps_server_sealing;
+
 typedef struct ps_server_conf {
     ps_conf_listen listen;
     ps_server_metrics metrics;
@@ -48,6 +55,7 @@ typedef struct ps_server_conf {
     ps_server_jobs jobs;
     ps_server_checkpoint checkpoint;
     ps_retention retention;
+    ps_server_sealing sealing;
     uint64_t shutdown_grace_ms;
     ps_conf_keepalive keepalive;
 } ps_server_conf;

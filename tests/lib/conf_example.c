@@ -57,6 +57,14 @@ void ps_test_example_has_every_key(const ps_conf_schema *schema, const char *nam
     ps_conf_free(schema, data);
 }
 
+static bool same_texts(char *const *a, size_t n_a, char *const *b, size_t n_b)
+{
+    for (size_t i = 0; i < n_a && i < n_b; i++)
+        if (strcmp(a[i], b[i]) != 0)
+            return false;
+    return n_a == n_b;
+}
+
 static bool same(const ps_conf_key *key, const char *a, const char *b)
 {
     const void *x = a + key->offset, *y = b + key->offset;
@@ -68,9 +76,9 @@ static bool same(const ps_conf_key *key, const char *a, const char *b)
     case PS_CONF_TYPE_WORD:
         return *(const unsigned *)x == *(const unsigned *)y;
     case PS_CONF_TYPE_TEXTS:
-        return *(const size_t *)(const void *)(a + key->count_offset) == 1 &&
-               *(const size_t *)(const void *)(b + key->count_offset) == 1 &&
-               !strcmp(**(char **const *)x, **(char **const *)y);
+        return same_texts(
+            *(char **const *)x, *(const size_t *)(const void *)(a + key->count_offset),
+            *(char **const *)y, *(const size_t *)(const void *)(b + key->count_offset));
     default:
         return !memcmp(x, y, 8);
     }

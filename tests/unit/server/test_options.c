@@ -133,6 +133,9 @@ START_TEST(wrong_files_name_file_and_line)
         {TLS "jobs:\n  lease_timeout: 3s\n", ":3: jobs.lease_timeout: must be at least twice"},
         {TLS "limits: {call_bytes: 1MiB}\n", ":2: limits.call_bytes: is less than"},
         {TLS "limits: {call_bytes: 1GiB}\n", ":2: limits.call_bytes: is more than"},
+        {TLS "sealing: {kek: /etc/psd/kek}\n", ":2: sealing.kek: /etc/psd/kek: a key is named as"},
+        {TLS "sealing: {kek: 'file:k', previous: [x]}\n", ":2: sealing.previous: x: a key is"},
+        {TLS "sealing: {require: true}\n", ":2: sealing.kek: is needed with"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         write_config(bad[i].yaml);

@@ -1,0 +1,25 @@
+/* sealed_name: which files below the data_dir of a psd are sealed, and as what. The text binds a
+ * file to where it belongs: another cluster's, kind's, name's or version's opens under no other
+ * path.
+ *
+ *     models/NAME.HEX.safetensors            psd/v1 CLUSTER model NAME HEX
+ *     artifacts/JOB.HEX                      psd/v1 CLUSTER artifact JOB HEX
+ *     checkpoints/JOB/checkpoint-N[.damaged] psd/v1 CLUSTER checkpoint JOB N
+ *
+ * Any thread. */
+#ifndef PS_SEAL_SEALED_NAME_H
+#define PS_SEAL_SEALED_NAME_H
+
+#include "common/base/buf.h"
+
+#include <stdbool.h>
+
+typedef struct ps_sealed_names {
+    const char *data_dir, *cluster;
+} ps_sealed_names;
+
+/* For ps_sealed_disk_conf; user is a ps_sealed_names. False: a temporary name, or what says nothing
+ * about parameters or data. */
+bool ps_sealed_name(void *user, const char *path, ps_buf *aad);
+
+#endif

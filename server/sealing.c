@@ -1,0 +1,234 @@
+/* Happy path: keys are read, what a crash left is settled, and the sealed row stands before the
+ * system's disk. */
+#include "server/sealing.h"
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/mutex.h"
+#include "common/loop/loop.h"
+#include "common/seal/key_source.h"
+#include "common/seal/sealed_name.h"
+
+#include <string.h>
+
+struct ps_sealing {
+    char *data_dir, *cluster;
+    ps_sealed_names names;
+    ps_sealed_disk *disk; /* NULL: plain */
+    uint32_t key;
+    ps_mutex counting;
+    ps_sealing_counts counts;
+};
+
+/* ---- keys ---- */
+
+static ps_status read_previous(const ps_server_sealing *conf, ps_keyring *ring)
+{
+    ps_status st = PS_OK;
+    for (size_t i = 0; !st && i < conf->n_previous; i++) {
+        ps_secret *key = NULL;
+        st = ps_key_source_read(conf->previous[i], PS_KEY_SOURCE_PATIENCE_MS, &key);
+        if (!st)
+            st = ps_keyring_add(ring, &key);
+        ps_secret_free(&key);
+    }
+    return st ? ps_wrap(st, "sealing.previous") : PS_OK;
+}
+
+ps_status ps_sealing_keys(const ps_server_sealing *conf, ps_keyring **ring)
+{
+    *ring = NULL;
+    if (!*conf->kek)
+        return PS_OK;
+    ps_secret *key = NULL;
+    ps_status st = ps_key_source_read(conf->kek, PS_KEY_SOURCE_PATIENCE_MS, &key);
+    if (st)
+        return ps_wrap(st, "sealing.kek");
+    ps_keyring *made = ps_keyring_new(&key);
+    st = read_previous(conf, made);
+    if (st)
+        ps_keyring_free(&made);
+    *ring = made;
+    return st;
+}
+
+/* ---- the files below data_dir ---- */
+
+typedef struct names {
+    char **list;
+    size_t n;
+} names;
+
+static void collect(void *user, const char *name)
+{
+    names *found = user;
+    found->list = ps_realloc(found->list, (found->n + 1) * sizeof *found->list);
+    found->list[found->n++] = ps_strdup(name);
+}
+
+static void free_names(names *found)
+{
+    for (size_t i = 0; i < found->n; i++)
+        ps_free(&found->list[i]);
+    ps_free(&found->list);
+}
+
+typedef ps_status (*visitor)(void *user, const char *path);
+
+/* Every name in the folder, as disk lists them; no folder, no names. */
+static ps_status each_in(const ps_disk *disk, const char *folder, visitor visit, void *user)
+{
+    names found = {0};
+    ps_status st = disk->list(disk->state, folder, collect, &found);
+    for (size_t i = 0; !st && i < found.n; i++) {
+        char *path = ps_asprintf("%s/%s", folder, found.list[i]);
+        st = visit(user, path);
+        ps_free(&path);
+    }
+    free_names(&found);
+    return st == PS_NOT_FOUND ? PS_OK : st;
+}
+
+/* Each folder that has files which are sealed. */
+static ps_status each_folder(const char *data_dir, visitor visit, void *user)
+{
+    static const char *const folders[] = {"models", "artifacts", "checkpoints"};
+    ps_status st = PS_OK;
+    for (size_t i = 0; !st && i < sizeof folders / sizeof *folders; i++) {
+        char *folder = ps_asprintf("%s/%s", data_dir, folders[i]);
+        st = i < 2 ? visit(user, folder) : each_in(&ps_disk_system, folder, visit, user);
+        ps_free(&folder);
+    }
+    return st;
+}
+
+/* ---- opening ---- */
+
+static ps_status settle(void *user, const char *folder)
+{
+    return ps_sealed_disk_settle(((ps_sealing *)user)->disk, folder);
+}
+
+static ps_status refuse_sealed(void *user, const char *path)
+{
+    const ps_sealing *s = user;
+    ps_buf aad = PS_BUF_EMPTY;
+    size_t len = strlen(path), end = strlen(PS_SIDECAR);
+    bool is = len > end && !strcmp(path + len - end, PS_SIDECAR);
+    char *name = ps_asprintf("%.*s", (int)(is ? len - end : 0), path);
+    is = is && ps_sealed_name((void *)(uintptr_t)&s->names, name, &aad);
+    ps_status st =
+        is ? ps_fail(PS_FAILED_PRECONDITION, "%s is sealed: name its key under sealing.kek", name)
+           : PS_OK;
+    ps_buf_free(&aad);
+    ps_free(&name);
+    return st;
+}
+
+static ps_status refuse_sealed_in(void *user, const char *folder)
+{
+    return each_in(&ps_disk_system, folder, refuse_sealed, user);
+}
+
+ps_status ps_sealing_open(const ps_server_sealing *conf, const char *data_dir, const char *cluster,
+                          ps_sealing **out)
+{
+    ps_keyring *ring;
+    ps_status st = ps_sealing_keys(conf, &ring);
+    if (st)
+        return st;
+    ps_sealing *s = ps_new(ps_sealing);
+    s->data_dir = ps_strdup(data_dir);
+    s->cluster = ps_strdup(cluster);
+    s->names = (ps_sealed_names){s->data_dir, s->cluster};
+    ps_mutex_init(&s->counting);
+    if (ring) {
+        s->key = ps_keyring_current(ring);
+        s->disk = ps_sealed_disk_new(&(ps_sealed_disk_conf){.disk = &ps_disk_system,
+                                                            .ring = ring,
+                                                            .require = conf->require,
+                                                            .identity = ps_sealed_name,
+                                                            .user = &s->names});
+    }
+    s->counts.key = s->key;
+    st = each_folder(data_dir, ring ? settle : refuse_sealed_in, s);
+    if (st)
+        ps_sealing_close(&s);
+    else
+        *out = s;
+    return st;
+}
+
+void ps_sealing_close(ps_sealing **sealing)
+{
+    ps_sealing *s = *sealing;
+    if (!s)
+        return;
+    ps_sealed_disk_free(&s->disk);
+    ps_mutex_destroy(&s->counting);
+    ps_free(&s->data_dir);
+    ps_free(&s->cluster);
+    ps_free(sealing);
+}
+
+const ps_disk *ps_sealing_disk(const ps_sealing *s)
+{
+    return s->disk ? ps_sealed_disk_row(s->disk) : &ps_disk_system;
+}
+
+/* ---- what is plain still ---- */
+
+typedef struct pass {
+    ps_sealing *sealing;
+    uint64_t until; /* then nothing more is sealed, only counted */
+    ps_sealing_counts counts;
+    uint64_t done;
+} pass;
+
+static ps_status look_at(void *user, const char *path)
+{
+    pass *p = user;
+    ps_sealed_kind kind;
+    uint32_t kek;
+    ps_status st = ps_sealed_disk_look(p->sealing->disk, path, &kind, &kek);
+    if (!st && kind == PS_SEALED_PLAIN && ps_clock_ms(&ps_clock_system) < p->until) {
+        st = ps_sealed_disk_seal(p->sealing->disk, path);
+        p->done += !st;
+        kind = st ? PS_SEALED_PLAIN : PS_SEALED_YES;
+    }
+    p->counts.sealed += kind == PS_SEALED_YES;
+    p->counts.plain += kind == PS_SEALED_PLAIN;
+    if (st && st != PS_NOT_FOUND) /* it was removed meanwhile */
+        ps_log_warning("sealing", "%s", ps_error_message());
+    return PS_OK;
+}
+
+static ps_status look_in(void *user, const char *folder)
+{
+    pass *p = user;
+    return each_in(ps_sealing_disk(p->sealing), folder, look_at, p);
+}
+
+void ps_sealing_pass(ps_sealing *s, uint64_t ms)
+{
+    ps_loop_require_off();
+    if (!s->disk)
+        return;
+    pass p = {.sealing = s, .until = ps_clock_ms(&ps_clock_system) + ms, .counts.key = s->key};
+    if (each_folder(s->data_dir, look_in, &p))
+        ps_log_warning("sealing", "%s", ps_error_message());
+    if (p.done)
+        ps_log_notice("sealing", "sealed files=%llu plain=%llu", (unsigned long long)p.done,
+                      (unsigned long long)p.counts.plain);
+    ps_mutex_lock(&s->counting);
+    s->counts = p.counts;
+    ps_mutex_unlock(&s->counting);
+}
+
+void ps_sealing_count(ps_sealing *s, ps_sealing_counts *out)
+{
+    ps_mutex_lock(&s->counting);
+    *out = s->counts;
+    ps_mutex_unlock(&s->counting);
+}

@@ -1,0 +1,131 @@
+"""What psd keeps is sealed: not a weight of it lies on the disk as it is, and only its own keys open it."""
+import os
+import struct
+
+from harness import read_safetensors, run, wait_until
+from scenes import QUICK, Scene, ends_as_if_calm, job_text, wait_share
+
+EVERY = "checkpoint: {every: 200ms}"
+
+
+def key(cluster, name):
+    path = cluster.dir / name
+    path.write_bytes(os.urandom(32))
+    path.chmod(0o600)
+    return path
+
+
+def sealing(path, *previous, require=False):
+    others = ", ".join(f"'file:{p}'" for p in previous)
+    return f"{QUICK}\nsealing: {{kek: 'file:{path}', previous: [{others}], require: {str(require).lower()}}}"
+
+
+def sealed_files(cluster):
+    state = cluster.dir / "state"
+    return [p for folder in ("models", "artifacts", "checkpoints") for p in (state / folder).rglob("*")
+            if p.is_file() and p.suffix != ".key" and p.name != "manifest"]
+
+
+def weights(cluster, name):
+    """The exported file, and 32 bytes of each of its larger tensors."""
+    out = cluster.dir / f"{name}.safetensors"
+    cluster.psctl("export", name, "-o", out, "--force")
+    data = out.read_bytes()
+    start = 8 + struct.unpack_from("<Q", data)[0]
+    found = [data[at:at + 32] for at in range(start, len(data) - 32, max(32, (len(data) - start) // 16))]
+    assert len(found) >= 8 and len(set(found)) == len(found)
+    return data, found
+
+
+def nowhere(cluster, patterns):
+    for path in (cluster.dir / "state").rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            assert not any(p in data for p in patterns), f"{path} has weights as they are"
+
+
+def a_training_is_sealed_from_its_first_checkpoint_and_survives_kill_9():
+    with Scene() as cluster:
+        kek = key(cluster, "kek")
+        cluster.begin(sealing(kek, require=True))
+        job_id = cluster.submit(job_text(cluster, "sealed", more=EVERY))
+        wait_share(cluster, job_id, 0.3)
+        folder = cluster.dir / f"state/checkpoints/{job_id}"
+        with cluster.wire.slowly():
+            wait_until("a checkpoint is there", lambda: list(folder.glob("checkpoint-[0-9]*.key")))
+            cluster.server.kill()
+            for path in sealed_files(cluster):
+                data = path.read_bytes()
+                assert data[0] == 40 and b"PSD" not in data[:64], path
+            cluster.start_server(sealing(kek, require=True))
+        ends_as_if_calm(cluster, job_id, "asp")
+        plain, patterns = weights(cluster, "sealed")
+        assert read_safetensors(cluster.dir / "sealed.safetensors")
+        nowhere(cluster, patterns)
+        assert all(path.with_name(path.name + ".key").exists() for path in sealed_files(cluster))
+
+        # another key: the old one is asked for by its name, and opens what it has sealed
+        cluster.server.stop()
+        new = key(cluster, "new")
+        cluster.start_server(sealing(new))
+        assert "is needed and is not here: name it under sealing.previous" in cluster.psctl(
+            "export", "sealed", "-o", cluster.dir / "x", check=False).stderr
+        cluster.server.stop()
+        cluster.start_server(sealing(new, kek))
+        assert weights(cluster, "sealed")[0] == plain
+
+        # a byte that was changed is found, and where
+        cluster.server.stop()
+        (model,) = (cluster.dir / "state/models").glob("*.safetensors")
+        data = bytearray(model.read_bytes())
+        data[len(data) // 2] ^= 1
+        model.write_bytes(data)
+        cluster.start_server(sealing(new, kek))
+        said = cluster.psctl("export", "sealed", "-o", cluster.dir / "x", check=False)
+        assert said.returncode and "segment 0 does not authenticate (byte 40)" in said.stderr, said.stderr
+
+        # without a key psd does not take sealed files for damaged ones
+        cluster.server.stop()
+        cluster.start_server(QUICK, wait=False)
+        wait_until("it gives up", lambda: not cluster.server.alive())
+        assert "is sealed: name its key under sealing.kek" in cluster.server.text()
+        cluster.processes.remove(cluster.server)  # its status is no fault
+
+
+def a_folder_that_was_plain_is_sealed_in_the_background():
+    with Scene() as cluster:
+        cluster.begin(QUICK)
+        cluster.wait_job(cluster.submit(job_text(cluster, "plain", epochs=1)))
+        plain, patterns = weights(cluster, "plain")
+        (model,) = (cluster.dir / "state/models").glob("*.safetensors")
+        assert patterns[0] in model.read_bytes()
+        cluster.server.stop()
+        kek = key(cluster, "kek")
+        cluster.start_server(sealing(kek))
+        wait_until("it is sealed", model.with_name(model.name + ".key").exists)
+        wait_until("and the plain one gone", lambda: not list(model.parent.glob("*.sealing")))
+        cluster.server.stop()
+        cluster.start_server(sealing(kek, require=True))
+        assert weights(cluster, "plain")[0] == plain
+        nowhere(cluster, patterns)
+
+        # a file of a backup, by itself, and what psctl seals by itself
+        copy, out = cluster.dir / "backup/models" / model.name, cluster.dir / "out"
+        copy.parent.mkdir(parents=True)
+        for ending in ("", ".key"):
+            copy.with_name(copy.name + ending).write_bytes(model.with_name(model.name + ending).read_bytes())
+        cluster.psctl("unseal", copy, "--key", f"file:{kek}", "--cluster", "test", "-o", out)
+        assert out.read_bytes() == plain and out.stat().st_mode & 0o077 == 0
+        said = cluster.psctl("unseal", copy, "--key", f"file:{kek}", "--cluster", "other", "-o", out, "--force", check=False)
+        assert said.returncode and "does not authenticate" in said.stderr and out.read_bytes() == plain, said.stderr
+        cluster.psctl("key", "create", cluster.dir / "mine")
+        by = ["--key", f"file:{cluster.dir}/mine", "--as", "a text"]
+        cluster.psctl("seal", out, *by, "-o", cluster.dir / "sealed")
+        assert cluster.psctl("seal", out, *by, "-o", cluster.dir / "sealed", check=False).returncode
+        cluster.psctl("unseal", cluster.dir / "sealed", *by, "-o", out, "--force")
+        assert out.read_bytes() == plain
+
+
+if __name__ == "__main__":
+    run([a_training_is_sealed_from_its_first_checkpoint_and_survives_kill_9,
+         a_folder_that_was_plain_is_sealed_in_the_background])
