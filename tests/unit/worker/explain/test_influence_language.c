@@ -1,7 +1,7 @@
 /* tracin, ekfac and trak of windows of tokens, of the tiny gpt2 and llama, against float64 in torch
  * (tests/golden/explain/influence_language.py): matrices of blocks that are stored either way
- * round, with and without biases, three of one product, two of one input; recorded against slopes
- * of the loss, by differences. */
+ * round, with and without biases, three of one product, two of one input; of gpt2 against
+ * Kronfluence, too; recorded against slopes of the loss, by differences. */
 #include "tests/unit/worker/explain/influence_fixture.h"
 
 #include "tests/lib/check_main.h"
@@ -93,6 +93,18 @@ static bool is_left_out(int kind, int taken)
     return strcmp(ps_test_backend(), "cpu") != 0 && kind != taken;
 }
 
+/* Kronfluence's, of the model as transformers computes it (influence_peer.py). */
+static void is_as_the_peer_has_it(const ps_spec_explain_method *spec, const ps_explain_part *part,
+                                  const char *golden, double tolerance)
+{
+    golden_file peer;
+    golden_open(&peer, "explain/", "influence_gpt2_peer");
+    influence_is(&peer, part, "scores", golden, tolerance);
+    if (spec->method == tracin)
+        influence_is(&peer, part, "self_influence", "self", tolerance);
+    golden_close(&peer);
+}
+
 static void compare(const ps_spec_explain_method *spec, const char *golden, double tolerance,
                     int kind)
 {
@@ -104,6 +116,8 @@ static void compare(const ps_spec_explain_method *spec, const char *golden, doub
     influence_is(&t.golden, &part, "scores", golden, tolerance);
     if (spec->method == tracin)
         influence_is(&t.golden, &part, "self_influence", "self", tolerance);
+    if (kind == 0 && spec->method != trak)
+        is_as_the_peer_has_it(spec, &part, golden, tolerance);
     ps_explain_part_free(&part);
     close_all();
 }
