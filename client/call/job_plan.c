@@ -4,6 +4,7 @@
 
 #include "client/call/support.h"
 #include "common/base/mem.h"
+#include "common/conf/others.h"
 #include "common/explain/memory.h"
 
 #include <string.h>
@@ -52,16 +53,40 @@ static ps_status plan_of(const ps_job_spec *spec, const Psd__V1__Model *model, p
     return st;
 }
 
-/* Its numbers as float32, and what is made of a batch. */
-static ps_status memory_of(const ps_job_spec *spec, const Psd__V1__Model *model, uint64_t *out)
+/* Is a checkpoint there, and of the job's model's shape? */
+static ps_status check_checkpoint(ps_client *client, const ps_job_other *named,
+                                  const ps_spec_model *model)
 {
+    ProtobufCMessage *reply = NULL;
+    ps_spec_model *section = NULL;
+    ps_status st = fetch(client, named->name, (char *)(uintptr_t)named->version, &reply);
+    const Psd__V1__Model *found = (const Psd__V1__Model *)(void *)reply;
+    if (!st)
+        st = ps_spec_model_parse(ps_slice_str(found->config), "its config", &section);
+    if (!st)
+        st = ps_spec_explain_match_checkpoint(model, section);
+    if (section)
+        ps_spec_model_free(&section);
+    ps_reply_free(&reply);
+    return st ? ps_wrap(st, "%s", named->key) : PS_OK;
+}
+
+/* Its numbers as float32, and what is made of a batch. Checkpoints take their place, one by one. */
+static ps_status memory_of(ps_client *client, const ps_job_spec *spec, const Psd__V1__Model *model,
+                           uint64_t *out)
+{
+    ps_job_other others[PS_JOB_OTHERS_MAX];
     ps_spec_model *section = NULL;
     ps_status st = ps_spec_model_parse(ps_slice_str(model->config), "its config", &section);
     if (st)
         return st;
+    size_t n = ps_job_spec_others(spec, others);
+    for (size_t i = 0; !st && i < n; i++)
+        if (*others[i].key)
+            st = check_checkpoint(client, &others[i], section);
     *out = model->parameters * sizeof(float) + ps_explain_activations(spec, section);
     ps_spec_model_free(&section);
-    return PS_OK;
+    return st;
 }
 
 /* A lens that is trained, against its base, of which the newest is taken, and beside it. */
@@ -99,7 +124,7 @@ static ps_status check_with(ps_client *client, ps_slice text, const char *origin
     if (!st && plan && (*spec)->compress)
         st = plan_of(*spec, model, plan);
     if (!st && memory && (*spec)->explain)
-        st = memory_of(*spec, model, memory);
+        st = memory_of(client, *spec, model, memory);
     ps_reply_free(&reply);
     if (st && *spec)
         ps_job_spec_free(spec);

@@ -119,6 +119,34 @@ static void report(ps_client *client, uint64_t id, bool follow)
     }
 }
 
+static void put_checkpoints(ps_json_writer *w, const ps_spec_explain *explain)
+{
+    ps_json_key(w, "checkpoints");
+    ps_json_array(w); /* of each entry of explain.influence */
+    for (size_t i = 0; i < explain->n_influence; i++)
+        ps_json_uint(w, explain->influence[i].n_checkpoints);
+    ps_json_array_end(w);
+}
+
+/* Entries that go through several models. */
+static void show_checkpoints(ps_client *client, const ps_spec_explain *explain)
+{
+    for (size_t i = 0; i < explain->n_influence; i++) {
+        const ps_spec_explain_method *m = &explain->influence[i];
+        uint64_t between = ps_spec_explain_between(m);
+        if (!m->n_checkpoints)
+            continue;
+        ps_buf_printf(&client->out,
+                      "%s opens %zu models one after another in that memory: %zu times the time "
+                      "of one",
+                      m->method, m->n_checkpoints, m->n_checkpoints);
+        if (between)
+            ps_buf_printf(&client->out, ", and %s between its passes",
+                          ps_human_bytes((double)between).text);
+        ps_buf_putc(&client->out, '\n');
+    }
+}
+
 static void show_drawn(ps_client *client, const drawn *d)
 {
     if (client->json) {
@@ -127,6 +155,8 @@ static void show_drawn(ps_client *client, const drawn *d)
         ps_json_put_string(&w, "kind", ps_job_spec_kind(d->spec)->name);
         if (d->memory)
             ps_json_put_uint(&w, "worker_bytes", d->memory);
+        if (d->spec->explain)
+            put_checkpoints(&w, d->spec->explain);
         if (d->plan) {
             ps_json_key(&w, "plan");
             ps_plan_json(&w, d->spec, d->plan);
@@ -141,6 +171,7 @@ static void show_drawn(ps_client *client, const drawn *d)
             "nothing is wrong with it; a worker needs about %s for it, less with a smaller "
             "explain.batch\n",
             ps_human_bytes((double)d->memory).text);
+        show_checkpoints(client, d->spec->explain);
     } else if (d->memory) {
         ps_buf_printf(
             &client->out,

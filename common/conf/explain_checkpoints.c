@@ -44,17 +44,22 @@ static ps_status check_one(const ps_job_spec *spec, const ps_spec_explain_method
     return check_rate(m, at, doc);
 }
 
+uint64_t ps_spec_explain_between(const ps_spec_explain_method *m)
+{
+    uint64_t p = (uint64_t)m->sketch, n = m->n_checkpoints ? m->n_checkpoints : 1;
+    return ps_explain_row_has(ps_explain_row_find(m->method), "sketch") ? 4 * n * p * p : 0;
+}
+
 static ps_status check_size(const ps_spec_explain_method *m, const char *at, const ps_conf_doc *doc)
 {
-    uint64_t p = (uint64_t)m->sketch, n = m->n_checkpoints, bytes = 4 * n * p * p;
-    if (!ps_explain_row_has(ps_explain_row_find(m->method), "sketch") || n < 2 ||
-        bytes <= SQUARES_MAX)
+    uint64_t bytes = ps_spec_explain_between(m);
+    if (m->n_checkpoints < 2 || bytes <= SQUARES_MAX)
         return PS_OK;
     return ps_conf_fail(doc, at,
-                        "%" PRIu64 " models with a sketch of %" PRIu64 " leave %" PRIu64
+                        "%zu models with a sketch of %" PRId64 " leave %" PRIu64
                         " MiB for the second pass, more than %" PRIu64
                         "; lower sketch, or name fewer",
-                        n, p, bytes >> 20, SQUARES_MAX >> 20);
+                        m->n_checkpoints, m->sketch, bytes >> 20, SQUARES_MAX >> 20);
 }
 
 /* Another entry names the model, too, and what it says of it comes first. */
@@ -100,13 +105,8 @@ ps_status ps_spec_explain_check_checkpoints(const ps_job_spec *spec, const ps_co
 }
 
 ps_status ps_spec_explain_match_checkpoint(const ps_spec_model *model,
-                                           const ps_spec_model *checkpoint, const char *at,
-                                           const ps_conf_doc *doc)
+                                           const ps_spec_model *checkpoint)
 {
     ps_status st = ps_spec_model_same(model, checkpoint);
-    if (!st)
-        return PS_OK;
-    ps_error error;
-    ps_error_save(&error, st);
-    return ps_conf_fail(doc, at, "is no checkpoint of the job's model: %s", error.message);
+    return st ? ps_wrap(st, "is no checkpoint of the job's model") : PS_OK;
 }

@@ -207,12 +207,14 @@ PS_MUST_CHECK ps_status ps_spec_explain_match(const ps_job_spec *spec, const ps_
                                               const ps_conf_doc *doc);
 
 /* Rules of lists of checkpoints, for explain_check.c, and for who knows one of the models: it is of
- * the shape of the job's. at: "explain.influence[0].checkpoints[1]". */
+ * the shape of the job's. */
 PS_MUST_CHECK ps_status ps_spec_explain_check_checkpoints(const ps_job_spec *spec,
                                                           const ps_conf_doc *doc);
 PS_MUST_CHECK ps_status ps_spec_explain_match_checkpoint(const ps_spec_model *model,
-                                                         const ps_spec_model *checkpoint,
-                                                         const char *at, const ps_conf_doc *doc);
+                                                         const ps_spec_model *checkpoint);
+/* Bytes that the entry leaves for its next pass, of trak: a number for each two of a sketch, of
+ * each model; 0: none. */
+uint64_t ps_spec_explain_between(const ps_spec_explain_method *method);
 
 /* What _check asks of explain.influence. */
 PS_MUST_CHECK ps_status ps_spec_explain_check_influence(const ps_job_spec *spec,

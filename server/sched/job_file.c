@@ -83,14 +83,14 @@ static ps_status at_key(ps_status st, const ps_conf_doc *doc, const char *key)
 }
 
 /* Has it the shape of the job's model? */
-static ps_status check_checkpoint(const ps_job_file *file, const ps_job_model *checkpoint,
-                                  const char *key, const ps_conf_doc *doc)
+static ps_status check_checkpoint(const ps_job_file *file, const ps_job_model *checkpoint)
 {
     ps_spec_model *model = NULL, *its = NULL;
     ps_status st = ps_spec_model_parse(ps_slice_str(file->config), "its config", &model);
     if (!st)
         st = ps_spec_model_parse(ps_slice_str(checkpoint->config), "its config", &its);
-    st = st ? at_key(st, doc, key) : ps_spec_explain_match_checkpoint(model, its, key, doc);
+    if (!st)
+        st = ps_spec_explain_match_checkpoint(model, its);
     if (model)
         ps_spec_model_free(&model);
     if (its)
@@ -113,9 +113,10 @@ static ps_status look_up_others(const reading *r, const ps_job_spec *spec, const
                                                                              : named[i].version;
         other->name = ps_strdup(named[i].name);
         st = look_up(r, other->name, version, &other->version, &other->config);
-        if (*named[i].key)
-            st = st ? at_key(st, doc, named[i].key)
-                    : check_checkpoint(file, other, named[i].key, doc);
+        if (!st && *named[i].key)
+            st = check_checkpoint(file, other);
+        if (st && *named[i].key)
+            st = at_key(st, doc, named[i].key);
     }
     return st;
 }

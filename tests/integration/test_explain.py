@@ -319,6 +319,15 @@ def what_is_wrong_is_said_in_a_line(cluster):
     assert dry["worker_bytes"] == 4 * (16 * 32 + 32 + 32 * 4 + 4) + 256 * 2 * 4 * (16 + 32 + 4), dry
     assert "a worker needs about" in cluster.psctl("submit", "--dry-run", cluster.dir / "why.yaml").stdout
     refused(4, "observer", "submit", cluster.dir / "why.yaml", who="eve")
+    (cluster.dir / "beside.yaml").write_text(explain_job(cluster, "why", BESIDE))
+    assert cluster.psctl_json("submit", "--dry-run", cluster.dir / "beside.yaml")["checkpoints"] == [0, 0, 2, 2]
+    said = cluster.psctl("submit", "--dry-run", cluster.dir / "beside.yaml").stdout
+    assert "trak opens 2 models one after another in that memory: 2 times the time of one, and " in said, said
+    assert "tracin opens 2 models one after another in that memory: 2 times the time of one\n" in said, said
+    (cluster.dir / "gone.yaml").write_text(explain_job(cluster, "why", BESIDE.replace("[child, tiny]", "[gone, tiny]")))
+    line = (cluster.dir / "gone.yaml").read_text()[:(cluster.dir / "gone.yaml").read_text().index("gone, ")].count("\n") + 1
+    refused(5, "explain.influence[2].checkpoints[0]: model 'gone' does not exist", "submit", "--dry-run", cluster.dir / "gone.yaml")
+    refused(5, f"job:{line}: explain.influence[2].checkpoints[0]: model 'gone' does not exist", "submit", cluster.dir / "gone.yaml")
     # another model under the name
     before = cluster.psctl_json("explain", "tiny", *files, "--rows", ":2")["job_id"]
     # who may not have weights reads what was found, and nothing else
