@@ -162,6 +162,8 @@ static void fill_services(ps_daemon *d)
     d->services.daemon = (ps_services_daemon){.reload = ps_daemon_reload,
                                               .status = ps_daemon_status,
                                               .drain = ps_daemon_drain,
+                                              .keys = ps_daemon_keys,
+                                              .retire_key = ps_daemon_retire_key,
                                               .user = d};
 }
 

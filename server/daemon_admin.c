@@ -40,6 +40,7 @@ ps_status ps_daemon_reload(void *daemon, int64_t *certificate_expires_ms)
                                            {"audit log", reload_audit},
                                            {"log level", reload_log_level}};
     ps_daemon *d = daemon;
+    atomic_store(&d->keys_asked, true);
     ps_status st = ps_reload_all(parts, sizeof parts / sizeof *parts, "psd", d);
     ps_tls_context *tls = ps_tls_holder_get(d->tls);
     *certificate_expires_ms = ps_tls_context_dates(tls).own_not_after * 1000;

@@ -47,8 +47,9 @@ struct ps_daemon {
     uint64_t expire_ms, seal_ms;              /* upkeep's: the next passes */
     ps_repeat expire_trouble;                 /* likewise */
     ps_signal *on_term, *on_int, *on_hup;
-    atomic_bool ready;    /* /readyz */
-    atomic_bool draining; /* by Admin.Drain, or stopping */
+    atomic_bool ready;      /* /readyz */
+    atomic_bool draining;   /* by Admin.Drain, or stopping */
+    atomic_bool keys_asked; /* SIGHUP: upkeep reads the section sealing again */
 };
 
 /* As in ps_services_daemon; the user is the daemon. */
@@ -59,6 +60,12 @@ PS_MUST_CHECK ps_status ps_daemon_drain(void *daemon, bool on);
 void ps_daemon_set_draining(ps_daemon *daemon, bool on);
 /* At the start: drains when that was set before. */
 PS_MUST_CHECK ps_status ps_daemon_drain_as_before(ps_daemon *daemon);
+
+/* The keys that psd.yaml names now (daemon_keys.c). Off the loops. */
+PS_MUST_CHECK ps_status ps_daemon_read_keys(ps_daemon *daemon);
+/* As in ps_services_daemon. */
+PS_MUST_CHECK ps_status ps_daemon_keys(void *daemon, bool rotate, Psd__V1__KeysResponse *out);
+PS_MUST_CHECK ps_status ps_daemon_retire_key(void *daemon, const char *id);
 
 /* Bytes held by all running jobs' parameters. */
 uint64_t ps_daemon_parameter_bytes(ps_daemon *daemon);

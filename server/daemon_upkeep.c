@@ -33,18 +33,20 @@ static void expire(ps_daemon *d)
         d->expire_ms = now + PASS_MS;
 }
 
-/* Likewise; what is plain still comes from before there were keys, or was written by and by. */
+/* Likewise; what is plain still comes from before there were keys, or was written by and by. Keys
+ * are read here on SIGHUP: a program that gives one may take its time. */
 static void seal(ps_daemon *d)
 {
-    enum { PASS_MS = 10000, WORK_MS = 1000 };
+    enum { PASS_MS = 60000, WORK_MS = 1000 };
     uint64_t now = ps_clock_ms(&d->clock);
-    if (now < d->seal_ms)
+    bool asked = atomic_exchange(&d->keys_asked, false);
+    if (asked && ps_daemon_read_keys(d))
+        ps_log_error("sealing", "the keys of before stay: %s", ps_error_message());
+    if (now < d->seal_ms && !asked)
         return;
-    ps_sealing_pass(d->sealing, WORK_MS);
     ps_sealing_counts counts;
-    ps_sealing_count(d->sealing, &counts);
-    if (!counts.plain)
-        d->seal_ms = now + PASS_MS;
+    ps_sealing_pass(d->sealing, WORK_MS, &counts);
+    d->seal_ms = now + (counts.left && counts.done ? 0 : PASS_MS);
 }
 
 static void upkeep_run(void *daemon)

@@ -16,9 +16,7 @@ struct ps_sealing {
     char *data_dir, *cluster;
     ps_sealed_names names;
     ps_sealed_disk *disk; /* NULL: plain */
-    uint32_t key;
-    ps_mutex counting;
-    ps_sealing_counts counts;
+    ps_mutex one;         /* pass at a time */
 };
 
 /* ---- keys ---- */
@@ -142,16 +140,13 @@ ps_status ps_sealing_open(const ps_server_sealing *conf, const char *data_dir, c
     s->data_dir = ps_strdup(data_dir);
     s->cluster = ps_strdup(cluster);
     s->names = (ps_sealed_names){s->data_dir, s->cluster};
-    ps_mutex_init(&s->counting);
-    if (ring) {
-        s->key = ps_keyring_current(ring);
+    ps_mutex_init(&s->one);
+    if (ring)
         s->disk = ps_sealed_disk_new(&(ps_sealed_disk_conf){.disk = &ps_disk_system,
                                                             .ring = ring,
                                                             .require = conf->require,
                                                             .identity = ps_sealed_name,
                                                             .user = &s->names});
-    }
-    s->counts.key = s->key;
     st = each_folder(data_dir, ring ? settle : refuse_sealed_in, s);
     if (st)
         ps_sealing_close(&s);
@@ -166,7 +161,7 @@ void ps_sealing_close(ps_sealing **sealing)
     if (!s)
         return;
     ps_sealed_disk_free(&s->disk);
-    ps_mutex_destroy(&s->counting);
+    ps_mutex_destroy(&s->one);
     ps_free(&s->data_dir);
     ps_free(&s->cluster);
     ps_free(sealing);
@@ -177,14 +172,76 @@ const ps_disk *ps_sealing_disk(const ps_sealing *s)
     return s->disk ? ps_sealed_disk_row(s->disk) : &ps_disk_system;
 }
 
-/* ---- what is plain still ---- */
+/* ---- other keys ---- */
+
+ps_status ps_sealing_reload(ps_sealing *s, const ps_server_sealing *conf)
+{
+    ps_loop_require_off();
+    ps_keyring *ring;
+    ps_status st = ps_sealing_keys(conf, &ring);
+    if (st)
+        return st;
+    if (!ring != !s->disk) {
+        ps_keyring_free(&ring);
+        return ps_fail(PS_FAILED_PRECONDITION,
+                       "sealing begins and ends with a restart, and so does sealing.kek");
+    }
+    if (ring)
+        ps_sealed_disk_set_keys(s->disk, &ring);
+    return PS_OK;
+}
+
+/* ---- what is not yet as it should be ---- */
 
 typedef struct pass {
     ps_sealing *sealing;
-    uint64_t until; /* then nothing more is sealed, only counted */
-    ps_sealing_counts counts;
-    uint64_t done;
+    uint64_t until; /* then nothing more is done, only counted */
+    uint64_t sealed, wrapped;
+    ps_sealing_counts *counts;
 } pass;
+
+static ps_sealing_key *key_of(ps_sealing_counts *c, uint32_t id)
+{
+    for (size_t i = 0; i < c->n_keys; i++)
+        if (c->keys[i].id == id)
+            return &c->keys[i];
+    if (c->n_keys == sizeof c->keys / sizeof *c->keys)
+        return NULL; /* as many unknown keys are nobody's */
+    c->keys[c->n_keys] = (ps_sealing_key){.id = id};
+    return &c->keys[c->n_keys++];
+}
+
+static void count(ps_sealing_counts *c, ps_sealed_kind kind, uint32_t kek)
+{
+    if (kind == PS_SEALED_NOT)
+        return;
+    ps_sealing_key *key = kind == PS_SEALED_YES ? key_of(c, kek) : NULL;
+    c->plain += kind == PS_SEALED_PLAIN;
+    c->left += !key || key != &c->keys[0];
+    if (key)
+        key->files++;
+}
+
+/* What is to be done with it, and is: *kind and *kek are then as they should be. */
+static ps_status mend(pass *p, const char *path, ps_sealed_kind *kind, uint32_t *kek)
+{
+    ps_sealed_disk *disk = p->sealing->disk;
+    const uint32_t current = p->counts->keys[0].id;
+    bool wrapped = false;
+    ps_status st = PS_OK;
+    if (*kind == PS_SEALED_PLAIN) {
+        st = ps_sealed_disk_seal(disk, path);
+        p->sealed += !st;
+    } else if (*kind == PS_SEALED_YES && *kek != current) {
+        st = ps_sealed_disk_rewrap(disk, path, &wrapped);
+        p->wrapped += wrapped;
+    }
+    if (!st && *kind != PS_SEALED_NOT) {
+        *kind = PS_SEALED_YES;
+        *kek = current;
+    }
+    return st;
+}
 
 static ps_status look_at(void *user, const char *path)
 {
@@ -192,15 +249,18 @@ static ps_status look_at(void *user, const char *path)
     ps_sealed_kind kind;
     uint32_t kek;
     ps_status st = ps_sealed_disk_look(p->sealing->disk, path, &kind, &kek);
-    if (!st && kind == PS_SEALED_PLAIN && ps_clock_ms(&ps_clock_system) < p->until) {
-        st = ps_sealed_disk_seal(p->sealing->disk, path);
-        p->done += !st;
-        kind = st ? PS_SEALED_PLAIN : PS_SEALED_YES;
+    if (st) {
+        p->counts->unreadable++;
+        ps_log_warning("sealing", "%s" PS_SIDECAR ": %s", path, ps_error_message());
+        return PS_OK;
     }
-    p->counts.sealed += kind == PS_SEALED_YES;
-    p->counts.plain += kind == PS_SEALED_PLAIN;
-    if (st && st != PS_NOT_FOUND) /* it was removed meanwhile */
+    if (ps_clock_ms(&ps_clock_system) < p->until)
+        st = mend(p, path, &kind, &kek);
+    if (st == PS_NOT_FOUND) /* it was removed meanwhile */
+        return PS_OK;
+    if (st)
         ps_log_warning("sealing", "%s", ps_error_message());
+    count(p->counts, kind, kek);
     return PS_OK;
 }
 
@@ -210,25 +270,47 @@ static ps_status look_in(void *user, const char *folder)
     return each_in(ps_sealing_disk(p->sealing), folder, look_at, p);
 }
 
-void ps_sealing_pass(ps_sealing *s, uint64_t ms)
+static void look_everywhere(pass *p)
 {
-    ps_loop_require_off();
-    if (!s->disk)
-        return;
-    pass p = {.sealing = s, .until = ps_clock_ms(&ps_clock_system) + ms, .counts.key = s->key};
-    if (each_folder(s->data_dir, look_in, &p))
+    ps_sealing *s = p->sealing;
+    uint32_t id;
+    for (size_t i = 0; ps_sealed_disk_key(s->disk, i, &id); i++)
+        key_of(p->counts, id)->present = true;
+    if (each_folder(s->data_dir, look_in, p))
         ps_log_warning("sealing", "%s", ps_error_message());
-    if (p.done)
-        ps_log_notice("sealing", "sealed files=%llu plain=%llu", (unsigned long long)p.done,
-                      (unsigned long long)p.counts.plain);
-    ps_mutex_lock(&s->counting);
-    s->counts = p.counts;
-    ps_mutex_unlock(&s->counting);
+    p->counts->done = p->sealed + p->wrapped;
+    if (p->counts->done)
+        ps_log_notice("sealing", "sealed=%llu wrapped_anew=%llu left=%llu",
+                      (unsigned long long)p->sealed, (unsigned long long)p->wrapped,
+                      (unsigned long long)p->counts->left);
 }
 
-void ps_sealing_count(ps_sealing *s, ps_sealing_counts *out)
+void ps_sealing_pass(ps_sealing *s, uint64_t ms, ps_sealing_counts *out)
 {
-    ps_mutex_lock(&s->counting);
-    *out = s->counts;
-    ps_mutex_unlock(&s->counting);
+    ps_loop_require_off();
+    *out = (ps_sealing_counts){0};
+    if (!s->disk)
+        return;
+    ps_mutex_lock(&s->one);
+    look_everywhere(
+        &(pass){.sealing = s, .until = ps_clock_ms(&ps_clock_system) + ms, .counts = out});
+    ps_mutex_unlock(&s->one);
+}
+
+ps_status ps_sealing_retire(ps_sealing *s, uint32_t id)
+{
+    char text[PS_KEK_TEXT];
+    ps_kek_text(id, text);
+    if (!s->disk)
+        return ps_fail(PS_FAILED_PRECONDITION, "psd seals nothing: sealing.kek names no key");
+    ps_sealing_counts counts;
+    ps_sealing_pass(s, 0, &counts);
+    if (id == counts.keys[0].id)
+        return ps_fail(PS_FAILED_PRECONDITION, "%s is the current key", text);
+    const ps_sealing_key *key = key_of(&counts, id);
+    if (key && key->files)
+        return ps_fail(PS_FAILED_PRECONDITION,
+                       "%llu files need %s: psctl key rotate --wait wraps their keys anew",
+                       (unsigned long long)key->files, text);
+    return ps_sealed_disk_forget(s->disk, id);
 }

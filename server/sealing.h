@@ -3,7 +3,7 @@
  *     ps_sealing_open (before a file is opened) ─▶ files go through ps_sealing_disk
  *        ps_sealing_pass, from time to time: what is plain still is sealed in its place
  *
- * Blocks: off the loops, but for ps_sealing_disk and ps_sealing_count. Any thread. */
+ * Blocks: off the loops, but for ps_sealing_disk. Any thread. */
 #ifndef PS_SERVER_SEALING_H
 #define PS_SERVER_SEALING_H
 
@@ -22,15 +22,28 @@ PS_MUST_CHECK ps_status ps_sealing_open(const ps_server_sealing *conf, const cha
 void ps_sealing_close(ps_sealing **sealing); /* every file is closed; NULL is nothing */
 const ps_disk *ps_sealing_disk(const ps_sealing *sealing);
 
-/* Seals what it finds plain, until ms have gone by; what cannot be is told to the log. One at a
- * time. */
-void ps_sealing_pass(ps_sealing *sealing, uint64_t ms);
+/* The keys that the section names now. PS_FAILED_PRECONDITION: it began, or would end, without one:
+ * that needs a restart. On failure the keys of before are in force. */
+PS_MUST_CHECK ps_status ps_sealing_reload(ps_sealing *sealing, const ps_server_sealing *conf);
 
+/* What the files need. Keys that psd has come first, the current one before all. */
+typedef struct ps_sealing_key {
+    uint32_t id;
+    uint64_t files;
+    bool present;
+} ps_sealing_key;
 typedef struct ps_sealing_counts {
-    uint32_t key;           /* the current one's id; 0: nothing is sealed */
-    uint64_t sealed, plain; /* files, as the last pass has found them */
+    uint64_t plain, unreadable; /* files that are not sealed; whose FILE.key is none */
+    uint64_t left;              /* that are not as they should be: plain, or by a previous key; */
+    uint64_t done;              /* and that this pass has made so */
+    size_t n_keys;              /* 0: nothing is sealed */
+    ps_sealing_key keys[2 * PS_KEYRING_MOST];
 } ps_sealing_counts;
 
-void ps_sealing_count(ps_sealing *sealing, ps_sealing_counts *out);
+/* Seals what it finds plain, and wraps anew what is not wrapped by the current key, until ms have
+ * gone by; what cannot be is told to the log. out: as it is then. */
+void ps_sealing_pass(ps_sealing *sealing, uint64_t ms, ps_sealing_counts *out);
+/* A previous key is forgotten. PS_FAILED_PRECONDITION: files need it, or it is the current one. */
+PS_MUST_CHECK ps_status ps_sealing_retire(ps_sealing *sealing, uint32_t id);
 
 #endif

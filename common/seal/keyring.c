@@ -90,6 +90,29 @@ bool ps_keyring_has(const ps_keyring *ring, uint32_t id)
     return find(ring, id);
 }
 
+bool ps_keyring_at(const ps_keyring *ring, size_t i, uint32_t *id)
+{
+    if (i >= ring->n)
+        return false;
+    *id = ring->keys[i].id;
+    return true;
+}
+
+ps_status ps_keyring_forget(ps_keyring *ring, uint32_t id)
+{
+    PS_REQUIRE(id != ring->keys[0].id);
+    char text[PS_KEK_TEXT];
+    for (size_t i = 1; i < ring->n; i++) {
+        if (ring->keys[i].id != id)
+            continue;
+        ps_secret_free(&ring->keys[i].key);
+        ring->keys[i] = ring->keys[--ring->n];
+        return PS_OK;
+    }
+    ps_kek_text(id, text);
+    return ps_fail(PS_NOT_FOUND, "there is no previous key %s", text);
+}
+
 /* ---- wrapping ---- */
 
 void ps_keyring_wrap(const ps_keyring *ring, const ps_secret *key, ps_slice aad, ps_buf *sidecar)

@@ -4,8 +4,8 @@
  *     {"encryptedKeyset": BASE64(nonce | AES-256-GCM(KEK, keyset, aad) | tag), "keysetInfo": …}
  *
  * a Tink encrypted keyset in JSON. Its primary key id is the KEK's own, so that who has the wrong
- * keys is told which one is needed. Reading needs no order of calls; adding keys ends before the
- * first use (not asserted: of whoever starts the program). Then any thread. */
+ * keys is told which one is needed. Any thread, as long as none adds or forgets a
+ * key meanwhile (not asserted: sealed_disk has it under its lock). */
 #ifndef PS_SEAL_KEYRING_H
 #define PS_SEAL_KEYRING_H
 
@@ -37,6 +37,10 @@ uint32_t ps_kek_id(const ps_secret *kek);
 void ps_kek_text(uint32_t id, char out[PS_KEK_TEXT]);
 uint32_t ps_keyring_current(const ps_keyring *ring); /* its id */
 bool ps_keyring_has(const ps_keyring *ring, uint32_t id);
+/* The i-th, the current one first; false: there are no more. */
+bool ps_keyring_at(const ps_keyring *ring, size_t i, uint32_t *id);
+/* One that is not the current one; PS_NOT_FOUND: it has none of that id. */
+PS_MUST_CHECK ps_status ps_keyring_forget(ps_keyring *ring, uint32_t id);
 
 /* The data key in the text of a sidecar, by the current KEK. aad: whose it is. */
 void ps_keyring_wrap(const ps_keyring *ring, const ps_secret *key, ps_slice aad, ps_buf *sidecar);

@@ -321,6 +321,32 @@ void ps_sealed_disk_free(ps_sealed_disk **sealed)
     ps_free(sealed);
 }
 
+void ps_sealed_disk_set_keys(ps_sealed_disk *s, ps_keyring **ring)
+{
+    ps_mutex_lock(&s->names);
+    ps_keyring *before = s->conf.ring;
+    s->conf.ring = *ring;
+    ps_mutex_unlock(&s->names);
+    ps_keyring_free(&before);
+    *ring = NULL;
+}
+
+bool ps_sealed_disk_key(ps_sealed_disk *s, size_t i, uint32_t *id)
+{
+    ps_mutex_lock(&s->names);
+    bool is = ps_keyring_at(s->conf.ring, i, id);
+    ps_mutex_unlock(&s->names);
+    return is;
+}
+
+ps_status ps_sealed_disk_forget(ps_sealed_disk *s, uint32_t id)
+{
+    ps_mutex_lock(&s->names);
+    ps_status st = ps_keyring_forget(s->conf.ring, id);
+    ps_mutex_unlock(&s->names);
+    return st;
+}
+
 const ps_disk *ps_sealed_disk_row(const ps_sealed_disk *s)
 {
     return &s->row;

@@ -45,6 +45,13 @@ PS_MUST_CHECK ps_status ps_sealed_disk_settle(ps_sealed_disk *sealed, const char
  * it open reads on. On failure, and after a crash, it is what it was. */
 PS_MUST_CHECK ps_status ps_sealed_disk_seal(ps_sealed_disk *sealed, const char *path);
 
+/* Other keys from now on; *ring is taken over. Any thread. */
+void ps_sealed_disk_set_keys(ps_sealed_disk *sealed, ps_keyring **ring);
+/* The i-th of its keys, the current one first; false: there are no more. */
+bool ps_sealed_disk_key(ps_sealed_disk *sealed, size_t i, uint32_t *id);
+/* As ps_keyring_forget. */
+PS_MUST_CHECK ps_status ps_sealed_disk_forget(ps_sealed_disk *sealed, uint32_t id);
+
 typedef enum ps_sealed_kind { PS_SEALED_NOT, PS_SEALED_PLAIN, PS_SEALED_YES } ps_sealed_kind;
 
 /* NOT: it has no identity. *kek: the id of the key that it says it needs (YES). */

@@ -48,6 +48,9 @@ static const ps_policy_rule rules[] = {
     {"/psd.v1.Admin/Reload",              ROLES(0,     0,     0,        0,       1)},
     {"/psd.v1.Admin/Checkpoint",          ROLES(0,     0,     0,        0,       1)},
     {"/psd.v1.Admin/Drain",               ROLES(0,     0,     0,        0,       1)},
+    {"/psd.v1.Admin/Keys",                ROLES(0,     0,     0,        0,       1)},
+    {"/psd.v1.Admin/RotateKeys",          ROLES(0,     0,     0,        0,       1)},
+    {"/psd.v1.Admin/RetireKey",           ROLES(0,     0,     0,        0,       1)},
 
     /* gRPC's own: everybody with an identity */
     {"/grpc.health.v1.Health/Check",      ROLES(1,     1,     1,        1,       1)},

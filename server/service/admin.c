@@ -50,6 +50,36 @@ static ps_status drain(ps_services *services, const ps_caller *caller,
     return ps_caller_audit(services, caller, st, in->off ? "off" : "on");
 }
 
+static ps_status use_of_keys(ps_services *services, bool rotate, ProtobufCMessage **reply)
+{
+    Psd__V1__KeysResponse *out = PS_REPLY_NEW(Psd__V1__KeysResponse, psd__v1__keys_response);
+    *reply = &out->base;
+    return services->daemon.keys(services->daemon.user, rotate, out);
+}
+
+static ps_status keys(ps_services *services, const ps_caller *caller,
+                      const ProtobufCMessage *request, ProtobufCMessage **reply)
+{
+    return use_of_keys(services, false, reply);
+}
+
+static ps_status rotate_keys(ps_services *services, const ps_caller *caller,
+                             const ProtobufCMessage *request, ProtobufCMessage **reply)
+{
+    return ps_caller_audit(services, caller, use_of_keys(services, true, reply), NULL);
+}
+
+static ps_status retire_key(ps_services *services, const ps_caller *caller,
+                            const ProtobufCMessage *request, ProtobufCMessage **reply)
+{
+    const Psd__V1__RetireKeyRequest *in = (const Psd__V1__RetireKeyRequest *)request;
+    Psd__V1__RetireKeyResponse *out =
+        PS_REPLY_NEW(Psd__V1__RetireKeyResponse, psd__v1__retire_key_response);
+    *reply = &out->base;
+    ps_status st = services->daemon.retire_key(services->daemon.user, in->id);
+    return ps_caller_audit(services, caller, st, in->id);
+}
+
 const ps_unary_method ps_admin_unary[] = {
     {"/psd.v1.Admin/Status", &psd__v1__status_request__descriptor,
      &psd__v1__status_response__descriptor, status},
@@ -59,5 +89,11 @@ const ps_unary_method ps_admin_unary[] = {
      &psd__v1__checkpoint_response__descriptor, checkpoint},
     {"/psd.v1.Admin/Drain", &psd__v1__drain_request__descriptor,
      &psd__v1__drain_response__descriptor, drain},
+    {"/psd.v1.Admin/Keys", &psd__v1__keys_request__descriptor, &psd__v1__keys_response__descriptor,
+     keys},
+    {"/psd.v1.Admin/RotateKeys", &psd__v1__rotate_keys_request__descriptor,
+     &psd__v1__keys_response__descriptor, rotate_keys},
+    {"/psd.v1.Admin/RetireKey", &psd__v1__retire_key_request__descriptor,
+     &psd__v1__retire_key_response__descriptor, retire_key},
     {0},
 };

@@ -20,6 +20,9 @@ typedef struct ps_services_daemon {
     void (*status)(void *user, Psd__V1__StatusResponse *out); /* texts are borrowed */
     /* With PS_OK it is stored, and holds over a restart; otherwise nothing has changed. */
     PS_MUST_CHECK ps_status (*drain)(void *user, bool on);
+    /* Which keys files need; rotate: after the section sealing was read again. */
+    PS_MUST_CHECK ps_status (*keys)(void *user, bool rotate, Psd__V1__KeysResponse *out);
+    PS_MUST_CHECK ps_status (*retire_key)(void *user, const char *id);
     void *user;
 } ps_services_daemon;
 

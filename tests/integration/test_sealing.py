@@ -20,6 +20,11 @@ def sealing(path, *previous, require=False):
     return f"{QUICK}\nsealing: {{kek: 'file:{path}', previous: [{others}], require: {str(require).lower()}}}"
 
 
+def keys(cluster):
+    """As psctl shows them, the current one last."""
+    return sorted(cluster.psctl_json("key", "status", who="root")["keys"], key=lambda k: k["current"])
+
+
 def sealed_files(cluster):
     state = cluster.dir / "state"
     return [p for folder in ("models", "artifacts", "checkpoints") for p in (state / folder).rglob("*")
@@ -70,8 +75,28 @@ def a_training_is_sealed_from_its_first_checkpoint_and_survives_kill_9():
         cluster.start_server(sealing(new))
         assert "is needed and is not here: name it under sealing.previous" in cluster.psctl(
             "export", "sealed", "-o", cluster.dir / "x", check=False).stderr
+        assert cluster.psctl("key", "rotate", check=False, who="alice").returncode, "for an admin"
+        old_id, new_id = keys(cluster)
+        assert old_id["files"] == len(sealed_files(cluster)) and not old_id["present"], old_id
+        assert new_id["current"] and not new_id["files"], new_id
         cluster.server.stop()
-        cluster.start_server(sealing(new, kek))
+
+        # the same while psd runs: not a byte of a file is written
+        cluster.start_server(sealing(kek))
+        before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in sealed_files(cluster)}
+        config = cluster.dir / "psd.yaml"
+        config.write_text(config.read_text().replace(sealing(kek), sealing(new, kek)))
+        cluster.psctl("key", "rotate", "--wait", who="root")
+        assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in sealed_files(cluster)} == before
+        old, now = keys(cluster)
+        assert (now["id"], now["files"], old["files"], old["present"]) == (new_id["id"], len(before), 0, True), (old, now)
+        said = cluster.psctl("key", "retire", new_id["id"], who="root", check=False)
+        assert said.returncode and "is the current key" in said.stderr, said.stderr
+        cluster.psctl("key", "retire", old["id"], who="root")
+        assert [k["id"] for k in keys(cluster)] == [new_id["id"]]
+        assert weights(cluster, "sealed")[0] == plain
+        cluster.server.stop()
+        cluster.start_server(sealing(new))
         assert weights(cluster, "sealed")[0] == plain
 
         # a byte that was changed is found, and where
@@ -80,7 +105,7 @@ def a_training_is_sealed_from_its_first_checkpoint_and_survives_kill_9():
         data = bytearray(model.read_bytes())
         data[len(data) // 2] ^= 1
         model.write_bytes(data)
-        cluster.start_server(sealing(new, kek))
+        cluster.start_server(sealing(new))
         said = cluster.psctl("export", "sealed", "-o", cluster.dir / "x", check=False)
         assert said.returncode and "segment 0 does not authenticate (byte 40)" in said.stderr, said.stderr
 

@@ -131,6 +131,9 @@ START_TEST(roles_may_what_the_design_says)
         {"/psd.v1.Admin/Reload", "a"},
         {"/psd.v1.Admin/Checkpoint", "a"},
         {"/psd.v1.Admin/Drain", "a"},
+        {"/psd.v1.Admin/Keys", "a"},
+        {"/psd.v1.Admin/RotateKeys", "a"},
+        {"/psd.v1.Admin/RetireKey", "a"},
     };
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         const char *path = expected[i].path, *who = expected[i].who;
