@@ -223,6 +223,9 @@ static ps_status make_sure(ps_frozen *f)
     ps_free(&forms);
     if (st)
         ps_model_free(&f->model);
+    else
+        ps_log_info("task", "job=%" PRIu64 " loaded for its activations of=%s version=%s",
+                    f->run->task->job_id, which.name, which.version);
     return st;
 }
 
@@ -277,8 +280,9 @@ ps_status ps_frozen_source(ps_frozen *f, ps_task_run *run, ps_dataset_source *ou
     bool language = ps_spec_model_is_language(f->spec);
     const ps_stored_model which = stored(f);
     *tokenizer = 0;
-    ps_status st = f->columns ? PS_OK : make_sure(f); /* later, by the first row that is made */
-    if (!st && !f->columns)
+    bool known = f->columns > 0; /* then it is loaded when a row is to be made */
+    ps_status st = known ? PS_OK : make_sure(f);
+    if (!st && !known)
         st = find_tap(f);
     if (!st && language)
         st = ps_stored_tokenizer(run->remote, &which, tokenizer);
@@ -286,8 +290,6 @@ ps_status ps_frozen_source(ps_frozen *f, ps_task_run *run, ps_dataset_source *ou
         ps_frozen_drop(f);
         return st;
     }
-    ps_log_info("task", "job=%" PRIu64 " activations of=%s version=%s columns=%zu",
-                run->task->job_id, which.name, which.version, f->columns);
     PS_REQUIRE(f->columns > 0 && f->length > 0);
     *out = (ps_dataset_source){.columns = f->columns,
                                .batch = (size_t)batch_of(f),
