@@ -6,5 +6,5 @@
 set -eu
 program=$1 corpus=$2 work=$3 max_len=$4
 mkdir -p "$work/found"
-exec "$program" -max_total_time="${PSD_FUZZ_SECONDS:-2}" -max_len="$max_len" -timeout=10 \
+exec "$program" -max_total_time="${PSD_FUZZ_SECONDS:-1}" -max_len="$max_len" -timeout=10 \
   -rss_limit_mb=2048 -error_exitcode=1 -print_final_stats=1 -artifact_prefix="$work/" "$work/found" "$corpus"
