@@ -26,7 +26,8 @@ static const ps_flag flags[] = {
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, method),
      .value = "METHOD,…",
-     .help = "of the section explain of a job file (default: integrated_gradients)"},
+     .help = "of the section explain of a job file, by name or as '{method: tuned_lens, model: "
+             "LENS}' (default: integrated_gradients)"},
     {.name = "rows",
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, rows),
@@ -119,13 +120,24 @@ static ps_status put_target(ps_client *client, const char *target, ps_buf *spec)
     return PS_OK;
 }
 
+/* Of a mapping, up to the brace that ends it: the comma behind it, or the end. */
+static size_t method_length(const char *at)
+{
+    size_t n = 0, depth = 0;
+    for (; at[n] && (depth || at[n] != ','); n++) {
+        depth += at[n] == '{' || at[n] == '[';
+        depth -= depth && (at[n] == '}' || at[n] == ']');
+    }
+    return n;
+}
+
 /* What is before the next comma; "ig", a word that people know it by, is its name. */
 static ps_slice next_method(const char **at)
 {
     static const struct {
         const char *shorter, *name;
     } known[] = {{"ig", "integrated_gradients"}, {"gxi", "gradient_x_input"}};
-    ps_slice method = ps_slice_of(*at, strcspn(*at, ","));
+    ps_slice method = ps_slice_of(*at, method_length(*at));
     *at += method.len + ((*at)[method.len] == ',');
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (ps_slice_is(method, known[i].shorter))
@@ -133,11 +145,29 @@ static ps_slice next_method(const char **at)
     return method;
 }
 
+/* Of a mapping, what its key "method" says. */
+static ps_slice name_of(ps_slice method)
+{
+    static const char key[] = "method:";
+    const char *at = memmem(method.data, method.len, key, sizeof key - 1);
+    if (!method.len || method.data[0] != '{' || !at)
+        return method;
+    at += sizeof key - 1;
+    const char *end = (const char *)method.data + method.len;
+    while (at < end && *at == ' ')
+        at++;
+    size_t n = 0;
+    while (at + n < end && !strchr(" ,}", at[n]))
+        n++;
+    return ps_slice_of(at, n);
+}
+
 /* One that is not known stands among the attributions, where psd says what there is. */
 static ps_explain_section section_of(ps_slice method)
 {
+    ps_slice name = name_of(method);
     for (size_t i = 0; ps_explain_row_at(i); i++)
-        if (ps_slice_is(method, ps_explain_row_at(i)->name))
+        if (ps_slice_is(name, ps_explain_row_at(i)->name))
             return ps_explain_row_at(i)->section;
     return PS_EXPLAIN_SECTION_attributions;
 }

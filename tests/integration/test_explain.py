@@ -513,6 +513,9 @@ def a_tuned_lens_is_trained_and_looked_through(cluster):
         assert f"from the answer, by layer: {means[0]:.3g} {means[1]:.3g} 0\n" in text, text[-600:]
         assert f"<td>{means[0]:.3g}</td><td>{means[1]:.3g}</td><td>0</td>" in page, means
     assert "Translated by the tuned lens" in page
+    looked = cluster.psctl_json("explain", "lm", "--tokenizer", "bytes", "-p", "T",
+                                "-m", "{method: tuned_lens, model: lm-lens},logit_lens")["report"]
+    assert [r["method"] for r in looked["results"]] == ["tuned_lens", "logit_lens"]
     cluster.wait_job(cluster.submit(
         "kind: compress\nname: lm-int8\nmodel_name: lm\ncompress: {quantise: {scheme: int8, method: round}}\n"))
     job = cluster.wait_job(cluster.submit(lens_look(cluster, "lens-other", of="lm-int8")), states=("failed",))
