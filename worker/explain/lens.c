@@ -40,11 +40,13 @@ static void see(void *user, ps_tap tap, ps_tensor seen, int64_t ld)
 
 /* ---- an answer ---- */
 
-static void log_softmax(const float *z, size_t n, double *out)
+/* False: of NaN, or infinity, there is none, and all of it is NaN. */
+static bool log_softmax(const float *z, size_t n, double *out)
 {
     double all = ps_explain_log_sum(z, (int64_t)n);
     for (size_t i = 0; i < n; i++)
-        out[i] = (double)z[i] - all;
+        out[i] = isfinite(all) ? (double)z[i] - all : NAN;
+    return isfinite(all);
 }
 
 static float rank_of(const float *z, size_t n, size_t target)
@@ -83,8 +85,16 @@ static void compare(const lens *l, float *divergence, float *entropy)
         kl += last > 0 ? last * (l->last[i] - l->p[i]) : 0;
         h -= p > 0 ? p * l->p[i] : 0;
     }
-    *divergence = (float)kl;
+    *divergence = isnan(l->last[0]) ? NAN : (float)kl;
     *entropy = (float)h;
+}
+
+/* A translator, or a block, has overflown: there is no likeliest token. */
+static void say_none(lens *l, size_t at)
+{
+    l->rank[at] = l->log_probability[at] = l->divergence[at] = l->entropy[at] = NAN;
+    for (size_t k = 0; k < l->top; k++)
+        l->best[at * l->top + k] = l->best_log_probability[at * l->top + k] = NAN;
 }
 
 static void measure(lens *l, size_t row, size_t layer)
@@ -92,7 +102,10 @@ static void measure(lens *l, size_t row, size_t layer)
     size_t n = (size_t)l->x->outputs, at = row * l->layers + layer;
     size_t target = (size_t)l->items->goals[row].target;
     const float *z = l->logits + layer * n;
-    log_softmax(z, n, l->p);
+    if (!log_softmax(z, n, l->p)) {
+        say_none(l, at);
+        return;
+    }
     l->rank[at] = rank_of(z, n, target);
     l->log_probability[at] = (float)l->p[target];
     compare(l, &l->divergence[at], &l->entropy[at]);
@@ -121,7 +134,7 @@ static ps_status read_row(lens *l, size_t row)
     if (st)
         return st;
     const float *last = l->logits + (l->layers - 1) * n;
-    log_softmax(last, n, l->last);
+    (void)log_softmax(last, n, l->last);
     l->residual[row] = residual_of(last, l->items->logits + row * n, n);
     for (size_t layer = 0; layer < l->layers; layer++)
         measure(l, row, layer);

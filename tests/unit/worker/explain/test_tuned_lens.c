@@ -16,7 +16,7 @@ enum { LENS = LN_LAYERS + 1, TOP = 3, ALL = LN_ROWS * LENS };
 static struct {
     language_net net;
     golden_file golden;
-    bool zeros;
+    bool zeros, none; /* none: what the first translator makes is no number */
     int kind;
     ps_spec_model spec;
     ps_job_spec job;
@@ -38,6 +38,8 @@ static ps_status open_lens(void *user, const ps_model_options *options, ps_model
             golden_get(&t.golden, prefix, ps_model_parameters(*out)->parameters[i].name),
             ps_tensor_bytes(to));
     }
+    if (t.none)
+        ps_op_fill(ps_model_stream(*out), ps_model_parameter(*out, 0), NAN);
     ck_ok(ps_stream_sync(ps_model_stream(*out)));
     ps_model_refresh(*out);
     return PS_OK;
@@ -134,6 +136,24 @@ START_TEST(of_zeros_it_is_the_logit_lens_to_the_bit)
 }
 END_TEST
 
+START_TEST(a_layer_without_numbers_has_no_answer_and_the_others_theirs)
+{
+    static const char *const arrays[] = {"rank", "log_probability", "entropy", "divergence"};
+    ps_explain_part part;
+    setup(_i);
+    t.none = true;
+    const ps_spec_explain_method spec = method(tuned_lens);
+    ln_run(&t.net, &spec, &part);
+    for (size_t at = 0; at < ALL; at++) {
+        for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+            ck_assert(isnan(ln_array(&part, arrays[i], ALL)[at]) == (at % LENS == 0));
+        ck_assert(isnan(ln_array(&part, "top", ALL * TOP)[at * TOP]) == (at % LENS == 0));
+    }
+    ps_explain_part_free(&part);
+    teardown();
+}
+END_TEST
+
 static void refuse(ps_status status, const char *message)
 {
     ps_explain_part part;
@@ -160,6 +180,7 @@ END_TEST
 static const ps_check_case cases[] = {
     {.test = &each_layers_answer_is_pytorchs_and_the_last_is_the_models, .repeat = 2},
     {.test = &of_zeros_it_is_the_logit_lens_to_the_bit, .repeat = 2},
+    {.test = &a_layer_without_numbers_has_no_answer_and_the_others_theirs, .repeat = 2},
     {.test = &a_lens_of_another_model_is_refused},
     {0},
 };
