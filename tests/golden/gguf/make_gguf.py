@@ -4,6 +4,9 @@
 
 writes gpt2.gguf, llama.gguf, qwen2.gguf and gpt2-00001-of-00003.gguf and so on, the same models under Hugging Face's names as gpt2.safetensors and so on
 (float32), and the seeds of tests/fuzz/corpus/gguf. Tests write files of their own with write().
+
+imatrix.gguf is none of these: llama-imatrix (llama-cpp-python 0.3.36) wrote it, -c 64 -b 64, of a gpt2 of one block (32 wide, 2
+heads, mlp of 64, 256 tokens, context 64; norms of gain 1 and offset 0, all else random) and 1984 bytes of English text.
 """
 import pathlib
 import sys

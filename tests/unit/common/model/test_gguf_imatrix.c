@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { COLUMNS = 3, F32 = 0, F16 = 1 };
+enum { COLUMNS = 3, WIDTH = 32, F32 = 0, F16 = 1 };
 
 typedef struct content {
     const char *type, *name;
@@ -80,6 +80,25 @@ START_TEST(what_llama_cpp_lays_out_is_read)
 }
 END_TEST
 
+/* Of llama-imatrix itself (tests/golden/gguf/make_gguf.py says how): what goes into the first
+ * product and the mlp comes of a norm of gain 1, so that its squares add up to columns · tokens. */
+START_TEST(the_tools_own_file_is_read)
+{
+    static const char *const names[] = {"blk.0.attn_qkv.weight", "blk.0.ffn_up.weight"};
+    char *path = ps_asprintf("%s/tests/golden/gguf/imatrix.gguf", getenv("PSD_SOURCE_ROOT"));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        float squares[WIDTH], tokens;
+        double sum = 0;
+        ck_ok(ps_gguf_imatrix_read(path, names[i], WIDTH, squares, &tokens));
+        ck_assert(tokens == 31 * 64);
+        for (size_t k = 0; k < WIDTH; k++)
+            sum += (double)squares[k];
+        ck_assert_double_eq_tol(sum / (WIDTH * (double)tokens), 1, 1e-3);
+    }
+    ps_free(&path);
+}
+END_TEST
+
 static void refuses(content c, ps_status code, const char *text)
 {
     float squares[COLUMNS], tokens;
@@ -112,6 +131,7 @@ END_TEST
 
 static const ps_check_case tests[] = {
     {&what_llama_cpp_lays_out_is_read},
+    {&the_tools_own_file_is_read},
     {&what_is_none_or_of_another_model_is_refused_by_name},
     {0},
 };
