@@ -179,6 +179,21 @@ static const ps_plan_input *find_input(const ps_plan *plan, const char *tensor)
     return NULL;
 }
 
+/* What does with the squares of an input that is needed whole. */
+static const char *with_squares(const ps_plan *plan, size_t input)
+{
+    for (size_t i = 0; i < plan->n_tensors; i++) {
+        const ps_plan_tensor *t = &plan->tensors[i];
+        if (t->input != input || t->needs != PS_METHOD_HESSIAN)
+            continue;
+        if (t->n_members || t->zeros)
+            return "compress.prune.repair: none";
+        if (t->rank)
+            return "compress.lowrank.whiten: false, which looks at none";
+    }
+    return "method search";
+}
+
 ps_status ps_plan_check_kept(ps_plan *plan, const ps_plan *kept)
 {
     PS_REQUIRE(plan->from && !kept->from);
@@ -192,9 +207,9 @@ ps_status ps_plan_check_kept(ps_plan *plan, const ps_plan *kept)
         if (there->squares && !in->squares)
             return ps_fail(PS_FAILED_PRECONDITION,
                            "compress.calibrate.from: job %" PRIu64 " has kept only the squares of "
-                           "the inputs of %s, and the method needs their products; calibrate on "
-                           "data, or take method search",
-                           plan->from, in->name);
+                           "the inputs of %s, and their products are needed; take %s, or "
+                           "calibrate on data",
+                           plan->from, in->name, with_squares(plan, i));
     }
     return check_tokens(plan, kept);
 }
@@ -206,8 +221,8 @@ static ps_status check_importance(const ps_plan *plan)
         if (!plan->inputs[i].squares || plan->inputs[i].influence)
             return ps_fail(PS_INVALID_ARGUMENT,
                            "compress.importance: it has the squares of inputs alone, and %s needs "
-                           "more; take method search, or calibrate on data",
-                           plan->inputs[i].name);
+                           "more; take %s, or calibrate on data",
+                           plan->inputs[i].name, with_squares(plan, i));
     return PS_OK;
 }
 

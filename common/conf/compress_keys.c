@@ -69,6 +69,15 @@ static ps_status check_limits(const ps_spec_limits *limits, const ps_conf_doc *d
     return PS_OK;
 }
 
+static ps_status check_layers(const ps_spec_compress *c, const ps_conf_doc *doc, const char *key)
+{
+    if (c->prune && c->prune->what == PS_PRUNE_LAYERS)
+        return ps_conf_fail(doc, key,
+                            "what layers do to the stream is no input's sum, and is measured on "
+                            "data; leave it out, and say data.train");
+    return PS_OK;
+}
+
 /* Nothing is summed: no key says how. */
 static ps_status check_from(const ps_spec_compress *c, const ps_conf_doc *doc)
 {
@@ -80,11 +89,7 @@ static ps_status check_from(const ps_spec_compress *c, const ps_conf_doc *doc)
                                 "not with compress.calibrate.from: the sums are those of job "
                                 "%" PRId64 ", which keeps them",
                                 c->calibrate.from);
-    if (c->prune && c->prune->what == PS_PRUNE_LAYERS)
-        return ps_conf_fail(doc, "compress.calibrate.from",
-                            "what layers do to the stream is no input's sum, and is measured on "
-                            "data; leave it out, and say data.train");
-    return PS_OK;
+    return check_layers(c, doc, "compress.calibrate.from");
 }
 
 static ps_status check_importance(const ps_spec_compress *c, const ps_conf_doc *doc)
@@ -98,7 +103,7 @@ static ps_status check_importance(const ps_spec_compress *c, const ps_conf_doc *
     if (ps_conf_has(doc, "compress.calibrate"))
         return ps_conf_fail(doc, "compress.calibrate",
                             "not with compress.importance, which says all that is known of inputs");
-    return PS_OK;
+    return check_layers(c, doc, key);
 }
 
 ps_status ps_compress_check(const ps_spec_compress *c, const ps_conf_doc *doc)
@@ -143,7 +148,7 @@ static ps_status check_data(const ps_job_spec *spec, const ps_conf_doc *doc)
         return ps_conf_fail(doc, "data.format", "missing; data have one");
     if (calibrates && !spec->data.train)
         return ps_conf_fail(doc, "data.train",
-                            "missing; the job calibrates on it, but with "
+                            "missing; the job calibrates on it; without data, say "
                             "compress.calibrate.from or compress.importance");
     if (spec->distil && !spec->data.train)
         return ps_conf_fail(doc, "data.train", "missing; distil trains on it");

@@ -216,6 +216,14 @@ START_TEST(an_importance_matrix_is_all_in_one_turn)
             PS_INVALID_ARGUMENT,
             "compress.importance: it has the squares of inputs alone, and h.0.attn.c_attn.weight "
             "needs more; take method search, or calibrate on data");
+    refuses(GPT, "importance: /x.gguf\nprune: {what: ffn, ratio: 0.25, by: activation}\n",
+            PS_INVALID_ARGUMENT,
+            "compress.importance: it has the squares of inputs alone, and h.0.mlp.c_proj.weight "
+            "needs more; take compress.prune.repair: none, or calibrate on data");
+    refuses(GPT, "importance: /x.gguf\nlowrank: {rank: 8}\n", PS_INVALID_ARGUMENT,
+            "compress.importance: it has the squares of inputs alone, and h.0.attn.c_attn.weight "
+            "needs more; take compress.lowrank.whiten: false, which looks at none, or calibrate on "
+            "data");
 }
 END_TEST
 

@@ -197,6 +197,8 @@ START_TEST(what_would_be_without_effect_is_refused)
             "job.yaml:4: compress.importance: nothing that the job does looks at inputs");
     refuses(Q("int4\n    method: search\n  importance: /x.gguf\n  calibrate: {rows: 5}\n"),
             "job.yaml:6: compress.calibrate: not with compress.importance");
+    refuses("compress:\n  importance: /x.gguf\n  prune: {what: layers, ratio: 0.5}\n",
+            "job.yaml:2: compress.importance: what layers do to the stream is no input's sum");
     refuses("compress:\n  prune: {what: layers, ratio: 0.5}\n  calibrate: {from: 7}\n",
             "job.yaml:3: compress.calibrate.from: what layers do");
     refuses(Q("int4\n    method: gptq\n  calibrate: {held_out: 0.6}\n"),
