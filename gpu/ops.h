@@ -196,8 +196,8 @@ typedef struct ps_adamw {
 } ps_adamw;
 
 /* Of each row of z the k largest of the numbers that are above 0, of equal ones those that stand
- * first; all others become 0 (Makhzani and Frey 2013, k-sparse autoencoders). So the gradient is
- * that of relu, by y. */
+ * first; all others become 0 (Makhzani and Frey 2013, k-sparse autoencoders), and NaN stays NaN,
+ * beside them. So the gradient is that of relu, by y. */
 typedef struct ps_topk {
     ps_tensor y, z;     /* F32 [rows,columns]; not the same memory */
     ps_tensor left_out; /* F32 [columns]: where it is above 0 the column is 0; may be not there */

@@ -7,6 +7,8 @@
 #include "gpu/cpu/run.h"
 #include "gpu/cpu/vector.h"
 
+#include <math.h>
+
 enum { PIECES = 64, BITS = 31 };
 
 /* ---- the k largest ---- */
@@ -71,8 +73,11 @@ static void topk_cb(void *context, int64_t begin, int64_t end, int slot)
         take_bits(bits, z, left_out, n);
         uint32_t least = threshold_of(bits, k, n);
         int64_t equals = k - count_from(bits, least + 1, n); /* of those so many stay */
-        for (int64_t i = 0; i < n; i++)
-            y[i] = bits[i] > least || (bits[i] == least && equals-- > 0) ? z[i] : 0;
+        for (int64_t i = 0; i < n; i++) {
+            bool stays = bits[i] > least || (bits[i] == least && equals-- > 0);
+            bool none = isnan(z[i]) && !(left_out && left_out[i] > 0);
+            y[i] = stays || none ? z[i] : 0;
+        }
     }
 }
 

@@ -17,8 +17,12 @@ struct topk {
     int k;
     __device__ unsigned bits(int64_t row, int64_t i) const
     {
-        float x = left_out && left_out[i] > 0 ? 0.0f : z[row * n + i];
+        float x = seen(row, i);
         return x > 0 ? __float_as_uint(x) : 0;
+    }
+    __device__ float seen(int64_t row, int64_t i) const
+    {
+        return left_out && left_out[i] > 0 ? 0.0f : z[row * n + i];
     }
 };
 
@@ -78,8 +82,8 @@ __global__ void __launch_bounds__(THREADS) run_topk(topk t)
         int64_t end = end_of_equal(t, row, least, t.k - above);
         for (int64_t i = threadIdx.x; i < t.n; i += blockDim.x) {
             unsigned bits = t.bits(row, i);
-            t.y[row * t.n + i] =
-                bits > least || (bits == least && i < end) ? t.z[row * t.n + i] : 0.0f;
+            bool stays = bits > least || (bits == least && i < end) || isnan(t.seen(row, i));
+            t.y[row * t.n + i] = stays ? t.z[row * t.n + i] : 0.0f;
         }
     }
 }

@@ -85,6 +85,24 @@ START_TEST(the_k_largest_above_zero_stay)
 }
 END_TEST
 
+/* As relu does: a loss that has no number is seen, and not taken for one of fewer latents. */
+START_TEST(what_is_no_number_stays_none_beside_the_k_largest)
+{
+    const float z[] = {NAN, 3, -1, 5, NAN, 4}, left_out[] = {0, 0, 0, 0, 1, 0};
+    const float wanted[] = {NAN, 0, 0, 5, 0, 4};
+    ps_test_device_open(&device, ps_test_backend());
+    ps_tensor in = ps_test_f32(&device, 1, 6, z), without = ps_test_f32(&device, 0, 6, left_out),
+              y = ps_test_f32(&device, 1, 6, NULL);
+    ps_op_topk(device.stream, &(ps_topk){.y = y, .z = in, .left_out = without, .k = 2});
+    float *found = ps_test_read(&device, y);
+    for (int i = 0; i < 6; i++)
+        ck_assert_msg(isnan(wanted[i]) ? isnan(found[i]) : found[i] == wanted[i], "%d: %g", i,
+                      (double)found[i]);
+    ps_free(&found);
+    ps_test_device_close(&device);
+}
+END_TEST
+
 START_TEST(lengths_of_rows_and_their_gradients_are_those_of_float64)
 {
     int64_t rows = sizes[_i].rows, n = sizes[_i].columns;
@@ -141,6 +159,7 @@ END_TEST
 static const ps_check_case cases[] = {
     {&the_k_largest_above_zero_stay, .repeat = SIZES},
     {&lengths_of_rows_and_their_gradients_are_those_of_float64, .repeat = SIZES},
+    {&what_is_no_number_stays_none_beside_the_k_largest},
     {&numbers_above_zero_are_counted, .repeat = SIZES},
     {NULL},
 };
