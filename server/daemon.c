@@ -68,6 +68,8 @@ static ps_status open_state(ps_daemon *d)
     char *path = ps_asprintf("%s/psd.db", d->conf->data_dir);
     ps_status st = ps_catalog_open(path, &d->catalog);
     ps_free(&path);
+    if (!st)
+        st = ps_sealing_catalog(d->sealing, d->catalog);
     if (st)
         return st;
     d->runs = ps_runs_create(d->clock);

@@ -148,6 +148,8 @@ ps_status ps_sealing_open(const ps_server_sealing *conf, const char *data_dir, c
                                                             .identity = ps_sealed_name,
                                                             .user = &s->names});
     st = each_folder(data_dir, ring ? settle : refuse_sealed_in, s);
+    if (!st && !ring)
+        st = each_in(&ps_disk_system, data_dir, refuse_sealed, s); /* the catalog's */
     if (st)
         ps_sealing_close(&s);
     else
@@ -170,6 +172,28 @@ void ps_sealing_close(ps_sealing **sealing)
 const ps_disk *ps_sealing_disk(const ps_sealing *s)
 {
     return s->disk ? ps_sealed_disk_row(s->disk) : &ps_disk_system;
+}
+
+/* ---- the catalog ---- */
+
+static char *catalog_path(const ps_sealing *s)
+{
+    return ps_asprintf("%s/" PS_SEALED_CATALOG, s->data_dir);
+}
+
+ps_status ps_sealing_catalog(ps_sealing *s, ps_catalog *catalog)
+{
+    if (!s->disk)
+        return PS_OK;
+    char *path = catalog_path(s), *about = ps_asprintf("psd/v1 %s catalog", s->cluster);
+    ps_secret *key = NULL;
+    ps_status st = ps_sealed_disk_own_key(s->disk, path, &key);
+    if (!st)
+        st = ps_catalog_seal(catalog, key, about);
+    ps_secret_free(&key);
+    ps_free(&about);
+    ps_free(&path);
+    return st;
 }
 
 /* ---- other keys ---- */
@@ -270,12 +294,32 @@ static ps_status look_in(void *user, const char *folder)
     return each_in(ps_sealing_disk(p->sealing), folder, look_at, p);
 }
 
+/* Its file stays as it is: only its key is wrapped anew. */
+static void look_at_catalog(pass *p)
+{
+    char *path = catalog_path(p->sealing);
+    ps_sealed_kind kind;
+    uint32_t kek;
+    ps_status st = ps_sealed_disk_look(p->sealing->disk, path, &kind, &kek);
+    if (!st && kind == PS_SEALED_YES) {
+        (void)look_at(p, path);
+    } else {
+        p->counts->unreadable++;
+        ps_log_error("sealing",
+                     "%s" PS_SIDECAR " is gone or none: put it back from a backup before "
+                     "psd is started again",
+                     path);
+    }
+    ps_free(&path);
+}
+
 static void look_everywhere(pass *p)
 {
     ps_sealing *s = p->sealing;
     uint32_t id;
     for (size_t i = 0; ps_sealed_disk_key(s->disk, i, &id); i++)
         key_of(p->counts, id)->present = true;
+    look_at_catalog(p);
     if (each_folder(s->data_dir, look_in, p))
         ps_log_warning("sealing", "%s", ps_error_message());
     p->counts->done = p->sealed + p->wrapped;

@@ -8,6 +8,7 @@
 #define PS_SERVER_SEALING_H
 
 #include "common/seal/sealed_disk.h"
+#include "server/catalog/catalog.h"
 #include "server/options.h"
 
 typedef struct ps_sealing ps_sealing;
@@ -21,6 +22,9 @@ PS_MUST_CHECK ps_status ps_sealing_open(const ps_server_sealing *conf, const cha
                                         const char *cluster, ps_sealing **out);
 void ps_sealing_close(ps_sealing **sealing); /* every file is closed; NULL is nothing */
 const ps_disk *ps_sealing_disk(const ps_sealing *sealing);
+
+/* The catalog's values are sealed from now on; nothing is done without a key. */
+PS_MUST_CHECK ps_status ps_sealing_catalog(ps_sealing *sealing, ps_catalog *catalog);
 
 /* The keys that the section names now. PS_FAILED_PRECONDITION: it began, or would end, without one:
  * that needs a restart. On failure the keys of before are in force. */

@@ -321,6 +321,23 @@ void ps_sealed_disk_free(ps_sealed_disk **sealed)
     ps_free(sealed);
 }
 
+ps_status ps_sealed_disk_own_key(ps_sealed_disk *s, const char *path, ps_secret **key)
+{
+    ps_secret *own = NULL;
+    ps_mutex_lock(&s->names);
+    ps_status st = ps_sealed_key_open(s, path, &own);
+    if (st == PS_NOT_FOUND) {
+        own = ps_secret_random();
+        st = ps_sealed_key_save(s, path, own);
+    }
+    ps_mutex_unlock(&s->names);
+    if (st)
+        ps_secret_free(&own);
+    else
+        *key = own;
+    return st;
+}
+
 void ps_sealed_disk_set_keys(ps_sealed_disk *s, ps_keyring **ring)
 {
     ps_mutex_lock(&s->names);

@@ -45,6 +45,11 @@ PS_MUST_CHECK ps_status ps_sealed_disk_settle(ps_sealed_disk *sealed, const char
  * it open reads on. On failure, and after a crash, it is what it was. */
 PS_MUST_CHECK ps_status ps_sealed_disk_seal(ps_sealed_disk *sealed, const char *path);
 
+/* The key that lies beside a file which somebody else seals, a value at a time; made when there is
+ * none. The caller's. */
+PS_MUST_CHECK ps_status ps_sealed_disk_own_key(ps_sealed_disk *sealed, const char *path,
+                                               ps_secret **key);
+
 /* Other keys from now on; *ring is taken over. Any thread. */
 void ps_sealed_disk_set_keys(ps_sealed_disk *sealed, ps_keyring **ring);
 /* The i-th of its keys, the current one first; false: there are no more. */

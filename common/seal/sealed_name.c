@@ -74,6 +74,10 @@ bool ps_sealed_name(void *user, const char *path, ps_buf *aad)
     size_t dir = strlen(names->data_dir);
     if (strncmp(path, names->data_dir, dir) != 0 || path[dir] != '/')
         return false;
+    if (!strcmp(path + dir + 1, PS_SEALED_CATALOG)) {
+        ps_buf_printf(aad, "psd/v1 %s catalog " PS_SEALED_CATALOG " 0", names->cluster);
+        return true;
+    }
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         size_t folder = strlen(rows[i].folder);
         if (!strncmp(path + dir + 1, rows[i].folder, folder))

@@ -5,6 +5,7 @@
  *     models/NAME.HEX.safetensors            psd/v1 CLUSTER model NAME HEX
  *     artifacts/JOB.HEX                      psd/v1 CLUSTER artifact JOB HEX
  *     checkpoints/JOB/checkpoint-N[.damaged] psd/v1 CLUSTER checkpoint JOB N
+ *     psd.db                                 psd/v1 CLUSTER catalog psd.db 0, for its key alone
  *
  * Any thread. */
 #ifndef PS_SEAL_SEALED_NAME_H
@@ -13,6 +14,8 @@
 #include "common/base/buf.h"
 
 #include <stdbool.h>
+
+#define PS_SEALED_CATALOG "psd.db" /* below data_dir; its values are sealed one by one */
 
 typedef struct ps_sealed_names {
     const char *data_dir, *cluster;

@@ -5,7 +5,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "server/catalog/db.h"
+#include "server/catalog/values.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -87,6 +87,10 @@ static const char *const migrations[] = {
     "  version TEXT NOT NULL, PRIMARY KEY (job_id, position)) STRICT, WITHOUT ROWID;"
     "INSERT INTO job_model SELECT id,0,teacher_version FROM job WHERE teacher_version!='';"
     "ALTER TABLE job DROP COLUMN teacher_version;",
+    /* a model's loss as text, which can be sealed ('': none, or no number) */
+    "ALTER TABLE model_version ADD COLUMN loss TEXT NOT NULL DEFAULT '';"
+    "UPDATE model_version SET loss=printf('%!.17g',test_loss) WHERE test_loss IS NOT NULL;"
+    "ALTER TABLE model_version DROP COLUMN test_loss;",
 };
 enum { SCHEMA_VERSION = sizeof migrations / sizeof *migrations };
 
@@ -206,9 +210,28 @@ static ps_status connect_file(ps_catalog *c)
     (void)sqlite3_extended_result_codes(c->db, 1);
     (void)sqlite3_busy_timeout(c->db, 1000);
     (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    ps_status st = ps_values_create(c->db, &c->values);
+    if (st)
+        return st;
     ps_db_lock(c);
-    ps_status st = migrate(c);
+    st = migrate(c);
     ps_db_unlock(c);
+    return st;
+}
+
+ps_status ps_catalog_seal(ps_catalog *c, const ps_secret *key, const char *about)
+{
+    bool changed = false;
+    ps_db_lock(c);
+    ps_values_set_key(c->values, key, about);
+    ps_status st = ps_db_exec(c, "PRAGMA secure_delete=ON"); /* what is replaced is overwritten */
+    if (!st)
+        st = ps_values_seal_plain(c, &changed);
+    if (!st && changed) /* pages that were free before have old values, too */
+        st = ps_db_exec(c, "VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
+    ps_db_unlock(c);
+    if (!st && changed)
+        ps_log_notice("catalog", "sealed what was plain path=%s", c->path);
     return st;
 }
 
@@ -245,6 +268,7 @@ void ps_catalog_close(ps_catalog **catalog)
     for (size_t i = 0; i < c->n_kept; i++)
         (void)sqlite3_finalize(c->kept[i].stmt);
     (void)sqlite3_close(c->db);
+    ps_values_free(&c->values);
     ps_vfs_free(&c->vfs);
     ps_mutex_destroy(&c->mutex);
     ps_free(&c->path);

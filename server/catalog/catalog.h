@@ -14,6 +14,7 @@
 #define PS_CATALOG_CATALOG_H
 
 #include "common/base/status.h"
+#include "common/security/secret.h"
 #include "server/catalog/storage.h"
 
 #include <stdbool.h>
@@ -30,6 +31,12 @@ PS_MUST_CHECK ps_status ps_catalog_open(const char *path, ps_catalog **out);
 PS_MUST_CHECK ps_status ps_catalog_open_in(const ps_catalog_storage *storage, const char *path,
                                            ps_catalog **out);
 void ps_catalog_close(ps_catalog **catalog); /* NULL is nothing */
+
+/* Values that say something about parameters or data (job files, results, what was said of jobs)
+ * are sealed from now on, and those that are plain at once, in one transaction; `about`, the
+ * cluster's say, binds them to this catalog. Before other threads use it. */
+PS_MUST_CHECK ps_status ps_catalog_seal(ps_catalog *catalog, const ps_secret *key,
+                                        const char *about);
 
 /* A full disk must not keep anybody from making room, nor from taking back what was asked for: what
  * deletes, and ps_catalog_job_cancel, and settings, are tried again as long as make_room() says

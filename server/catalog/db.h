@@ -27,7 +27,8 @@ enum { PS_DB_STATEMENTS = 64 }; /* more than the folder has */
 
 struct ps_catalog {
     sqlite3 *db;
-    ps_vfs *vfs; /* NULL: the plain files */
+    ps_vfs *vfs;              /* NULL: the plain files */
+    struct ps_values *values; /* values.h */
     char *path;
     ps_mutex mutex;
     unsigned depth; /* how often its holder has it: a transaction spans several statements */

@@ -32,7 +32,8 @@ static ps_status put(ps_catalog *catalog, uint64_t job_id, const ps_job_line *li
     ps_stmt q;
     ps_status st = ps_stmt_begin(&q, catalog,
                                  "INSERT OR REPLACE INTO job_line(job_id,number,time_ms,level,"
-                                 "source,text) VALUES(?1,?2,?3,?4,?5,?6)");
+                                 "source,text) VALUES(?1,?2,?3,?4,?5,"
+                                 "ps_seal(?6,'line.text',?1||'.'||?2))");
     if (st)
         return st;
     ps_stmt_u64(&q, 1, job_id);
@@ -88,7 +89,8 @@ ps_status ps_catalog_job_lines(ps_catalog *catalog, uint64_t job_id, size_t most
 {
     ps_stmt q;
     ps_status st = ps_stmt_begin(&q, catalog,
-                                 "SELECT * FROM (SELECT number,time_ms,level,source,text FROM "
+                                 "SELECT * FROM (SELECT number,time_ms,level,source,"
+                                 "ps_open(text,'line.text',job_id||'.'||number) FROM "
                                  "job_line WHERE job_id=?1 ORDER BY number DESC LIMIT ?2)"
                                  " ORDER BY number");
     if (st)

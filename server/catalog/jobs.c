@@ -14,8 +14,10 @@
     "coalesce((SELECT group_concat(version,char(10)) FROM " \
     "(SELECT version FROM job_model WHERE job_id=job.id ORDER BY position)),'')"
 #define COLUMNS                                                                             \
-    "id,name,kind,state,reason,submitter,submitted_ms,started_ms,ended_ms,result,progress," \
+    "id,name,kind,state,ps_open(reason,'job.reason',id),submitter,submitted_ms,started_ms," \
+    "ended_ms,ps_open(result,'job.result',id),ps_open(progress,'job.progress',id),"         \
     "model_version," OTHERS ",cancel"
+#define SPEC ",ps_open(spec,'job.spec',id)"
 
 void ps_job_record_free(ps_job_record **record)
 {
@@ -96,9 +98,11 @@ static ps_status add_row(ps_catalog *catalog, const ps_job_record *r, uint64_t *
     ps_stmt q;
     ps_status st = ps_stmt_begin(
         &q, catalog,
-        "INSERT INTO job(name,kind,state,reason,submitter,submitted_ms,started_ms,ended_ms,result,"
-        "progress,spec,model_version)"
-        " SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12"
+        "INSERT INTO job(id,name,kind,state,reason,submitter,submitted_ms,started_ms,ended_ms,"
+        "result,progress,spec,model_version)"
+        " SELECT n,?1,?2,?3,ps_seal(?4,'job.reason',n),?5,?6,?7,?8,ps_seal(?9,'job.result',n),"
+        "ps_seal(?10,'job.progress',n),ps_seal(?11,'job.spec',n),?12"
+        " FROM (SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name='job'),0)+1 AS n)"
         " WHERE ?12='' OR EXISTS(SELECT 1 FROM model_version WHERE path=?12 AND current)");
     if (st)
         return st;
@@ -161,8 +165,8 @@ ps_status ps_catalog_job_update(ps_catalog *catalog, const ps_job_record *r)
     ps_stmt q;
     ps_status st = ps_stmt_begin(
         &q, catalog,
-        "UPDATE job SET state=?2,reason=?3,started_ms=?4,ended_ms=?5,result=?6,progress=?7"
-        " WHERE id=?1");
+        "UPDATE job SET state=?2,reason=ps_seal(?3,'job.reason',id),started_ms=?4,ended_ms=?5,"
+        "result=ps_seal(?6,'job.result',id),progress=ps_seal(?7,'job.progress',id) WHERE id=?1");
     if (st)
         return st;
     ps_stmt_u64(&q, 1, r->id);
@@ -274,7 +278,7 @@ static ps_status read_all(ps_stmt *q, bool with_spec, ps_job_record ***out)
 ps_status ps_catalog_job_get(ps_catalog *catalog, uint64_t id, ps_job_record **out)
 {
     ps_stmt q;
-    ps_status st = ps_stmt_begin(&q, catalog, "SELECT " COLUMNS ",spec FROM job WHERE id=?1");
+    ps_status st = ps_stmt_begin(&q, catalog, "SELECT " COLUMNS SPEC " FROM job WHERE id=?1");
     if (st)
         return st;
     ps_stmt_u64(&q, 1, id);
@@ -305,7 +309,7 @@ ps_status ps_catalog_job_unfinished(ps_catalog *catalog, ps_job_record ***out)
 {
     ps_stmt q;
     ps_status st = ps_stmt_begin(
-        &q, catalog, "SELECT " COLUMNS ",spec FROM job WHERE state IN (1,2,3) ORDER BY id");
+        &q, catalog, "SELECT " COLUMNS SPEC " FROM job WHERE state IN (1,2,3) ORDER BY id");
     if (st)
         return st;
     return ps_stmt_end(&q, read_all(&q, true, out));

@@ -8,12 +8,19 @@
 #include "server/catalog/db.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define COLUMNS                                                                                  \
-    "name,config,parameters,bytes,job_id,created_ms,has_test,test_loss,test_metrics,path,owner," \
+#define COLUMNS                                                                             \
+    "name,config,parameters,bytes,job_id,created_ms,has_test,loss,test_metrics,path,owner," \
     "forms,tensor_bytes,parent,parent_version"
+#define VALUES                                                                              \
+    "name,ps_open(config,'model.config',path),parameters,bytes,job_id,created_ms,"          \
+    "has_test,ps_open(loss,'model.loss',path),"                                             \
+    "ps_open(test_metrics,'model.test_metrics',path),path,owner,forms,tensor_bytes,parent," \
+    "parent_version"
 
 void ps_model_record_free(ps_model_record **record)
 {
@@ -42,13 +49,23 @@ void ps_model_records_free(ps_model_record ***records)
     ps_free(records);
 }
 
+/* As it is stored: one that is no number (a training that diverged) is "". */
+enum { LOSS_TEXT = 32 };
+static const char *loss_text(double loss, char out[LOSS_TEXT])
+{
+    (void)snprintf(out, LOSS_TEXT, isnan(loss) ? "" : "%.17g", loss);
+    return out;
+}
+
 static ps_status put_row(ps_catalog *catalog, const ps_model_record *r)
 {
     ps_buf metrics = PS_BUF_EMPTY;
     ps_stmt q;
     ps_status st = ps_stmt_begin(&q, catalog,
                                  "INSERT INTO model_version(" COLUMNS ",current)"
-                                 " SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,"
+                                 " SELECT ?1,ps_seal(?2,'model.config',?10),?3,?4,?5,?6,?7,"
+                                 "ps_seal(?8,'model.loss',?10),"
+                                 "ps_seal(?9,'model.test_metrics',?10),?10,?11,?12,?13,"
                                  "coalesce(p.name,''),coalesce(j.model_version,''),0"
                                  " FROM (SELECT 1) LEFT JOIN job AS j ON j.id=?5"
                                  " LEFT JOIN model_version AS p ON p.path=j.model_version");
@@ -61,7 +78,8 @@ static ps_status put_row(ps_catalog *catalog, const ps_model_record *r)
     ps_stmt_u64(&q, 5, r->job_id);
     ps_stmt_i64(&q, 6, r->created_ms);
     ps_stmt_i64(&q, 7, r->has_test);
-    ps_stmt_real(&q, 8, r->test_loss);
+    char loss[LOSS_TEXT];
+    ps_stmt_text(&q, 8, loss_text(r->test_loss, loss));
     ps_metric_list_format(&r->test_metrics, &metrics);
     ps_stmt_text(&q, 9, ps_buf_cstr(&metrics));
     ps_stmt_text(&q, 10, r->path);
@@ -137,13 +155,16 @@ ps_status ps_catalog_model_tested(ps_catalog *catalog, const char *path, double 
     ps_stmt q;
     ps_buf text = PS_BUF_EMPTY;
     ps_status st = ps_stmt_begin(&q, catalog,
-                                 "UPDATE model_version SET has_test=1,test_loss=?2,test_metrics=?3"
+                                 "UPDATE model_version SET has_test=1,"
+                                 "loss=ps_seal(?2,'model.loss',path),"
+                                 "test_metrics=ps_seal(?3,'model.test_metrics',path)"
                                  " WHERE path=?1");
     if (st)
         return st;
     ps_metric_list_format(metrics, &text);
     ps_stmt_text(&q, 1, path);
-    ps_stmt_real(&q, 2, loss);
+    char number[LOSS_TEXT];
+    ps_stmt_text(&q, 2, loss_text(loss, number));
     ps_stmt_text(&q, 3, ps_buf_cstr(&text));
     st = ps_stmt_end(&q, ps_stmt_run(&q));
     ps_buf_free(&text);
@@ -175,7 +196,9 @@ static ps_status read_row(ps_stmt *q, ps_model_record **out)
     r->job_id = ps_stmt_get_u64(q, 4);
     r->created_ms = ps_stmt_get_i64(q, 5);
     r->has_test = ps_stmt_get_i64(q, 6) != 0;
-    r->test_loss = ps_stmt_get_real(q, 7);
+    char *loss = ps_stmt_get_text(q, 7);
+    r->test_loss = *loss ? strtod(loss, NULL) : NAN;
+    ps_free(&loss);
     r->path = ps_stmt_get_text(q, 9);
     r->owner = ps_stmt_get_text(q, 10);
     r->forms = ps_stmt_get_text(q, 11);
@@ -265,7 +288,7 @@ static ps_status get(ps_catalog *catalog, const char *sql, const char *first, co
 
 ps_status ps_catalog_model_get(ps_catalog *catalog, const char *name, ps_model_record **out)
 {
-    ps_status st = get(catalog, "SELECT " COLUMNS " FROM model_version WHERE name=?1 AND current",
+    ps_status st = get(catalog, "SELECT " VALUES " FROM model_version WHERE name=?1 AND current",
                        name, NULL, out);
     return st == PS_END ? ps_fail(PS_NOT_FOUND, "model '%s' does not exist", name) : st;
 }
@@ -275,7 +298,7 @@ ps_status ps_catalog_model_version(ps_catalog *catalog, const char *name, const 
 {
     if (!*version)
         return ps_catalog_model_get(catalog, name, out);
-    ps_status st = get(catalog, "SELECT " COLUMNS " FROM model_version WHERE path=?1 AND name=?2",
+    ps_status st = get(catalog, "SELECT " VALUES " FROM model_version WHERE path=?1 AND name=?2",
                        version, name, out);
     return st == PS_END ? ps_fail(PS_NOT_FOUND,
                                   "model '%s' has no version %s (any more): it was replaced or "
@@ -302,7 +325,7 @@ ps_status ps_catalog_model_list(ps_catalog *catalog, const char *after, size_t l
     ps_stmt q;
     ps_status st = ps_stmt_begin(
         &q, catalog,
-        "SELECT " COLUMNS " FROM model_version WHERE current AND name>?1 ORDER BY name LIMIT ?2");
+        "SELECT " VALUES " FROM model_version WHERE current AND name>?1 ORDER BY name LIMIT ?2");
     if (st)
         return st;
     ps_stmt_text(&q, 1, after);

@@ -135,8 +135,8 @@ def fill_catalog(cluster, jobs, models, large):
             (f"old-{n}", "train", 4 + n % 3, "x" * 300_000 if n >= jobs - large else "", "alice", n, n, n, "", b"",
              "kind: train") for n in range(jobs)))
         database.executemany(
-            "INSERT INTO model_version(path,name,current,config,parameters,bytes,job_id,created_ms,has_test,test_loss,"
-            "test_metrics,owner) VALUES('models/none-'||?1,?1,1,'{}',1,4,0,1,0,0,'{}','')",
+            "INSERT INTO model_version(path,name,current,config,parameters,bytes,job_id,created_ms,has_test,loss,"
+            "test_metrics,owner) VALUES('models/none-'||?1,?1,1,'{}',1,4,0,1,0,'0','{}','')",
             ((f"m{n:04}",) for n in range(models)))
         database.commit()
 

@@ -6,6 +6,7 @@ from harness import read_safetensors, run, wait_until
 from scenes import QUICK, Scene, ends_as_if_calm, job_text, wait_share
 
 EVERY = "checkpoint: {every: 200ms}"
+JOB = (b"-features.gz", b"learning_rate", b"test accuracy", b"tensors of")  # what the catalog has of jobs
 
 
 def key(cluster, name):
@@ -21,7 +22,7 @@ def sealing(path, *previous, require=False):
 
 
 def keys(cluster):
-    """As psctl shows them, the current one last."""
+    """As psctl shows them, the current one last. The catalog's is one of the files."""
     return sorted(cluster.psctl_json("key", "status", who="root")["keys"], key=lambda k: k["current"])
 
 
@@ -46,7 +47,14 @@ def nowhere(cluster, patterns):
     for path in (cluster.dir / "state").rglob("*"):
         if path.is_file():
             data = path.read_bytes()
-            assert not any(p in data for p in patterns), f"{path} has weights as they are"
+            assert not any(p in data for p in [*patterns, *JOB]), f"{path} has weights, or words of a job, as they are"
+
+
+def refuses_to_start(cluster, config, words):
+    server = cluster.start_server(config, wait=False)
+    wait_until("it gives up", lambda: not server.alive())
+    assert words in server.text(), server.text()
+    cluster.processes.remove(server)  # its status is no fault
 
 
 def a_training_is_sealed_from_its_first_checkpoint_and_survives_kill_9():
@@ -69,19 +77,16 @@ def a_training_is_sealed_from_its_first_checkpoint_and_survives_kill_9():
         nowhere(cluster, patterns)
         assert all(path.with_name(path.name + ".key").exists() for path in sealed_files(cluster))
 
-        # another key: the old one is asked for by its name, and opens what it has sealed
+        # another key: the old one is asked for by its name
+        assert cluster.psctl("key", "rotate", check=False, who="alice").returncode, "for an admin"
+        (old_id,) = keys(cluster)
+        assert old_id["files"] == len(sealed_files(cluster)) + 1 and old_id["current"], old_id
         cluster.server.stop()
         new = key(cluster, "new")
-        cluster.start_server(sealing(new))
-        assert "is needed and is not here: name it under sealing.previous" in cluster.psctl(
-            "export", "sealed", "-o", cluster.dir / "x", check=False).stderr
-        assert cluster.psctl("key", "rotate", check=False, who="alice").returncode, "for an admin"
-        old_id, new_id = keys(cluster)
-        assert old_id["files"] == len(sealed_files(cluster)) and not old_id["present"], old_id
-        assert new_id["current"] and not new_id["files"], new_id
-        cluster.server.stop()
+        refuses_to_start(cluster, sealing(new),
+                         f"key {old_id['id']} is needed and is not here: name it under sealing.previous")
 
-        # the same while psd runs: not a byte of a file is written
+        # the key is changed while psd runs: not a byte of a file is written
         cluster.start_server(sealing(kek))
         before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in sealed_files(cluster)}
         config = cluster.dir / "psd.yaml"
@@ -89,11 +94,11 @@ def a_training_is_sealed_from_its_first_checkpoint_and_survives_kill_9():
         cluster.psctl("key", "rotate", "--wait", who="root")
         assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in sealed_files(cluster)} == before
         old, now = keys(cluster)
-        assert (now["id"], now["files"], old["files"], old["present"]) == (new_id["id"], len(before), 0, True), (old, now)
-        said = cluster.psctl("key", "retire", new_id["id"], who="root", check=False)
+        assert (old["id"], now["files"], old["files"], old["present"]) == (old_id["id"], len(before) + 1, 0, True), (old, now)
+        said = cluster.psctl("key", "retire", now["id"], who="root", check=False)
         assert said.returncode and "is the current key" in said.stderr, said.stderr
         cluster.psctl("key", "retire", old["id"], who="root")
-        assert [k["id"] for k in keys(cluster)] == [new_id["id"]]
+        assert [k["id"] for k in keys(cluster)] == [now["id"]]
         assert weights(cluster, "sealed")[0] == plain
         cluster.server.stop()
         cluster.start_server(sealing(new))
@@ -111,10 +116,7 @@ def a_training_is_sealed_from_its_first_checkpoint_and_survives_kill_9():
 
         # without a key psd does not take sealed files for damaged ones
         cluster.server.stop()
-        cluster.start_server(QUICK, wait=False)
-        wait_until("it gives up", lambda: not cluster.server.alive())
-        assert "is sealed: name its key under sealing.kek" in cluster.server.text()
-        cluster.processes.remove(cluster.server)  # its status is no fault
+        refuses_to_start(cluster, QUICK, "is sealed: name its key under sealing.kek")
 
 
 def a_folder_that_was_plain_is_sealed_in_the_background():

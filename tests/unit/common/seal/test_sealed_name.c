@@ -24,6 +24,7 @@ START_TEST(what_says_something_of_parameters_or_data_has_a_name_of_its_own)
     assert_name("/var/lib/psd/artifacts/17." HEX, "psd/v1 lab artifact 17 " HEX);
     assert_name("/var/lib/psd/checkpoints/17/checkpoint-3", "psd/v1 lab checkpoint 17 3");
     assert_name("/var/lib/psd/checkpoints/17/checkpoint-3.damaged", "psd/v1 lab checkpoint 17 3");
+    assert_name("/var/lib/psd/psd.db", "psd/v1 lab catalog psd.db 0");
 }
 END_TEST
 
@@ -44,7 +45,7 @@ START_TEST(what_is_on_its_way_or_says_nothing_has_none)
         "/var/lib/psd/checkpoints/17/manifest",
         "/var/lib/psd/checkpoints/x/checkpoint-3",
         "/var/lib/psd/reserve/0",
-        "/var/lib/psd/psd.db",
+        "/var/lib/psd/psd.db-wal",
         "/var/lib/psd2/models/a." HEX ".safetensors",
         "/elsewhere",
         "",

@@ -200,7 +200,9 @@ START_TEST(a_catalog_of_one_teacher_keeps_it_for_its_job)
         "INSERT INTO job SELECT 1,'b','train',2,'','anna',0,0,0,'','',x'','','',path"
         "  FROM model_version;"
         "INSERT INTO job VALUES(2,'c','train',2,'','anna',0,0,0,'','',x'','','','');"
-        "PRAGMA user_version=9";
+        "ALTER TABLE model_version ADD COLUMN test_loss REAL;"
+        "UPDATE model_version SET test_loss=CAST(loss AS REAL);"
+        "ALTER TABLE model_version DROP COLUMN loss; PRAGMA user_version=9";
     char folder[] = "/tmp/psd-catalog-XXXXXX", path[64];
     ck_assert_ptr_nonnull(mkdtemp(folder));
     (void)snprintf(path, sizeof path, "%s/catalog.db", folder);
