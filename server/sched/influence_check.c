@@ -113,23 +113,24 @@ static bool same_files(const ps_spec_files *a, const ps_spec_files *b)
     return !strcmp(rows_of(a), rows_of(b)) && !strcmp(a->labels, b->labels);
 }
 
-char *ps_influence_check_data(ps_catalog *catalog, const ps_job_spec *spec, const char *version)
+char *ps_influence_check_data(ps_catalog *catalog, const ps_job_spec *spec, const char *model,
+                              const char *version)
 {
     training t = {0};
     char *said = NULL;
     if (!scores_rows(spec))
         return ps_strdup("");
-    find_training(catalog, spec->model_name, version, &t);
+    find_training(catalog, model, version, &t);
     const ps_spec_files *files = spec->data.train;
     if (!t.job_id)
         said = ps_asprintf("rows scored are those of %s; what model %s was trained on is not known "
                            "here",
-                           rows_of(files), spec->model_name);
+                           rows_of(files), model);
     else if (!same_files(files, t.spec->data.train))
         said = ps_asprintf("rows scored are those of %s, but job %" PRIu64
                            " trained model %s on %s: say data.train as its job file does, unless "
                            "the files are the same, or rows are meant that it has not seen",
-                           rows_of(files), t.job_id, spec->model_name, rows_of(t.spec->data.train));
+                           rows_of(files), t.job_id, model, rows_of(t.spec->data.train));
     if (t.spec)
         ps_job_spec_free(&t.spec);
     return said ? said : ps_strdup("");

@@ -13,8 +13,9 @@
 PS_MUST_CHECK ps_status ps_influence_check_records(ps_catalog *catalog, const ps_job_spec *spec);
 
 /* The line that people are to read of data.train, where a method scores its rows: that the training
- * of this version of the model had other files, or that nobody knows. "": it had the same, by their
- * names, or the job scores no rows. The caller's. */
-char *ps_influence_check_data(ps_catalog *catalog, const ps_job_spec *spec, const char *version);
+ * of this version of a model, the job's own or a checkpoint, had other files, or that nobody knows.
+ * "": it had the same, by their names, or the job scores no rows. The caller's. */
+char *ps_influence_check_data(ps_catalog *catalog, const ps_job_spec *spec, const char *model,
+                              const char *version);
 
 #endif

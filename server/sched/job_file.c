@@ -279,6 +279,23 @@ static ps_status check_teacher(const ps_job_file *file)
     return st;
 }
 
+/* Of the first model of which there is something to be said. */
+static char *note_of(ps_catalog *catalog, const ps_job_file *file)
+{
+    const ps_job_spec *spec = file->spec;
+    ps_job_other others[PS_JOB_OTHERS_MAX];
+    size_t n = ps_job_spec_others(spec, others);
+    char *said = ps_influence_check_data(catalog, spec, spec->model_name, file->version);
+    for (size_t i = 0; !*said && i < n; i++) {
+        const ps_job_model *other = ps_job_file_other(file, others[i].name);
+        if (!other || !*others[i].key)
+            continue;
+        ps_free(&said);
+        said = ps_influence_check_data(catalog, spec, other->name, other->version);
+    }
+    return said;
+}
+
 ps_status ps_job_file_read(ps_catalog *catalog, const ps_job_text *text, ps_job_file **out)
 {
     ps_job_file *file = ps_new(ps_job_file);
@@ -302,7 +319,7 @@ ps_status ps_job_file_read(ps_catalog *catalog, const ps_job_text *text, ps_job_
     if (!st && !*text->version)
         st = ps_influence_check_records(catalog, spec);
     if (!st)
-        file->note = ps_influence_check_data(catalog, spec, file->version);
+        file->note = note_of(catalog, file);
     if (st)
         ps_job_file_unref(&file);
     else

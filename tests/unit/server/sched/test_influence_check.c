@@ -83,7 +83,7 @@ static void read_job(const char *model, const char *train, const char *method)
 static char *said_of(const char *model, const char *version, const char *train)
 {
     read_job(model, train, "tracin");
-    char *said = ps_influence_check_data(t.catalog, t.spec, version);
+    char *said = ps_influence_check_data(t.catalog, t.spec, model, version);
     ps_job_spec_free(&t.spec);
     return said;
 }
@@ -159,6 +159,7 @@ START_TEST(checkpoints_are_stored_models_of_the_job_s_shape)
     ck_assert_uint_eq(file->n_others, 2);
     ck_assert_str_eq(file->others[0].version, early->path);
     ck_assert_str_eq(file->others[1].version, t.trained->path);
+    ck_assert_ptr_nonnull(strstr(file->note, "what model early was trained on is not known here"));
     char *versions[] = {file->others[0].version, file->others[1].version};
     ps_model_record *later = add_model("early", 0); /* the name is another's now */
     ck_ok(read_checkpoints("early, m", versions, 2, &again));
@@ -182,7 +183,7 @@ START_TEST(data_are_the_training_s_own_or_it_is_said)
     ck_assert_ptr_nonnull(strstr(said, "those of /d/z.gz, but job 1 trained model m on /d/x.gz"));
     ps_free(&said);
     read_job("m", OTHER, "{method: recorded, job: 1}"); /* looks at no row of it */
-    said = ps_influence_check_data(t.catalog, t.spec, t.trained->path);
+    said = ps_influence_check_data(t.catalog, t.spec, "m", t.trained->path);
     ck_assert_str_eq(said, "");
     ps_free(&said);
     ps_job_spec_free(&t.spec);
