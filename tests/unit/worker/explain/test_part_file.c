@@ -46,9 +46,12 @@ static void read_back(const ps_explain_parts *parts, ps_explain_parts *out)
 /* Two workers that were sent other bytes under one name. */
 START_TEST(parts_of_two_models_do_not_merge)
 {
+    static const ps_explain_source_kind kinds[] = {PS_EXPLAIN_SOURCE_MODEL, PS_EXPLAIN_SOURCE_OTHER,
+                                                   PS_EXPLAIN_SOURCE_CHECKPOINT};
     ps_explain_parts all, more;
     make(&all, 5);
     make(&more, 9);
+    all.sources.all[1].kind = more.sources.all[1].kind = kinds[_i];
     more.sources.all[1].said[0] = 'x';
     ps_status st = ps_explain_parts_merge(&all, &more);
     ck_assert_int_eq(st, PS_CORRUPT);
@@ -62,7 +65,7 @@ START_TEST(sources_that_cannot_be_read_are_refused)
 {
     static const char *const bad[] = {"",
                                       "{}",
-                                      "[[4,\"a\",\"b\"]]",
+                                      "[[5,\"a\",\"b\"]]",
                                       "[[-1,\"a\",\"b\"]]",
                                       "[[1,\"a\"]]",
                                       "[[1,\"a\",\"b\",\"c\"]]",
@@ -174,7 +177,7 @@ END_TEST
 
 static const ps_check_case cases[] = {
     {&what_is_written_reads_back_and_merges},
-    {&parts_of_two_models_do_not_merge},
+    {&parts_of_two_models_do_not_merge, 0, 3},
     {&sources_that_cannot_be_read_are_refused},
     {&a_part_of_another_job_is_refused},
     {&rows_that_the_task_had_not_are_refused},
