@@ -36,6 +36,7 @@ static int serve(const ps_server_options *options)
 int main(int argc, char **argv)
 {
     ps_process_begin();
+    ps_process_protect();
     ps_server_options *options = NULL;
     if (ps_server_options_parse(argc, argv, &options)) {
         ps_conf_options_complain("psd");

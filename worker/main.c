@@ -37,6 +37,7 @@ static int work(const ps_worker_options *options, int argc, char **argv)
 int main(int argc, char **argv)
 {
     ps_process_begin();
+    ps_process_protect();
     ps_worker_options *options = NULL;
     if (ps_worker_options_parse(argc, argv, &options)) {
         ps_conf_options_complain("psworker");

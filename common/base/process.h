@@ -10,4 +10,9 @@
 
 void ps_process_begin(void);
 
+/* What it holds is nobody else's: no core dumps, and no other process of the same user may look
+ * into it (PR_SET_DUMPABLE, prctl(2)); for daemons. Sanitizers look into their own process, so
+ * under them only core dumps end. */
+void ps_process_protect(void);
+
 #endif

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -48,9 +50,23 @@ START_TEST(a_reader_that_has_gone_is_an_error_and_no_signal)
 }
 END_TEST
 
+START_TEST(a_protected_process_leaves_no_core)
+{
+    struct rlimit core;
+    ps_process_protect();
+    ck_assert_int_eq(getrlimit(RLIMIT_CORE, &core), 0);
+    ck_assert_uint_eq(core.rlim_cur, 0);
+    ck_assert_uint_eq(core.rlim_max, 0);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    ck_assert_int_eq(prctl(PR_GET_DUMPABLE), 0);
+#endif
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&closed_standard_descriptors_become_dev_null, .repeat = 8},
     {&a_reader_that_has_gone_is_an_error_and_no_signal},
+    {&a_protected_process_leaves_no_core},
     {0},
 };
 
