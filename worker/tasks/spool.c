@@ -50,6 +50,8 @@ static ps_status open_file(ps_spool *spool)
         ps_status st = make_file(spool, folders[i]);
         if (!st) {
             spool->folder = ps_strdup(folders[i]);
+            spool->key = ps_secret_random();
+            spool->writer = ps_seal_writer_new(spool->disk, spool->out, spool->key, (ps_slice){0});
             return PS_OK;
         }
         close_file(spool);
@@ -67,7 +69,8 @@ ps_status ps_spool_step(ps_spool *spool)
     ps_status st = spool->out < 0 ? open_file(spool) : PS_OK;
     if (st)
         return st;
-    st = ps_disk_write_all(spool->disk, spool->out, spool->pending.data, spool->pending.len);
+    PS_REQUIRE(!spool->reader);
+    st = ps_seal_writer_write(spool->writer, spool->pending.data, spool->pending.len);
     if (st)
         return ps_wrap(st, "temporary file in %s (TMPDIR says where)", spool->folder);
     spool->written += spool->pending.len;
@@ -75,20 +78,26 @@ ps_status ps_spool_step(ps_spool *spool)
     return PS_OK;
 }
 
+/* What is in hand of the file is written, too, before it is read. */
 ps_status ps_spool_rewind(void *state)
 {
     ps_spool *spool = state;
     spool->read = 0;
-    return spool->in < 0 ? PS_OK : spool->disk->seek(spool->disk->state, spool->in, 0);
+    if (!spool->writer || spool->reader)
+        return PS_OK;
+    ps_status st = ps_seal_writer_finish(spool->writer);
+    if (!st)
+        st = ps_seal_reader_new(spool->disk, spool->in, spool->key, (ps_slice){0}, &spool->reader);
+    return st ? ps_wrap(st, "temporary file in %s (TMPDIR says where)", spool->folder) : PS_OK;
 }
 
 static ps_status read_file(ps_spool *spool, void *out, size_t len, size_t *got)
 {
-    PS_REQUIRE(spool->in >= 0 && spool->read < spool->written);
+    PS_REQUIRE(spool->reader && spool->read < spool->written);
     uint64_t left = spool->written - spool->read;
     if (len > left)
         len = (size_t)left;
-    ps_status st = spool->disk->read(spool->disk->state, spool->in, out, len, got);
+    ps_status st = ps_seal_reader_read(spool->reader, spool->read, out, len, got);
     if (!st && *got == 0)
         st = ps_fail(PS_IO, "byte %llu of %llu is gone", (unsigned long long)spool->read,
                      (unsigned long long)spool->written);
@@ -115,6 +124,9 @@ ps_status ps_spool_read(void *state, void *out, size_t len, size_t *got)
 
 void ps_spool_free(ps_spool *spool)
 {
+    ps_seal_reader_free(&spool->reader);
+    ps_seal_writer_free(&spool->writer);
+    ps_secret_free(&spool->key);
     close_file(spool);
     ps_buf_free(&spool->pending);
     ps_free(&spool->folder);

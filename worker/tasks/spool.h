@@ -1,7 +1,8 @@
 /* spool: what a task makes and sends when it is whole. A mebibyte of it is in memory; what is more
  * is in a file without a name, in the first of these folders in which one can be made: $TMPDIR, the
- * service's own state folder ($STATE_DIRECTORY), /var/tmp, /tmp. The task's thread's (not asserted:
- * it is a local of the task).
+ * service's own state folder ($STATE_DIRECTORY), /var/tmp, /tmp. The file is sealed by a key that
+ * is in memory alone: what a task makes says something about parameters or data. The task's
+ * thread's (not asserted: it is a local of the task).
  *
  *     ps_spool spool = PS_SPOOL(&ps_disk_system);
  *     ps_buf_puts(&spool.pending, "a line\n");   // again and again, each time
@@ -16,6 +17,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/disk.h"
+#include "common/seal/sealed_file.h"
 
 enum { PS_SPOOL_MEMORY = 1 << 20 };
 
@@ -23,6 +25,9 @@ typedef struct ps_spool {
     const ps_disk *disk;
     ps_buf pending; /* behind what is in the file */
     int out, in;    /* the file, to write and to read; -1: there is none yet */
+    ps_secret *key; /* of the file */
+    ps_seal_writer *writer;
+    ps_seal_reader *reader; /* once it is read; nothing is written any more */
     uint64_t written;
     uint64_t read; /* so far */
     char *folder;  /* of the file */

@@ -67,6 +67,17 @@ START_TEST(little_stays_in_memory)
 }
 END_TEST
 
+/* Not a word of it is in the file. */
+static void assert_sealed(const ps_spool *spool)
+{
+    enum { ROOM = 4 << 20 };
+    char *raw = ps_alloc(ROOM);
+    ssize_t n = pread(spool->in, raw, ROOM, 0);
+    ck_assert_int_gt(n, 2000000);
+    ck_assert_ptr_null(memmem(raw, (size_t)n, "of some", 7));
+    ps_free(&raw);
+}
+
 /* 3 MB, of which never more than a mebibyte and a line is in memory. */
 START_TEST(much_goes_to_a_file_without_a_name)
 {
@@ -80,6 +91,7 @@ START_TEST(much_goes_to_a_file_without_a_name)
     ck_assert_uint_gt(spool.written, 2000000);
     close_folder();
     assert_reads(&spool, LINES, 1 << 20);
+    assert_sealed(&spool);
     assert_reads(&spool, LINES, 999983);
     ps_spool_free(&spool);
 }
@@ -100,7 +112,8 @@ START_TEST(a_full_disk_is_named)
     ps_spool spool = PS_SPOOL(&disk);
     open_folder();
     faults.room = 1500000;
-    ck_assert_int_eq(fill(&spool), PS_NO_SPACE);
+    ps_status st = fill(&spool);
+    ck_assert_int_eq(st ? st : ps_spool_rewind(&spool), PS_NO_SPACE); /* at once, or at the end */
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "temporary file in /tmp/psd-test-"));
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "no space left on device"));
     ps_spool_free(&spool);
