@@ -54,6 +54,7 @@ typedef struct conducting {
     stretch *now, *wait; /* being seen; to be cut: as many as `now`, at most */
     size_t n_now, n_wait;
     size_t steps, in_flight; /* of each now; how many a batch's points may be of */
+    size_t pieces;           /* that one is cut into next; fewer than 2: it is not */
     ps_tap_kind kind;        /* where layers are crossed */
     size_t layers, widest_parts;
     crossing *at;
@@ -155,9 +156,10 @@ static bool again(const conducting *c, size_t i)
     const stretch *s = &c->now[i];
     double wide = s->to - s->from, share = fmax(wide, 1.0 / PS_PATH_SHARE);
     double may = c->tolerance * fabs(c->to[s->row] - c->from[s->row]) * share;
-    size_t more = (wide < 1 ? PS_PATH_HALVES : PS_PATH_CUTS) * (STEPS + 1);
+    size_t more = c->pieces * (STEPS + 1);
     float *steps = &c->steps_used[s->row];
-    if (off_of(c, i) <= may || wide <= PS_PATH_NARROWEST * s->to || (size_t)*steps + more > c->most)
+    if (c->pieces < 2 || off_of(c, i) <= may || wide <= PS_PATH_NARROWEST * s->to ||
+        (size_t)*steps + more > c->most)
         return false;
     *steps += (float)more;
     return true;
@@ -305,8 +307,9 @@ static ps_status conduct(conducting *c)
 }
 
 /* What waits is what is seen next, each in so many pieces. */
-static ps_status cut(conducting *c, size_t pieces)
+static ps_status cut(conducting *c)
 {
+    size_t pieces = c->pieces;
     stretch *now = ps_try_alloc_raw(c->n_wait * pieces * sizeof *now);
     if (!now)
         return ps_fail(PS_NO_MEMORY, "%zu parts of a path", c->n_wait * pieces);
@@ -322,6 +325,7 @@ static ps_status cut(conducting *c, size_t pieces)
     c->now = now;
     c->n_now = c->n_wait * pieces;
     c->steps = STEPS;
+    c->pieces = PS_PATH_HALVES;
     return PS_OK;
 }
 
@@ -332,8 +336,8 @@ static ps_status solve(conducting *c)
         c->steps_used[c->n_now] = (float)c->steps;
     }
     ps_status st = conduct(c);
-    for (size_t pieces = PS_PATH_CUTS; !st && c->n_wait; pieces = PS_PATH_HALVES) {
-        st = cut(c, pieces);
+    while (!st && c->n_wait) {
+        st = cut(c);
         if (!st)
             st = conduct(c);
     }
@@ -360,6 +364,16 @@ static ps_status put(const conducting *c, const ps_spec_explain_method *spec, ps
     return st;
 }
 
+/* Of a whole path: with twice the steps that it has had, where there may be as many, an even one is
+ * within the tolerance as a rule. */
+static size_t first_pieces(const conducting *c)
+{
+    size_t twice = (2 * c->steps + STEPS - 1) / STEPS;
+    size_t left = c->most > c->steps ? (c->most - c->steps) / (STEPS + 1) : 0;
+    size_t pieces = twice > PS_PATH_CUTS ? twice : PS_PATH_CUTS;
+    return pieces < left ? pieces : left;
+}
+
 static ps_status run(ps_explaining *x, const ps_spec_explain_method *spec, void *state,
                      const ps_explain_items *items, ps_explain_part *out)
 {
@@ -371,6 +385,7 @@ static ps_status run(ps_explaining *x, const ps_spec_explain_method *spec, void 
                     .most = (size_t)spec->steps_max,
                     .steps = (size_t)spec->steps,
                     .kind = x->language ? PS_TAP_RESID_POST : PS_TAP_LAYER_POST};
+    c.pieces = first_pieces(&c);
     /* those of a batch of the shortest parts that there are, and of its ends */
     c.in_flight = c.batch / (1 + (c.steps < STEPS ? c.steps : STEPS)) + 2;
     ps_status st = take_all(&c);
