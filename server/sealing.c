@@ -91,11 +91,11 @@ static ps_status each_in(const ps_disk *disk, const char *folder, visitor visit,
 /* Each folder that has files which are sealed. */
 static ps_status each_folder(const char *data_dir, visitor visit, void *user)
 {
-    static const char *const folders[] = {"models", "artifacts", "checkpoints"};
+    static const char *const folders[] = {"models", "artifacts", "records", "checkpoints"};
     ps_status st = PS_OK;
     for (size_t i = 0; !st && i < sizeof folders / sizeof *folders; i++) {
         char *folder = ps_asprintf("%s/%s", data_dir, folders[i]);
-        st = i < 2 ? visit(user, folder) : each_in(&ps_disk_system, folder, visit, user);
+        st = i < 3 ? visit(user, folder) : each_in(&ps_disk_system, folder, visit, user);
         ps_free(&folder);
     }
     return st;

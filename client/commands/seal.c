@@ -38,20 +38,21 @@ typedef struct whose {
     ps_sealed_names names;
 } whose;
 
-static bool identity(void *user, const char *path, ps_buf *aad)
+static ps_sealed_form identity(void *user, const char *path, ps_buf *aad)
 {
     const whose *w = user;
     if (strcmp(path, w->path) != 0)
-        return false;
-    if (w->as)
-        ps_buf_puts(aad, w->as);
-    return w->as || ps_sealed_name((void *)(uintptr_t)&w->names, path, aad);
+        return PS_SEALED_NONE;
+    if (!w->as)
+        return ps_sealed_name((void *)(uintptr_t)&w->names, path, aad);
+    ps_buf_puts(aad, w->as);
+    return PS_SEALED_STREAM;
 }
 
-/* Up to models/, artifacts/ or checkpoints/, in the path as it was given; NULL: none of them. */
+/* Up to models/ or another folder of psd's, in the path as it was given; NULL: none of them. */
 static char *data_dir_of(const char *path)
 {
-    static const char *const folders[] = {"/models/", "/artifacts/", "/checkpoints/"};
+    static const char *const folders[] = {"/models/", "/artifacts/", "/checkpoints/", "/records/"};
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
         const char *at = strstr(path, folders[i]), *next = at;
         while (next && (next = strstr(next + 1, folders[i])))

@@ -26,8 +26,11 @@ static ps_status open_reader(ps_sealed_disk *s, const char *path, const char *wh
         return st;
     if (key) {
         ps_buf aad = PS_BUF_EMPTY;
-        (void)ps_sealed_identity(s, whose, &aad);
-        st = ps_seal_reader_new(below(s), o.file, key, ps_buf_slice(&aad), &o.reader);
+        ps_sealed_form form = ps_sealed_identity(s, whose, &aad);
+        if (form == PS_SEALED_LOG)
+            st = ps_sealed_log_open(below(s), o.file, key, ps_buf_slice(&aad), &o.log);
+        else
+            st = ps_seal_reader_new(below(s), o.file, key, ps_buf_slice(&aad), &o.reader);
         ps_buf_free(&aad);
         if (st) {
             ps_error error;
@@ -103,8 +106,8 @@ static ps_status key_for(ps_sealed_disk *s, const char *to, ps_secret **key)
     return st == PS_NOT_FOUND ? PS_OK : st;
 }
 
-static ps_status create_sealed(ps_sealed_disk *s, const char *path, const char *to, ps_slice aad,
-                               int *file)
+static ps_status create_sealed(ps_sealed_disk *s, const char *path, const char *to,
+                               ps_sealed_form form, ps_slice aad, int *file)
 {
     ps_secret *key = NULL;
     ps_status st = key_for(s, to, &key);
@@ -113,7 +116,10 @@ static ps_status create_sealed(ps_sealed_disk *s, const char *path, const char *
     ps_sealed_open o = {0};
     st = below(s)->open(below(s)->state, path, PS_DISK_CREATE, &o.file);
     if (!st) {
-        o.writer = ps_seal_writer_new(below(s), o.file, key, aad);
+        if (form == PS_SEALED_LOG)
+            o.log = ps_sealed_log_new(below(s), o.file, key, aad);
+        else
+            o.writer = ps_seal_writer_new(below(s), o.file, key, aad);
         o.path = ps_strdup(path);
         *file = ps_sealed_open_add(s, &o);
         ps_pending_add(&s->pending, path, to, &key);
@@ -126,11 +132,12 @@ static ps_status row_create_for(void *state, const char *path, const char *to, i
 {
     ps_sealed_disk *s = state;
     ps_buf aad = PS_BUF_EMPTY;
-    if (!ps_sealed_identity(s, to, &aad))
+    ps_sealed_form form = ps_sealed_identity(s, to, &aad);
+    if (!form)
         return row_open(s, path, PS_DISK_CREATE, file);
     PS_REQUIRE(strcmp(path, to) != 0); /* it has no name before it is whole */
     ps_mutex_lock(&s->names);
-    ps_status st = create_sealed(s, path, to, ps_buf_slice(&aad), file);
+    ps_status st = create_sealed(s, path, to, form, ps_buf_slice(&aad), file);
     ps_mutex_unlock(&s->names);
     ps_buf_free(&aad);
     return st;

@@ -23,13 +23,16 @@
 
 typedef struct ps_sealed_disk ps_sealed_disk;
 
+/* How a file is sealed: as a stream (sealed_file.h), ended by its fsync; or as a log
+ * (sealed_log.h), which grows, and of which an fsync ends a part. */
+typedef enum ps_sealed_form { PS_SEALED_NONE, PS_SEALED_STREAM, PS_SEALED_LOG } ps_sealed_form;
+
 typedef struct ps_sealed_disk_conf {
     const ps_disk *disk;
     ps_keyring *ring; /* taken over */
     bool require;     /* plain files that have an identity are refused */
-    /* What the file of this path is, as text that no other has, appended to aad; false: nothing
-     * that is sealed. Any thread. */
-    bool (*identity)(void *user, const char *path, ps_buf *aad);
+    /* What the file of this path is, as text that no other has, appended to aad. Any thread. */
+    ps_sealed_form (*identity)(void *user, const char *path, ps_buf *aad);
     void *user;
 } ps_sealed_disk_conf;
 
@@ -59,7 +62,8 @@ PS_MUST_CHECK ps_status ps_sealed_disk_forget(ps_sealed_disk *sealed, uint32_t i
 
 typedef enum ps_sealed_kind { PS_SEALED_NOT, PS_SEALED_PLAIN, PS_SEALED_YES } ps_sealed_kind;
 
-/* NOT: it has no identity. *kek: the id of the key that it says it needs (YES). */
+/* NOT: it has no identity, or is a log that is plain: it grows, and is sealed when it begins anew.
+ * *kek: the id of the key that it says it needs (YES). */
 PS_MUST_CHECK ps_status ps_sealed_disk_look(ps_sealed_disk *sealed, const char *path,
                                             ps_sealed_kind *kind, uint32_t *kek);
 /* FILE.key is written anew for the current key; false in *changed: it was by that already. Not a

@@ -46,6 +46,7 @@ static void row_close(void *state, int file)
     ps_sealed_open *o = entry(s, file);
     ps_seal_reader_free(&o->reader);
     ps_seal_writer_free(&o->writer);
+    ps_sealed_log_free(&o->log);
     ps_free(&o->path);
     below(s)->close(below(s)->state, o->file);
     ps_mutex_lock(&s->names);
@@ -58,6 +59,10 @@ static ps_status row_write(void *state, int file, const void *data, size_t len, 
     ps_sealed_disk *s = state;
     ps_sealed_open *o = entry(s, file);
     PS_REQUIRE(!o->reader);
+    if (o->log) {
+        *written = len;
+        return ps_sealed_log_write(o->log, data, len);
+    }
     if (!o->writer)
         return below(s)->write(below(s)->state, o->file, data, len, written);
     if (ps_seal_writer_is_finished(o->writer))
@@ -73,9 +78,10 @@ static ps_status row_read(void *state, int file, void *data, size_t len, size_t 
     ps_sealed_disk *s = state;
     ps_sealed_open *o = entry(s, file);
     PS_REQUIRE(!o->writer);
-    if (!o->reader)
+    if (!o->reader && !o->log)
         return below(s)->read(below(s)->state, o->file, data, len, got);
-    ps_status st = ps_seal_reader_read(o->reader, o->at, data, len, got);
+    ps_status st = o->log ? ps_sealed_log_read(o->log, o->at, data, len, got)
+                          : ps_seal_reader_read(o->reader, o->at, data, len, got);
     o->at += st ? 0 : *got;
     return named(o, st);
 }
@@ -84,9 +90,9 @@ static ps_status row_seek(void *state, int file, uint64_t at)
 {
     ps_sealed_disk *s = state;
     ps_sealed_open *o = entry(s, file);
-    if (o->writer)
+    if (o->writer || (o->log && !ps_sealed_log_is_read(o->log)))
         return ps_fail(PS_FAILED_PRECONDITION, "%s: what is sealed is written in order", o->path);
-    if (!o->reader)
+    if (!o->reader && !o->log)
         return below(s)->seek(below(s)->state, o->file, at);
     o->at = at;
     return PS_OK;
@@ -98,6 +104,8 @@ static ps_status row_size(void *state, int file, uint64_t *out)
     const ps_sealed_open *o = entry(s, file);
     if (o->writer)
         *out = ps_seal_writer_bytes(o->writer);
+    else if (o->log)
+        *out = ps_sealed_log_bytes(o->log);
     else if (o->reader)
         *out = ps_seal_reader_bytes(o->reader);
     else
@@ -109,7 +117,11 @@ static ps_status row_fsync(void *state, int file)
 {
     ps_sealed_disk *s = state;
     ps_sealed_open *o = entry(s, file);
-    ps_status st = o->writer ? ps_seal_writer_finish(o->writer) : PS_OK;
+    ps_status st = PS_OK;
+    if (o->writer)
+        st = ps_seal_writer_finish(o->writer);
+    else if (o->log)
+        st = ps_sealed_log_flush(o->log);
     return st ? st : below(s)->fsync(below(s)->state, o->file);
 }
 

@@ -6,12 +6,14 @@
 #include "common/seal/pending.h"
 #include "common/seal/sealed_disk.h"
 #include "common/seal/sealed_file.h"
+#include "common/seal/sealed_log.h"
 
-/* A file that is open: plain with neither, else one of the two. */
+/* A file that is open: plain with none of the three, else one of them. */
 typedef struct ps_sealed_open {
     int file; /* the disk's */
     ps_seal_reader *reader;
     ps_seal_writer *writer;
+    ps_sealed_log *log;
     uint64_t at;  /* of the reader */
     char *path;   /* for messages, of what is sealed; NULL else */
     bool is_open; /* else the entry is free */
@@ -36,8 +38,8 @@ void ps_sealed_open_row(ps_disk *row);
 
 /* ---- sealed_disk_keys.c: FILE.key; with the lock ---- */
 
-/* Does the path have an identity? Appended to aad. */
-bool ps_sealed_identity(const ps_sealed_disk *sealed, const char *path, ps_buf *aad);
+/* Appended to aad. */
+ps_sealed_form ps_sealed_identity(const ps_sealed_disk *sealed, const char *path, ps_buf *aad);
 /* The text of path's FILE.key; PS_NOT_FOUND: it has none. */
 PS_MUST_CHECK ps_status ps_sealed_key_read(const ps_sealed_disk *sealed, const char *path,
                                            ps_buf *text);

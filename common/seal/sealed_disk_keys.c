@@ -17,7 +17,7 @@ char *ps_sealed_key_path(const char *path)
     return ps_asprintf("%s" PS_SIDECAR, path);
 }
 
-bool ps_sealed_identity(const ps_sealed_disk *s, const char *path, ps_buf *aad)
+ps_sealed_form ps_sealed_identity(const ps_sealed_disk *s, const char *path, ps_buf *aad)
 {
     return s->conf.identity(s->conf.user, path, aad);
 }

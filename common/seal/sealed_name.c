@@ -50,6 +50,15 @@ static size_t digits(const char *text)
     return n;
 }
 
+static bool record(const char *cluster, const char *name, ps_buf *aad)
+{
+    size_t job = digits(name);
+    if (!job || name[job])
+        return false;
+    ps_buf_printf(aad, "psd/v1 %s record %s 0", cluster, name);
+    return true;
+}
+
 static bool checkpoint(const char *cluster, const char *name, ps_buf *aad)
 {
     static const char middle[] = "/checkpoint-";
@@ -64,24 +73,29 @@ static bool checkpoint(const char *cluster, const char *name, ps_buf *aad)
     return true;
 }
 
-bool ps_sealed_name(void *user, const char *path, ps_buf *aad)
+ps_sealed_form ps_sealed_name(void *user, const char *path, ps_buf *aad)
 {
     static const struct {
         const char *folder;
         bool (*put)(const char *cluster, const char *name, ps_buf *aad);
-    } rows[] = {{"models/", model}, {"artifacts/", artifact}, {"checkpoints/", checkpoint}};
+        ps_sealed_form form;
+    } rows[] = {{"models/", model, PS_SEALED_STREAM},
+                {"artifacts/", artifact, PS_SEALED_STREAM},
+                {"checkpoints/", checkpoint, PS_SEALED_STREAM},
+                {"records/", record, PS_SEALED_LOG}};
     const ps_sealed_names *names = user;
     size_t dir = strlen(names->data_dir);
     if (strncmp(path, names->data_dir, dir) != 0 || path[dir] != '/')
-        return false;
+        return PS_SEALED_NONE;
     if (!strcmp(path + dir + 1, PS_SEALED_CATALOG)) {
         ps_buf_printf(aad, "psd/v1 %s catalog " PS_SEALED_CATALOG " 0", names->cluster);
-        return true;
+        return PS_SEALED_STREAM;
     }
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         size_t folder = strlen(rows[i].folder);
         if (!strncmp(path + dir + 1, rows[i].folder, folder))
-            return rows[i].put(names->cluster, path + dir + 1 + folder, aad);
+            return rows[i].put(names->cluster, path + dir + 1 + folder, aad) ? rows[i].form
+                                                                             : PS_SEALED_NONE;
     }
-    return false;
+    return PS_SEALED_NONE;
 }

@@ -111,11 +111,13 @@ ps_status ps_sealed_disk_look(ps_sealed_disk *s, const char *path, ps_sealed_kin
 {
     ps_buf aad = PS_BUF_EMPTY, text = PS_BUF_EMPTY;
     *kek = 0;
-    bool named = ps_sealed_identity(s, path, &aad);
+    const ps_sealed_form form = ps_sealed_identity(s, path, &aad);
     ps_mutex_lock(&s->names);
-    ps_status st = named ? ps_sealed_key_read(s, path, &text) : PS_NOT_FOUND;
+    ps_status st = form ? ps_sealed_key_read(s, path, &text) : PS_NOT_FOUND;
     ps_mutex_unlock(&s->names);
-    *kind = !named ? PS_SEALED_NOT : st ? PS_SEALED_PLAIN : PS_SEALED_YES;
+    *kind = PS_SEALED_YES;
+    if (st)
+        *kind = form == PS_SEALED_STREAM ? PS_SEALED_PLAIN : PS_SEALED_NOT;
     if (!st)
         st = ps_sidecar_kek(ps_buf_slice(&text), kek);
     ps_buf_free(&text);

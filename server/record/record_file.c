@@ -97,7 +97,7 @@ static ps_status begin(const ps_disk *disk, const char *path, ps_slice head, uin
     char *fresh = fresh_of(path);
     ps_status st = disk->unlink(disk->state, fresh);
     if (!st || st == PS_NOT_FOUND)
-        st = disk->open(disk->state, fresh, PS_DISK_CREATE, file);
+        st = ps_disk_create_for(disk, fresh, path, file);
     if (!st) {
         st = position ? copy_prefix(disk, path, *file, head, position)
                       : ps_disk_write_all(disk, *file, head.data, head.len);

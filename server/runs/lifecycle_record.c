@@ -213,21 +213,66 @@ void ps_lifecycle_record_restore(const ps_lifecycle *l, uint64_t job_id, ps_para
 
 /* ---- the end ---- */
 
+static ps_status move_record(const ps_lifecycle *l, uint64_t job_id, uint64_t bytes)
+{
+    ps_stored_place place = ps_artifact_place(job_id);
+    ps_free(&place.incoming); /* it has been written by and by */
+    place.incoming = path_of(job_id);
+    ps_status st =
+        ps_artifact_file_adopt_own(&l->conf.files, &place, job_id, PS_INFLUENCE_FILE, bytes);
+    ps_stored_place_free(&place);
+    return st;
+}
+
+typedef struct copying {
+    const ps_disk *disk;
+    int from;
+    uint64_t left;
+} copying;
+
+static ps_status fill_copy(void *user, ps_safetensors_sink sink)
+{
+    enum { PIECE = 1 << 20 };
+    copying *c = user;
+    uint8_t *piece = ps_alloc(PIECE);
+    ps_status st = PS_OK;
+    while (!st && c->left) {
+        size_t n = c->left < PIECE ? (size_t)c->left : PIECE;
+        st = ps_disk_read_full(c->disk, c->from, piece, n);
+        if (!st)
+            st = sink.write(sink.state, piece, n);
+        c->left -= n;
+    }
+    ps_free(&piece);
+    return st;
+}
+
+/* On a disk that seals, what grew is sealed in another way, and as something else, than what stays.
+ * The record itself goes with the job. */
+static ps_status copy_record(const ps_lifecycle *l, uint64_t job_id, uint64_t bytes)
+{
+    char *path = path_of(job_id);
+    copying c = {.disk = l->conf.files.disk, .left = bytes};
+    ps_status st = ps_stored_file_open(&l->conf.files, path, &c.from);
+    if (!st) {
+        st = ps_artifact_file_make(&l->conf.files, job_id, PS_INFLUENCE_FILE, fill_copy, &c);
+        c.disk->close(c.disk->state, c.from);
+    }
+    ps_free(&path);
+    return st;
+}
+
 static ps_status finish_influence(const ps_lifecycle *l, uint64_t job_id, ps_param_store *store)
 {
     ps_record *r = ps_param_store_recorder(store);
     if (!r || ps_record_is_taken(r))
         return PS_OK;
-    uint64_t bytes = ps_record_position(r);
-    ps_stored_place place = ps_artifact_place(job_id);
-    ps_free(&place.incoming); /* it has been written by and by */
-    place.incoming = path_of(job_id);
     ps_status st = ps_record_sync(r);
     if (!st)
-        st = ps_artifact_file_adopt_own(&l->conf.files, &place, job_id, PS_INFLUENCE_FILE, bytes);
+        st = l->conf.files.disk->create_for ? copy_record(l, job_id, ps_record_position(r))
+                                            : move_record(l, job_id, ps_record_position(r));
     if (!st)
         ps_record_take(r);
-    ps_stored_place_free(&place);
     return st ? ps_wrap(st, "%s", PS_INFLUENCE_FILE) : PS_OK;
 }
 

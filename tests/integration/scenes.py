@@ -53,6 +53,19 @@ class Scene(Cluster):
                 self.wire.close()
 
 
+def key(cluster, name):
+    """A key that psd seals by."""
+    path = cluster.dir / name
+    path.write_bytes(os.urandom(32))
+    path.chmod(0o600)
+    return path
+
+
+def sealing(path, *previous, require=False):
+    others = ", ".join(f"'file:{p}'" for p in previous)
+    return f"{QUICK}\nsealing: {{kek: 'file:{path}', previous: [{others}], require: {str(require).lower()}}}"
+
+
 def job_text(cluster, name, mode="asp", workers=2, epochs=EPOCHS, more=""):
     """Some seconds of work: ROWS / BATCH * epochs steps."""
     return cluster.tiny_job(name=name, mode=mode, workers=workers, epochs=epochs, batch=BATCH, more=more)

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 
 from harness import SOURCE, Cluster, read_safetensors, run, wait_until, write_idx
-from scenes import QUICK, ROWS, Scene, job_text, said_of, wait_share, workers
+from scenes import QUICK, ROWS, Scene, job_text, key, said_of, sealing, wait_share, workers
 
 sys.path.insert(0, str(SOURCE / "deploy/examples"))
 from worker import permutation  # noqa: E402
@@ -84,7 +84,8 @@ def check_rows(pushes, epochs):
 def every_push_is_there_once_also_after_kill_9_of_psd():
     for mode in ("asp", "bsp"):
         with Scene() as cluster:
-            cluster.begin(QUICK, mode=mode)
+            config = QUICK if mode == "asp" else sealing(key(cluster, "kek"), require=True)
+            cluster.begin(config, mode=mode)
             job_id = cluster.submit(job_text(cluster, "kept", mode, epochs=EPOCHS,
                                              more=f"checkpoint: {{every: 200ms}}\n{RECORD}"))
             wait_share(cluster, job_id, 0.3)
@@ -92,7 +93,9 @@ def every_push_is_there_once_also_after_kill_9_of_psd():
                 folder = cluster.dir / f"state/checkpoints/{job_id}"
                 wait_until("a checkpoint is there", lambda: list(folder.glob("checkpoint-[0-9]*")))
                 cluster.server.kill()
-                cluster.start_server(QUICK)
+                record = (cluster.dir / f"state/records/{job_id}").read_bytes()
+                assert (b"PSDINFL1" in record) == (config == QUICK) and len(record) > 100
+                cluster.start_server(config)
             cluster.wait_job(job_id)
             assert any("goes on from its checkpoint" in line for line in said_of(cluster, job_id))
             out = cluster.dir / "influence.bin"

@@ -1,24 +1,11 @@
 """What psd keeps is sealed: not a weight of it lies on the disk as it is, and only its own keys open it."""
-import os
 import struct
 
 from harness import read_safetensors, run, wait_until
-from scenes import QUICK, Scene, ends_as_if_calm, job_text, wait_share
+from scenes import QUICK, Scene, ends_as_if_calm, job_text, key, sealing, wait_share
 
 EVERY = "checkpoint: {every: 200ms}"
 JOB = (b"-features.gz", b"learning_rate", b"test accuracy", b"tensors of")  # what the catalog has of jobs
-
-
-def key(cluster, name):
-    path = cluster.dir / name
-    path.write_bytes(os.urandom(32))
-    path.chmod(0o600)
-    return path
-
-
-def sealing(path, *previous, require=False):
-    others = ", ".join(f"'file:{p}'" for p in previous)
-    return f"{QUICK}\nsealing: {{kek: 'file:{path}', previous: [{others}], require: {str(require).lower()}}}"
 
 
 def keys(cluster):

@@ -23,14 +23,14 @@ typedef struct rig {
 } rig;
 
 /* NAME-VERSION and NAME-VERSION.damaged; names with a dot before are temporary. */
-static bool identity(void *user, const char *path, ps_buf *aad)
+static ps_sealed_form identity(void *user, const char *path, ps_buf *aad)
 {
     const rig *r = user;
     const char *name = path + strlen(r->folder) + 1, *dot = strchr(name, '.');
     if (dot == name || (dot && strcmp(dot, ".damaged") != 0))
-        return false;
+        return PS_SEALED_NONE;
     ps_buf_printf(aad, "psd/v1 lab file %.*s", (int)(dot ? dot - name : (long)strlen(name)), name);
-    return true;
+    return strncmp(name, "log", 3) ? PS_SEALED_STREAM : PS_SEALED_LOG;
 }
 
 static ps_secret *kek_of(int key)

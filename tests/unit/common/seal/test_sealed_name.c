@@ -10,8 +10,12 @@ static void assert_name(const char *path, const char *wanted)
 {
     ps_sealed_names names = {"/var/lib/psd", "lab"};
     ps_buf aad = PS_BUF_EMPTY;
-    bool has = ps_sealed_name(&names, path, &aad);
-    ck_assert_msg(has == (wanted != NULL), "%s", path);
+    ps_sealed_form form = ps_sealed_name(&names, path, &aad);
+    bool log = strstr(path, "/records/");
+    ck_assert_msg(form == (!wanted ? PS_SEALED_NONE
+                           : log   ? PS_SEALED_LOG
+                                   : PS_SEALED_STREAM),
+                  "%s", path);
     ck_assert_str_eq(ps_buf_cstr(&aad), wanted ? wanted : "");
     ps_buf_free(&aad);
 }
@@ -24,6 +28,7 @@ START_TEST(what_says_something_of_parameters_or_data_has_a_name_of_its_own)
     assert_name("/var/lib/psd/artifacts/17." HEX, "psd/v1 lab artifact 17 " HEX);
     assert_name("/var/lib/psd/checkpoints/17/checkpoint-3", "psd/v1 lab checkpoint 17 3");
     assert_name("/var/lib/psd/checkpoints/17/checkpoint-3.damaged", "psd/v1 lab checkpoint 17 3");
+    assert_name("/var/lib/psd/records/17", "psd/v1 lab record 17 0");
     assert_name("/var/lib/psd/psd.db", "psd/v1 lab catalog psd.db 0");
 }
 END_TEST
@@ -45,6 +50,7 @@ START_TEST(what_is_on_its_way_or_says_nothing_has_none)
         "/var/lib/psd/checkpoints/17/manifest",
         "/var/lib/psd/checkpoints/x/checkpoint-3",
         "/var/lib/psd/reserve/0",
+        "/var/lib/psd/records/17.new",
         "/var/lib/psd/psd.db-wal",
         "/var/lib/psd2/models/a." HEX ".safetensors",
         "/elsewhere",
