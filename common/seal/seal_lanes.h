@@ -21,7 +21,9 @@ typedef struct ps_seal_part {
     uint8_t *out;
 } ps_seal_part;
 
-void ps_seal_parts(ps_seal_stream *stream, const ps_seal_part *parts, size_t n);
+/* beside, if not NULL, is called once meanwhile, on one of the threads. */
+void ps_seal_parts(ps_seal_stream *stream, const ps_seal_part *parts, size_t n,
+                   void (*beside)(void *user), void *user);
 /* The failure of the first part, by number, that has one. */
 PS_MUST_CHECK ps_status ps_seal_parts_open(ps_seal_stream *stream, const ps_seal_part *parts,
                                            size_t n);

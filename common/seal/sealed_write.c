@@ -22,6 +22,9 @@ struct ps_seal_writer {
     size_t filled;   /* plain bytes of the one behind them */
     uint64_t bytes;
     bool finished;
+    uint8_t *ready; /* as many slots, sealed and not yet written: */
+    size_t n_ready; /* so many bytes */
+    ps_error error; /* of their writing */
 };
 
 ps_seal_writer *ps_seal_writer_new(const ps_disk *disk, int file, const ps_secret *key,
@@ -54,6 +57,7 @@ void ps_seal_writer_free(ps_seal_writer **writer)
     if ((*writer)->slots)
         ps_wipe((*writer)->slots, (*writer)->batch * SLOT);
     ps_free(&(*writer)->slots);
+    ps_free(&(*writer)->ready); /* it has what was sealed */
     ps_free(writer);
 }
 
@@ -71,23 +75,45 @@ static uint8_t *slot_at(const ps_seal_writer *w, size_t i)
 
 static ps_status need_slots(ps_seal_writer *w)
 {
-    if (w->slots)
-        return PS_OK;
-    w->slots = ps_try_alloc_raw(w->batch * SLOT);
-    return w->slots ? PS_OK : ps_fail(PS_NO_MEMORY, "no memory to seal a file in");
+    if (!w->slots)
+        w->slots = ps_try_alloc_raw(w->batch * SLOT);
+    if (!w->ready)
+        w->ready = ps_try_alloc_raw(w->batch * SLOT);
+    return w->slots && w->ready ? PS_OK : ps_fail(PS_NO_MEMORY, "no memory to seal a file in");
 }
 
-/* n slots are sealed, all full but the last, whose sealed bytes these are. */
-static ps_status put_slots(ps_seal_writer *w, size_t n, size_t last_bytes)
+static void write_ready(void *user)
 {
+    ps_seal_writer *w = user;
+    ps_status st = ps_disk_write_all(w->disk, w->file, w->ready, w->n_ready);
+    w->n_ready = 0;
+    w->error.code = PS_OK;
+    if (st)
+        ps_error_save(&w->error, st);
+}
+
+static ps_status told(const ps_seal_writer *w)
+{
+    return w->error.code ? ps_error_raise(&w->error) : PS_OK;
+}
+
+/* The parts are sealed into the slots, of which n are then full but for the last, whose sealed
+ * bytes these are; meanwhile those of before are written. */
+static ps_status seal_slots(ps_seal_writer *w, const ps_seal_part *parts, size_t n,
+                            size_t last_bytes)
+{
+    ps_seal_parts(w->stream, parts, n, w->n_ready ? write_ready : NULL, w);
     if (!w->number) {
         ps_slice header = ps_seal_stream_header(w->stream);
         memcpy(w->slots, header.data, header.len);
     }
     const uint8_t *end = slot_at(w, n - 1) + last_bytes;
-    ps_status st = ps_disk_write_all(w->disk, w->file, w->slots, (size_t)(end - w->slots));
+    w->n_ready = (size_t)(end - w->slots);
+    uint8_t *sealed = w->slots;
+    w->slots = w->ready;
+    w->ready = sealed;
     w->number += n;
-    return st;
+    return told(w);
 }
 
 /* The full slots, none of which is the last segment. */
@@ -97,10 +123,9 @@ static ps_status put_full(ps_seal_writer *w)
     for (size_t i = 0; i < w->full; i++)
         parts[i] = (ps_seal_part){w->number + i, false, slot_at(w, i), most_of(w->number + i),
                                   slot_at(w, i)};
-    ps_seal_parts(w->stream, parts, w->full);
     size_t n = w->full;
     w->full = 0;
-    return n ? put_slots(w, n, most_of(w->number + n - 1) + PS_AEAD_TAG) : PS_OK;
+    return n ? seal_slots(w, parts, n, parts[n - 1].len + PS_AEAD_TAG) : PS_OK;
 }
 
 /* With nothing in hand: as many whole segments as there are before the last of len bytes; *taken of
@@ -114,9 +139,8 @@ static ps_status put_straight(ps_seal_writer *w, const uint8_t *bytes, size_t le
                                   slot_at(w, n)};
         used += parts[n].len;
     }
-    ps_seal_parts(w->stream, parts, n);
     *taken = used;
-    return n ? put_slots(w, n, parts[n - 1].len + PS_AEAD_TAG) : PS_OK;
+    return n ? seal_slots(w, parts, n, parts[n - 1].len + PS_AEAD_TAG) : PS_OK;
 }
 
 /* Into the slot that has room. */
@@ -162,8 +186,10 @@ static ps_status put_last(ps_seal_writer *w)
     for (size_t i = 0; i <= n; i++)
         parts[i] = (ps_seal_part){w->number + i, i == n, slot_at(w, i),
                                   i == n ? last : most_of(w->number + i), slot_at(w, i)};
-    ps_seal_parts(w->stream, parts, n + 1);
-    return put_slots(w, n + 1, last + PS_AEAD_TAG);
+    ps_status st = seal_slots(w, parts, n + 1, last + PS_AEAD_TAG);
+    if (!st)
+        write_ready(w);
+    return st ? st : told(w);
 }
 
 ps_status ps_seal_writer_finish(ps_seal_writer *w)
