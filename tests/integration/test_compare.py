@@ -33,6 +33,7 @@ def near(a, b):
     return abs(a - b) < 1e-5 * (1 + abs(b))
 
 
+@as_it_ships
 def two_models_are_as_far_apart_as_numpy_finds():
     with Cluster() as cluster:
         _, _, x, y = cluster.tiny_data(rows=2000, noise=90)

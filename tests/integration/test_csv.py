@@ -160,6 +160,7 @@ def columns_of_idx_have_numbers_of_their_own():
         assert found["accuracy"] > 0.9, found
 
 
+@as_it_ships
 def the_example_of_classes_runs_as_it_stands():
     with Cluster() as cluster:
         sys.argv = ["make-csv", str(cluster.dir)]

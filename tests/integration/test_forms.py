@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 
-from harness import Cluster, read_safetensors, run
+from harness import Cluster, as_it_ships, read_safetensors, run
 from scenes import said_of
 from language import write_tokens
 from test_generate import weights
@@ -431,6 +431,7 @@ def zeros_that_are_fractions_stay_here(cluster):
     assert np.allclose(floats[name], decoded[name], rtol=0, atol=1e-7), np.abs(floats[name] - decoded[name]).max()
 
 
+@as_it_ships
 def codes_are_laid_out_as_loaders_of_hugging_face_expect():
     """By numpy, from the descriptions of the layouts; the numbers are the same to the bit."""
     formats = {"hf-ct": (by_compressed_tensors, ("int4/32", "int8/32", "int8/row", "fp8/row", "mxfp4"), "compressed-tensors"),

@@ -25,6 +25,7 @@ def trained(model, mode="asp", train="", tolerance=1e-5):
         assert abs(progress["test_accuracy"] - accuracy) < 0.001 + 100 * tolerance, (progress, accuracy)
 
 
+@as_it_ships
 def gpt2_trains_and_agrees_with_numpy():
     trained("gpt2")
 
@@ -34,6 +35,7 @@ def llama_trains_and_agrees_with_numpy():
     trained("llama")
 
 
+@as_it_ships
 def batches_add_up_and_blocks_are_computed_again_under_bsp():
     trained("gpt2", "bsp", "  accumulate: 2\n  recompute: true\n")
 

@@ -7,8 +7,10 @@ import numpy as np
 
 from harness import PSWORKER, SANITIZED, SLOW, Cluster, Process, as_it_ships, run, wait_until, write_idx
 
+EPOCHS = 3 if SANITIZED else 6
 
-def long_job(cluster, mode="asp", epochs=6, name="long"):
+
+def long_job(cluster, mode="asp", epochs=EPOCHS, name="long"):
     """Some seconds of training; checkpoints every half second, four tasks an epoch."""
     return cluster.tiny_job(name=name, mode=mode, epochs=epochs, layers="[16, 256, 4]", batch=16,
                             more="checkpoint: {every: 500ms}\nshards: {rows_per_task: 4000}")
@@ -44,7 +46,7 @@ def a_worker_is_stopped():
         assert first.stop() == 0
         assert time.monotonic() - begin < 3 * SLOW, "stopping took too long"
         job = cluster.wait_job(job_id)
-        assert job["progress"]["samples"] == 6 * 16000, job["progress"]  # nothing twice, nothing left out
+        assert job["progress"]["samples"] == EPOCHS * 16000, job["progress"]  # nothing twice, nothing left out
         assert job["progress"]["test_accuracy"] > 0.98
         return "the worker is stopping" in first.text()
 
@@ -71,7 +73,7 @@ def psd_is_restarted_without_waiting_for_its_workers():
         cluster.tiny_data(rows=16000)
         cluster.start_server()
         cluster.start_worker("w1")
-        job_id = cluster.submit(long_job(cluster, epochs=6 if SANITIZED else 12))
+        job_id = cluster.submit(long_job(cluster, epochs=EPOCHS if SANITIZED else 12))
         trained_beyond(cluster, job_id, 4000)
         begin = time.monotonic()
         assert cluster.server.stop() == 0
