@@ -126,5 +126,12 @@ void ps_daemon_status(void *daemon, Psd__V1__StatusResponse *out)
     out->pulls = atomic_load(&d->services.pulls);
     out->bytes_in = rpc.bytes_in;
     out->bytes_out = rpc.bytes_out;
+    ps_sealing_state sealing = ps_sealing_last(d->sealing);
+    char key[PS_KEK_TEXT] = "";
+    if (sealing.key)
+        ps_kek_text(sealing.key, key);
+    out->sealing_key = ps_strdup(key);
+    out->files_sealed = sealing.sealed;
+    out->files_plain = sealing.plain;
     ps_tls_context_unref(&tls);
 }

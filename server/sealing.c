@@ -17,6 +17,8 @@ struct ps_sealing {
     ps_sealed_names names;
     ps_sealed_disk *disk; /* NULL: plain */
     ps_mutex one;         /* pass at a time */
+    ps_mutex last_mutex;
+    ps_sealing_state last;
 };
 
 /* ---- keys ---- */
@@ -141,6 +143,7 @@ ps_status ps_sealing_open(const ps_server_sealing *conf, const char *data_dir, c
     s->cluster = ps_strdup(cluster);
     s->names = (ps_sealed_names){s->data_dir, s->cluster};
     ps_mutex_init(&s->one);
+    ps_mutex_init(&s->last_mutex);
     if (ring)
         s->disk = ps_sealed_disk_new(&(ps_sealed_disk_conf){.disk = &ps_disk_system,
                                                             .ring = ring,
@@ -164,6 +167,7 @@ void ps_sealing_close(ps_sealing **sealing)
         return;
     ps_sealed_disk_free(&s->disk);
     ps_mutex_destroy(&s->one);
+    ps_mutex_destroy(&s->last_mutex);
     ps_free(&s->data_dir);
     ps_free(&s->cluster);
     ps_free(sealing);
@@ -313,6 +317,24 @@ static void look_at_catalog(pass *p)
     ps_free(&path);
 }
 
+static void keep_last(ps_sealing *s, const ps_sealing_counts *counts)
+{
+    ps_sealing_state now = {.key = counts->keys[0].id, .plain = counts->plain};
+    for (size_t i = 0; i < counts->n_keys; i++)
+        now.sealed += counts->keys[i].files;
+    ps_mutex_lock(&s->last_mutex);
+    s->last = now;
+    ps_mutex_unlock(&s->last_mutex);
+}
+
+ps_sealing_state ps_sealing_last(ps_sealing *s)
+{
+    ps_mutex_lock(&s->last_mutex);
+    ps_sealing_state last = s->last;
+    ps_mutex_unlock(&s->last_mutex);
+    return last;
+}
+
 static void look_everywhere(pass *p)
 {
     ps_sealing *s = p->sealing;
@@ -323,6 +345,7 @@ static void look_everywhere(pass *p)
     if (each_folder(s->data_dir, look_in, p))
         ps_log_warning("sealing", "%s", ps_error_message());
     p->counts->done = p->sealed + p->wrapped;
+    keep_last(s, p->counts);
     if (p->counts->done)
         ps_log_notice("sealing", "sealed=%llu wrapped_anew=%llu left=%llu",
                       (unsigned long long)p->sealed, (unsigned long long)p->wrapped,

@@ -3,7 +3,7 @@
  *     ps_sealing_open (before a file is opened) ─▶ files go through ps_sealing_disk
  *        ps_sealing_pass, from time to time: what is plain still is sealed in its place
  *
- * Blocks: off the loops, but for ps_sealing_disk. Any thread. */
+ * Blocks: off the loops, but for ps_sealing_disk and ps_sealing_last. Any thread. */
 #ifndef PS_SERVER_SEALING_H
 #define PS_SERVER_SEALING_H
 
@@ -47,6 +47,12 @@ typedef struct ps_sealing_counts {
 /* Seals what it finds plain, and wraps anew what is not wrapped by the current key, until ms have
  * gone by; what cannot be is told to the log. out: as it is then. */
 void ps_sealing_pass(ps_sealing *sealing, uint64_t ms, ps_sealing_counts *out);
+/* What the last pass came to; zeros before the first, and when nothing is sealed. Any thread. */
+typedef struct ps_sealing_state {
+    uint32_t key;
+    uint64_t sealed, plain;
+} ps_sealing_state;
+ps_sealing_state ps_sealing_last(ps_sealing *sealing);
 /* A previous key is forgotten. PS_FAILED_PRECONDITION: files need it, or it is the current one. */
 PS_MUST_CHECK ps_status ps_sealing_retire(ps_sealing *sealing, uint32_t id);
 

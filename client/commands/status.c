@@ -32,12 +32,22 @@ static void show_json(ps_client *client, const Psd__V1__StatusResponse *s)
     ps_json_put_uint(&w, "pulls", s->pulls);
     ps_json_put_uint(&w, "bytes_in", s->bytes_in);
     ps_json_put_uint(&w, "bytes_out", s->bytes_out);
+    ps_json_put_string(&w, "sealing_key", s->sealing_key);
+    ps_json_put_uint(&w, "files_sealed", s->files_sealed);
+    ps_json_put_uint(&w, "files_plain", s->files_plain);
     ps_json_object_end(&w);
     ps_json_finish(client);
 }
 
+static const char *plain_text(uint64_t n, char out[64])
+{
+    (void)snprintf(out, 64, n ? ", %" PRIu64 " still plain" : "", n);
+    return out;
+}
+
 static void show_text(ps_client *client, const Psd__V1__StatusResponse *s)
 {
+    char plain[64];
     int64_t now_ms = ps_clock_wall_ms(&ps_clock_system);
     ps_table *t = ps_table_new(NULL);
     ps_table_field(t, "server", "%s", client->server);
@@ -62,6 +72,9 @@ static void show_text(ps_client *client, const Psd__V1__StatusResponse *s)
     ps_table_field(t, "certificate", "until %s", ps_human_time(s->certificate_expires_ms).text);
     if (s->ca_certificate_expires_ms) /* a psd of before does not say */
         ps_table_field(t, "its CA", "until %s", ps_human_time(s->ca_certificate_expires_ms).text);
+    if (*s->sealing_key)
+        ps_table_field(t, "sealed", "%" PRIu64 " files by %s%s", s->files_sealed, s->sealing_key,
+                       plain_text(s->files_plain, plain));
     ps_table_render(t, &client->style, &client->out);
     ps_table_free(&t);
 }

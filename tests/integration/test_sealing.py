@@ -117,7 +117,9 @@ def a_folder_that_was_plain_is_sealed_in_the_background():
         kek = key(cluster, "kek")
         cluster.start_server(sealing(kek))
         wait_until("it is sealed", model.with_name(model.name + ".key").exists)
-        wait_until("and the plain one gone", lambda: not list(model.parent.glob("*.sealing")))
+        wait_until("and psd says so", lambda: cluster.psctl_json("status")["files_plain"] == 0)
+        said = cluster.psctl_json("status")
+        assert said["files_sealed"] == len(sealed_files(cluster)) + 1 and said["sealing_key"].startswith("k-"), said
         cluster.server.stop()
         cluster.start_server(sealing(kek, require=True))
         assert weights(cluster, "plain")[0] == plain
