@@ -211,8 +211,8 @@ static void totals(ps_buf *out, const ps_style *style, const ps_job_spec *spec, 
         ps_human_bytes((double)data).text, ps_human_bytes((double)plan->parent_data).text,
         plan->parent_data ? 100.0 * (double)data / (double)plan->parent_data : 0, bits_of(plan));
     if (plan->file_bytes)
-        ps_table_field(t, "file", "%s%" PRIu64 " bytes, or 8 less", most,
-                       plan->file_bytes - plan->data + data);
+        ps_table_field(t, "file", "%s%" PRIu64 " bytes, or up to %d less", most,
+                       plan->file_bytes - plan->data + data, plan->header_bytes ? 8 : 40);
     target(t, plan);
     calibration(t, plan);
     if (spec->distil)
