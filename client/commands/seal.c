@@ -26,7 +26,7 @@ typedef struct options {
         .offset = offsetof(options, member), .value = (value_), .help = (help_) \
     }
 #define FLAG_KEY                                    \
-    FLAG("key", 'k', PS_FLAG_TEXTS, keys, "SOURCE", \
+    FLAG("kek", 'k', PS_FLAG_TEXTS, keys, "SOURCE", \
          "file:PATH or exec:PROGRAM, as in psd.yaml; again for each")
 #define FLAG_OUTPUT FLAG("to", 'o', PS_FLAG_TEXT, output, "FILE", "where to (required)")
 #define FLAG_FORCE  FLAG("force", 'f', PS_FLAG_SWITCH, force, NULL, "replace a file that is there")
@@ -66,7 +66,7 @@ static char *data_dir_of(const char *path)
 static ps_status read_keys(const options *o, ps_keyring **ring)
 {
     ps_status st =
-        o->keys.n ? PS_OK : ps_fail(PS_INVALID_ARGUMENT, "--key is needed: file:PATH, say");
+        o->keys.n ? PS_OK : ps_fail(PS_INVALID_ARGUMENT, "--kek is needed: file:PATH, say");
     *ring = NULL;
     for (size_t i = 0; !st && i < o->keys.n; i++) {
         ps_secret *key = NULL;

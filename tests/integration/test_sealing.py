@@ -130,12 +130,12 @@ def a_folder_that_was_plain_is_sealed_in_the_background():
         copy.parent.mkdir(parents=True)
         for ending in ("", ".key"):
             copy.with_name(copy.name + ending).write_bytes(model.with_name(model.name + ending).read_bytes())
-        cluster.psctl("unseal", copy, "--key", f"file:{kek}", "--cluster", "test", "-o", out)
+        cluster.psctl("unseal", copy, "--kek", f"file:{kek}", "--cluster", "test", "-o", out)
         assert out.read_bytes() == plain and out.stat().st_mode & 0o077 == 0
-        said = cluster.psctl("unseal", copy, "--key", f"file:{kek}", "--cluster", "other", "-o", out, "--force", check=False)
+        said = cluster.psctl("unseal", copy, "--kek", f"file:{kek}", "--cluster", "other", "-o", out, "--force", check=False)
         assert said.returncode and "does not authenticate" in said.stderr and out.read_bytes() == plain, said.stderr
         cluster.psctl("key", "create", cluster.dir / "mine")
-        by = ["--key", f"file:{cluster.dir}/mine", "--as", "a text"]
+        by = ["--kek", f"file:{cluster.dir}/mine", "--as", "a text"]
         cluster.psctl("seal", out, *by, "-o", cluster.dir / "sealed")
         assert cluster.psctl("seal", out, *by, "-o", cluster.dir / "sealed", check=False).returncode
         cluster.psctl("unseal", cluster.dir / "sealed", *by, "-o", out, "--force")

@@ -137,7 +137,7 @@ static void put_all(const float *from, uint64_t rows, const uint64_t *shape, con
                     int rank, float *to)
 {
     uint64_t n = count_from(shape, 0, rank), n_wide = count_from(wide, 0, rank);
-    if (n == n_wide && rows) {
+    if (n == n_wide && n && rows) {
         memcpy(to, from, rows * n * sizeof *to);
         return;
     }
