@@ -379,6 +379,16 @@ static void shut_down(ps_daemon *d)
     checkpoint_all(d);
 }
 
+/* Where the log goes, psd cannot change it: psctl audit verify --head holds the audit log against
+ * it. */
+static void log_audit_head(ps_daemon *d)
+{
+    char text[PS_AUDIT_HEAD_TEXT];
+    ps_audit_head head = ps_audit_get_head(d->audit);
+    ps_audit_head_text(&head, text);
+    ps_log_notice("audit", "head=%s", text);
+}
+
 ps_status ps_daemon_run(ps_daemon *d)
 {
     ps_status st = watch_signals(d);
@@ -399,10 +409,12 @@ ps_status ps_daemon_run(ps_daemon *d)
                   address, v6 ? "]" : "", ps_rpc_server_port(d->server), metrics);
     ps_notify_ready("serving");
     ps_audit_write(d->audit, &(ps_audit_event){.event = "start", .reason = d->version});
+    log_audit_head(d);
     ps_loop_run(d->loop);
     atomic_store(&d->ready, false);
     shut_down(d);
     ps_audit_write(d->audit, &(ps_audit_event){.event = "stop"});
+    log_audit_head(d);
     ps_log_notice("psd", "stopped");
     return PS_OK;
 }

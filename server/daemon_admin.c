@@ -131,6 +131,10 @@ void ps_daemon_status(void *daemon, Psd__V1__StatusResponse *out)
     if (sealing.key)
         ps_kek_text(sealing.key, key);
     out->sealing_key = ps_strdup(key);
+    char head[PS_AUDIT_HEAD_TEXT];
+    ps_audit_head last = ps_audit_get_head(d->audit);
+    ps_audit_head_text(&last, head);
+    out->audit_head = ps_strdup(last.seq ? head : "");
     out->files_sealed = sealing.sealed;
     out->files_plain = sealing.plain;
     ps_tls_context_unref(&tls);

@@ -84,6 +84,8 @@ static void kept_metrics(ps_daemon *d, ps_buf *out)
         {"psd_data_dir_size_bytes", "gauge", "Size of the file system where data_dir is.",
          (double)fs.f_blocks * unit},
         {"psd_audit_lines_total", "counter", "Lines of the audit log.", (double)a.written},
+        {"psd_audit_seq", "gauge", "Number of the audit log's last line.",
+         (double)ps_audit_get_head(d->audit).seq},
         {"psd_audit_suppressed_total", "counter", "Audit lines counted, not written.",
          (double)a.suppressed},
         {"psd_log_lines_dropped_total", "counter", "Lines of the log dropped, not written.",

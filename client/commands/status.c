@@ -35,6 +35,7 @@ static void show_json(ps_client *client, const Psd__V1__StatusResponse *s)
     ps_json_put_string(&w, "sealing_key", s->sealing_key);
     ps_json_put_uint(&w, "files_sealed", s->files_sealed);
     ps_json_put_uint(&w, "files_plain", s->files_plain);
+    ps_json_put_string(&w, "audit_head", s->audit_head);
     ps_json_object_end(&w);
     ps_json_finish(client);
 }
@@ -75,6 +76,7 @@ static void show_text(ps_client *client, const Psd__V1__StatusResponse *s)
     if (*s->sealing_key)
         ps_table_field(t, "sealed", "%" PRIu64 " files by %s%s", s->files_sealed, s->sealing_key,
                        plain_text(s->files_plain, plain));
+    ps_table_field(t, "audit head", "%s", s->audit_head);
     ps_table_render(t, &client->style, &client->out);
     ps_table_free(&t);
 }

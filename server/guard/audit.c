@@ -57,6 +57,7 @@ struct ps_audit {
     bool cut;     /* the last write was short: start with a newline */
     bool failing; /* the log knows */
     ps_audit_stats stats;
+    ps_audit_head head; /* of what was written */
 };
 
 /* Non-blocking, for a pipe or a terminal that nobody reads: calls must not stand still for it, and
@@ -70,6 +71,35 @@ static ps_status open_file(const char *path, int *out)
         return ps_fail_errno(errno, "audit log %s", path);
     *out = fd;
     return PS_OK;
+}
+
+/* The last line of a chain among the file's last, which the next one follows. A file that is no
+ * file, or has none, begins anew. *cut: it does not end with a newline. */
+static ps_audit_head read_head(const char *path, bool *cut)
+{
+    enum { TAIL = 4 * PS_AUDIT_LINE_MOST };
+    ps_audit_head head = ps_audit_head_none();
+    char prev[PS_DIGEST_TEXT];
+    uint8_t *tail = ps_alloc(TAIL);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    off_t size = fd >= 0 ? lseek(fd, 0, SEEK_END) : -1;
+    off_t from = size > TAIL ? size - TAIL : 0;
+    ssize_t n = size > 0 ? pread(fd, tail, TAIL, from) : 0;
+    *cut = n > 0 && tail[n - 1] != '\n';
+    for (ssize_t end = n - !*cut, begin = end; end > 0 && !head.seq; end = begin - 1, begin = end) {
+        while (begin > 0 && tail[begin - 1] != '\n')
+            begin--;
+        ps_slice line = ps_slice_of(tail + begin, (size_t)(end - begin));
+        uint64_t seq;
+        if ((begin > 0 || !from) && !ps_audit_line_read(line, &seq, prev)) {
+            head.seq = seq - 1;
+            ps_audit_head_advance(&head, line);
+        }
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    ps_free(&tail);
+    return head;
 }
 
 ps_status ps_audit_open(const char *path, const ps_clock *clock, ps_audit **out)
@@ -89,6 +119,7 @@ ps_status ps_audit_open(const char *path, const ps_clock *clock, ps_audit **out)
         for (int i = 0; i < SOURCES; i++)
             audit->buckets[kind][i] =
                 (bucket){.tokens = limits[kind].burst, .at_ns = audit->reported_ns};
+    audit->head = read_head(path, &audit->cut);
     *out = audit;
     return PS_OK;
 }
@@ -128,6 +159,15 @@ static void put_text(ps_json_writer *w, const char *key, const char *text)
     ps_json_string_n(w, ps_slice_of(safe, n));
 }
 
+/* With its place in the chain. */
+static void end_line(const ps_audit *audit, ps_json_writer *w, ps_buf *line)
+{
+    ps_json_put_uint(w, "seq", audit->head.seq + 1);
+    ps_json_put_string(w, "prev", audit->head.sha256);
+    ps_json_object_end(w);
+    ps_buf_putc(line, '\n');
+}
+
 static void build_line(const ps_audit *audit, const ps_audit_event *e, ps_buf *line)
 {
     ps_mutex_require_held(&audit->lock);
@@ -142,8 +182,7 @@ static void build_line(const ps_audit *audit, const ps_audit_event *e, ps_buf *l
     put_text(&w, "call", e->call);
     ps_json_put_string(&w, "outcome", outcomes[e->outcome]);
     put_text(&w, "reason", e->reason);
-    ps_json_object_end(&w);
-    ps_buf_putc(line, '\n');
+    end_line(audit, &w, line);
 }
 
 /* Locked. */
@@ -151,6 +190,7 @@ static void append(ps_audit *audit, ps_buf *line)
 {
     ps_mutex_require_held(&audit->lock);
     PS_REQUIRE(line->len > 0 && line->data[line->len - 1] == '\n'); /* one write, one line */
+    const ps_slice text = ps_slice_of(line->data, line->len - 1);
     ps_buf ended = PS_BUF_EMPTY;
     if (audit->cut) {
         ps_buf_putc(&ended, '\n');
@@ -171,10 +211,12 @@ static void append(ps_audit *audit, ps_buf *line)
     if (n > 0)
         audit->cut = !whole;
     audit->failing = !whole;
-    if (whole)
+    if (whole) {
         audit->stats.written++;
-    else
+        ps_audit_head_advance(&audit->head, text); /* one that was cut is none */
+    } else {
         audit->stats.failed++;
+    }
     ps_buf_free(&ended);
 }
 
@@ -192,8 +234,7 @@ static void report_suppressed(ps_audit *audit, bool now)
     ps_json_put_string(&w, "event", "suppressed");
     ps_json_put_uint(&w, "count", audit->unreported);
     ps_json_put_string(&w, "reason", "too many lines of the same source");
-    ps_json_object_end(&w);
-    ps_buf_putc(&line, '\n');
+    end_line(audit, &w, &line);
     append(audit, &line);
     ps_buf_free(&line);
     audit->unreported = 0;
@@ -317,6 +358,14 @@ void ps_audit_get_stats(ps_audit *audit, ps_audit_stats *out)
     ps_mutex_lock(&audit->lock);
     *out = audit->stats;
     ps_mutex_unlock(&audit->lock);
+}
+
+ps_audit_head ps_audit_get_head(ps_audit *audit)
+{
+    ps_mutex_lock(&audit->lock);
+    ps_audit_head head = audit->head;
+    ps_mutex_unlock(&audit->lock);
+    return head;
 }
 
 void ps_audit_close(ps_audit **audit)

@@ -4,10 +4,12 @@
  *      "identity":"spiffe://lab/observer/eve","call":"/psd.v1.Jobs/Submit","outcome":"refused",
  *      "reason":"role observer may not call psd.v1.Jobs/Submit; allowed roles: submitter, admin"}
  *
- * on one line, written with one write(2), so that lines of several processes do not mix. Text comes
- * from peers: it is escaped, bounded (PS_AUDIT_TEXT_MAX bytes a field) and stripped of terminal
- * controls. A source (an address without its port) that is refused more than 20 times at once, or
- * then more than once a second, is not written any more, but counted; the count becomes a line
+ * on one line, with its number and the SHA-256 of the line before at its end (audit_chain.h),
+ * written with one write(2). The chain goes on from the file's last line at the start, and into a
+ * new file. Text comes from peers: it is escaped, bounded (PS_AUDIT_TEXT_MAX bytes a field) and
+ * stripped of terminal controls. A source (an address without its port) that is refused more than
+ * 20 times at once, or then more than once a second, is not written any more, but counted; the
+ * count becomes a line
  * {"event":"suppressed","count":N} of its own, at most every 10 s. Of what is done in parts, as a
  * file that is read in windows, the first is a line; then one every 10 minutes while parts come.
  * Any thread.
@@ -17,6 +19,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/status.h"
+#include "common/security/audit_chain.h"
 #include "common/security/identity.h"
 
 #include <stdbool.h>
@@ -61,5 +64,7 @@ typedef struct ps_audit_stats {
     uint64_t written, suppressed, failed; /* lines since it was opened */
 } ps_audit_stats;
 void ps_audit_get_stats(ps_audit *audit, ps_audit_stats *out);
+/* The last line that was written. */
+ps_audit_head ps_audit_get_head(ps_audit *audit);
 
 #endif

@@ -15,7 +15,8 @@ static ps_status status(ps_services *services, const ps_caller *caller,
     *out = now;
     out->version = ps_strdup(now.version);
     out->cluster = ps_strdup(now.cluster);
-    out->sealing_key = now.sealing_key; /* is ours */
+    out->sealing_key = now.sealing_key; /* are ours */
+    out->audit_head = now.audit_head;
     return PS_OK;
 }
 

@@ -192,6 +192,14 @@ def a_refused_call_is_told_to_both_sides_and_audited():
             assert audit(cluster, call="/psd.v1.Jobs/Steal", identity="spiffe://test/worker/w1", outcome="refused")
         cluster.psctl("submit", cluster.dir / "job.yaml")
         assert audit(cluster, call="/psd.v1.Jobs/Submit", identity="spiffe://test/submitter/alice", outcome="allowed")
+        # the lines prove each other, and a head that was kept proves the last
+        head, log = cluster.psctl_json("status")["audit_head"], cluster.dir / "audit.log"
+        assert "unbroken" in cluster.psctl("audit", "verify", log, "--head", head).stdout
+        lines = log.read_text().splitlines(keepends=True)
+        log = cluster.dir / "changed.log"
+        for changed in (lines[:1] + lines[2:], [lines[0].replace("start", "stop ")] + lines[1:], lines[:int(head.split(":")[0]) - 1]):
+            log.write_text("".join(changed))
+            assert cluster.psctl("audit", "verify", log, "--head", head, check=False).returncode
 
 
 def a_submitter_changes_only_what_is_its_own():

@@ -135,7 +135,7 @@ START_TEST(an_event_is_one_line_of_json)
     (void)snprintf(expected, sizeof expected, "%s",
                    ".234Z\",\"event\":\"call\",\"address\":\"192.0.2.7:4711\",\"identity\":"
                    "\"spiffe://lab/observer/eve\",\"call\":\"/psd.v1.Jobs/Submit\","
-                   "\"outcome\":\"refused\",\"reason\":\"role\"}\n");
+                   "\"outcome\":\"refused\",\"reason\":\"role\",\"seq\":1,\"prev\":\"000000");
     ck_assert_msg(
         strncmp(text + strlen("{\"time\":\"1970-01-01T00:00:01"), expected, strlen(expected)) == 0,
         "%s", text);
@@ -345,7 +345,45 @@ START_TEST(threads_do_not_mix_their_lines)
 }
 END_TEST
 
+/* Over a restart, a line that was cut, and a moved file. */
+START_TEST(the_chain_goes_on)
+{
+    ps_audit *audit = open_new();
+    char text[4096], moved[96];
+    ps_audit_write(audit, &(ps_audit_event){.event = "start"});
+    ps_audit_write(audit, &(ps_audit_event){.event = "stop"});
+    ps_audit_head head = ps_audit_get_head(audit);
+    ck_assert_uint_eq(head.seq, 2);
+    ps_audit_close(&audit);
+    FILE *file = fopen(path, "a");
+    ck_assert_int_gt(fputs("{\"event\":\"cu", file), 0);
+    ck_assert_int_eq(fclose(file), 0);
+    ck_ok(ps_audit_open(path, &now, &audit));
+    ck_assert_str_eq(ps_audit_get_head(audit).sha256, head.sha256);
+    ps_audit_write(audit, &(ps_audit_event){.event = "start"});
+    (void)snprintf(moved, sizeof moved, "%s.1", path);
+    ck_assert_int_eq(rename(path, moved), 0);
+    ck_ok(ps_audit_reopen(audit));
+    ps_audit_write(audit, &(ps_audit_event){.event = "stop"});
+    head = ps_audit_get_head(audit);
+    ps_audit_close(&audit);
+    ps_audit_check check = {.wanted = &head};
+    const char *const names[] = {moved, path};
+    for (int i = 0; i < 2; i++) {
+        file = fopen(names[i], "r");
+        while (fgets(text, sizeof text, file))
+            ck_ok(ps_audit_check_line(&check, ps_slice_of(text, strcspn(text, "\n"))));
+        ck_assert_int_eq(fclose(file), 0);
+    }
+    ck_ok(ps_audit_check_end(&check));
+    ck_assert_uint_eq(check.lines, 4);
+    ck_assert_uint_eq(check.others, 1);
+    remove_all();
+}
+END_TEST
+
 static const ps_check_case cases[] = {
+    {&the_chain_goes_on},
     {&an_event_is_one_line_of_json, 30},
     {&hostile_bytes_stay_inside_their_field, 30},
     {&the_file_is_private_and_only_grows},
