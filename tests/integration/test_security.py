@@ -21,7 +21,8 @@ POLICY = {
     "Workers": {"Attach": "w", "List": "soa"},
     "Models": {"List": "soa", "Get": "soa", "Import": "sa", "Export": "wsa", "Delete": "sa", "ListArtifacts": "soa",
                "PutArtifact": "wsa", "GetArtifact": "wsoa", "DeleteArtifact": "sa"},
-    "Admin": {"Status": "soa", "Reload": "a", "Checkpoint": "a", "Drain": "a"},
+    "Admin": {"Status": "soa", "Reload": "a", "Checkpoint": "a", "Drain": "a", "Keys": "a", "RotateKeys": "a",
+              "RetireKey": "a"},
 }
 GRPC_OWN = ["grpc.health.v1.Health/Check", "grpc.health.v1.Health/List", "grpc.health.v1.Health/Watch",
             "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
