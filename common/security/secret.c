@@ -5,10 +5,11 @@
 #include "common/base/log.h"
 #include "common/base/require.h"
 
+#include <errno.h>
 #include <openssl/crypto.h>
-#include <openssl/rand.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/random.h>
 
 /* Two pages of guard, and room for some hundred keys: within the 64 KiB that an unprivileged
  * process may lock on older kernels. */
@@ -65,11 +66,23 @@ ps_secret *ps_secret_new(void)
     return ps_secret_alloc(sizeof(ps_secret));
 }
 
+/* From the kernel's generator. OpenSSL's own keeps a state for each thread, which it cannot free of
+ * threads that outlive it, as those of libuv's pool do. */
+static void fill(uint8_t *out, size_t len)
+{
+    while (len) {
+        ssize_t n = getrandom(out, len, 0);
+        PS_REQUIRE(n > 0 || errno == EINTR); /* a system without randomness makes no keys */
+        size_t got = n > 0 ? (size_t)n : 0;
+        out += got;
+        len -= got;
+    }
+}
+
 ps_secret *ps_secret_random(void)
 {
     ps_secret *secret = ps_secret_new();
-    int done = RAND_priv_bytes(secret->bytes, sizeof secret->bytes);
-    PS_REQUIRE(done == 1); /* a system without randomness makes no keys */
+    fill(secret->bytes, sizeof secret->bytes);
     return secret;
 }
 
@@ -98,7 +111,5 @@ void ps_secret_free(ps_secret **secret)
 
 void ps_random_public(void *out, size_t len)
 {
-    PS_REQUIRE(len <= INT32_MAX);
-    int done = RAND_bytes(out, (int)len);
-    PS_REQUIRE(done == 1);
+    fill(out, len);
 }
