@@ -147,11 +147,77 @@ static ps_status row_create_for(void *state, const char *path, const char *to, i
 
 typedef ps_status (*rename_function)(void *state, const char *from, const char *to);
 
+/* *before: the key of a file that has the name already; NULL: it is plain. */
+static ps_status key_before(const ps_sealed_disk *s, const char *to, ps_secret **before)
+{
+    ps_status st = ps_sealed_key_open(s, to, before);
+    return st == PS_NOT_FOUND ? PS_OK : st;
+}
+
+static bool is_same(const ps_secret *a, const ps_secret *b)
+{
+    return a && !memcmp(ps_secret_const(a), ps_secret_const(b), PS_SECRET_BYTES);
+}
+
+/* What has the name keeps it, and its key. */
+static void undo_name(ps_sealed_disk *s, const ps_pending *pending, const char *beside,
+                      const ps_secret *before)
+{
+    ps_error error;
+    ps_error_save(&error, PS_UNKNOWN);
+    ps_status st =
+        before ? ps_sealed_key_save(s, pending->to, before) : ps_sealed_key_remove(s, pending->to);
+    if (!st && strcmp(beside, pending->temporary) != 0)
+        st = below(s)->rename(below(s)->state, beside, pending->temporary);
+    if (st)
+        ps_log_warning("files", "%s: what was to replace it is put right at the next start: %s",
+                       pending->to, ps_error_message());
+    (void)ps_error_raise(&error);
+}
+
+/* The name is that of a file which the pending key does not open: what replaces it stands beside it
+ * before the key does, so that a crash between key and name is settled as one of sealing in place
+ * (sealed_settle.c). */
+static ps_status replace_other(ps_sealed_disk *s, const ps_pending *pending,
+                               const ps_secret *before)
+{
+    char *beside = ps_asprintf("%s" PS_SEALED_BESIDE, pending->to);
+    ps_status st = PS_OK;
+    if (strcmp(beside, pending->temporary) != 0)
+        st = below(s)->rename(below(s)->state, pending->temporary, beside);
+    if (!st) {
+        st = ps_sealed_key_save(s, pending->to, pending->key);
+        if (!st)
+            st = below(s)->rename(below(s)->state, beside, pending->to);
+        if (st)
+            undo_name(s, pending, beside, before);
+    }
+    ps_free(&beside);
+    return st;
+}
+
+static ps_status name_it(ps_sealed_disk *s, const ps_pending *pending, rename_function by)
+{
+    bool there = false;
+    ps_secret *before = NULL;
+    ps_status st = ps_sealed_exists(s, pending->to, &there);
+    if (!st && there && by == below(s)->rename_new) /* whose key stays */
+        return ps_fail(PS_ALREADY_EXISTS, "%s is there already", pending->to);
+    if (!st && there)
+        st = key_before(s, pending->to, &before);
+    if (!st && there && !is_same(before, pending->key)) {
+        st = replace_other(s, pending, before);
+    } else if (!st) {
+        st = ps_sealed_key_save(s, pending->to, pending->key);
+        st = st ? st : by(below(s)->state, pending->temporary, pending->to);
+    }
+    ps_secret_free(&before);
+    return st;
+}
+
 static ps_status give_name(ps_sealed_disk *s, ps_pending *pending, rename_function by)
 {
-    ps_status st = ps_sealed_key_save(s, pending->to, pending->key);
-    if (!st)
-        st = by(below(s)->state, pending->temporary, pending->to);
+    ps_status st = name_it(s, pending, by);
     if (!st)
         ps_pending_remove(&pending);
     return st;

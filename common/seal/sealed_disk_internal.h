@@ -51,6 +51,7 @@ PS_MUST_CHECK ps_status ps_sealed_key_save(const ps_sealed_disk *sealed, const c
                                            const ps_secret *key);
 /* A missing one is fine. */
 PS_MUST_CHECK ps_status ps_sealed_key_remove(const ps_sealed_disk *sealed, const char *path);
+PS_MUST_CHECK ps_status ps_sealed_exists(const ps_sealed_disk *sealed, const char *path, bool *is);
 char *ps_sealed_key_path(const char *path); /* the caller's */
 bool ps_sealed_ends(const char *name, const char *with);
 

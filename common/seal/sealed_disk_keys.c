@@ -68,3 +68,13 @@ ps_status ps_sealed_key_remove(const ps_sealed_disk *s, const char *path)
     ps_free(&name);
     return st == PS_NOT_FOUND ? PS_OK : st;
 }
+
+ps_status ps_sealed_exists(const ps_sealed_disk *s, const char *path, bool *is)
+{
+    int file;
+    ps_status st = s->conf.disk->open(s->conf.disk->state, path, PS_DISK_READ, &file);
+    *is = !st;
+    if (!st)
+        s->conf.disk->close(s->conf.disk->state, file);
+    return st == PS_NOT_FOUND ? PS_OK : st;
+}

@@ -4,7 +4,8 @@
  *
  * A crash before FILE.key leaves a FILE.sealing that is removed; one after it a FILE.sealing that
  * takes its name when the folder is settled: until then FILE is still plain, and its key does not
- * open it. */
+ * open it. If FILE.key opens FILE, somebody replaced FILE meanwhile: then FILE.sealing is removed.
+ */
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
@@ -44,26 +45,56 @@ static char *without(const char *path, const char *ending)
     return ps_asprintf("%.*s", (int)(strlen(path) - strlen(ending)), path);
 }
 
-static ps_status exists(const ps_sealed_disk *s, const char *path, bool *is)
+/* *opens: FILE is sealed by its FILE.key; then a FILE.sealing is of somebody who came too late. An
+ * empty log is none yet. A failure: its key does not say. */
+static ps_status opens_by_its_key(ps_sealed_disk *s, const char *path, bool *opens)
 {
+    ps_secret *key = NULL;
+    ps_buf aad = PS_BUF_EMPTY;
+    const ps_sealed_form form = ps_sealed_identity(s, path, &aad);
     int file;
-    ps_status st = below(s)->open(below(s)->state, path, PS_DISK_READ, &file);
-    *is = !st;
-    if (!st)
-        below(s)->close(below(s)->state, file);
-    return st == PS_NOT_FOUND ? PS_OK : st;
+    char byte;
+    size_t got = 0;
+    ps_buf_free(&aad);
+    ps_mutex_lock(&s->names);
+    ps_status st = ps_sealed_key_open(s, path, &key);
+    ps_mutex_unlock(&s->names);
+    ps_secret_free(&key);
+    if (st)
+        return st;
+    st = s->row.open(s->row.state, path, PS_DISK_READ, &file);
+    if (!st) {
+        st = s->row.read(s->row.state, file, &byte, 1, &got);
+        s->row.close(s->row.state, file);
+    }
+    *opens = !st && (got || form == PS_SEALED_STREAM);
+    return st == PS_CORRUPT ? PS_OK : st;
 }
 
-/* FILE.sealing: with a FILE.key it is whole. */
+/* FILE.sealing, with FILE and FILE.key: it is whole, unless the key is FILE's. */
+static ps_status settle_keyed(ps_sealed_disk *s, const char *beside, const char *path)
+{
+    bool opens = false;
+    ps_status st = opens_by_its_key(s, path, &opens);
+    if (st == PS_FAILED_PRECONDITION || st == PS_CORRUPT) {
+        ps_log_warning("files", "%s stays beside its file: %s", beside, ps_error_message());
+        return PS_OK;
+    }
+    if (st)
+        return st;
+    return opens ? below(s)->unlink(below(s)->state, beside)
+                 : ps_whole_file_name(below(s), beside, path, true);
+}
+
 static ps_status settle_sealing(ps_sealed_disk *s, const char *beside)
 {
     char *path = without(beside, PS_SEALED_BESIDE), *key = ps_sealed_key_path(path);
-    bool keyed = false;
-    ps_status st = exists(s, key, &keyed);
-    if (!st && keyed)
-        st = ps_whole_file_name(below(s), beside, path, true);
-    else if (!st)
-        st = below(s)->unlink(below(s)->state, beside);
+    bool keyed = false, there = false;
+    ps_status st = ps_sealed_exists(s, key, &keyed);
+    st = st ? st : ps_sealed_exists(s, path, &there);
+    if (!st)
+        st = keyed && there ? settle_keyed(s, beside, path)
+                            : below(s)->unlink(below(s)->state, beside);
     ps_free(&key);
     ps_free(&path);
     return st;
@@ -74,7 +105,7 @@ static ps_status settle_key(const ps_sealed_disk *s, const char *key)
 {
     char *path = without(key, PS_SIDECAR);
     bool there = false;
-    ps_status st = exists(s, path, &there);
+    ps_status st = ps_sealed_exists(s, path, &there);
     if (!st && !there) {
         ps_log_notice("files", "removed %s, whose file was not finished or is gone", key);
         st = below(s)->unlink(below(s)->state, key);
@@ -190,16 +221,42 @@ static ps_status write_beside(ps_sealed_disk *s, const char *path, const char *b
     return st;
 }
 
-/* With the lock: a file that was removed meanwhile does not come back. */
+/* Nobody else has removed or replaced the plain file. */
+static ps_status is_still_plain(const ps_sealed_disk *s, const char *path, bool *is)
+{
+    bool there = false, keyed = false;
+    char *key = ps_sealed_key_path(path);
+    ps_status st = ps_sealed_exists(s, path, &there);
+    st = st ? st : ps_sealed_exists(s, key, &keyed);
+    *is = there && !keyed;
+    ps_free(&key);
+    return st;
+}
+
+static void drop_beside(const ps_sealed_disk *s, const char *beside)
+{
+    ps_error error;
+    ps_error_save(&error, PS_UNKNOWN);
+    ps_status st = below(s)->unlink(below(s)->state, beside);
+    if (st && st != PS_NOT_FOUND)
+        ps_log_warning("files", "no longer needed, but stays: %s", ps_error_message());
+    (void)ps_error_raise(&error);
+}
+
+/* With the lock: a file that was removed meanwhile does not come back, and one that was replaced
+ * stays what it is now. */
 static ps_status take_place(ps_sealed_disk *s, const char *path, const char *beside)
 {
     ps_pending *pending = ps_pending_find(&s->pending, beside);
-    bool there = false;
-    ps_status st = exists(s, path, &there);
-    if (!st && there)
-        return ps_sealed_give_name(s, pending);
+    bool plain = false;
+    ps_status st = is_still_plain(s, path, &plain);
+    if (!st && plain)
+        st = ps_sealed_give_name(s, pending);
+    if (!st && plain)
+        return PS_OK;
     ps_pending_remove(&pending);
-    return st ? st : below(s)->unlink(below(s)->state, beside);
+    drop_beside(s, beside);
+    return st;
 }
 
 ps_status ps_sealed_disk_seal(ps_sealed_disk *s, const char *path)

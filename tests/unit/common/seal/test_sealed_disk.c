@@ -315,7 +315,8 @@ START_TEST(a_plain_file_is_sealed_in_its_place_whatever_fails)
         bool struck = fault_struck(&r.fault.fails);
         fault_at(&r.fault.fails, 0);
         failures += st != PS_OK;
-        again(&r, 1, 0, false); /* a crash then */
+        assert_has(&r, "m-1", text); /* it goes on */
+        again(&r, 1, 0, false);      /* a crash then */
         assert_has(&r, "m-1", text);
         ck_ok(ps_sealed_disk_seal(r.sealed, in(&r, "m-1")));
         ck_ok(ps_sealed_disk_seal(r.sealed, in(&r, "m-1"))); /* nothing to do */
@@ -326,6 +327,105 @@ START_TEST(a_plain_file_is_sealed_in_its_place_whatever_fails)
             break;
     }
     ck_assert_uint_ge(failures, 10);
+    close_rig(&r);
+}
+END_TEST
+
+START_TEST(a_plain_file_is_replaced_by_a_sealed_one_whatever_fails)
+{
+    rig r = {0};
+    open_rig(&r);
+    unsigned long failures = 0;
+    for (unsigned long k = 1;; k++) {
+        empty(&r);
+        again(&r, 1, 0, false);
+        put_raw(&r, "m-1", ps_slice_str("old"));
+        fault_at(&r.fault.fails, k);
+        ps_status st = put(&r, "m-1", "new");
+        bool struck = fault_struck(&r.fault.fails);
+        fault_at(&r.fault.fails, 0);
+        failures += st != PS_OK;
+        ps_buf now = PS_BUF_EMPTY, then = PS_BUF_EMPTY;
+        ck_ok(get(&r, "m-1", &now)); /* it goes on */
+        again(&r, 1, 0, false);      /* a crash then */
+        ck_ok(get(&r, "m-1", &then));
+        ck_assert_str_eq(ps_buf_cstr(&now), ps_buf_cstr(&then));
+        ck_assert(!strcmp(ps_buf_cstr(&now), "new") || (st && !strcmp(ps_buf_cstr(&now), "old")));
+        ps_buf_free(&now);
+        ps_buf_free(&then);
+        if (!struck)
+            break;
+    }
+    ck_assert_uint_ge(failures, 8);
+    close_rig(&r);
+}
+END_TEST
+
+/* As kill -9 leaves it between FILE.key and FILE: what is on disk is put there by hand. */
+START_TEST(a_crash_before_a_plain_file_is_replaced_leaves_what_replaces_it)
+{
+    rig r = {0};
+    open_rig(&r);
+    ck_ok(put(&r, "m-1", text));
+    copy_raw(&r, "m-1", "m-1.sealing");
+    put_raw(&r, "m-1", ps_slice_str("plain"));
+    again(&r, 1, 0, true);
+    assert_has(&r, "m-1", text);
+    put_raw(&r, "m-1.sealing", ps_slice_str("half of one that came too late"));
+    again(&r, 1, 0, true);
+    assert_has(&r, "m-1", text);
+    ck_assert_uint_eq(count(&r, &ps_disk_system), 2);
+    close_rig(&r);
+}
+END_TEST
+
+START_TEST(a_name_that_is_taken_keeps_its_file_and_its_key)
+{
+    rig r = {0};
+    open_rig(&r);
+    for (int sealed = 0; sealed < 2; sealed++) {
+        ps_whole_file *file = NULL;
+        ck_ok(ps_whole_file_open(r.row, in(&r, ".other"), in(&r, "m-1"), &file));
+        if (sealed)
+            ck_ok(put(&r, "m-1", text));
+        else
+            put_raw(&r, "m-1", ps_slice_str(text));
+        ck_assert_int_eq(ps_whole_file_place(&file, in(&r, "m-1"), false), PS_ALREADY_EXISTS);
+        assert_has(&r, "m-1", text);
+        empty(&r);
+    }
+    close_rig(&r);
+}
+END_TEST
+
+/* The disk on which another replaces FILE, when what seals it in place looks for its bytes. */
+static rig *meanwhile;
+static ps_status (*read_below)(void *state, int file, void *data, size_t len, size_t *got);
+
+static ps_status read_late(void *state, int file, void *data, size_t len, size_t *got)
+{
+    if (meanwhile) {
+        const rig *r = meanwhile;
+        meanwhile = NULL;
+        ck_ok(put(r, "m-1", "new"));
+    }
+    return read_below(state, file, data, len, got);
+}
+
+START_TEST(what_replaces_a_file_while_it_is_sealed_in_its_place_stays)
+{
+    rig r = {0};
+    open_rig(&r);
+    put_raw(&r, "m-1", ps_slice_str("old"));
+    read_below = r.disk.read;
+    r.disk.read = read_late;
+    meanwhile = &r;
+    ck_ok(ps_sealed_disk_seal(r.sealed, in(&r, "m-1")));
+    ck_assert_ptr_null(meanwhile);
+    assert_has(&r, "m-1", "new");
+    ck_assert_uint_eq(count(&r, &ps_disk_system), 2);
+    again(&r, 1, 0, true);
+    assert_has(&r, "m-1", "new");
     close_rig(&r);
 }
 END_TEST
@@ -352,6 +452,10 @@ static const ps_check_case tests[] = {
     {&who_lacks_the_key_is_told_and_another_wrap_moves_no_byte},
     {&whatever_fails_the_file_is_the_old_or_the_new_one, 60},
     {&a_plain_file_is_sealed_in_its_place_whatever_fails, 60},
+    {&a_plain_file_is_replaced_by_a_sealed_one_whatever_fails, 60},
+    {&a_crash_before_a_plain_file_is_replaced_leaves_what_replaces_it},
+    {&a_name_that_is_taken_keeps_its_file_and_its_key},
+    {&what_replaces_a_file_while_it_is_sealed_in_its_place_stays},
     {&keys_of_files_that_are_gone_go_at_the_start},
     {0},
 };
