@@ -185,13 +185,34 @@ static char *catalog_path(const ps_sealing *s)
     return ps_asprintf("%s/" PS_SEALED_CATALOG, s->data_dir);
 }
 
+/* A new key would open nothing of what is there, and only what comes. */
+static ps_status refuse_lost_key(ps_sealing *s, const char *path, ps_catalog *catalog)
+{
+    ps_sealed_kind kind;
+    uint32_t kek;
+    bool is_sealed = false;
+    ps_status st = ps_sealed_disk_look(s->disk, path, &kind, &kek);
+    if (st)
+        return ps_wrap(st, "%s" PS_SIDECAR, path);
+    if (kind != PS_SEALED_PLAIN)
+        return PS_OK;
+    st = ps_catalog_is_sealed(catalog, &is_sealed);
+    if (!st && is_sealed)
+        st = ps_fail(PS_FAILED_PRECONDITION,
+                     "%s" PS_SIDECAR " is gone, and the catalog is sealed by it: put it back "
+                     "from a backup",
+                     path);
+    return st;
+}
+
 ps_status ps_sealing_catalog(ps_sealing *s, ps_catalog *catalog)
 {
     if (!s->disk)
         return PS_OK;
     char *path = catalog_path(s), *about = ps_asprintf("psd/v1 %s catalog", s->cluster);
     ps_secret *key = NULL;
-    ps_status st = ps_sealed_disk_own_key(s->disk, path, &key);
+    ps_status st = refuse_lost_key(s, path, catalog);
+    st = st ? st : ps_sealed_disk_own_key(s->disk, path, &key);
     if (!st)
         st = ps_catalog_seal(catalog, key, about);
     ps_secret_free(&key);

@@ -101,7 +101,7 @@ static const char *const settings =
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
     "PRAGMA trusted_schema=OFF;";
 
-/* One number that a pragma answers with. */
+/* One number that a pragma answers with, or a query. */
 static ps_status pragma_number(ps_catalog *c, const char *sql, int64_t *out)
 {
     sqlite3_stmt *stmt = NULL;
@@ -219,19 +219,43 @@ static ps_status connect_file(ps_catalog *c)
     return st;
 }
 
+/* Pages that were free before values were sealed have old ones, too. Until they are gone the file
+ * says so itself: this may fail on a full disk, and be cut by a crash. */
+static ps_status wipe_what_was_plain(ps_catalog *c)
+{
+    int64_t left = 0;
+    ps_status st = pragma_number(c, "PRAGMA application_id", &left);
+    if (st || !left)
+        return st;
+    st = ps_db_exec(c, "VACUUM; PRAGMA wal_checkpoint(TRUNCATE);"
+                       "PRAGMA application_id=0; PRAGMA wal_checkpoint(TRUNCATE)");
+    if (!st)
+        ps_log_notice("catalog", "sealed what was plain path=%s", c->path);
+    return st;
+}
+
 ps_status ps_catalog_seal(ps_catalog *c, const ps_secret *key, const char *about)
 {
-    bool changed = false;
     ps_db_lock(c);
     ps_values_set_key(c->values, key, about);
     ps_status st = ps_db_exec(c, "PRAGMA secure_delete=ON"); /* what is replaced is overwritten */
-    if (!st)
-        st = ps_values_seal_plain(c, &changed);
-    if (!st && changed) /* pages that were free before have old values, too */
-        st = ps_db_exec(c, "VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
+    st = st ? st : ps_values_seal_plain(c);
+    st = st ? st : wipe_what_was_plain(c);
     ps_db_unlock(c);
-    if (!st && changed)
-        ps_log_notice("catalog", "sealed what was plain path=%s", c->path);
+    return st;
+}
+
+ps_status ps_catalog_is_sealed(ps_catalog *c, bool *is)
+{
+    int64_t found = 0;
+    ps_db_lock(c);
+    ps_status st =
+        pragma_number(c,
+                      "SELECT EXISTS(SELECT 1 FROM job WHERE substr(spec,1,1)=char(2)) OR EXISTS("
+                      "SELECT 1 FROM model_version WHERE substr(config,1,1)=char(2))",
+                      &found);
+    ps_db_unlock(c);
+    *is = found != 0;
     return st;
 }
 

@@ -37,6 +37,8 @@ void ps_catalog_close(ps_catalog **catalog); /* NULL is nothing */
  * cluster's say, binds them to this catalog. Before other threads use it. */
 PS_MUST_CHECK ps_status ps_catalog_seal(ps_catalog *catalog, const ps_secret *key,
                                         const char *about);
+/* Some value of it is: without the key that it is sealed by it must not be sealed by another. */
+PS_MUST_CHECK ps_status ps_catalog_is_sealed(ps_catalog *catalog, bool *is);
 
 /* A full disk must not keep anybody from making room, nor from taking back what was asked for: what
  * deletes, and ps_catalog_job_cancel, and settings, are tried again as long as make_room() says

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { MARK = 2 }; /* no text of psd's begins with it, and no message of protobuf's */
+enum { MARK = 2 }; /* no text that is stored plain begins with it, and no message of protobuf's */
 
 struct ps_values {
     ps_aead *aead; /* NULL: values are plain */
@@ -93,13 +93,18 @@ static void seal_function(sqlite3_context *context, int n, sqlite3_value **argum
     (void)n;
     const ps_values *v = sqlite3_user_data(context);
     ps_slice plain = text_of(arguments[0]);
-    if (!v->aead || is_sealed(plain)) {
+    if (!v->aead && !is_sealed(plain)) {
         sqlite3_result_value(context, arguments[0]);
         return;
     }
     ps_buf aad = PS_BUF_EMPTY, out = PS_BUF_EMPTY;
-    associated(v, arguments, &aad);
-    seal(v, plain, ps_buf_slice(&aad), &out);
+    if (v->aead) {
+        associated(v, arguments, &aad);
+        seal(v, plain, ps_buf_slice(&aad), &out);
+    } else { /* a worker's words, which must not read as sealed ones */
+        ps_buf_putc(&out, '?');
+        ps_buf_append(&out, plain.data + 1, plain.len - 1);
+    }
     give(context, arguments[0], &out);
     ps_buf_free(&aad);
     ps_buf_free(&out);
@@ -173,7 +178,7 @@ static const char *const seal_all[] = {
     " WHERE substr(config,1,1)!=char(2)",
 };
 
-ps_status ps_values_seal_plain(ps_catalog *c, bool *changed)
+ps_status ps_values_seal_plain(ps_catalog *c)
 {
     ps_status st = ps_db_transaction(c);
     if (st)
@@ -181,6 +186,7 @@ ps_status ps_values_seal_plain(ps_catalog *c, bool *changed)
     int before = sqlite3_total_changes(c->db);
     for (size_t i = 0; !st && i < sizeof seal_all / sizeof *seal_all; i++)
         st = ps_db_exec(c, seal_all[i]);
-    *changed = sqlite3_total_changes(c->db) != before;
+    if (!st && sqlite3_total_changes(c->db) != before)
+        st = ps_db_exec(c, "PRAGMA application_id=" PS_VALUES_LEFT);
     return ps_db_transaction_end(c, st);
 }

@@ -17,14 +17,18 @@
 
 typedef struct ps_values ps_values;
 
-/* Makes the functions of this connection; without a key they hand on what they are given. */
+/* Makes the functions of this connection; without a key they hand on what they are given,
+ * but for a first byte which says that it is sealed: '?' is kept for it. */
 PS_MUST_CHECK ps_status ps_values_create(sqlite3 *db, ps_values **out);
 void ps_values_free(ps_values **values); /* when the connection is closed; NULL is nothing */
 /* Sealed from now on; about: what the associated data begin with. */
 void ps_values_set_key(ps_values *values, const ps_secret *key, const char *about);
 
-/* Every value of the tables that is plain, in one transaction; *changed: there were some. Takes the
- * mutex. */
-PS_MUST_CHECK ps_status ps_values_seal_plain(ps_catalog *catalog, bool *changed);
+/* The application_id of a catalog whose free pages may have values that were plain. */
+#define PS_VALUES_LEFT "1886612582"
+
+/* Every value of the tables that is plain, in one transaction; if there were some, its
+ * application_id says from then on what is left to do. Takes the mutex. */
+PS_MUST_CHECK ps_status ps_values_seal_plain(ps_catalog *catalog);
 
 #endif

@@ -73,6 +73,14 @@ def a_training_is_sealed_from_its_first_checkpoint_and_survives_kill_9():
         refuses_to_start(cluster, sealing(new),
                          f"key {old_id['id']} is needed and is not here: name it under sealing.previous")
 
+        # nor is another key made for the catalog that one has sealed
+        catalog_key = cluster.dir / "state/psd.db.key"
+        kept = catalog_key.read_bytes()
+        catalog_key.unlink()
+        refuses_to_start(cluster, sealing(kek), "psd.db.key is gone, and the catalog is sealed by it")
+        assert not catalog_key.exists()
+        catalog_key.write_bytes(kept)
+
         # the key is changed while psd runs: not a byte of a file is written
         cluster.start_server(sealing(kek))
         before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in sealed_files(cluster)}

@@ -6,6 +6,7 @@
 #include "server/catalog/job_lines.h"
 #include "server/catalog/jobs.h"
 #include "server/catalog/models.h"
+#include "server/catalog/values.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/model_row.h"
 
@@ -164,6 +165,61 @@ START_TEST(values_that_were_plain_are_sealed_at_once)
 }
 END_TEST
 
+/* As a crash leaves it before what is free was wiped. */
+START_TEST(what_was_plain_is_wiped_even_if_the_start_that_sealed_it_was_cut)
+{
+    make_folder();
+    ps_catalog *catalog = open_sealed(1);
+    fill(catalog);
+    ps_catalog_close(&catalog);
+    raw("PRAGMA secure_delete=OFF; CREATE TABLE old (text);"
+        "INSERT INTO old VALUES ('secretive'); DROP TABLE old;"
+        "PRAGMA application_id=" PS_VALUES_LEFT);
+    ck_assert_uint_eq(found_in(path), 1);
+    catalog = open_sealed(1);
+    ck_assert_uint_eq(found_in(path) + found_in(wal), 0);
+    assert_filled(catalog);
+    ps_catalog_close(&catalog);
+    remove_folder();
+}
+END_TEST
+
+/* Words of a worker, say. */
+START_TEST(plain_words_are_not_taken_for_sealed_ones)
+{
+    for (int key = 0; key < 2; key++) {
+        make_folder();
+        ps_catalog *catalog = open_sealed(key);
+        ps_job_record *job = new_job(catalog, "\002secretive");
+        ps_job_record *read = NULL;
+        ck_ok(ps_catalog_job_get(catalog, job->id, &read));
+        ck_assert_str_eq(read->reason, key ? "\002secretive" : "?secretive");
+        ck_assert(!key || found_in(path) + found_in(wal) == 0);
+        ps_job_record_free(&read);
+        ps_job_record_free(&job);
+        ps_catalog_close(&catalog);
+        remove_folder();
+    }
+}
+END_TEST
+
+START_TEST(it_says_whether_it_needs_a_key)
+{
+    for (int key = 0; key < 2; key++) {
+        bool is = true;
+        make_folder();
+        ps_catalog *catalog = open_sealed(key);
+        ck_ok(ps_catalog_is_sealed(catalog, &is));
+        ck_assert(!is); /* nothing is there to open */
+        fill(catalog);
+        ck_ok(ps_catalog_is_sealed(catalog, &is));
+        ck_assert_int_eq(is, key);
+        ps_catalog_close(&catalog);
+        remove_folder();
+    }
+}
+END_TEST
+
 static void assert_damaged(ps_catalog *catalog, const char *words)
 {
     ps_job_record *job = NULL;
@@ -211,6 +267,9 @@ END_TEST
 static const ps_check_case tests[] = {
     {&with_a_key_no_value_is_in_the_files},
     {&values_that_were_plain_are_sealed_at_once},
+    {&what_was_plain_is_wiped_even_if_the_start_that_sealed_it_was_cut},
+    {&plain_words_are_not_taken_for_sealed_ones},
+    {&it_says_whether_it_needs_a_key},
     {&a_value_belongs_to_its_row_its_column_and_its_key, 30},
     {0},
 };
