@@ -126,19 +126,15 @@ static ps_status put_sealed(void *to, const void *bytes, size_t len)
     return ps_disk_write_all(s->disk, ps_whole_file_handle(s->file), bytes, len);
 }
 
-/* A file that is there, and its key, make room only for who says so. */
-static ps_status make_room(const char *to, bool force)
+/* A file that is there, and its key, make room only for who says so: and stay until what replaces
+ * them is whole. */
+static ps_status check_room(const char *to, bool force)
 {
     int file;
-    if (ps_disk_system.open(NULL, to, PS_DISK_READ, &file))
+    if (force || ps_disk_system.open(NULL, to, PS_DISK_READ, &file))
         return PS_OK;
     ps_disk_system.close(NULL, file);
-    if (!force)
-        return ps_fail(PS_ALREADY_EXISTS, "%s is there already; --force replaces it", to);
-    char *key = ps_asprintf("%s" PS_SIDECAR, to);
-    ps_status st = ps_disk_system.unlink(NULL, key);
-    ps_free(&key);
-    return st == PS_NOT_FOUND ? PS_OK : st;
+    return ps_fail(PS_ALREADY_EXISTS, "%s is there already; --force replaces it", to);
 }
 
 static ps_status seal_to(const ps_disk *row, const char *from, const char *to, bool force)
@@ -170,7 +166,7 @@ static ps_status run_seal(ps_client *client, const ps_args *args)
     ps_sealed_disk *disk = NULL;
     ps_status st = open_disk(o, &w, &disk);
     if (!st)
-        st = make_room(o->output, o->force);
+        st = check_room(o->output, o->force);
     if (!st)
         st = seal_to(ps_sealed_disk_row(disk), args->operands.at[0], o->output, o->force);
     ps_sealed_disk_free(&disk);

@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "common/base/whole_file.h"
 #include "common/seal/sealed_disk_internal.h"
 
 #include <string.h>
@@ -97,13 +98,15 @@ static ps_status row_open(void *state, const char *path, ps_disk_mode mode, int 
 
 /* ---- create ---- */
 
-/* A name that has a key keeps it: then one rename replaces the file. */
+/* A name that has a key keeps it: then one rename replaces the file. One whose key does not open
+ * gets another. */
 static ps_status key_for(ps_sealed_disk *s, const char *to, ps_secret **key)
 {
     ps_status st = ps_sealed_key_open(s, to, key);
-    if (st == PS_NOT_FOUND)
-        *key = ps_secret_random();
-    return st == PS_NOT_FOUND ? PS_OK : st;
+    if (st != PS_NOT_FOUND && st != PS_FAILED_PRECONDITION && st != PS_CORRUPT)
+        return st;
+    *key = ps_secret_random();
+    return PS_OK;
 }
 
 static ps_status create_sealed(ps_sealed_disk *s, const char *path, const char *to,
@@ -147,26 +150,36 @@ static ps_status row_create_for(void *state, const char *path, const char *to, i
 
 typedef ps_status (*rename_function)(void *state, const char *from, const char *to);
 
-/* *before: the key of a file that has the name already; NULL: it is plain. */
-static ps_status key_before(const ps_sealed_disk *s, const char *to, ps_secret **before)
+/* The pending key is the one that the name has; else *before is the text of that, empty if it has
+ * none. */
+static ps_status look_at_key(const ps_sealed_disk *s, const ps_pending *pending, ps_buf *before,
+                             bool *same)
 {
-    ps_status st = ps_sealed_key_open(s, to, before);
+    ps_secret *key = NULL;
+    if (!ps_sealed_key_open(s, pending->to, &key))
+        *same = !memcmp(ps_secret_const(key), ps_secret_const(pending->key), PS_SECRET_BYTES);
+    ps_secret_free(&key);
+    ps_status st = ps_sealed_key_read(s, pending->to, before);
     return st == PS_NOT_FOUND ? PS_OK : st;
 }
 
-static bool is_same(const ps_secret *a, const ps_secret *b)
+static ps_status put_key_back(const ps_sealed_disk *s, const char *to, const ps_buf *before)
 {
-    return a && !memcmp(ps_secret_const(a), ps_secret_const(b), PS_SECRET_BYTES);
+    if (!before->len)
+        return ps_sealed_key_remove(s, to);
+    char *name = ps_sealed_key_path(to);
+    ps_status st = ps_whole_file_save(below(s), name, ps_buf_slice(before));
+    ps_free(&name);
+    return st;
 }
 
 /* What has the name keeps it, and its key. */
 static void undo_name(ps_sealed_disk *s, const ps_pending *pending, const char *beside,
-                      const ps_secret *before)
+                      const ps_buf *before)
 {
     ps_error error;
     ps_error_save(&error, PS_UNKNOWN);
-    ps_status st =
-        before ? ps_sealed_key_save(s, pending->to, before) : ps_sealed_key_remove(s, pending->to);
+    ps_status st = put_key_back(s, pending->to, before);
     if (!st && strcmp(beside, pending->temporary) != 0)
         st = below(s)->rename(below(s)->state, beside, pending->temporary);
     if (st)
@@ -178,8 +191,7 @@ static void undo_name(ps_sealed_disk *s, const ps_pending *pending, const char *
 /* The name is that of a file which the pending key does not open: what replaces it stands beside it
  * before the key does, so that a crash between key and name is settled as one of sealing in place
  * (sealed_settle.c). */
-static ps_status replace_other(ps_sealed_disk *s, const ps_pending *pending,
-                               const ps_secret *before)
+static ps_status replace_other(ps_sealed_disk *s, const ps_pending *pending, const ps_buf *before)
 {
     char *beside = ps_asprintf("%s" PS_SEALED_BESIDE, pending->to);
     ps_status st = PS_OK;
@@ -198,20 +210,20 @@ static ps_status replace_other(ps_sealed_disk *s, const ps_pending *pending,
 
 static ps_status name_it(ps_sealed_disk *s, const ps_pending *pending, rename_function by)
 {
-    bool there = false;
-    ps_secret *before = NULL;
+    bool there = false, same = false;
+    ps_buf before = PS_BUF_EMPTY;
     ps_status st = ps_sealed_exists(s, pending->to, &there);
     if (!st && there && by == below(s)->rename_new) /* whose key stays */
         return ps_fail(PS_ALREADY_EXISTS, "%s is there already", pending->to);
     if (!st && there)
-        st = key_before(s, pending->to, &before);
-    if (!st && there && !is_same(before, pending->key)) {
-        st = replace_other(s, pending, before);
+        st = look_at_key(s, pending, &before, &same);
+    if (!st && there && !same) {
+        st = replace_other(s, pending, &before);
     } else if (!st) {
         st = ps_sealed_key_save(s, pending->to, pending->key);
         st = st ? st : by(below(s)->state, pending->temporary, pending->to);
     }
-    ps_secret_free(&before);
+    ps_buf_free(&before);
     return st;
 }
 

@@ -146,6 +146,7 @@ def a_folder_that_was_plain_is_sealed_in_the_background():
         by = ["--kek", f"file:{cluster.dir}/mine", "--as", "a text"]
         cluster.psctl("seal", out, *by, "-o", cluster.dir / "sealed")
         assert cluster.psctl("seal", out, *by, "-o", cluster.dir / "sealed", check=False).returncode
+        assert cluster.psctl("seal", cluster.dir / "no-such", *by, "-o", cluster.dir / "sealed", "--force", check=False).returncode
         cluster.psctl("unseal", cluster.dir / "sealed", *by, "-o", out, "--force")
         assert out.read_bytes() == plain
 

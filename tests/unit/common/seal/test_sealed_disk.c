@@ -379,6 +379,34 @@ START_TEST(a_crash_before_a_plain_file_is_replaced_leaves_what_replaces_it)
 }
 END_TEST
 
+START_TEST(a_file_whose_key_is_not_here_is_replaced_whole_or_not_at_all)
+{
+    rig r = {0};
+    open_rig(&r);
+    unsigned long failures = 0;
+    for (unsigned long k = 1;; k++) {
+        empty(&r);
+        again(&r, 1, 0, false);
+        ck_ok(put(&r, "m-1", "old"));
+        again(&r, 2, 0, false);
+        fault_at(&r.fault.fails, k);
+        ps_status st = put(&r, "m-1", "new");
+        bool struck = fault_struck(&r.fault.fails);
+        fault_at(&r.fault.fails, 0);
+        failures += st != PS_OK;
+        again(&r, 2, 1, true); /* whichever it is, its key opens it */
+        ps_buf out = PS_BUF_EMPTY;
+        ck_ok(get(&r, "m-1", &out));
+        ck_assert(!strcmp(ps_buf_cstr(&out), "new") || (st && !strcmp(ps_buf_cstr(&out), "old")));
+        ps_buf_free(&out);
+        if (!struck)
+            break;
+    }
+    ck_assert_uint_ge(failures, 8);
+    close_rig(&r);
+}
+END_TEST
+
 START_TEST(a_name_that_is_taken_keeps_its_file_and_its_key)
 {
     rig r = {0};
@@ -454,6 +482,7 @@ static const ps_check_case tests[] = {
     {&a_plain_file_is_sealed_in_its_place_whatever_fails, 60},
     {&a_plain_file_is_replaced_by_a_sealed_one_whatever_fails, 60},
     {&a_crash_before_a_plain_file_is_replaced_leaves_what_replaces_it},
+    {&a_file_whose_key_is_not_here_is_replaced_whole_or_not_at_all, 60},
     {&a_name_that_is_taken_keeps_its_file_and_its_key},
     {&what_replaces_a_file_while_it_is_sealed_in_its_place_stays},
     {&keys_of_files_that_are_gone_go_at_the_start},
