@@ -363,8 +363,10 @@ static void look_everywhere(pass *p)
     for (size_t i = 0; ps_sealed_disk_key(s->disk, i, &id); i++)
         key_of(p->counts, id)->present = true;
     look_at_catalog(p);
-    if (each_folder(s->data_dir, look_in, p))
+    if (each_folder(s->data_dir, look_in, p)) {
+        p->counts->unreadable++;
         ps_log_warning("sealing", "%s", ps_error_message());
+    }
     p->counts->done = p->sealed + p->wrapped;
     keep_last(s, p->counts);
     if (p->counts->done)
@@ -395,6 +397,12 @@ ps_status ps_sealing_retire(ps_sealing *s, uint32_t id)
     ps_sealing_pass(s, 0, &counts);
     if (id == counts.keys[0].id)
         return ps_fail(PS_FAILED_PRECONDITION, "%s is the current key", text);
+    if (counts.unreadable)
+        return ps_fail(PS_FAILED_PRECONDITION,
+                       "whether a file needs %s is not known: FILE.keys that are none, %llu, are "
+                       "named in the log; put them back from a backup, or remove them and their "
+                       "files",
+                       text, (unsigned long long)counts.unreadable);
     const ps_sealing_key *key = key_of(&counts, id);
     if (key && key->files)
         return ps_fail(PS_FAILED_PRECONDITION,

@@ -37,7 +37,7 @@ typedef struct ps_sealing_key {
     bool present;
 } ps_sealing_key;
 typedef struct ps_sealing_counts {
-    uint64_t plain, unreadable; /* files that are not sealed; whose FILE.key is none */
+    uint64_t plain, unreadable; /* files that are not sealed; whose FILE.key is none, and folders */
     uint64_t left;              /* that are not as they should be: plain, or by a previous key; */
     uint64_t done;              /* and that this pass has made so */
     size_t n_keys;              /* 0: nothing is sealed */

@@ -92,6 +92,13 @@ def a_training_is_sealed_from_its_first_checkpoint_and_survives_kill_9():
         assert (old["id"], now["files"], old["files"], old["present"]) == (old_id["id"], len(before) + 1, 0, True), (old, now)
         said = cluster.psctl("key", "retire", now["id"], who="root", check=False)
         assert said.returncode and "is the current key" in said.stderr, said.stderr
+        broken = next(iter(before))
+        broken = broken.with_name(broken.name + ".key")
+        kept = broken.read_bytes()
+        broken.write_bytes(b"{")
+        said = cluster.psctl("key", "retire", old["id"], who="root", check=False)
+        assert said.returncode and f"whether a file needs {old['id']} is not known" in said.stderr, said.stderr
+        broken.write_bytes(kept)
         cluster.psctl("key", "retire", old["id"], who="root")
         assert [k["id"] for k in keys(cluster)] == [now["id"]]
         assert weights(cluster, "sealed")[0] == plain
