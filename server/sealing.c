@@ -55,43 +55,15 @@ ps_status ps_sealing_keys(const ps_server_sealing *conf, ps_keyring **ring)
 
 /* ---- the files below data_dir ---- */
 
-typedef struct names {
-    char **list;
-    size_t n;
-} names;
-
-static void collect(void *user, const char *name)
+/* No folder, no names. */
+static ps_status each_in(const ps_disk *disk, const char *folder, ps_disk_visit visit, void *user)
 {
-    names *found = user;
-    found->list = ps_realloc(found->list, (found->n + 1) * sizeof *found->list);
-    found->list[found->n++] = ps_strdup(name);
-}
-
-static void free_names(names *found)
-{
-    for (size_t i = 0; i < found->n; i++)
-        ps_free(&found->list[i]);
-    ps_free(&found->list);
-}
-
-typedef ps_status (*visitor)(void *user, const char *path);
-
-/* Every name in the folder, as disk lists them; no folder, no names. */
-static ps_status each_in(const ps_disk *disk, const char *folder, visitor visit, void *user)
-{
-    names found = {0};
-    ps_status st = disk->list(disk->state, folder, collect, &found);
-    for (size_t i = 0; !st && i < found.n; i++) {
-        char *path = ps_asprintf("%s/%s", folder, found.list[i]);
-        st = visit(user, path);
-        ps_free(&path);
-    }
-    free_names(&found);
+    ps_status st = ps_disk_each(disk, folder, visit, user);
     return st == PS_NOT_FOUND ? PS_OK : st;
 }
 
 /* Each folder that has files which are sealed. */
-static ps_status each_folder(const char *data_dir, visitor visit, void *user)
+static ps_status each_folder(const char *data_dir, ps_disk_visit visit, void *user)
 {
     static const char *const folders[] = {"models", "artifacts", "records", "checkpoints"};
     ps_status st = PS_OK;

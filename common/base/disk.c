@@ -247,6 +247,36 @@ char *ps_disk_folder_of(const char *path)
     return ps_asprintf("%.*s", slash == path ? 1 : (int)(slash - path), path);
 }
 
+typedef struct names {
+    char **list;
+    size_t n, capacity;
+} names;
+
+static void collect(void *user, const char *name)
+{
+    names *found = user;
+    if (found->n == found->capacity) {
+        found->capacity = found->capacity ? 2 * found->capacity : 16;
+        found->list = ps_realloc(found->list, found->capacity * sizeof *found->list);
+    }
+    found->list[found->n++] = ps_strdup(name);
+}
+
+ps_status ps_disk_each(const ps_disk *disk, const char *path, ps_disk_visit visit, void *user)
+{
+    names found = {0};
+    ps_status st = disk->list(disk->state, path, collect, &found);
+    for (size_t i = 0; i < found.n; i++) {
+        char *one = ps_asprintf("%s/%s", path, found.list[i]);
+        if (!st)
+            st = visit(user, one);
+        ps_free(&one);
+        ps_free(&found.list[i]);
+    }
+    ps_free(&found.list);
+    return st;
+}
+
 ps_status ps_disk_read_file(const ps_disk *disk, const char *path, size_t limit, ps_buf *out)
 {
     int file;

@@ -74,6 +74,11 @@ PS_MUST_CHECK ps_status ps_disk_read_full(const ps_disk *disk, int file, void *d
 /* Like mkdir, but one that is there already is fine. */
 PS_MUST_CHECK ps_status ps_disk_mkdir_if_missing(const ps_disk *disk, const char *path);
 char *ps_disk_folder_of(const char *path); /* "." for a name alone; the caller's */
+/* Calls visit with PATH/NAME of every name in the folder, in no order, until it fails; all are
+ * listed before the first call, so it may change the folder. */
+typedef ps_status (*ps_disk_visit)(void *user, const char *path);
+PS_MUST_CHECK ps_status ps_disk_each(const ps_disk *disk, const char *path, ps_disk_visit visit,
+                                     void *user);
 /* Appends the whole file to out; PS_RESOURCE_EXHAUSTED beyond limit bytes. */
 PS_MUST_CHECK ps_status ps_disk_read_file(const ps_disk *disk, const char *path, size_t limit,
                                           ps_buf *out);

@@ -25,21 +25,6 @@ static const ps_disk *below(const ps_sealed_disk *s)
 
 /* ---- what a crash left ---- */
 
-typedef struct names {
-    char **list;
-    size_t n;
-} names;
-
-static void collect(void *user, const char *name)
-{
-    names *found = user;
-    if (!ps_sealed_ends(name, PS_SIDECAR) && !ps_sealed_ends(name, PS_SEALED_BESIDE) &&
-        !ps_sealed_ends(name, UNFINISHED))
-        return;
-    found->list = ps_realloc(found->list, (found->n + 1) * sizeof *found->list);
-    found->list[found->n++] = ps_strdup(name);
-}
-
 static char *without(const char *path, const char *ending)
 {
     return ps_asprintf("%.*s", (int)(strlen(path) - strlen(ending)), path);
@@ -114,24 +99,24 @@ static ps_status settle_key(const ps_sealed_disk *s, const char *key)
     return st;
 }
 
+static ps_status settle_others(void *user, const char *path)
+{
+    ps_sealed_disk *s = user;
+    if (ps_sealed_ends(path, PS_SEALED_BESIDE))
+        return settle_sealing(s, path);
+    return ps_sealed_ends(path, UNFINISHED) ? below(s)->unlink(below(s)->state, path) : PS_OK;
+}
+
+static ps_status settle_keys(void *user, const char *path)
+{
+    return ps_sealed_ends(path, PS_SIDECAR) ? settle_key(user, path) : PS_OK;
+}
+
 ps_status ps_sealed_disk_settle(ps_sealed_disk *s, const char *folder)
 {
-    names found = {0};
-    ps_status st = below(s)->list(below(s)->state, folder, collect, &found);
-    for (int keys = 0; keys < 2; keys++) /* they say what FILE.sealing is */
-        for (size_t i = 0; !st && i < found.n; i++) {
-            char *path = ps_asprintf("%s/%s", folder, found.list[i]);
-            if (ps_sealed_ends(path, PS_SIDECAR))
-                st = keys ? settle_key(s, path) : PS_OK;
-            else if (ps_sealed_ends(path, PS_SEALED_BESIDE))
-                st = keys ? PS_OK : settle_sealing(s, path);
-            else
-                st = keys ? PS_OK : below(s)->unlink(below(s)->state, path);
-            ps_free(&path);
-        }
-    for (size_t i = 0; i < found.n; i++)
-        ps_free(&found.list[i]);
-    ps_free(&found.list);
+    ps_status st = ps_disk_each(below(s), folder, settle_others, s); /* by their keys, so first */
+    if (!st)
+        st = ps_disk_each(below(s), folder, settle_keys, s);
     return st == PS_NOT_FOUND ? PS_OK : st;
 }
 

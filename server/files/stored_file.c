@@ -175,28 +175,6 @@ void ps_stored_files_collect(const ps_stored_files *files)
 
 /* ---- after a crash ---- */
 
-typedef struct names {
-    char **list;
-    size_t n, capacity;
-} names;
-
-static void collect(void *user, const char *name)
-{
-    names *found = user;
-    if (found->n == found->capacity) {
-        found->capacity = found->capacity ? 2 * found->capacity : 16;
-        found->list = ps_realloc(found->list, found->capacity * sizeof *found->list);
-    }
-    found->list[found->n++] = ps_strdup(name);
-}
-
-static void free_names(names *found)
-{
-    for (size_t i = 0; i < found->n; i++)
-        ps_free(&found->list[i]);
-    ps_free(&found->list);
-}
-
 static bool begins(const char *name, const char *with)
 {
     return strncmp(name, with, strlen(with)) == 0;
@@ -219,29 +197,31 @@ static ps_status look_at_stranger(const ps_stored_files *files, const char *path
     return st;
 }
 
-static ps_status sweep(const ps_stored_files *files, const char *folder, bool models)
+/* full: data_dir/FOLDER/NAME. */
+static ps_status sweep_one(void *user, const char *full)
 {
-    names found = {0};
-    char *full = ps_stored_file_full(files, folder);
-    ps_status st = files->disk->list(files->disk->state, full, collect, &found);
-    for (size_t i = 0; !st && i < found.n; i++) {
-        char *path = ps_asprintf("%s/%s", folder, found.list[i]);
-        if (begins(found.list[i], PS_STORED_INCOMING)) {
-            ps_log_notice("files", "removed %s, which psd had not finished to write", path);
-            (void)ps_stored_file_remove(files, path);
-        } else if (models && ends(found.list[i], ".safetensors")) {
-            st = look_at_stranger(files, path);
-        }
-        ps_free(&path);
+    const ps_stored_files *files = user;
+    const char *path = full + strlen(files->data_dir) + 1, *name = strrchr(path, '/') + 1;
+    if (begins(name, PS_STORED_INCOMING)) {
+        ps_log_notice("files", "removed %s, which psd had not finished to write", path);
+        (void)ps_stored_file_remove(files, path);
+        return PS_OK;
     }
+    return begins(path, "models/") && ends(name, ".safetensors") ? look_at_stranger(files, path)
+                                                                 : PS_OK;
+}
+
+static ps_status sweep(const ps_stored_files *files, const char *folder)
+{
+    char *full = ps_stored_file_full(files, folder);
+    ps_status st = ps_disk_each(files->disk, full, sweep_one, (void *)(uintptr_t)files);
     ps_free(&full);
-    free_names(&found);
     return st;
 }
 
 ps_status ps_stored_files_sweep(const ps_stored_files *files)
 {
     ps_stored_files_collect(files);
-    ps_status st = sweep(files, "models", true);
-    return st ? st : sweep(files, "artifacts", false);
+    ps_status st = sweep(files, "models");
+    return st ? st : sweep(files, "artifacts");
 }
