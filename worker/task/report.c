@@ -15,6 +15,20 @@ void ps_task_report_begin(ps_task_run *run)
     run->pending.lease_id = run->task->lease_id;
     run->pending.position = run->task->row_begin;
     run->reported_ms = ps_clock_ms(run->env->clock);
+    run->quiet_since_ms = run->reported_ms;
+    run->quiet_ms = PS_TASK_QUIET_MS;
+}
+
+bool ps_task_quiet_long(ps_task_run *run)
+{
+    ps_one_thread_require(&run->mine);
+    uint64_t now = ps_clock_ms(run->env->clock);
+    if (now - run->quiet_since_ms < run->quiet_ms)
+        return false;
+    run->quiet_since_ms = now;
+    run->quiet_ms =
+        2 * run->quiet_ms < PS_TASK_QUIET_MAX_MS ? 2 * run->quiet_ms : PS_TASK_QUIET_MAX_MS;
+    return true;
 }
 
 bool ps_task_stopping(const ps_task_run *run)
@@ -41,13 +55,14 @@ void ps_task_report(ps_task_run *run, uint64_t position, const Psd__V1__TaskProg
 {
     ps_one_thread_require(&run->mine);
     run->begun = true;
+    run->quiet_since_ms = ps_clock_ms(run->env->clock);
     run->pending.position = position;
     run->pending.samples += numbers->samples;
     run->pending.steps += numbers->steps;
     run->pending.rows_total = numbers->rows_total;
     run->pending.loss_sum += numbers->loss_sum;
     ps_metric_list_add_messages(&run->metric_sums, numbers->metric_sums, numbers->n_metric_sums);
-    if (ps_clock_ms(run->env->clock) - run->reported_ms >= PS_TASK_REPORT_MS)
+    if (run->quiet_since_ms - run->reported_ms >= PS_TASK_REPORT_MS)
         send_numbers(run);
 }
 

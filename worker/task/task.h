@@ -49,11 +49,14 @@ typedef struct ps_task_run {
     uint64_t reported_ms;
     Psd__V1__Output *generated; /* tokens; NULL: none */
     size_t generated_capacity;
-    uint64_t generated_ms; /* when the last left */
+    uint64_t generated_ms;             /* when the last left */
+    uint64_t quiet_since_ms, quiet_ms; /* when there was last news, and how long none is fine */
     bool begun; /* rows were pushed or reported, or tokens: the task cannot begin anew here */
 } ps_task_run;
 
 enum { PS_TASK_REPORT_MS = 500, PS_TASK_OUTPUT_MS = 25 };
+/* How long a task may work without a report before it says where it is: at first, and at most. */
+enum { PS_TASK_QUIET_MS = 15000, PS_TASK_QUIET_MAX_MS = 300000 };
 
 bool ps_task_stopping(const ps_task_run *run);
 /* Adds numbers; they leave at most every PS_TASK_REPORT_MS, and at the end. position as in
@@ -62,6 +65,10 @@ void ps_task_report(ps_task_run *run, uint64_t position, const Psd__V1__TaskProg
 /* The job's index-th token was generated. A task's first leaves at once, others at most every
  * PS_TASK_OUTPUT_MS: fast enough to be read, and no flood of messages from a small model. */
 void ps_task_generated(ps_task_run *run, uint64_t index, int32_t token);
+/* Is it time for a line of ps_task_log that says where a long computation is? Not when there was a
+ * report lately; after each yes it is to be quiet for twice as long. To be asked between batches.
+ */
+bool ps_task_quiet_long(ps_task_run *run);
 /* A line for those who follow the job. */
 void ps_task_log(ps_task_run *run, int level, const char *format, ...) PS_PRINTF(3, 4);
 

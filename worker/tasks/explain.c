@@ -263,6 +263,8 @@ static ps_status explain_rows(piece *p, uint64_t begin, uint64_t end)
         else
             st = read_data(p, first, n, &raw);
         raw.n = n;
+        p->task.first = first;
+        p->task.n = n;
         if (!st)
             st = p->task.x.check(p->task.x.user);
         if (!st)

@@ -32,9 +32,28 @@ ps_status ps_explain_task_begin(ps_task_run *run, ps_explain_task *out)
     return PS_OK;
 }
 
+/* Of items that take long the share that is done says nothing: what has been computed does. */
+static void say_where(const ps_explain_task *t)
+{
+    const ps_explaining *x = &t->x;
+    const char *method = ps_spec_explain_at(t->spec, x->method)->method;
+    if (!ps_task_quiet_long(t->run))
+        return;
+    if (t->n)
+        ps_task_log(t->run, PS_LOG_INFO,
+                    "%s is at items %" PRIu64 " to %" PRIu64 " of %" PRIu64 ": %" PRIu64
+                    " rows of numbers through the model so far",
+                    method, t->first + 1, t->first + t->n, t->stage.items, x->evaluations);
+    else
+        ps_task_log(t->run, PS_LOG_INFO,
+                    "%s goes on: %" PRIu64 " rows of numbers through the model so far", method,
+                    x->evaluations);
+}
+
 ps_status ps_explain_task_check(void *task)
 {
     const ps_explain_task *t = task;
+    say_where(t);
     ps_status st = ps_gate_check(t->run->remote->gate);
     if (!st && ps_task_stopping(t->run))
         st = ps_fail(PS_CANCELLED, "the worker is stopping");

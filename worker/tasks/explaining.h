@@ -25,6 +25,8 @@ typedef struct ps_explain_task {
     ps_selection selection;         /* of a stage of rows, unless there are prompts */
     ps_explain_parts before;        /* what the pass before has left; of the first: empty */
     ps_explain_sources checkpoints; /* those that a method has gone through */
+    uint64_t first;                 /* of a stage of rows: the items that are being explained, */
+    size_t n;                       /* so many; 0: none is yet */
 } ps_explain_task;
 
 /* The job and the stage that the task's epoch names. PS_INVALID_ARGUMENT: it is none. */
@@ -33,7 +35,8 @@ PS_MUST_CHECK ps_status ps_explain_task_begin(ps_task_run *run, ps_explain_task 
 PS_MUST_CHECK ps_status ps_explain_task_open(ps_explain_task *task);
 void ps_explain_task_close(ps_explain_task *task); /* in any case */
 
-/* x->check of the task, which is its user: whether it is to end. */
+/* x->check of the task, which is its user: whether it is to end. Where items take long, a line says
+ * so, for those who follow the job. */
 PS_MUST_CHECK ps_status ps_explain_task_check(void *task);
 
 /* Parts that another task left with the job, of at most so many rows; what the pass before this
