@@ -53,7 +53,12 @@ static ps_status open_security(ps_daemon *d)
         return st;
     char *path = *d->conf->audit_log ? ps_strdup(d->conf->audit_log)
                                      : ps_asprintf("%s/audit.log", d->conf->data_dir);
-    st = ps_audit_open(path, &d->clock, &d->audit);
+    const ps_audit_conf audit = {.path = path,
+                                 .clock = &d->clock,
+                                 .size = d->conf->audit.size,
+                                 .keep = (unsigned)d->conf->audit.keep,
+                                 .refuse = d->conf->audit.on_failure == 0};
+    st = ps_audit_open(&audit, &d->audit);
     ps_free(&path);
     if (st)
         return st;
@@ -90,6 +95,7 @@ static ps_status open_state(ps_daemon *d)
     if (st)
         return st;
     ps_catalog_set_make_room(d->catalog, ps_room_give_up, d->room);
+    ps_audit_set_make_room(d->audit, ps_room_give_up, d->room);
     const ps_sched_conf sched = {.max_running = (uint32_t)d->conf->jobs.max_running,
                                  .lease_timeout_ms = d->conf->jobs.lease_timeout_ms,
                                  .checkpoint_ms = d->conf->checkpoint.interval_ms,
@@ -270,10 +276,15 @@ ps_status ps_daemon_create(const ps_server_options *options, const char *version
 
 /* ---- run ---- */
 
+static void audit_run(void *daemon)
+{
+    ps_audit_tick(((ps_daemon *)daemon)->audit);
+}
+
 static void audit_tick_cb(void *user)
 {
     ps_daemon *d = user;
-    ps_audit_tick(d->audit);
+    (void)ps_off_loop_turn_submit(d->loop, &d->audit_turn, audit_run, d);
 }
 
 /* So that the log names a loop that stands, whether or not somebody asks. */

@@ -41,11 +41,12 @@ struct ps_daemon {
     ps_health health;
 
     ps_timer *tick, *audit_tick, *health_tick, *expiry_tick, *upkeep_tick, *watchdog;
-    ps_off_loop_turn sched_turn, upkeep_turn; /* what the ticks of these names do, on the pool */
-    uint64_t sched_ms;                        /* when its last one began, */
-    ps_repeat sched_trouble;                  /* and that it has no end */
-    uint64_t expire_ms, seal_ms;              /* upkeep's: the next passes */
-    ps_repeat expire_trouble;                 /* likewise */
+    ps_off_loop_turn sched_turn, upkeep_turn,
+        audit_turn;              /* what the ticks of these names do, on the pool */
+    uint64_t sched_ms;           /* when its last one began, */
+    ps_repeat sched_trouble;     /* and that it has no end */
+    uint64_t expire_ms, seal_ms; /* upkeep's: the next passes */
+    ps_repeat expire_trouble;    /* likewise */
     ps_signal *on_term, *on_int, *on_hup;
     atomic_bool ready;      /* /readyz */
     atomic_bool draining;   /* by Admin.Drain, or stopping */

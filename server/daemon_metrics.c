@@ -88,6 +88,8 @@ static void kept_metrics(ps_daemon *d, ps_buf *out)
          (double)ps_audit_get_head(d->audit).seq},
         {"psd_audit_suppressed_total", "counter", "Audit lines counted, not written.",
          (double)a.suppressed},
+        {"psd_audit_failed_total", "counter", "Audit lines that could not be written.",
+         (double)a.failed},
         {"psd_log_lines_dropped_total", "counter", "Lines of the log dropped, not written.",
          (double)ps_log_dropped()},
         {0},

@@ -64,6 +64,15 @@ static const ps_conf_key retention_keys[] = {
     PS_CONF_END,
 };
 
+static const char *const failure_words[] = {"refuse", "continue", NULL};
+
+static const ps_conf_key audit_keys[] = {
+    PS_CONF_BYTES("size", ps_server_audit, size, "64MiB", 0, TIB),
+    PS_CONF_INT("keep", ps_server_audit, keep, "0", 0, 1000000),
+    PS_CONF_WORD("on_failure", ps_server_audit, on_failure, "refuse", failure_words),
+    PS_CONF_END,
+};
+
 static const ps_conf_key sealing_keys[] = {
     PS_CONF_TEXT("kek", ps_server_sealing, kek, "", 0, 4095),
     PS_CONF_TEXTS("previous", ps_server_sealing, previous, "[]", 0, PS_KEYRING_MOST - 1, 1, 4095),
@@ -78,6 +87,7 @@ static const ps_conf_key server_keys[] = {
     PS_CONF_MAP("tls", ps_server_conf, tls, ps_conf_tls_keys),
     PS_CONF_MAP("log", ps_server_conf, log, ps_conf_log_keys),
     PS_CONF_TEXT("audit_log", ps_server_conf, audit_log, "", 0, 4095),
+    PS_CONF_MAP("audit", ps_server_conf, audit, audit_keys),
     PS_CONF_INT("loops", ps_server_conf, loops, "0", 0, 256),
     PS_CONF_INT("threads", ps_server_conf, threads, "0", 0, 1024),
     PS_CONF_BOOL("busy_poll", ps_server_conf, busy_poll, "true"),
@@ -165,6 +175,8 @@ static ps_status check(const void *conf, const ps_conf_doc *doc)
         return ps_conf_fail(doc, "limits.call_bytes", "is more than limits.connection_bytes");
     if (c->limits.call_bytes < c->limits.message_bytes)
         return ps_conf_fail(doc, "limits.call_bytes", "is less than limits.message_bytes");
+    if (c->audit.size && c->audit.size < 4096)
+        return ps_conf_fail(doc, "audit.size", "is 0 (one file for ever) or at least 4KiB");
     return check_sealing(&c->sealing, doc);
 }
 

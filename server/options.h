@@ -34,6 +34,12 @@ typedef struct ps_server_checkpoint {
     int64_t keep;         /* checkpoints kept of each job */
 } ps_server_checkpoint;
 
+typedef struct ps_server_audit {
+    uint64_t size;       /* bytes after which a new file begins; 0: never */
+    int64_t keep;        /* full files that are kept; 0: all */
+    unsigned on_failure; /* 0: refuse what must not be done unrecorded, 1: continue */
+} ps_server_audit;
+
 typedef struct ps_server_sealing {
     char *kek;       /* where the current key is (key_source.h); "": nothing is sealed */
     char **previous; /* keys that are still read with */
@@ -48,6 +54,7 @@ typedef struct ps_server_conf {
     ps_conf_tls tls;
     ps_conf_log log;
     char *audit_log; /* "": audit.log in data_dir */
+    ps_server_audit audit;
     int64_t loops;   /* 0: one a core */
     int64_t threads; /* of the pool for what may wait; 0: ps_server_threads decides */
     bool busy_poll;  /* connections' loops look again before they sleep */

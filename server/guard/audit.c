@@ -1,8 +1,7 @@
 /* audit: events into JSON lines.
  *
  * Happy path: the source's bucket has a token, the line is built and appended with one write(2)
- * under the lock. A full disk or a short write costs that line only: what was cut is ended by the
- * newline that starts the next one. */
+ * under the lock. A line that must be on the disk is waited for without it. */
 #include "server/guard/audit.h"
 
 #include "common/base/buf.h"
@@ -12,9 +11,10 @@
 #include "common/base/rng.h"
 #include "common/base/text.h"
 #include "common/json/json.h"
+#include "common/loop/loop.h"
+#include "server/guard/audit_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -24,6 +24,7 @@
 #define REPORT_EVERY_NS (10ull * 1000000000ull)
 #define PARTS           64 /* things done in parts that are known at once */
 #define PART_NS         (600ull * 1000000000ull)
+#define LINE_ROOM       1024 /* a line has mostly less */
 
 /* Refusals cost an attacker nothing; what is allowed has an identity to answer for it. */
 enum { LIMIT_REFUSED, LIMIT_OTHER, LIMIT_COUNT };
@@ -45,83 +46,56 @@ typedef struct part {
 
 struct ps_audit {
     ps_mutex lock; /* guards all below */
-    int fd;
+    ps_audit_file *file;
     char *path;
     const ps_clock *clock;
+    unsigned keep;
+    bool refuse;
+    bool (*give_up)(void *user);
+    void *give_up_user;
     uint64_t hash_seed; /* so that nobody can aim at another's bucket */
     bucket buckets[LIMIT_COUNT][SOURCES];
     part parts[PARTS];
     size_t next_part;    /* the one that was written longest ago */
     uint64_t unreported; /* suppressed since the last line that said so */
     uint64_t reported_ns;
-    bool cut;     /* the last write was short: start with a newline */
-    bool failing; /* the log knows */
+    bool failing;  /* the log knows */
+    bool unsynced; /* something was written since the last tick */
+    bool untidy;   /* a file has got full */
+    int retired;   /* the full file, until the tick has brought it to the disk; -1: none */
     ps_audit_stats stats;
-    ps_audit_head head; /* of what was written */
+
+    bool sync_failing; /* the tick's own: the log knows */
 };
 
-/* Non-blocking, for a pipe or a terminal that nobody reads: calls must not stand still for it, and
- * open makes an open file of its own, so that nobody else notices. */
-static ps_status open_file(const char *path, int *out)
+ps_status ps_audit_open(const ps_audit_conf *conf, ps_audit **out)
 {
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
-    if (fd < 0 && errno == ENXIO)
-        return ps_fail(PS_FAILED_PRECONDITION, "audit log %s: a pipe that nobody reads", path);
-    if (fd < 0)
-        return ps_fail_errno(errno, "audit log %s", path);
-    *out = fd;
-    return PS_OK;
-}
-
-/* The last line of a chain among the file's last, which the next one follows. A file that is no
- * file, or has none, begins anew. *cut: it does not end with a newline. */
-static ps_audit_head read_head(const char *path, bool *cut)
-{
-    enum { TAIL = 4 * PS_AUDIT_LINE_MOST };
-    ps_audit_head head = ps_audit_head_none();
-    char prev[PS_DIGEST_TEXT];
-    uint8_t *tail = ps_alloc(TAIL);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    off_t size = fd >= 0 ? lseek(fd, 0, SEEK_END) : -1;
-    off_t from = size > TAIL ? size - TAIL : 0;
-    ssize_t n = size > 0 ? pread(fd, tail, TAIL, from) : 0;
-    *cut = n > 0 && tail[n - 1] != '\n';
-    for (ssize_t end = n - !*cut, begin = end; end > 0 && !head.seq; end = begin - 1, begin = end) {
-        while (begin > 0 && tail[begin - 1] != '\n')
-            begin--;
-        ps_slice line = ps_slice_of(tail + begin, (size_t)(end - begin));
-        uint64_t seq;
-        if ((begin > 0 || !from) && !ps_audit_line_read(line, &seq, prev)) {
-            head.seq = seq - 1;
-            ps_audit_head_advance(&head, line);
-        }
-    }
-    if (fd >= 0)
-        (void)close(fd);
-    ps_free(&tail);
-    return head;
-}
-
-ps_status ps_audit_open(const char *path, const ps_clock *clock, ps_audit **out)
-{
-    int fd = -1;
-    ps_status st = open_file(path, &fd);
+    ps_audit_file *file = NULL;
+    ps_status st = ps_audit_file_open(conf->path, conf->size, &file);
     if (st)
         return st;
     ps_audit *audit = ps_new(ps_audit);
     ps_mutex_init(&audit->lock);
-    audit->fd = fd;
-    audit->path = ps_strdup(path);
-    audit->clock = clock;
+    audit->file = file;
+    audit->path = ps_strdup(conf->path);
+    audit->clock = conf->clock;
+    audit->keep = conf->keep;
+    audit->refuse = conf->refuse;
+    audit->retired = -1;
     audit->hash_seed = ps_rng_entropy();
-    audit->reported_ns = ps_clock_ns(clock);
+    audit->reported_ns = ps_clock_ns(audit->clock);
     for (int kind = 0; kind < LIMIT_COUNT; kind++)
         for (int i = 0; i < SOURCES; i++)
             audit->buckets[kind][i] =
                 (bucket){.tokens = limits[kind].burst, .at_ns = audit->reported_ns};
-    audit->head = read_head(path, &audit->cut);
     *out = audit;
     return PS_OK;
+}
+
+void ps_audit_set_make_room(ps_audit *audit, bool (*give_up)(void *user), void *user)
+{
+    audit->give_up = give_up;
+    audit->give_up_user = user;
 }
 
 static void put_time(ps_json_writer *w, int64_t wall_ms)
@@ -162,8 +136,9 @@ static void put_text(ps_json_writer *w, const char *key, const char *text)
 /* With its place in the chain. */
 static void end_line(const ps_audit *audit, ps_json_writer *w, ps_buf *line)
 {
-    ps_json_put_uint(w, "seq", audit->head.seq + 1);
-    ps_json_put_string(w, "prev", audit->head.sha256);
+    const ps_audit_head *head = ps_audit_file_head(audit->file);
+    ps_json_put_uint(w, "seq", head->seq + 1);
+    ps_json_put_string(w, "prev", head->sha256);
     ps_json_object_end(w);
     ps_buf_putc(line, '\n');
 }
@@ -171,7 +146,7 @@ static void end_line(const ps_audit *audit, ps_json_writer *w, ps_buf *line)
 static void build_line(const ps_audit *audit, const ps_audit_event *e, ps_buf *line)
 {
     ps_mutex_require_held(&audit->lock);
-    static const char *const outcomes[] = {"allowed", "refused", "failed"};
+    static const char *const outcomes[] = {"allowed", "refused", "failed", "begun"};
     char identity[PS_IDENTITY_TEXT_MAX];
     ps_json_writer w = ps_json_writer_to(line);
     ps_json_object(&w);
@@ -185,39 +160,37 @@ static void build_line(const ps_audit *audit, const ps_audit_event *e, ps_buf *l
     end_line(audit, &w, line);
 }
 
-/* Locked. */
-static void append(ps_audit *audit, ps_buf *line)
+/* Locked. The full one is brought to the disk by the next tick. */
+static void turn_when_full(ps_audit *audit, size_t bytes)
 {
     ps_mutex_require_held(&audit->lock);
-    PS_REQUIRE(line->len > 0 && line->data[line->len - 1] == '\n'); /* one write, one line */
-    const ps_slice text = ps_slice_of(line->data, line->len - 1);
-    ps_buf ended = PS_BUF_EMPTY;
-    if (audit->cut) {
-        ps_buf_putc(&ended, '\n');
-        ps_buf_append(&ended, line->data, line->len);
-        line = &ended;
-    }
-    ssize_t n;
-    do
-        n = write(audit->fd, line->data, line->len);
-    while (n < 0 && errno == EINTR);
-    bool whole = n == (ssize_t)line->len;
-    if (!whole && !audit->failing)
+    if (!ps_audit_file_is_full(audit->file, bytes))
+        return;
+    int full = ps_audit_file_again(audit->file);
+    bool turned = ps_audit_file_turn(audit->file);
+    int done = turned ? audit->retired : full;
+    if (turned)
+        audit->retired = full;
+    audit->untidy = audit->untidy || turned;
+    if (done >= 0)
+        (void)close(done);
+}
+
+/* Locked. errno. */
+static int append(ps_audit *audit, const ps_buf *line)
+{
+    ps_mutex_require_held(&audit->lock);
+    int error = ps_audit_file_append(audit->file, line);
+    if (error && !audit->failing)
         ps_log_error("audit", "cannot write to %s: %s; refusals and actions go unrecorded",
-                     audit->path,
-                     n >= 0            ? "no space left"
-                     : errno == EAGAIN ? "nobody reads it"
-                                       : strerror(errno));
-    if (n > 0)
-        audit->cut = !whole;
-    audit->failing = !whole;
-    if (whole) {
-        audit->stats.written++;
-        ps_audit_head_advance(&audit->head, text); /* one that was cut is none */
-    } else {
+                     audit->path, error == EAGAIN ? "nobody reads it" : strerror(error));
+    audit->failing = error != 0;
+    audit->unsynced = true;
+    if (error)
         audit->stats.failed++;
-    }
-    ps_buf_free(&ended);
+    else
+        audit->stats.written++;
+    return error;
 }
 
 /* Locked. `now` or later: closing does not wait. */
@@ -235,7 +208,7 @@ static void report_suppressed(ps_audit *audit, bool now)
     ps_json_put_uint(&w, "count", audit->unreported);
     ps_json_put_string(&w, "reason", "too many lines of the same source");
     end_line(audit, &w, &line);
-    append(audit, &line);
+    (void)append(audit, &line);
     ps_buf_free(&line);
     audit->unreported = 0;
     audit->reported_ns = t;
@@ -269,32 +242,51 @@ static size_t source_of(const ps_audit *audit, const char *address)
     return (size_t)(hash_end(hash_text(hash_begin(audit), address, port)) % SOURCES);
 }
 
-/* Locked. The address has the port: it is of one connection. */
-static bool known_part(ps_audit *audit, const ps_audit_event *e)
+/* The address has the port: it is of one connection. */
+static uint64_t part_of(const ps_audit *audit, const ps_audit_event *e)
 {
-    ps_mutex_require_held(&audit->lock);
-    if (!e->part || e->outcome != PS_AUDIT_ALLOWED)
-        return false;
     char identity[PS_IDENTITY_TEXT_MAX];
     const char *texts[] = {e->address, e->identity ? ps_identity_format(e->identity, identity) : "",
                            e->call, e->reason};
-    uint64_t hash = hash_begin(audit), now = ps_clock_ns(audit->clock);
+    uint64_t hash = hash_begin(audit);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         hash = hash_text(hash_text(hash, texts[i], NULL), "\n", NULL);
-    hash = hash_end(hash);
+    return hash_end(hash);
+}
+
+static bool is_part(const ps_audit_event *e)
+{
+    return e->part && (e->outcome == PS_AUDIT_ALLOWED || e->outcome == PS_AUDIT_BEGUN);
+}
+
+/* Locked. Its first one is on record. */
+static bool known_part(ps_audit *audit, const ps_audit_event *e)
+{
+    ps_mutex_require_held(&audit->lock);
+    if (!is_part(e))
+        return false;
+    uint64_t hash = part_of(audit, e), now = ps_clock_ns(audit->clock);
     for (size_t i = 0; i < PARTS; i++)
         if (audit->parts[i].hash == hash && now - audit->parts[i].at_ns < PART_NS)
             return true;
-    audit->parts[audit->next_part] = (part){hash, now};
-    audit->next_part = (audit->next_part + 1) % PARTS;
     return false;
+}
+
+/* Locked. */
+static void remember_part(ps_audit *audit, const ps_audit_event *e)
+{
+    ps_mutex_require_held(&audit->lock);
+    if (!is_part(e))
+        return;
+    audit->parts[audit->next_part] = (part){part_of(audit, e), ps_clock_ns(audit->clock)};
+    audit->next_part = (audit->next_part + 1) % PARTS;
 }
 
 /* Locked. A token bucket: refilled by time, one a line. */
 static bool may_write(ps_audit *audit, const ps_audit_event *event)
 {
     ps_mutex_require_held(&audit->lock);
-    PS_REQUIRE(event->outcome <= PS_AUDIT_FAILED);
+    PS_REQUIRE(event->outcome <= PS_AUDIT_BEGUN);
     int kind = event->outcome == PS_AUDIT_REFUSED ? LIMIT_REFUSED : LIMIT_OTHER;
     bucket *b = &audit->buckets[kind][source_of(audit, event->address)];
     uint64_t now = ps_clock_ns(audit->clock);
@@ -309,24 +301,80 @@ static bool may_write(ps_audit *audit, const ps_audit_event *event)
     return true;
 }
 
+/* Locked. errno. */
+static int write_line(ps_audit *audit, const ps_audit_event *event)
+{
+    ps_mutex_require_held(&audit->lock);
+    ps_buf line = PS_BUF_EMPTY;
+    turn_when_full(audit, LINE_ROOM);
+    build_line(audit, event, &line);
+    int error = append(audit, &line);
+    if (!error)
+        remember_part(audit, event);
+    ps_buf_free(&line);
+    return error;
+}
+
 void ps_audit_write(ps_audit *audit, const ps_audit_event *event)
 {
     if (!audit)
         return;
-    ps_buf line = PS_BUF_EMPTY;
     ps_mutex_lock(&audit->lock);
     report_suppressed(audit, false);
     if (known_part(audit, event)) {
-        /* its first one is on record */
+        /* nothing */
     } else if (may_write(audit, event)) {
-        build_line(audit, event, &line);
-        append(audit, &line);
+        (void)write_line(audit, event);
     } else {
         audit->unreported++;
         audit->stats.suppressed++;
     }
     ps_mutex_unlock(&audit->lock);
-    ps_buf_free(&line);
+}
+
+/* On the disk, or errno. */
+static int write_through(ps_audit *audit, const ps_audit_event *event)
+{
+    int file = -1, error = 0;
+    ps_mutex_lock(&audit->lock);
+    report_suppressed(audit, false);
+    bool known = known_part(audit, event);
+    if (!known && !(error = write_line(audit, event)))
+        file = ps_audit_file_again(audit->file);
+    ps_mutex_unlock(&audit->lock);
+    return known || error ? error : ps_audit_file_sync(file);
+}
+
+static bool is_full(int error)
+{
+    return error == ENOSPC || error == EDQUOT;
+}
+
+ps_status ps_audit_require(ps_audit *audit, const ps_audit_event *event)
+{
+    if (!audit)
+        return PS_OK;
+    ps_loop_require_off();
+    int error = write_through(audit, event);
+    if (is_full(error) && audit->give_up && audit->give_up(audit->give_up_user))
+        error = write_through(audit, event);
+    if (!error || !audit->refuse)
+        return PS_OK;
+    return ps_fail(PS_UNAVAILABLE,
+                   "nothing was done, because it cannot be put on record: audit log %s: %s; make "
+                   "that good and ask again (audit.on_failure: refuse)",
+                   audit->path, error == EAGAIN ? "nobody reads it" : strerror(error));
+}
+
+/* ---- from time to time ---- */
+
+/* Without the lock: the disk may take its time. */
+static void bring_to_disk(ps_audit *audit, int file)
+{
+    int error = file < 0 ? 0 : ps_audit_file_sync(file);
+    if (error && !audit->sync_failing)
+        ps_log_error("audit", "%s does not reach the disk: %s", audit->path, strerror(error));
+    audit->sync_failing = error != 0;
 }
 
 void ps_audit_tick(ps_audit *audit)
@@ -335,22 +383,25 @@ void ps_audit_tick(ps_audit *audit)
         return;
     ps_mutex_lock(&audit->lock);
     report_suppressed(audit, false);
+    int retired = audit->retired;
+    int file = audit->unsynced ? ps_audit_file_again(audit->file) : -1;
+    bool untidy = audit->untidy;
+    audit->retired = -1;
+    audit->unsynced = audit->untidy = false;
     ps_mutex_unlock(&audit->lock);
+    bring_to_disk(audit, retired);
+    bring_to_disk(audit, file);
+    if (untidy)
+        ps_audit_file_tidy(audit->path, audit->keep);
 }
 
 ps_status ps_audit_reopen(ps_audit *audit)
 {
-    int fd = -1;
-    ps_status st = open_file(audit->path, &fd);
-    if (st)
-        return st;
     ps_mutex_lock(&audit->lock);
-    int old = audit->fd;
-    audit->fd = fd;
-    audit->cut = audit->failing = false;
+    ps_status st = ps_audit_file_reopen(audit->file);
+    audit->failing = audit->failing && st;
     ps_mutex_unlock(&audit->lock);
-    close(old);
-    return PS_OK;
+    return st;
 }
 
 void ps_audit_get_stats(ps_audit *audit, ps_audit_stats *out)
@@ -363,7 +414,7 @@ void ps_audit_get_stats(ps_audit *audit, ps_audit_stats *out)
 ps_audit_head ps_audit_get_head(ps_audit *audit)
 {
     ps_mutex_lock(&audit->lock);
-    ps_audit_head head = audit->head;
+    ps_audit_head head = *ps_audit_file_head(audit->file);
     ps_mutex_unlock(&audit->lock);
     return head;
 }
@@ -376,7 +427,9 @@ void ps_audit_close(ps_audit **audit)
     ps_mutex_lock(&a->lock);
     report_suppressed(a, true);
     ps_mutex_unlock(&a->lock);
-    close(a->fd);
+    if (a->retired >= 0)
+        (void)close(a->retired);
+    ps_audit_file_close(&a->file);
     ps_mutex_destroy(&a->lock);
     ps_free(&a->path);
     ps_free(audit);

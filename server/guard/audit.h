@@ -6,7 +6,8 @@
  *
  * on one line, with its number and the SHA-256 of the line before at its end (audit_chain.h),
  * written with one write(2). The chain goes on from the file's last line at the start, and into a
- * new file. Text comes from peers: it is escaped, bounded (PS_AUDIT_TEXT_MAX bytes a field) and
+ * new file, which begins when one is full (audit_file.h). Text comes from peers: it is escaped,
+ * bounded (PS_AUDIT_TEXT_MAX bytes a field) and
  * stripped of terminal controls. A source (an address without its port) that is refused more than
  * 20 times at once, or then more than once a second, is not written any more, but counted; the
  * count becomes a line
@@ -33,6 +34,7 @@ typedef enum ps_audit_outcome {
     PS_AUDIT_ALLOWED,
     PS_AUDIT_REFUSED,
     PS_AUDIT_FAILED, /* allowed, but it did not work */
+    PS_AUDIT_BEGUN,  /* allowed, and about to be done; a line with its end follows */
 } ps_audit_outcome;
 
 /* What is NULL is left out of the line. */
@@ -46,18 +48,35 @@ typedef struct ps_audit_event {
     bool part;          /* of something: no line if the same one was written lately */
 } ps_audit_event;
 
-/* Opens or creates the file, 0600, for appending. The clock is borrowed. */
-PS_MUST_CHECK ps_status ps_audit_open(const char *path, const ps_clock *clock, ps_audit **out);
+typedef struct ps_audit_conf {
+    const char *path;
+    const ps_clock *clock; /* borrowed */
+    uint64_t size;         /* bytes of a file, after which a new one begins; 0: never */
+    unsigned keep;         /* full files that are kept; 0: all */
+    bool refuse;           /* what must not be done unrecorded is refused when it is */
+} ps_audit_conf;
+
+/* Opens or creates the file, 0600, for appending. */
+PS_MUST_CHECK ps_status ps_audit_open(const ps_audit_conf *conf, ps_audit **out);
+/* Without room on the disk, `give_up` is asked to make some (false: there is none) before a line
+ * of ps_audit_require is given up. Before there are threads. */
+void ps_audit_set_make_room(ps_audit *audit, bool (*give_up)(void *user), void *user);
 /* Writes what was suppressed, then closes. NULL is fine; clears *audit. */
 void ps_audit_close(ps_audit **audit);
 
 /* Never fails for the caller, who cannot do anything about it: a line that cannot be written is an
  * error in the log (once until one can be written again) and is counted. audit NULL: nothing. */
 void ps_audit_write(ps_audit *audit, const ps_audit_event *event);
+/* Likewise, before something that must not be done unrecorded (of keys, roles, exports and
+ * deletions), whatever the source's count: with PS_OK the line is on the disk. PS_UNAVAILABLE: it
+ * is not, and conf.refuse is set: do nothing. Waits for the disk: off the loops. */
+PS_MUST_CHECK ps_status ps_audit_require(ps_audit *audit, const ps_audit_event *event);
 
 /* After the file was moved away (logrotate): opens the name again. On failure the old one stays. */
 PS_MUST_CHECK ps_status ps_audit_reopen(ps_audit *audit);
-/* From a timer, every few seconds: writes a count of suppressed lines that is due. */
+/* Every few seconds, off the loops: writes a count of suppressed lines that is due, brings lines to
+ * the disk, and removes full files beyond conf.keep. One thread at a time (not asserted: the
+ * daemon's one turn). */
 void ps_audit_tick(ps_audit *audit);
 
 typedef struct ps_audit_stats {

@@ -68,7 +68,10 @@ static ps_status keys(ps_services *services, const ps_caller *caller,
 static ps_status rotate_keys(ps_services *services, const ps_caller *caller,
                              const ProtobufCMessage *request, ProtobufCMessage **reply)
 {
-    return ps_caller_audit(services, caller, use_of_keys(services, true, reply), NULL);
+    ps_status st = ps_caller_audit_first(services, caller, NULL);
+    if (!st)
+        st = use_of_keys(services, true, reply);
+    return ps_caller_audit(services, caller, st, NULL);
 }
 
 static ps_status retire_key(ps_services *services, const ps_caller *caller,
@@ -78,7 +81,9 @@ static ps_status retire_key(ps_services *services, const ps_caller *caller,
     Psd__V1__RetireKeyResponse *out =
         PS_REPLY_NEW(Psd__V1__RetireKeyResponse, psd__v1__retire_key_response);
     *reply = &out->base;
-    ps_status st = services->daemon.retire_key(services->daemon.user, in->id);
+    ps_status st = ps_caller_audit_first(services, caller, in->id);
+    if (!st)
+        st = services->daemon.retire_key(services->daemon.user, in->id);
     return ps_caller_audit(services, caller, st, in->id);
 }
 

@@ -70,7 +70,7 @@ static ps_status open_file(file_out *f)
     f->is_open = !st;
     if (!st)
         st = choose_part(f);
-    return (f->part ? ps_caller_audit_part : ps_caller_audit)(f->services, &f->caller, st, f->what);
+    return ps_caller_audit_leaves(f->services, &f->caller, st, f->what, f->part);
 }
 
 static ps_status read_chunk(file_out *f)

@@ -59,6 +59,8 @@ static ps_status remove_model(ps_services *services, const ps_caller *caller,
     const Psd__V1__DeleteModelRequest *in = (const Psd__V1__DeleteModelRequest *)request;
     ps_status st = ps_caller_may_change_model(services, caller, in->name);
     if (!st)
+        st = ps_caller_audit_first(services, caller, in->name);
+    if (!st)
         st = ps_model_file_delete(&services->files, in->name);
     st = ps_caller_audit(services, caller, st, in->name);
     if (st)

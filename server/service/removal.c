@@ -35,6 +35,8 @@ ps_status ps_jobs_delete(ps_services *services, const ps_caller *caller,
     (void)snprintf(what, sizeof what, "job %" PRIu64, job_id);
     ps_status st = ps_caller_may_change_job(services, caller, job_id);
     if (!st)
+        st = ps_caller_audit_first(services, caller, what);
+    if (!st)
         st = ps_remove_job(&services->files, job_id, &removed);
     return answer(services, caller, st, what, &removed, false, reply);
 }
@@ -48,6 +50,8 @@ ps_status ps_models_delete_artifact(ps_services *services, const ps_caller *call
     (void)snprintf(what, sizeof what, "job %" PRIu64 " %.64s", in->job_id, in->name);
     ps_status st = ps_caller_may_change_job(services, caller, in->job_id);
     if (!st)
+        st = ps_caller_audit_first(services, caller, what);
+    if (!st)
         st = ps_remove_artifact(&services->files, in->job_id, in->name, &removed);
     return answer(services, caller, st, what, &removed, false, reply);
 }
@@ -60,8 +64,11 @@ ps_status ps_jobs_prune(ps_services *services, const ps_caller *caller,
     ps_removed removed = {0};
     bool more = false;
     char what[96];
-    ps_status st =
-        ps_prune(&services->files, owner, in->older_than_ms, in->artifacts_only, &removed, &more);
+    (void)snprintf(what, sizeof what, "older than %" PRIu64 " s", in->older_than_ms / 1000);
+    ps_status st = ps_caller_audit_first(services, caller, what);
+    if (!st)
+        st = ps_prune(&services->files, owner, in->older_than_ms, in->artifacts_only, &removed,
+                      &more);
     (void)snprintf(what, sizeof what,
                    "older than %" PRIu64 " s: %" PRIu64 " jobs, %" PRIu64 " artifacts",
                    in->older_than_ms / 1000, removed.jobs, removed.artifacts);

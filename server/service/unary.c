@@ -97,32 +97,42 @@ void *ps_reply_new(size_t size, ps_message_init init)
     return out;
 }
 
-static ps_status audit(ps_services *services, const ps_caller *caller, ps_status st,
-                       const char *what, bool part)
+static ps_audit_event event_of(const ps_caller *caller, ps_audit_outcome outcome,
+                               const char *reason)
 {
-    ps_error error;
-    ps_error_save(&error, st);
-    ps_audit_event event = {.event = "call",
+    return (ps_audit_event){.event = "call",
                             .address = caller->address,
                             .identity = &caller->identity,
                             .call = caller->path,
-                            .outcome = st == PS_PERMISSION_DENIED ? PS_AUDIT_REFUSED
-                                       : st                       ? PS_AUDIT_FAILED
-                                                                  : PS_AUDIT_ALLOWED,
-                            .reason = st ? error.message : what,
-                            .part = part};
-    ps_audit_write(services->audit, &event);
-    return ps_error_raise(&error);
+                            .outcome = outcome,
+                            .reason = reason};
 }
 
 ps_status ps_caller_audit(ps_services *services, const ps_caller *caller, ps_status st,
                           const char *what)
 {
-    return audit(services, caller, st, what, false);
+    ps_error error;
+    ps_error_save(&error, st);
+    const ps_audit_outcome outcome = st == PS_PERMISSION_DENIED ? PS_AUDIT_REFUSED
+                                     : st                       ? PS_AUDIT_FAILED
+                                                                : PS_AUDIT_ALLOWED;
+    const ps_audit_event event = event_of(caller, outcome, st ? error.message : what);
+    ps_audit_write(services->audit, &event);
+    return ps_error_raise(&error);
 }
 
-ps_status ps_caller_audit_part(ps_services *services, const ps_caller *caller, ps_status st,
-                               const char *what)
+ps_status ps_caller_audit_first(ps_services *services, const ps_caller *caller, const char *what)
 {
-    return audit(services, caller, st, what, true);
+    const ps_audit_event event = event_of(caller, PS_AUDIT_BEGUN, what);
+    return ps_audit_require(services->audit, &event);
+}
+
+ps_status ps_caller_audit_leaves(ps_services *services, const ps_caller *caller, ps_status st,
+                                 const char *what, bool part)
+{
+    if (st)
+        return ps_caller_audit(services, caller, st, what);
+    ps_audit_event event = event_of(caller, PS_AUDIT_ALLOWED, what);
+    event.part = part;
+    return ps_audit_require(services->audit, &event);
 }

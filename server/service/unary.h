@@ -69,10 +69,15 @@ void ps_unary_run(ps_call *call, const ProtobufCMessage *request, void *services
 PS_MUST_CHECK ps_status ps_caller_audit(ps_services *services, const ps_caller *caller,
                                         ps_status st, const char *what);
 
-/* Likewise, of a part of `what` alone: of parts that follow each other there is one line (audit.h).
- */
-PS_MUST_CHECK ps_status ps_caller_audit_part(ps_services *services, const ps_caller *caller,
-                                             ps_status st, const char *what);
+/* For the audit log, before `what` that must not be done unrecorded (of keys, roles, deletions):
+ * that it begins; how it ends is ps_caller_audit's. PS_UNAVAILABLE: it cannot be put on the disk,
+ * and psd.yaml says audit.on_failure: refuse; nothing may be done. */
+PS_MUST_CHECK ps_status ps_caller_audit_first(ps_services *services, const ps_caller *caller,
+                                              const char *what);
+/* Likewise of `what` that is about to leave, and, with a failure, why it does not: the one line of
+ * it. */
+PS_MUST_CHECK ps_status ps_caller_audit_leaves(ps_services *services, const ps_caller *caller,
+                                               ps_status st, const char *what, bool part);
 
 /* A new message of type T (Psd__V1__Job, psd__v1__job): malloc'ed, initialised. */
 #define PS_REPLY_NEW(T, lower) ((T *)ps_reply_new(sizeof(T), (ps_message_init)lower##__init))

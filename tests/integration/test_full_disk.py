@@ -9,6 +9,7 @@ import resource
 import subprocess
 
 from harness import PSCTL, SANITIZED, SLOW, Cluster, run, wait_until
+from scenes import metrics
 
 QUICK = "reconnect: {min: 50ms, max: 200ms}"
 
@@ -209,5 +210,36 @@ def a_model_that_cannot_be_written_waits_for_room():
         wait_until("its checkpoints are gone", lambda: not checkpoint_files(folder), 20)
 
 
+def what_cannot_be_put_on_record_is_not_done():
+    """/dev/full is a full disk for who writes to it."""
+    with Cluster() as cluster:
+        log, away = cluster.dir / "audit.log", cluster.dir / "audit.log.1"
+        cluster.tiny_data()
+        cluster.start_server()
+        cluster.start_worker("w1", QUICK)
+        job_id = cluster.submit(cluster.tiny_job(workers=1, epochs=1))
+        cluster.wait_job(job_id)
+        log.rename(away)
+        log.symlink_to("/dev/full")
+        cluster.psctl("reload", who="root")
+        before = models(cluster)
+        for command in (("export", "tiny", "--to", cluster.dir / "out.safetensors"), ("delete-job", job_id), ("prune", "--older-than", "0s"),
+                        ("delete", "tiny")):
+            done = cluster.psctl(*command, who="alice", check=False)
+            assert done.returncode and "nothing was done, because it cannot be put on record" in done.stderr, done
+            assert "No space left on device" in done.stderr and len(done.stderr.splitlines()) == 1, done
+        assert models(cluster) == before and cluster.job(job_id)["state"] == "done" and not (cluster.dir / "out.safetensors").exists()
+        cluster.psctl("cancel", cluster.submit(cluster.tiny_job(name="other")))  # others go on
+        assert metrics(cluster)["psd_audit_failed_total"] >= 6
+        log.unlink()
+        cluster.psctl("reload", who="root")
+        cluster.psctl("delete", "tiny")
+        assert not models(cluster)
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        assert [line["outcome"] for line in lines if line.get("call") == "/psd.v1.Models/Delete"] == ["begun", "allowed"], lines
+        assert "unbroken" in cluster.psctl("audit", "verify", away, log).stdout
+
+
 run([a_checkpoint_over_a_limit_of_file_sizes_leaves_the_old_one_good, a_checkpoint_on_a_full_disk_leaves_the_old_one_good,
-     what_was_answered_on_a_full_disk_is_so_after_a_kill, a_model_that_cannot_be_written_waits_for_room])
+     what_was_answered_on_a_full_disk_is_so_after_a_kill, a_model_that_cannot_be_written_waits_for_room,
+     what_cannot_be_put_on_record_is_not_done])

@@ -27,7 +27,7 @@ static ps_audit *open_new(void)
     strcat(path, "/audit.log");
     now = ps_clock_virtual_table(&virtual_time);
     ps_audit *audit = NULL;
-    ck_assert_msg(ps_audit_open(path, &now, &audit) == PS_OK, "%s", ps_error_message());
+    ck_ok(ps_audit_open(&(ps_audit_conf){.path = path, .clock = &now}, &audit));
     return audit;
 }
 
@@ -178,11 +178,13 @@ START_TEST(the_file_is_private_and_only_grows)
     ck_assert_uint_eq(s.st_mode & 07777, 0600);
     refuse(audit, "192.0.2.1:1");
     ps_audit_close(&audit);
-    ck_ok(ps_audit_open(path, &now, &audit));
+    ck_ok(ps_audit_open(&(ps_audit_conf){.path = path, .clock = &now}, &audit));
     refuse(audit, "192.0.2.1:1");
     ps_audit_close(&audit);
     ck_assert_int_eq(count_lines(), 2);
-    ck_assert_int_eq(ps_audit_open("/nowhere/audit.log", &now, &audit), PS_NOT_FOUND);
+    ck_assert_int_eq(
+        ps_audit_open(&(ps_audit_conf){.path = "/nowhere/audit.log", .clock = &now}, &audit),
+        PS_NOT_FOUND);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "audit log /nowhere/audit.log"));
     ps_audit_write(NULL, &(ps_audit_event){.event = "call"});
     remove_all();
@@ -307,10 +309,11 @@ START_TEST(a_pipe_that_nobody_reads_costs_lines_and_never_time)
     ps_audit_close(&audit);
     ck_assert_int_eq(remove(path), 0);
     ck_assert_int_eq(mkfifo(path, 0600), 0);
-    ck_assert_int_eq(ps_audit_open(path, &ps_clock_system, &audit), PS_FAILED_PRECONDITION);
+    const ps_audit_conf conf = {.path = path, .clock = &ps_clock_system};
+    ck_assert_int_eq(ps_audit_open(&conf, &audit), PS_FAILED_PRECONDITION);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "a pipe that nobody reads"));
     int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    ck_ok(ps_audit_open(path, &ps_clock_system, &audit));
+    ck_ok(ps_audit_open(&conf, &audit));
     ck_assert_int_eq(fcntl(reader, F_SETPIPE_SZ, 4096), 4096);
     ps_log_set_sink(count_errors, NULL);
     write_many(audit);
@@ -358,7 +361,7 @@ START_TEST(the_chain_goes_on)
     FILE *file = fopen(path, "a");
     ck_assert_int_gt(fputs("{\"event\":\"cu", file), 0);
     ck_assert_int_eq(fclose(file), 0);
-    ck_ok(ps_audit_open(path, &now, &audit));
+    ck_ok(ps_audit_open(&(ps_audit_conf){.path = path, .clock = &now}, &audit));
     ck_assert_str_eq(ps_audit_get_head(audit).sha256, head.sha256);
     ps_audit_write(audit, &(ps_audit_event){.event = "start"});
     (void)snprintf(moved, sizeof moved, "%s.1", path);

@@ -1,0 +1,310 @@
+/* audit_file: full files get names in the order of their lines, and whatever ends psd on the way
+ * leaves a chain; what must be on record is, or is refused. */
+#include "server/guard/audit_file.h"
+
+#include "common/base/mem.h"
+#include "server/guard/audit.h"
+#include "tests/lib/check_main.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { SMALL = 1000, MOST_FILES = 4096 };
+
+static char folder[64], path[80];
+
+static void make_folder(void)
+{
+    (void)snprintf(folder, sizeof folder, "/tmp/psd-test-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/audit.log", folder);
+}
+
+static void remove_folder(void)
+{
+    char command[128];
+    (void)snprintf(command, sizeof command, "rm -r %s", folder);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static ps_audit *open_small(void)
+{
+    ps_audit *audit = NULL;
+    ck_ok(ps_audit_open(
+        &(ps_audit_conf){.path = path, .clock = &ps_clock_system, .size = SMALL, .refuse = true},
+        &audit));
+    return audit;
+}
+
+static void write_some(ps_audit *audit, int n)
+{
+    for (int i = 0; i < n; i++)
+        ps_audit_write(audit, &(ps_audit_event){.event = "call", .reason = "something"});
+}
+
+/* ---- what a shell's `audit.log.* audit.log` names ---- */
+
+static char names[MOST_FILES][128];
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+static int find_names(void)
+{
+    int n = 0;
+    DIR *dir = opendir(folder);
+    for (struct dirent *one; (one = readdir(dir));)
+        if (!strncmp(one->d_name, "audit.log.", 10))
+            (void)snprintf(names[n++], sizeof *names, "%s/%.40s", folder, one->d_name);
+    closedir(dir);
+    qsort(names, (size_t)n, sizeof *names, by_name);
+    strcpy(names[n++], path);
+    return n;
+}
+
+static ps_audit_check check_all(void)
+{
+    ps_audit_check check = {0};
+    char line[4096];
+    for (int i = 0, n = find_names(); i < n; i++) {
+        FILE *file = fopen(names[i], "r");
+        while (file && fgets(line, sizeof line, file))
+            ck_ok(ps_audit_check_line(&check, ps_slice_of(line, strcspn(line, "\n"))));
+        if (file)
+            fclose(file);
+    }
+    ck_ok(ps_audit_check_end(&check));
+    return check;
+}
+
+START_TEST(a_full_file_gets_the_number_of_its_last_line)
+{
+    make_folder();
+    ps_audit *audit = open_small();
+    write_some(audit, 20);
+    ps_audit_head head = ps_audit_get_head(audit);
+    ps_audit_close(&audit);
+    int n = find_names();
+    ck_assert_int_gt(n, 3);
+    uint64_t before = 0;
+    for (int i = 0; i < n; i++) {
+        struct stat s;
+        ck_assert_int_eq(stat(names[i], &s), 0);
+        ck_assert_int_le(s.st_size, SMALL);
+        ck_assert_uint_eq(s.st_mode & 07777, 0600);
+        ps_audit_file *file = NULL; /* reads the last line */
+        ck_ok(ps_audit_file_open(names[i], 0, &file));
+        uint64_t last = ps_audit_file_head(file)->seq;
+        ps_audit_file_close(&file);
+        if (i + 1 < n)
+            ck_assert_uint_eq(strtoull(strrchr(names[i], '.') + 1, NULL, 10), last);
+        ck_assert_uint_gt(last, before);
+        before = last;
+    }
+    ps_audit_check check = check_all();
+    ck_assert_uint_eq(check.lines, 20);
+    ck_assert_str_eq(check.head.sha256, head.sha256);
+    remove_folder();
+}
+END_TEST
+
+/* Between the two names, and before the first line of the new one. */
+START_TEST(a_new_file_goes_on_from_the_old_one)
+{
+    make_folder();
+    for (int i = 0; i < 2; i++) {
+        ps_audit *audit = open_small();
+        write_some(audit, 4);
+        uint64_t last = ps_audit_get_head(audit).seq;
+        ps_audit_close(&audit);
+        char full[120];
+        (void)snprintf(full, sizeof full, "%s.%012llu", path, (unsigned long long)last);
+        ck_assert_int_eq(rename(path, full), 0);
+        if (i)
+            ck_assert_int_eq(close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)), 0);
+    }
+    ps_audit *audit = open_small();
+    write_some(audit, 1);
+    ps_audit_close(&audit);
+    ck_assert_uint_eq(check_all().lines, 9);
+    remove_folder();
+}
+END_TEST
+
+START_TEST(killed_anywhere_it_leaves_a_chain)
+{
+    make_folder();
+    uint64_t lines = 0;
+    for (int i = 0; i < 30; i++) {
+        pid_t child = fork();
+        if (!child) {
+            ps_audit *audit = open_small();
+            for (;;)
+                write_some(audit, 1);
+        }
+        ck_assert_int_gt(child, 0);
+        usleep((useconds_t)(1000 + 173 * i));
+        ck_assert_int_eq(kill(child, SIGKILL), 0);
+        ck_assert_int_eq(waitpid(child, NULL, 0), child);
+        if (access(path, F_OK) && find_names() == 1)
+            continue; /* killed before it had begun */
+        ps_audit *audit = open_small();
+        write_some(audit, 1);
+        ps_audit_close(&audit);
+        uint64_t now = check_all().lines;
+        ck_assert_uint_gt(now, lines);
+        lines = now;
+    }
+    ck_assert_int_gt(find_names(), 5);
+    remove_folder();
+}
+END_TEST
+
+START_TEST(the_oldest_full_files_go)
+{
+    make_folder();
+    ps_audit *audit = NULL;
+    ck_ok(ps_audit_open(
+        &(ps_audit_conf){.path = path, .clock = &ps_clock_system, .size = SMALL, .keep = 2},
+        &audit));
+    char other[96];
+    (void)snprintf(other, sizeof other, "%s.1", path); /* logrotate's */
+    ck_assert_int_eq(close(open(other, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)), 0);
+    write_some(audit, 40);
+    ps_audit_tick(audit);
+    ps_audit_close(&audit);
+    ck_assert_int_eq(find_names(), 2 + 2);
+    ck_assert_int_eq(access(other, F_OK), 0);
+    ps_audit_check check = check_all();
+    ck_assert_uint_gt(check.first, 1);
+    ck_assert_uint_eq(check.head.seq, 40);
+    remove_folder();
+}
+END_TEST
+
+START_TEST(what_cannot_turn_stays_one_file)
+{
+    make_folder();
+    ps_audit *audit = open_small();
+    write_some(audit, 3);
+    uint64_t last = ps_audit_get_head(audit).seq;
+    char taken[120];
+    for (uint64_t i = last; i < last + 8; i++) {
+        (void)snprintf(taken, sizeof taken, "%s.%012llu", path, (unsigned long long)i);
+        ck_assert_int_eq(mkdir(taken, 0700), 0);
+    }
+    write_some(audit, 4);
+    ps_audit_close(&audit);
+    ck_assert_uint_eq(check_all().lines, 7);
+    remove_folder();
+}
+END_TEST
+
+/* ---- what must be on record ---- */
+
+static int gave;
+
+static bool give_up(void *user)
+{
+    struct rlimit none = {RLIM_INFINITY, RLIM_INFINITY};
+    gave++;
+    return user ? setrlimit(RLIMIT_FSIZE, &none) == 0 : false;
+}
+
+/* A few bytes of the next line fit, and what is cut is a disk that is full. */
+static void fill(void)
+{
+    struct stat s;
+    struct rlimit limit = {0, RLIM_INFINITY};
+    ck_assert_int_eq(stat(path, &s), 0);
+    limit.rlim_cur = (rlim_t)s.st_size + 10;
+    signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+START_TEST(what_must_be_on_record_is_or_is_refused)
+{
+    const ps_audit_event event = {.event = "call", .call = "/psd.v1.Models/Delete"};
+    for (int refuse = 0; refuse < 2; refuse++) {
+        make_folder();
+        ps_audit *audit = NULL;
+        ck_ok(ps_audit_open(
+            &(ps_audit_conf){.path = path, .clock = &ps_clock_system, .refuse = refuse}, &audit));
+        ck_ok(ps_audit_require(audit, &event));
+        fill();
+        if (refuse) {
+            ck_assert_int_eq(ps_audit_require(audit, &event), PS_UNAVAILABLE);
+            ck_assert_ptr_nonnull(strstr(ps_error_message(), "nothing was done"));
+            ck_assert_ptr_nonnull(strstr(ps_error_message(), path));
+        } else {
+            ck_ok(ps_audit_require(audit, &event));
+        }
+        ps_audit_write(audit, &event); /* others are counted */
+        ps_audit_stats stats;
+        ps_audit_get_stats(audit, &stats);
+        ck_assert_uint_eq(stats.written, 1);
+        ck_assert_uint_eq(stats.failed, 2);
+        fill();
+        ps_audit_set_make_room(audit, give_up, NULL);
+        ck_assert_int_eq(ps_audit_require(audit, &event), refuse ? PS_UNAVAILABLE : PS_OK);
+        fill();
+        ps_audit_set_make_room(audit, give_up, audit); /* and now there is some */
+        ck_ok(ps_audit_require(audit, &event));
+        ps_audit_close(&audit);
+        ck_assert_uint_eq(check_all().lines, 2);
+        remove_folder();
+    }
+    ck_assert_int_eq(gave, 4);
+}
+END_TEST
+
+/* However often, and though its source is a flood. */
+START_TEST(what_must_be_on_record_is_never_only_counted)
+{
+    make_folder();
+    ps_audit *audit = open_small();
+    const ps_audit_event part = {
+        .event = "call", .address = "192.0.2.1:1", .reason = "m", .part = true};
+    for (int i = 0; i < 30; i++)
+        ps_audit_write(audit, &(ps_audit_event){.event = "call",
+                                                .address = "192.0.2.1:1",
+                                                .outcome = PS_AUDIT_REFUSED});
+    for (int i = 0; i < 5; i++)
+        ck_ok(ps_audit_require(audit, &(ps_audit_event){.event = "call",
+                                                        .address = "192.0.2.1:1",
+                                                        .outcome = PS_AUDIT_REFUSED}));
+    ck_ok(ps_audit_require(audit, &part));
+    ck_ok(ps_audit_require(audit, &part)); /* is on record */
+    ps_audit_stats stats;
+    ps_audit_get_stats(audit, &stats);
+    ck_assert_uint_eq(stats.written, 20 + 5 + 1);
+    ck_ok(ps_audit_require(NULL, &part));
+    ps_audit_close(&audit);
+    remove_folder();
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {&a_full_file_gets_the_number_of_its_last_line},
+    {&a_new_file_goes_on_from_the_old_one},
+    {&killed_anywhere_it_leaves_a_chain, 60},
+    {&the_oldest_full_files_go},
+    {&what_cannot_turn_stays_one_file},
+    {&what_must_be_on_record_is_or_is_refused},
+    {&what_must_be_on_record_is_never_only_counted},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("guard/audit_file", cases);
+}
