@@ -57,7 +57,9 @@ static ps_status open_security(ps_daemon *d)
                                  .clock = &d->clock,
                                  .size = d->conf->audit.size,
                                  .keep = (unsigned)d->conf->audit.keep,
-                                 .refuse = d->conf->audit.on_failure == 0};
+                                 .refuse = d->conf->audit.on_failure == 0,
+                                 .tls = d->tls,
+                                 .anchor_ms = d->conf->audit.anchor_ms};
     st = ps_audit_open(&audit, &d->audit);
     ps_free(&path);
     if (st)
@@ -390,16 +392,6 @@ static void shut_down(ps_daemon *d)
     checkpoint_all(d);
 }
 
-/* Where the log goes, psd cannot change it: psctl audit verify --head holds the audit log against
- * it. */
-static void log_audit_head(ps_daemon *d)
-{
-    char text[PS_AUDIT_HEAD_TEXT];
-    ps_audit_head head = ps_audit_get_head(d->audit);
-    ps_audit_head_text(&head, text);
-    ps_log_notice("audit", "head=%s", text);
-}
-
 ps_status ps_daemon_run(ps_daemon *d)
 {
     ps_status st = watch_signals(d);
@@ -420,12 +412,12 @@ ps_status ps_daemon_run(ps_daemon *d)
                   address, v6 ? "]" : "", ps_rpc_server_port(d->server), metrics);
     ps_notify_ready("serving");
     ps_audit_write(d->audit, &(ps_audit_event){.event = "start", .reason = d->version});
-    log_audit_head(d);
+    ps_audit_anchor(d->audit);
     ps_loop_run(d->loop);
     atomic_store(&d->ready, false);
     shut_down(d);
     ps_audit_write(d->audit, &(ps_audit_event){.event = "stop"});
-    log_audit_head(d);
+    ps_audit_anchor(d->audit);
     ps_log_notice("psd", "stopped");
     return PS_OK;
 }

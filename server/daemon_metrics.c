@@ -86,6 +86,8 @@ static void kept_metrics(ps_daemon *d, ps_buf *out)
         {"psd_audit_lines_total", "counter", "Lines of the audit log.", (double)a.written},
         {"psd_audit_seq", "gauge", "Number of the audit log's last line.",
          (double)ps_audit_get_head(d->audit).seq},
+        {"psd_audit_anchored_seq", "gauge", "Number of the audit log's last signed line.",
+         (double)a.anchored},
         {"psd_audit_suppressed_total", "counter", "Audit lines counted, not written.",
          (double)a.suppressed},
         {"psd_audit_failed_total", "counter", "Audit lines that could not be written.",

@@ -69,6 +69,7 @@ static const char *const failure_words[] = {"refuse", "continue", NULL};
 static const ps_conf_key audit_keys[] = {
     PS_CONF_BYTES("size", ps_server_audit, size, "64MiB", 0, TIB),
     PS_CONF_INT("keep", ps_server_audit, keep, "0", 0, 1000000),
+    PS_CONF_DURATION("anchor", ps_server_audit, anchor_ms, "60s", 0, 86400000),
     PS_CONF_WORD("on_failure", ps_server_audit, on_failure, "refuse", failure_words),
     PS_CONF_END,
 };

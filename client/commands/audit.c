@@ -2,7 +2,7 @@
 #include "client/call/client.h"
 #include "client/commands/commands.h"
 #include "common/base/mem.h"
-#include "common/security/audit_chain.h"
+#include "common/security/audit_anchor.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -10,18 +10,25 @@
 #include <string.h>
 
 typedef struct options {
-    const char *head;
+    const char *head, *ca, *certificate;
 } options;
 
-static ps_status verify_line(ps_audit_check *check, ps_slice line, const char *path,
-                             uint64_t number)
+typedef struct verifying {
+    ps_audit_check chain;
+    ps_anchor_check *anchors;
+} verifying;
+
+static ps_status verify_line(verifying *v, ps_slice line, const char *path, uint64_t number)
 {
-    ps_status st = ps_audit_check_line(check, line);
+    const uint64_t before = v->chain.lines;
+    ps_status st = ps_audit_check_line(&v->chain, line);
+    if (!st && v->chain.lines > before)
+        st = ps_anchor_check_line(v->anchors, line, &v->chain.before);
     return st ? ps_wrap(st, "%s: line %" PRIu64, path, number) : PS_OK;
 }
 
 /* A line that is longer than any of psd's is none of the chain. */
-static ps_status verify_file(ps_audit_check *check, const char *path)
+static ps_status verify_file(verifying *v, const char *path)
 {
     FILE *file = strcmp(path, "-") ? fopen(path, "re") : stdin;
     if (!file)
@@ -35,9 +42,9 @@ static ps_status verify_file(ps_audit_check *check, const char *path)
         const bool ends = len && line[len - 1] == '\n';
         number += !rest;
         if (!rest && (ends || feof(file)))
-            st = verify_line(check, ps_slice_of(line, len - ends), path, number);
+            st = verify_line(v, ps_slice_of(line, len - ends), path, number);
         else if (!rest)
-            check->others++;
+            v->chain.others++;
         rest = !ends;
     }
     if (!st && ferror(file))
@@ -48,24 +55,57 @@ static ps_status verify_file(ps_audit_check *check, const char *path)
     return st;
 }
 
-static void show(ps_client *client, const ps_audit_check *check)
+static void show_json(ps_client *client, const ps_audit_check *check, const ps_anchor_found *found,
+                      const char *head)
+{
+    char who[PS_IDENTITY_TEXT_MAX];
+    ps_json_writer w = ps_json_writer_to(&client->out);
+    ps_json_object(&w);
+    ps_json_put_uint(&w, "first", check->first);
+    ps_json_put_uint(&w, "lines", check->lines);
+    ps_json_put_uint(&w, "others", check->others);
+    ps_json_put_string(&w, "head", head);
+    ps_json_put_uint(&w, "anchors", found->anchors);
+    ps_json_put_uint(&w, "signed_to", found->signed_to);
+    ps_json_put_uint(&w, "signers", found->signers);
+    if (*found->signer.name)
+        ps_json_put_string(&w, "signer", ps_identity_format(&found->signer, who));
+    ps_json_object_end(&w);
+    ps_buf_putc(&client->out, '\n');
+}
+
+static void show_anchors(ps_client *client, const ps_anchor_found *found, const options *o)
+{
+    char who[PS_IDENTITY_TEXT_MAX];
+    if (!found->anchors) {
+        ps_buf_puts(&client->out, "no line of them is signed\n");
+        return;
+    }
+    ps_buf_printf(&client->out, "signed to line %" PRIu64 ", at %s by %s (%" PRIu64 " anchor%s",
+                  found->signed_to, found->time,
+                  *found->signer.name ? ps_identity_format(&found->signer, who) : "nobody's name",
+                  found->anchors, found->anchors == 1 ? "" : "s");
+    if (found->signers > 1)
+        ps_buf_printf(&client->out, ", %u certificates", found->signers);
+    ps_buf_puts(&client->out, ")\n");
+    if (!o->ca && !o->certificate)
+        ps_buf_puts(&client->out, "without --ca or --certificate nobody can tell whether that is "
+                                  "psd's key\n");
+}
+
+static void show(ps_client *client, const ps_audit_check *check, const ps_anchor_found *found,
+                 const options *o)
 {
     char head[PS_AUDIT_HEAD_TEXT];
     ps_audit_head_text(&check->head, head);
     if (client->json) {
-        ps_json_writer w = ps_json_writer_to(&client->out);
-        ps_json_object(&w);
-        ps_json_put_uint(&w, "first", check->first);
-        ps_json_put_uint(&w, "lines", check->lines);
-        ps_json_put_uint(&w, "others", check->others);
-        ps_json_put_string(&w, "head", head);
-        ps_json_object_end(&w);
-        ps_buf_putc(&client->out, '\n');
+        show_json(client, check, found, head);
         return;
     }
     ps_buf_printf(&client->out,
                   "%" PRIu64 " lines, %" PRIu64 " to %" PRIu64 ", unbroken\nhead %s\n",
                   check->lines, check->first, check->head.seq, head);
+    show_anchors(client, found, o);
     if (check->others)
         ps_buf_printf(&client->out,
                       "%" PRIu64
@@ -76,20 +116,45 @@ static void show(ps_client *client, const ps_audit_check *check)
                     "without --head nobody can tell whether lines are missing at the end\n");
 }
 
+/* Who wants to know whose they are wants some. */
+static ps_status check_anchors(const ps_anchor_found *found, const options *o)
+{
+    if (found->anchors || (!o->ca && !o->certificate))
+        return PS_OK;
+    return ps_fail(PS_CORRUPT, "no line of them is signed: there is no anchor");
+}
+
+static ps_status verify(ps_client *client, verifying *v, const ps_args *args)
+{
+    const options *o = args->options;
+    ps_anchor_found found;
+    ps_status st = PS_OK;
+    for (size_t i = 0; !st && i < args->operands.n; i++)
+        st = verify_file(v, args->operands.at[i]);
+    if (!st)
+        st = ps_audit_check_end(&v->chain);
+    ps_anchor_check_found(v->anchors, &found);
+    if (!st)
+        st = check_anchors(&found, o);
+    if (!st)
+        show(client, &v->chain, &found, o);
+    return st;
+}
+
 static ps_status run(ps_client *client, const ps_args *args)
 {
     const options *o = args->options;
+    const ps_anchor_trust trust = {.ca = o->ca, .certificate = o->certificate};
     ps_audit_head wanted;
-    ps_audit_check check = {0};
+    verifying v = {0};
     ps_status st = o->head ? ps_audit_head_parse(o->head, &wanted) : PS_OK;
+    if (!st)
+        st = ps_anchor_check_new(&trust, &v.anchors);
     if (o->head)
-        check.wanted = &wanted;
-    for (size_t i = 0; !st && i < args->operands.n; i++)
-        st = verify_file(&check, args->operands.at[i]);
+        v.chain.wanted = &wanted;
     if (!st)
-        st = ps_audit_check_end(&check);
-    if (!st)
-        show(client, &check);
+        st = verify(client, &v, args);
+    ps_anchor_check_free(&v.anchors);
     return st;
 }
 
@@ -99,6 +164,16 @@ static const ps_flag flags[] = {
      .offset = offsetof(options, head),
      .value = "N:SHA256",
      .help = "a line that must be there, as psctl status, /metrics or the log showed it"},
+    {.name = "ca",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, ca),
+     .value = "FILE",
+     .help = "signed lines must be of a server whose certificate this CA has signed"},
+    {.name = "certificate",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, certificate),
+     .value = "FILE",
+     .help = "signed lines must be of this certificate's key"},
     {.name = NULL},
 };
 

@@ -134,6 +134,8 @@ ps_status ps_audit_check_line(ps_audit_check *c, ps_slice line)
     if (st)
         return st;
     c->lines++;
+    c->before.seq = seq - 1;
+    memcpy(c->before.sha256, prev, sizeof c->before.sha256);
     c->head.seq = seq - 1;
     ps_audit_head_advance(&c->head, line);
     return check_wanted(c);

@@ -43,6 +43,7 @@ PS_MUST_CHECK ps_status ps_audit_line_read(ps_slice line, uint64_t *seq, char pr
 
 typedef struct ps_audit_check {
     ps_audit_head head;     /* of what was read */
+    ps_audit_head before;   /* the line before it, as it says itself */
     uint64_t first;         /* number of the first line; 0: none yet */
     uint64_t lines, others; /* in the chain; that are none, before it began or cut */
     bool begun;

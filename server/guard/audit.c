@@ -8,11 +8,12 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/mutex.h"
-#include "common/base/rng.h"
 #include "common/base/text.h"
 #include "common/json/json.h"
 #include "common/loop/loop.h"
+#include "common/security/audit_anchor.h"
 #include "server/guard/audit_file.h"
+#include "server/guard/audit_sources.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,29 +21,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SOURCES         64 /* buckets; sources that share one share its tokens */
 #define REPORT_EVERY_NS (10ull * 1000000000ull)
-#define PARTS           64 /* things done in parts that are known at once */
-#define PART_NS         (600ull * 1000000000ull)
 #define LINE_ROOM       1024 /* a line has mostly less */
-
-/* Refusals cost an attacker nothing; what is allowed has an identity to answer for it. */
-enum { LIMIT_REFUSED, LIMIT_OTHER, LIMIT_COUNT };
-static const struct {
-    double burst, per_second;
-} limits[LIMIT_COUNT] = {
-    [LIMIT_REFUSED] = {20, 1},
-    [LIMIT_OTHER] = {1000, 100},
-};
-
-typedef struct bucket {
-    double tokens;
-    uint64_t at_ns;
-} bucket;
-
-typedef struct part {
-    uint64_t hash, at_ns; /* of its line, and when that was written */
-} part;
+#define TIME_TEXT       64
 
 struct ps_audit {
     ps_mutex lock; /* guards all below */
@@ -53,17 +34,20 @@ struct ps_audit {
     bool refuse;
     bool (*give_up)(void *user);
     void *give_up_user;
-    uint64_t hash_seed; /* so that nobody can aim at another's bucket */
-    bucket buckets[LIMIT_COUNT][SOURCES];
-    part parts[PARTS];
-    size_t next_part;    /* the one that was written longest ago */
+    ps_audit_sources *sources;
     uint64_t unreported; /* suppressed since the last line that said so */
     uint64_t reported_ns;
-    bool failing;  /* the log knows */
-    bool unsynced; /* something was written since the last tick */
-    bool untidy;   /* a file has got full */
-    int retired;   /* the full file, until the tick has brought it to the disk; -1: none */
+    bool failing;        /* the log knows */
+    bool unsynced;       /* something was written since the last tick */
+    bool untidy;         /* a file has got full */
+    ps_tls_context *own; /* whose key signs; NULL: none */
+    uint64_t anchor_ms, anchored_ns;
+    char shown[PS_DIGEST_TEXT]; /* this file has the certificate of this signer */
+    bool unsigned_;             /* the log knows */
+    int retired; /* the full file, until the tick has brought it to the disk; -1: none */
     ps_audit_stats stats;
+
+    ps_tls_holder *tls;
 
     bool sync_failing; /* the tick's own: the log knows */
 };
@@ -82,12 +66,10 @@ ps_status ps_audit_open(const ps_audit_conf *conf, ps_audit **out)
     audit->keep = conf->keep;
     audit->refuse = conf->refuse;
     audit->retired = -1;
-    audit->hash_seed = ps_rng_entropy();
+    audit->tls = conf->tls;
+    audit->anchor_ms = conf->anchor_ms;
+    audit->sources = ps_audit_sources_new(conf->clock);
     audit->reported_ns = ps_clock_ns(audit->clock);
-    for (int kind = 0; kind < LIMIT_COUNT; kind++)
-        for (int i = 0; i < SOURCES; i++)
-            audit->buckets[kind][i] =
-                (bucket){.tokens = limits[kind].burst, .at_ns = audit->reported_ns};
     *out = audit;
     return PS_OK;
 }
@@ -98,15 +80,17 @@ void ps_audit_set_make_room(ps_audit *audit, bool (*give_up)(void *user), void *
     audit->give_up_user = user;
 }
 
-static void put_time(ps_json_writer *w, int64_t wall_ms)
+/* Into the line; returns the text. */
+static const char *put_time(const ps_audit *audit, ps_json_writer *w, char text[TIME_TEXT])
 {
+    int64_t wall_ms = ps_clock_wall_ms(audit->clock);
     time_t seconds = (time_t)(wall_ms / 1000);
     struct tm utc = {0};
-    char text[64];
     (void)gmtime_r(&seconds, &utc);
-    size_t n = strftime(text, sizeof text - 8, "%Y-%m-%dT%H:%M:%S", &utc);
-    (void)snprintf(text + n, sizeof text - n, ".%03dZ", (int)(wall_ms % 1000));
+    size_t n = strftime(text, TIME_TEXT - 8, "%Y-%m-%dT%H:%M:%S", &utc);
+    (void)snprintf(text + n, TIME_TEXT - n, ".%03dZ", (int)(wall_ms % 1000));
     ps_json_put_string(w, "time", text);
+    return text;
 }
 
 /* The writer escapes what JSON must; of the rest a terminal must not obey anything. */
@@ -147,10 +131,10 @@ static void build_line(const ps_audit *audit, const ps_audit_event *e, ps_buf *l
 {
     ps_mutex_require_held(&audit->lock);
     static const char *const outcomes[] = {"allowed", "refused", "failed", "begun"};
-    char identity[PS_IDENTITY_TEXT_MAX];
+    char identity[PS_IDENTITY_TEXT_MAX], time[TIME_TEXT];
     ps_json_writer w = ps_json_writer_to(line);
     ps_json_object(&w);
-    put_time(&w, ps_clock_wall_ms(audit->clock));
+    (void)put_time(audit, &w, time);
     put_text(&w, "event", e->event);
     put_text(&w, "address", e->address);
     put_text(&w, "identity", e->identity ? ps_identity_format(e->identity, identity) : NULL);
@@ -158,22 +142,6 @@ static void build_line(const ps_audit *audit, const ps_audit_event *e, ps_buf *l
     ps_json_put_string(&w, "outcome", outcomes[e->outcome]);
     put_text(&w, "reason", e->reason);
     end_line(audit, &w, line);
-}
-
-/* Locked. The full one is brought to the disk by the next tick. */
-static void turn_when_full(ps_audit *audit, size_t bytes)
-{
-    ps_mutex_require_held(&audit->lock);
-    if (!ps_audit_file_is_full(audit->file, bytes))
-        return;
-    int full = ps_audit_file_again(audit->file);
-    bool turned = ps_audit_file_turn(audit->file);
-    int done = turned ? audit->retired : full;
-    if (turned)
-        audit->retired = full;
-    audit->untidy = audit->untidy || turned;
-    if (done >= 0)
-        (void)close(done);
 }
 
 /* Locked. errno. */
@@ -193,6 +161,70 @@ static int append(ps_audit *audit, const ps_buf *line)
     return error;
 }
 
+/* Locked. A line that cannot be made is tried again with the next reason for one. */
+static ps_status append_anchor(ps_audit *audit, const ps_anchor_signer *signer)
+{
+    ps_buf line = PS_BUF_EMPTY;
+    ps_json_writer w = ps_json_writer_to(&line);
+    char id[PS_DIGEST_TEXT], time[TIME_TEXT];
+    ps_anchor_signer_id(signer, id);
+    const bool show = strcmp(id, audit->shown) != 0;
+    ps_json_object(&w);
+    const char *text = put_time(audit, &w, time);
+    ps_status st = ps_anchor_write(signer, text, ps_audit_file_head(audit->file), show, &w);
+    if (!st) {
+        end_line(audit, &w, &line);
+        if (!append(audit, &line)) {
+            audit->stats.anchored = ps_audit_file_head(audit->file)->seq;
+            memcpy(audit->shown, id, sizeof audit->shown);
+        }
+    }
+    ps_buf_free(&line);
+    return st;
+}
+
+/* Locked. Where the log goes, psd cannot change it: psctl audit verify --head holds the lines
+ * against what it says. */
+static void anchor(ps_audit *audit, ps_log_level level)
+{
+    ps_mutex_require_held(&audit->lock);
+    const ps_audit_head *head = ps_audit_file_head(audit->file);
+    if (!audit->own || !head->seq || head->seq == audit->stats.anchored)
+        return;
+    ps_error callers;
+    ps_error_save(&callers, PS_INTERNAL);
+    ps_anchor_signer signer;
+    signer.key = ps_tls_context_own(audit->own, &signer.certificate, &signer.above);
+    ps_status st = append_anchor(audit, &signer);
+    if (st && !audit->unsigned_)
+        ps_log_error("audit", "no anchor: %s", ps_error_message());
+    audit->unsigned_ = st != PS_OK;
+    (void)!ps_error_raise(&callers);
+    audit->anchored_ns = ps_clock_ns(audit->clock);
+    char text[PS_AUDIT_HEAD_TEXT];
+    ps_audit_head_text(head, text);
+    ps_log(level, "audit", "head=%s", text);
+}
+
+/* Locked. The full one is brought to the disk by the next tick. */
+static void turn_when_full(ps_audit *audit, size_t bytes)
+{
+    ps_mutex_require_held(&audit->lock);
+    if (!ps_audit_file_is_full(audit->file, bytes))
+        return;
+    anchor(audit, PS_LOG_NOTICE);
+    int full = ps_audit_file_again(audit->file);
+    bool turned = ps_audit_file_turn(audit->file);
+    int done = turned ? audit->retired : full;
+    if (turned) {
+        audit->retired = full;
+        *audit->shown = 0;
+    }
+    audit->untidy = audit->untidy || turned;
+    if (done >= 0)
+        (void)close(done);
+}
+
 /* Locked. `now` or later: closing does not wait. */
 static void report_suppressed(ps_audit *audit, bool now)
 {
@@ -202,8 +234,9 @@ static void report_suppressed(ps_audit *audit, bool now)
         return;
     ps_buf line = PS_BUF_EMPTY;
     ps_json_writer w = ps_json_writer_to(&line);
+    char time[TIME_TEXT];
     ps_json_object(&w);
-    put_time(&w, ps_clock_wall_ms(audit->clock));
+    (void)put_time(audit, &w, time);
     ps_json_put_string(&w, "event", "suppressed");
     ps_json_put_uint(&w, "count", audit->unreported);
     ps_json_put_string(&w, "reason", "too many lines of the same source");
@@ -212,93 +245,6 @@ static void report_suppressed(ps_audit *audit, bool now)
     ps_buf_free(&line);
     audit->unreported = 0;
     audit->reported_ns = t;
-}
-
-/* FNV-1a, seeded. */
-static uint64_t hash_begin(const ps_audit *audit)
-{
-    return 14695981039346656037ull ^ audit->hash_seed;
-}
-
-static uint64_t hash_text(uint64_t hash, const char *text, const char *end)
-{
-    for (const char *c = text; c && c != end && *c; c++)
-        hash = (hash ^ (uint8_t)*c) * 1099511628211ull;
-    return hash;
-}
-
-/* MurmurHash3's finaliser, because FNV alone hardly spreads texts that differ in their last
- * character, as neighbours in a network do. */
-static uint64_t hash_end(uint64_t hash)
-{
-    hash = (hash ^ (hash >> 33)) * 0xff51afd7ed558ccdull;
-    return hash ^ (hash >> 33);
-}
-
-/* By the address without its port. */
-static size_t source_of(const ps_audit *audit, const char *address)
-{
-    const char *port = address ? strrchr(address, ':') : NULL;
-    return (size_t)(hash_end(hash_text(hash_begin(audit), address, port)) % SOURCES);
-}
-
-/* The address has the port: it is of one connection. */
-static uint64_t part_of(const ps_audit *audit, const ps_audit_event *e)
-{
-    char identity[PS_IDENTITY_TEXT_MAX];
-    const char *texts[] = {e->address, e->identity ? ps_identity_format(e->identity, identity) : "",
-                           e->call, e->reason};
-    uint64_t hash = hash_begin(audit);
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        hash = hash_text(hash_text(hash, texts[i], NULL), "\n", NULL);
-    return hash_end(hash);
-}
-
-static bool is_part(const ps_audit_event *e)
-{
-    return e->part && (e->outcome == PS_AUDIT_ALLOWED || e->outcome == PS_AUDIT_BEGUN);
-}
-
-/* Locked. Its first one is on record. */
-static bool known_part(ps_audit *audit, const ps_audit_event *e)
-{
-    ps_mutex_require_held(&audit->lock);
-    if (!is_part(e))
-        return false;
-    uint64_t hash = part_of(audit, e), now = ps_clock_ns(audit->clock);
-    for (size_t i = 0; i < PARTS; i++)
-        if (audit->parts[i].hash == hash && now - audit->parts[i].at_ns < PART_NS)
-            return true;
-    return false;
-}
-
-/* Locked. */
-static void remember_part(ps_audit *audit, const ps_audit_event *e)
-{
-    ps_mutex_require_held(&audit->lock);
-    if (!is_part(e))
-        return;
-    audit->parts[audit->next_part] = (part){part_of(audit, e), ps_clock_ns(audit->clock)};
-    audit->next_part = (audit->next_part + 1) % PARTS;
-}
-
-/* Locked. A token bucket: refilled by time, one a line. */
-static bool may_write(ps_audit *audit, const ps_audit_event *event)
-{
-    ps_mutex_require_held(&audit->lock);
-    PS_REQUIRE(event->outcome <= PS_AUDIT_BEGUN);
-    int kind = event->outcome == PS_AUDIT_REFUSED ? LIMIT_REFUSED : LIMIT_OTHER;
-    bucket *b = &audit->buckets[kind][source_of(audit, event->address)];
-    uint64_t now = ps_clock_ns(audit->clock);
-    b->tokens += (double)(now - b->at_ns) / 1e9 * limits[kind].per_second;
-    if (b->tokens > limits[kind].burst)
-        b->tokens = limits[kind].burst;
-    b->at_ns = now;
-    if (b->tokens < 1)
-        return false;
-    b->tokens -= 1;
-    PS_REQUIRE(b->tokens >= 0 && b->tokens < limits[kind].burst);
-    return true;
 }
 
 /* Locked. errno. */
@@ -310,7 +256,7 @@ static int write_line(ps_audit *audit, const ps_audit_event *event)
     build_line(audit, event, &line);
     int error = append(audit, &line);
     if (!error)
-        remember_part(audit, event);
+        ps_audit_sources_remember(audit->sources, event);
     ps_buf_free(&line);
     return error;
 }
@@ -321,9 +267,9 @@ void ps_audit_write(ps_audit *audit, const ps_audit_event *event)
         return;
     ps_mutex_lock(&audit->lock);
     report_suppressed(audit, false);
-    if (known_part(audit, event)) {
+    if (ps_audit_sources_knows(audit->sources, event)) {
         /* nothing */
-    } else if (may_write(audit, event)) {
+    } else if (ps_audit_sources_take(audit->sources, event)) {
         (void)write_line(audit, event);
     } else {
         audit->unreported++;
@@ -338,7 +284,7 @@ static int write_through(ps_audit *audit, const ps_audit_event *event)
     int file = -1, error = 0;
     ps_mutex_lock(&audit->lock);
     report_suppressed(audit, false);
-    bool known = known_part(audit, event);
+    bool known = ps_audit_sources_knows(audit->sources, event);
     if (!known && !(error = write_line(audit, event)))
         file = ps_audit_file_again(audit->file);
     ps_mutex_unlock(&audit->lock);
@@ -368,6 +314,36 @@ ps_status ps_audit_require(ps_audit *audit, const ps_audit_event *event)
 
 /* ---- from time to time ---- */
 
+/* Without the lock: certificates may have been renewed since. */
+static void take_signer(ps_audit *audit)
+{
+    if (!audit->tls)
+        return;
+    ps_tls_context *now = ps_tls_holder_get(audit->tls);
+    ps_mutex_lock(&audit->lock);
+    ps_tls_context *before = audit->own;
+    audit->own = now;
+    ps_mutex_unlock(&audit->lock);
+    ps_tls_context_unref(&before);
+}
+
+void ps_audit_anchor(ps_audit *audit)
+{
+    take_signer(audit);
+    ps_mutex_lock(&audit->lock);
+    report_suppressed(audit, true);
+    anchor(audit, PS_LOG_NOTICE);
+    ps_mutex_unlock(&audit->lock);
+}
+
+/* Locked. */
+static bool anchor_is_due(const ps_audit *audit)
+{
+    ps_mutex_require_held(&audit->lock);
+    uint64_t since = ps_clock_ns(audit->clock) - audit->anchored_ns;
+    return audit->anchor_ms && since >= audit->anchor_ms * 1000000;
+}
+
 /* Without the lock: the disk may take its time. */
 static void bring_to_disk(ps_audit *audit, int file)
 {
@@ -381,8 +357,11 @@ void ps_audit_tick(ps_audit *audit)
 {
     if (!audit)
         return;
+    take_signer(audit);
     ps_mutex_lock(&audit->lock);
     report_suppressed(audit, false);
+    if (anchor_is_due(audit))
+        anchor(audit, PS_LOG_INFO);
     int retired = audit->retired;
     int file = audit->unsynced ? ps_audit_file_again(audit->file) : -1;
     bool untidy = audit->untidy;
@@ -400,6 +379,7 @@ ps_status ps_audit_reopen(ps_audit *audit)
     ps_mutex_lock(&audit->lock);
     ps_status st = ps_audit_file_reopen(audit->file);
     audit->failing = audit->failing && st;
+    *audit->shown = 0;
     ps_mutex_unlock(&audit->lock);
     return st;
 }
@@ -430,6 +410,8 @@ void ps_audit_close(ps_audit **audit)
     if (a->retired >= 0)
         (void)close(a->retired);
     ps_audit_file_close(&a->file);
+    ps_audit_sources_free(&a->sources);
+    ps_tls_context_unref(&a->own);
     ps_mutex_destroy(&a->lock);
     ps_free(&a->path);
     ps_free(audit);

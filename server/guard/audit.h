@@ -22,6 +22,7 @@
 #include "common/base/status.h"
 #include "common/security/audit_chain.h"
 #include "common/security/identity.h"
+#include "common/transport/tls/tls_holder.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -54,6 +55,8 @@ typedef struct ps_audit_conf {
     uint64_t size;         /* bytes of a file, after which a new one begins; 0: never */
     unsigned keep;         /* full files that are kept; 0: all */
     bool refuse;           /* what must not be done unrecorded is refused when it is */
+    ps_tls_holder *tls; /* whose key signs anchors (audit_anchor.h), borrowed; NULL: no anchors */
+    uint64_t anchor_ms; /* between them, where there were lines; 0: only as ps_audit_anchor */
 } ps_audit_conf;
 
 /* Opens or creates the file, 0600, for appending. */
@@ -72,15 +75,20 @@ void ps_audit_write(ps_audit *audit, const ps_audit_event *event);
  * is not, and conf.refuse is set: do nothing. Waits for the disk: off the loops. */
 PS_MUST_CHECK ps_status ps_audit_require(ps_audit *audit, const ps_audit_event *event);
 
+/* Signs for all lines up to now, if there are any since the last anchor: at the start and the stop.
+ * The log has the head then. Full files end with one by themselves. */
+void ps_audit_anchor(ps_audit *audit);
+
 /* After the file was moved away (logrotate): opens the name again. On failure the old one stays. */
 PS_MUST_CHECK ps_status ps_audit_reopen(ps_audit *audit);
-/* Every few seconds, off the loops: writes a count of suppressed lines that is due, brings lines to
- * the disk, and removes full files beyond conf.keep. One thread at a time (not asserted: the
- * daemon's one turn). */
+/* Every few seconds, off the loops: writes a count of suppressed lines and an anchor when they are
+ * due, brings lines to the disk, and removes full files beyond conf.keep. One thread at a time (not
+ * asserted: the daemon's one turn). */
 void ps_audit_tick(ps_audit *audit);
 
 typedef struct ps_audit_stats {
     uint64_t written, suppressed, failed; /* lines since it was opened */
+    uint64_t anchored;                    /* number of the last line that is an anchor */
 } ps_audit_stats;
 void ps_audit_get_stats(ps_audit *audit, ps_audit_stats *out);
 /* The last line that was written. */

@@ -201,6 +201,19 @@ def a_refused_call_is_told_to_both_sides_and_audited():
         for changed in (lines[:1] + lines[2:], [lines[0].replace("start", "stop ")] + lines[1:], lines[:int(head.split(":")[0]) - 1]):
             log.write_text("".join(changed))
             assert cluster.psctl("audit", "verify", log, "--head", head, check=False).returncode
+        # and psd's key has signed for them, before and after it was renewed
+        cluster.cert("create-server", "--name", "psd", "--host", "localhost", "--force")
+        cluster.psctl("reload", who="root")
+        cluster.server.stop()
+        verify = lambda *more: cluster.psctl("audit", "verify", cluster.dir / "audit.log", *more, check=False)
+        lines = audit(cluster)
+        assert [line["event"] for line in lines[:2] + lines[-2:]] == ["start", "anchor", "stop", "anchor"], lines
+        assert lines[1]["signer"] != lines[-1]["signer"] and "certificates" in lines[-1]
+        done = verify("--ca", cluster.certs / "ca.pem")
+        assert f"signed to line {len(lines) - 1}, at {lines[-1]['time']} by spiffe://test/server/psd (2 anchors, 2 certificates)" in done.stdout
+        assert "another key signed it" in verify("--certificate", cluster.certs / "psd.pem").stderr
+        cluster.cert("create-ca", "--cluster", "test", "--name", "other")
+        assert "unknown CA" in verify("--ca", cluster.certs / "other.pem").stderr
 
 
 def a_submitter_changes_only_what_is_its_own():

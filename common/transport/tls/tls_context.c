@@ -286,6 +286,14 @@ ps_tls_dates ps_tls_context_dates(const ps_tls_context *context)
     return context->dates;
 }
 
+EVP_PKEY *ps_tls_context_own(const ps_tls_context *context, X509 **certificate,
+                             STACK_OF(X509) * *above)
+{
+    *certificate = SSL_CTX_get0_certificate(context->ssl);
+    SSL_CTX_get0_chain_certs(context->ssl, above);
+    return SSL_CTX_get0_privatekey(context->ssl);
+}
+
 SSL_CTX *ps_tls_context_ssl(const ps_tls_context *context)
 {
     return context->ssl;

@@ -22,6 +22,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct x509_st;
+struct evp_pkey_st;
+struct stack_st_X509;
+
 typedef enum ps_tls_side { PS_TLS_SERVER, PS_TLS_CLIENT } ps_tls_side;
 
 typedef struct ps_tls_options {
@@ -55,6 +59,11 @@ typedef struct ps_tls_dates {
     int64_t own_not_after, ca_not_after; /* seconds since 1970, UTC */
 } ps_tls_dates;
 ps_tls_dates ps_tls_context_dates(const ps_tls_context *context);
+
+/* What it shows, for whoever signs by it, too: borrowed, as long as the context is. *above: the
+ * certificates that follow it in its file. */
+struct evp_pkey_st *ps_tls_context_own(const ps_tls_context *context, struct x509_st **certificate,
+                                       struct stack_st_X509 **above);
 
 struct ssl_ctx_st *ps_tls_context_ssl(const ps_tls_context *context); /* for tls_session.c */
 

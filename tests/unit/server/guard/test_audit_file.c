@@ -3,8 +3,10 @@
 #include "server/guard/audit_file.h"
 
 #include "common/base/mem.h"
+#include "common/security/audit_anchor.h"
 #include "server/guard/audit.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/pki.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -293,6 +295,115 @@ START_TEST(what_must_be_on_record_is_never_only_counted)
 }
 END_TEST
 
+/* ---- with psd's key ---- */
+
+static ps_test_pki pki;
+static ps_clock_virtual virtual_time;
+static ps_clock now;
+
+static ps_tls_holder *make_holder(void)
+{
+    char ca[PS_TEST_PATH_MAX], cert[PS_TEST_PATH_MAX], key[PS_TEST_PATH_MAX];
+    ps_tls_holder *tls = NULL;
+    ps_test_pki_open(&pki, "lab");
+    ps_test_pki_server(&pki, "psd", "localhost");
+    ck_ok(ps_tls_holder_new(
+        &(ps_tls_options){.side = PS_TLS_SERVER,
+                          .ca_file = ps_test_pki_path(&pki, "ca", ".pem", ca),
+                          .cert_file = ps_test_pki_path(&pki, "psd", ".pem", cert),
+                          .key_file = ps_test_pki_path(&pki, "psd", ".key", key)},
+        &tls));
+    return tls;
+}
+
+/* psctl audit verify --ca of the files of these places. */
+static ps_status verify(int from, int to, ps_anchor_found *found)
+{
+    char line[8192], ca[PS_TEST_PATH_MAX];
+    ps_audit_check chain = {0};
+    ps_anchor_check *anchors;
+    ps_status st = PS_OK;
+    ck_ok(ps_anchor_check_new(&(ps_anchor_trust){.ca = ps_test_pki_path(&pki, "ca", ".pem", ca)},
+                              &anchors));
+    for (int i = from; !st && i < to; i++) {
+        FILE *file = fopen(names[i], "r");
+        ck_assert_ptr_nonnull(file);
+        while (!st && fgets(line, sizeof line, file)) {
+            ps_slice text = ps_slice_of(line, strcspn(line, "\n"));
+            st = ps_audit_check_line(&chain, text);
+            if (!st)
+                st = ps_anchor_check_line(anchors, text, &chain.before);
+        }
+        fclose(file);
+    }
+    ps_anchor_check_found(anchors, found);
+    ps_anchor_check_free(&anchors);
+    return st ? st : ps_audit_check_end(&chain);
+}
+
+START_TEST(a_full_file_ends_with_an_anchor_and_can_be_checked_alone)
+{
+    ps_tls_holder *tls = make_holder();
+    make_folder();
+    ps_audit *audit = NULL;
+    ps_anchor_found found;
+    ck_ok(ps_audit_open(
+        &(ps_audit_conf){.path = path, .clock = &ps_clock_system, .size = 4 * SMALL, .tls = tls},
+        &audit));
+    ps_audit_anchor(audit); /* nothing yet */
+    write_some(audit, 60);
+    ps_audit_anchor(audit);
+    ps_audit_anchor(audit); /* nothing since */
+    ps_audit_stats stats;
+    ps_audit_get_stats(audit, &stats);
+    ck_assert_uint_eq(stats.anchored, ps_audit_get_head(audit).seq);
+    ps_audit_close(&audit);
+    int n = find_names();
+    ck_assert_int_ge(n, 4);
+    for (int i = 0; i < n; i++) {
+        ck_ok(verify(i, i + 1, &found));
+        ck_assert_uint_eq(found.anchors, 1);
+    }
+    ck_ok(verify(0, n, &found));
+    ck_assert_uint_eq(found.anchors, (uint64_t)n);
+    ck_assert_uint_eq(found.signed_to, 60 + (uint64_t)n - 1);
+    ck_assert_int_eq(remove(names[1]), 0); /* one between two */
+    strcpy(names[1], names[0]);
+    ck_assert_int_eq(verify(1, n, &found), PS_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "lines were left out, put in or moved"));
+    ps_tls_holder_free(&tls);
+    ps_test_pki_close(&pki);
+    remove_folder();
+}
+END_TEST
+
+START_TEST(an_anchor_comes_when_it_is_due_and_there_was_something)
+{
+    const uint64_t second = 1000000000;
+    ps_tls_holder *tls = make_holder();
+    make_folder();
+    now = ps_clock_virtual_table(&virtual_time);
+    ps_audit *audit = NULL;
+    ck_ok(ps_audit_open(
+        &(ps_audit_conf){.path = path, .clock = &now, .tls = tls, .anchor_ms = 60000}, &audit));
+    static const struct {
+        uint64_t seconds;
+        int lines;
+        uint64_t last; /* after that, and a tick */
+    } steps[] = {{61, 0, 0}, {0, 1, 2}, {30, 1, 3}, {31, 0, 4}, {0, 0, 4}, {61, 0, 4}, {0, 2, 7}};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        virtual_time.now_ns += steps[i].seconds * second;
+        write_some(audit, steps[i].lines);
+        ps_audit_tick(audit);
+        ck_assert_uint_eq(ps_audit_get_head(audit).seq, steps[i].last);
+    }
+    ps_audit_close(&audit);
+    ps_tls_holder_free(&tls);
+    ps_test_pki_close(&pki);
+    remove_folder();
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&a_full_file_gets_the_number_of_its_last_line},
     {&a_new_file_goes_on_from_the_old_one},
@@ -301,6 +412,8 @@ static const ps_check_case cases[] = {
     {&what_cannot_turn_stays_one_file},
     {&what_must_be_on_record_is_or_is_refused},
     {&what_must_be_on_record_is_never_only_counted},
+    {&a_full_file_ends_with_an_anchor_and_can_be_checked_alone, 30},
+    {&an_anchor_comes_when_it_is_due_and_there_was_something, 30},
     {0},
 };
 
