@@ -43,6 +43,12 @@ static void refused(void *user, const char *address, const ps_identity *peer, co
     ps_audit_write(d->audit, &event);
 }
 
+static ps_account *account_of(void *user, const ps_identity *peer)
+{
+    ps_daemon *d = user;
+    return ps_quotas_account(d->quotas, peer);
+}
+
 /* ---- create ---- */
 
 static ps_status open_security(ps_daemon *d)
@@ -99,6 +105,8 @@ static ps_status open_state(ps_daemon *d)
     ps_catalog_set_make_room(d->catalog, ps_room_give_up, d->room);
     ps_audit_set_make_room(d->audit, ps_room_give_up, d->room);
     const ps_sched_conf sched = {.max_running = (uint32_t)d->conf->jobs.max_running,
+                                 .max_unfinished = (uint32_t)d->conf->jobs.max_unfinished,
+                                 .quotas = d->quotas,
                                  .lease_timeout_ms = d->conf->jobs.lease_timeout_ms,
                                  .checkpoint_ms = d->conf->checkpoint.interval_ms,
                                  .clock = d->clock,
@@ -164,6 +172,7 @@ static void fill_services(ps_daemon *d)
     d->services.lifecycle = d->lifecycle;
     d->services.sessions = d->sessions;
     d->services.audit = d->audit;
+    d->services.quotas = d->quotas;
     /* the message that is one too many comes before it is refused */
     d->services.push_bytes = d->conf->limits.push_bytes + d->conf->limits.message_bytes;
     d->services.heartbeat_ms = (unsigned)d->conf->jobs.heartbeat_ms;
@@ -186,6 +195,7 @@ static ps_status open_listeners(ps_daemon *d)
                                      .tls = tls,
                                      .authorise = authorise,
                                      .refused = refused,
+                                     .account = account_of,
                                      .user = d};
     fill_limits(d->conf, d->files, &options.limits);
     d->memory_budget = options.limits.memory_bytes;
@@ -246,6 +256,7 @@ static ps_status open_all(ps_daemon *d)
         st = ps_signal_watch(d->loop, SIGHUP, hangup_cb, d, &d->on_hup);
     if (!st)
         st = ps_loops_create((unsigned)d->conf->loops, d->conf->busy_poll, &d->loops);
+    ps_quotas_create(&d->conf->quotas, &d->clock, &d->quotas);
     d->health = (ps_health){.limit_ms = PS_HEALTH_LIMIT_MS, .main = d->loop, .loops = d->loops};
     if (!st)
         st = open_security(d);
@@ -443,6 +454,7 @@ void ps_daemon_free(ps_daemon **daemon)
     ps_timer_free(&d->watchdog);
     ps_loop_free(&d->loop);
     ps_sched_free(&d->sched);
+    ps_quotas_free(&d->quotas);
     ps_sessions_free(&d->sessions);
     ps_lifecycle_free(&d->lifecycle);
     ps_runs_free(&d->runs);

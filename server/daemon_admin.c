@@ -34,11 +34,24 @@ static ps_status reload_log_level(void *daemon)
     return PS_OK;
 }
 
+static ps_status reload_quotas(void *daemon)
+{
+    ps_daemon *d = daemon;
+    ps_server_conf *fresh = NULL;
+    ps_status st = ps_server_options_reread(d->options, &fresh);
+    if (st)
+        return st;
+    ps_quotas_set(d->quotas, &fresh->quotas);
+    ps_server_conf_free(&fresh);
+    return PS_OK;
+}
+
 ps_status ps_daemon_reload(void *daemon, int64_t *certificate_expires_ms)
 {
     static const ps_reload_part parts[] = {{"certificates", reload_certificates},
                                            {"audit log", reload_audit},
-                                           {"log level", reload_log_level}};
+                                           {"log level", reload_log_level},
+                                           {"quotas", reload_quotas}};
     ps_daemon *d = daemon;
     atomic_store(&d->keys_asked, true);
     ps_status st = ps_reload_all(parts, sizeof parts / sizeof *parts, "psd", d);

@@ -28,6 +28,7 @@ struct ps_daemon {
     ps_tls_holder *tls;
     ps_tls_expiry expiry; /* on the main loop */
     ps_audit *audit;
+    ps_quotas *quotas;
     ps_catalog *catalog;
     ps_sealing *sealing;
     ps_room *room;

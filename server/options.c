@@ -3,6 +3,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
+#include "common/base/ranked.h"
 #include "common/conf/options.h"
 #include "common/seal/key_source.h"
 #include "common/seal/keyring.h"
@@ -44,6 +45,7 @@ static const ps_conf_key limits_keys[] = {
 
 static const ps_conf_key jobs_keys[] = {
     PS_CONF_INT("max_running", ps_server_jobs, max_running, "16", 1, 1024),
+    PS_CONF_INT("max_unfinished", ps_server_jobs, max_unfinished, "16384", 1, 1000000),
     PS_CONF_DURATION("lease_timeout", ps_server_jobs, lease_timeout_ms, "15s", 500, 3600000),
     PS_CONF_DURATION("heartbeat", ps_server_jobs, heartbeat_ms, "2s", 50, 600000),
     PS_CONF_END,
@@ -93,6 +95,7 @@ static const ps_conf_key server_keys[] = {
     PS_CONF_INT("threads", ps_server_conf, threads, "0", 0, 1024),
     PS_CONF_BOOL("busy_poll", ps_server_conf, busy_poll, "true"),
     PS_CONF_MAP("limits", ps_server_conf, limits, limits_keys),
+    PS_CONF_MAP("quotas", ps_server_conf, quotas, ps_quota_keys),
     PS_CONF_MAP("jobs", ps_server_conf, jobs, jobs_keys),
     PS_CONF_MAP("checkpoint", ps_server_conf, checkpoint, checkpoint_keys),
     PS_CONF_MAP("retention", ps_server_conf, retention, retention_keys),
@@ -118,7 +121,8 @@ const char ps_server_usage[] =
     "  -h, --help               this text\n"
     "      --version            the version\n"
     "\n"
-    "Signals: SIGTERM stops in order, SIGHUP reads certificates, audit log and log level anew.\n"
+    "Signals: SIGTERM stops in order, SIGHUP reads certificates, audit log, log level and quotas\n"
+    "anew.\n"
     "Exit status: 0 stopped in order, 1 failed, 2 wrong options or configuration.\n";
 
 /* Most of them wait for the disk most of the time. */
@@ -178,6 +182,10 @@ static ps_status check(const void *conf, const ps_conf_doc *doc)
         return ps_conf_fail(doc, "limits.call_bytes", "is less than limits.message_bytes");
     if (c->audit.size && c->audit.size < 4096)
         return ps_conf_fail(doc, "audit.size", "is 0 (one file for ever) or at least 4KiB");
+    size_t least = 2 * ps_most(c->limits.push_bytes, c->limits.message_bytes);
+    ps_status st = ps_quota_conf_check(&c->quotas, least, doc);
+    if (st)
+        return st;
     return check_sealing(&c->sealing, doc);
 }
 

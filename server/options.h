@@ -6,6 +6,7 @@
 #define PS_SERVER_OPTIONS_H
 
 #include "common/conf/blocks.h"
+#include "server/quota/quota.h"
 #include "server/runs/removal.h"
 
 typedef struct ps_server_metrics {
@@ -25,6 +26,7 @@ typedef struct ps_server_limits {
 
 typedef struct ps_server_jobs {
     int64_t max_running;
+    int64_t max_unfinished;    /* jobs that have not ended; more are refused */
     uint64_t lease_timeout_ms; /* a worker silent for so long loses its leases */
     uint64_t heartbeat_ms;     /* what workers are asked to keep */
 } ps_server_jobs;
@@ -60,6 +62,7 @@ typedef struct ps_server_conf {
     int64_t threads; /* of the pool for what may wait; 0: ps_server_threads decides */
     bool busy_poll;  /* connections' loops look again before they sleep */
     ps_server_limits limits;
+    ps_quota_conf quotas;
     ps_server_jobs jobs;
     ps_server_checkpoint checkpoint;
     ps_retention retention;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 static _Thread_local char last_message[PS_ERROR_MAX];
+static _Thread_local int last_retry_ms;
 
 static const struct {
     const char *name;
@@ -20,14 +21,29 @@ static const struct {
 #undef X
 };
 
-ps_status ps_fail(ps_status code, const char *format, ...)
+static void set(int retry_ms, const char *format, va_list args)
 {
     char text[PS_ERROR_MAX]; /* an argument may be last_message itself */
+    (void)vsnprintf(text, sizeof text, format, args);
+    memcpy(last_message, text, strlen(text) + 1);
+    last_retry_ms = retry_ms;
+}
+
+ps_status ps_fail(ps_status code, const char *format, ...)
+{
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
+    set(0, format, args);
     va_end(args);
-    memcpy(last_message, text, strlen(text) + 1);
+    return code;
+}
+
+ps_status ps_fail_retry(ps_status code, int retry_ms, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    set(retry_ms, format, args);
+    va_end(args);
     return code;
 }
 
@@ -90,6 +106,7 @@ ps_status ps_fail_errno(int error, const char *format, ...)
     va_start(args, format);
     prepend(format, args, strerror_r(error, reason, sizeof reason));
     va_end(args);
+    last_retry_ms = 0;
     return code_of_errno(error);
 }
 
@@ -98,15 +115,22 @@ const char *ps_error_message(void)
     return last_message;
 }
 
+int ps_error_retry_ms(void)
+{
+    return last_retry_ms;
+}
+
 void ps_error_save(ps_error *out, ps_status code)
 {
     out->code = code;
+    out->retry_ms = last_retry_ms;
     memcpy(out->message, last_message, strlen(last_message) + 1);
 }
 
 ps_status ps_error_raise(const ps_error *error)
 {
     memmove(last_message, error->message, strlen(error->message) + 1);
+    last_retry_ms = error->retry_ms;
     return error->code;
 }
 

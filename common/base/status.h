@@ -61,14 +61,18 @@ typedef ps_status_code ps_status;
 
 #define PS_ERROR_MAX 2048
 
-/* A copy of a failure that outlives the call: code and message, both by value. */
+/* A copy of a failure that outlives the call: all of it by value. */
 typedef struct ps_error {
     ps_status code;
+    int retry_ms; /* ps_error_retry_ms */
     char message[PS_ERROR_MAX];
 } ps_error;
 
 /* Sets this thread's message and returns code. Never allocates. Truncates at PS_ERROR_MAX. */
 ps_status ps_fail(ps_status code, const char *format, ...) PS_PRINTF(2, 3);
+
+/* The same, of what may work after so long; less than 0: it is of no use to try again by itself. */
+ps_status ps_fail_retry(ps_status code, int retry_ms, const char *format, ...) PS_PRINTF(3, 4);
 
 /* Puts "text: " before this thread's message and returns code; for the caller who knows more. */
 ps_status ps_wrap(ps_status code, const char *format, ...) PS_PRINTF(2, 3);
@@ -81,7 +85,11 @@ ps_status ps_fail_errno(int error, const char *format, ...) PS_PRINTF(2, 3);
 /* This thread's last message; never NULL. Valid until the next ps_fail on this thread. */
 const char *ps_error_message(void);
 
-/* Copies code and this thread's message; restores them on (another) thread. */
+/* After how long this thread's last failure may be tried again; less than 0: not by itself; 0:
+ * nothing is known. */
+int ps_error_retry_ms(void);
+
+/* Copies code and this thread's failure; restores them on (another) thread. */
 void ps_error_save(ps_error *out, ps_status code);
 ps_status ps_error_raise(const ps_error *error);
 

@@ -176,6 +176,9 @@ static void check_default(checker *c, const ps_conf_key *key, unsigned line)
             ps_buf_puts(c->out, "[]");
         else
             put_anything(c, key);
+    } else if (!*key->fallback &&
+               (key->type == PS_CONF_TYPE_INT || key->type == PS_CONF_TYPE_BYTES)) {
+        ps_conf_value_write(key, &(ps_conf_value){.integer = -1, .amount = UINT64_MAX}, c->out);
     } else if (is_list(key)) {
         ps_status st = ps_conf_tree_parse(ps_slice_str(key->fallback), "default", &list);
         if (st)

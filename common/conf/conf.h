@@ -58,7 +58,7 @@ typedef struct ps_conf_key {
     ps_conf_type type;
     size_t offset;             /* of the member in its struct */
     size_t count_offset;       /* lists: of the size_t beside it */
-    const char *fallback;      /* the default as text; NULL: the key is required */
+    const char *fallback;      /* the default as text; NULL: the key is required; PS_CONF_UNSAID */
     int64_t min, max;          /* integers, bytes, milliseconds; lengths of texts */
     double real_min, real_max; /* REAL, entries of REALS */
     size_t least, most;        /* lists: number of entries */
@@ -67,6 +67,9 @@ typedef struct ps_conf_key {
     size_t size;                    /* of these: sizeof of the struct */
     bool shorthand;                 /* MAP: a scalar in its place is the value of its first key */
 } ps_conf_key;
+
+/* As the default of an INT or BYTES: the member is -1, or UINT64_MAX, which nobody can write. */
+#define PS_CONF_UNSAID ""
 
 /* The offset of T.member, refused by the compiler when the member is not of type. */
 #define PS_CONF_AT(T, member, type) \

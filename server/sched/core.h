@@ -73,6 +73,7 @@ struct ps_job {
     ps_sched *sched;
     unsigned refs; /* the list, the outbox, watches */
     ps_job_record *record;
+    ps_account *account; /* in which it is counted until it ends; NULL: in none */
     /* these change only from one stage of the job to the next (stage.h), when nothing is asked of
      * the outside, and may be read without the mutex while a reference is held and they do not */
     ps_job_file *file;       /* a reference; NULL: it could not be read, or it ended before */
@@ -120,7 +121,8 @@ struct ps_sched {
     pthread_cond_t notified; /* a watch's notify() has returned */
     ps_list jobs, workers;
     size_t n_jobs;
-    size_t n_told;             /* jobs that were read for a watch, and are in no list */
+    size_t n_entering; /* jobs that are being written into the catalog, and are in no list */
+    size_t n_told;     /* jobs that were read for a watch, and are in no list */
     ps_list queued[2], active; /* jobs that wait (as in ps_tally); that run or are cancelling */
     bool assign_due;           /* something has changed that may let a worker have a task */
     bool freed;                /* likewise a job that is cancelling end: see ps_job_end_cancelled */

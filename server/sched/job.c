@@ -147,6 +147,8 @@ static void end_leases(ps_job *job)
 
 static void on_end(ps_job *job)
 {
+    ps_quota_give(job->account, PS_QUOTA_JOBS, 1);
+    job->account = NULL;
     end_leases(job);
     ps_members_leave_unused(job);
     if (job->waiting)

@@ -11,22 +11,60 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_UNFINISHED = 16384 };
+enum { ROOM_RETRY_MS = 10000 };
 
-/* Does psd take a job now? */
-static ps_status check_room(ps_sched *s)
+/* Does psd take a job now? Then there is room for it, until leave_room. */
+static ps_status enter_room(ps_sched *s)
 {
     ps_core_lock(s);
     bool draining = s->draining;
-    size_t n = s->n_jobs;
+    size_t n = s->n_jobs + s->n_entering, most = s->conf.max_unfinished;
+    bool full = most && n >= most;
+    s->n_entering += !draining && !full;
     ps_core_unlock(s);
     if (draining)
         return ps_fail(PS_UNAVAILABLE,
                        "psd is draining or about to stop and takes no new jobs; submit it later");
-    if (n < MAX_UNFINISHED)
+    if (!full)
         return PS_OK;
-    return ps_fail(PS_RESOURCE_EXHAUSTED, "%zu jobs have not ended, at most %d may wait; try later",
-                   n, MAX_UNFINISHED);
+    return ps_fail_retry(
+        PS_RESOURCE_EXHAUSTED, ROOM_RETRY_MS,
+        "%zu jobs have not ended, at most %zu may (jobs.max_unfinished); try later", n, most);
+}
+
+/* Of a job that is in the list now (in a turn), or is not to be. */
+static void leave_room(ps_sched *s)
+{
+    ps_core_require_locked(s);
+    PS_REQUIRE(s->n_entering > 0);
+    s->n_entering--;
+}
+
+/* Whose it is: for that, too, there is room then. */
+static ps_status enter_account(ps_sched *s, const char *submitter, ps_account **out)
+{
+    ps_status st = enter_room(s);
+    if (st)
+        return st;
+    ps_account *account =
+        s->conf.quotas ? ps_quotas_account_named(s->conf.quotas, submitter) : NULL;
+    st = ps_quota_take(account, PS_QUOTA_JOBS, 1);
+    if (!st) {
+        *out = account;
+        return PS_OK;
+    }
+    ps_core_lock(s);
+    leave_room(s);
+    ps_core_unlock(s);
+    return st;
+}
+
+static void leave_account(ps_sched *s, ps_account *account)
+{
+    ps_quota_give(account, PS_QUOTA_JOBS, 1);
+    ps_core_lock(s);
+    leave_room(s);
+    ps_core_unlock(s);
 }
 
 static ps_job_record *make_record(ps_sched *s, const ps_job_file *file, ps_slice yaml)
@@ -72,25 +110,29 @@ static ps_status check_kind(const ps_sched *s, const ps_job_file *file)
 }
 
 /* Into the catalog, with the version of the model that was looked at: PS_ABORTED when that is the
- * model's no more. */
+ * model's no more. With PS_OK there is room for it, and it is in *account. */
 static ps_status enter(ps_sched *s, const ps_job_text *text, ps_job_file **file,
-                       ps_job_record **out)
+                       ps_job_record **out, ps_account **account)
 {
     ps_core_require_unlocked(s); /* the catalog is on a disk */
     ps_status st = ps_job_file_read(s->catalog, text, file);
     if (!st)
         st = check_kind(s, *file);
     if (!st)
-        st = check_room(s);
+        st = enter_account(s, text->owner, account);
     if (st)
         return st;
     ps_job_record *record = make_record(s, *file, text->yaml);
     st = ps_catalog_job_add(s->catalog, record, &record->id);
-    if (st)
-        ps_job_record_free(&record);
-    else
+    if (!st) {
         *out = record;
-    return st;
+        return PS_OK;
+    }
+    ps_error error;
+    ps_error_save(&error, st);
+    ps_job_record_free(&record);
+    leave_account(s, *account);
+    return ps_error_raise(&error);
 }
 
 ps_status ps_sched_submit(ps_sched *s, const char *submitter, ps_slice yaml, ps_job_allowed allowed,
@@ -105,10 +147,11 @@ ps_status ps_sched_submit(ps_sched *s, const char *submitter, ps_slice yaml, ps_
                               .user = user};
     ps_job_file *file = NULL;
     ps_job_record *record = NULL;
+    ps_account *account = NULL;
     ps_status st = PS_ABORTED;
     for (int i = 0; st == PS_ABORTED && i < TRIES; i++) {
         ps_job_file_unref(&file);
-        st = enter(s, &text, &file, &record);
+        st = enter(s, &text, &file, &record, &account);
     }
     if (st) {
         ps_job_file_unref(&file);
@@ -116,7 +159,9 @@ ps_status ps_sched_submit(ps_sched *s, const char *submitter, ps_slice yaml, ps_
     }
     *job_id = record->id;
     ps_turn_begin(s);
+    leave_room(s);
     ps_job *job = ps_job_make(s, record, file);
+    job->account = account;
     ps_job_say(job, PS_LOG_INFO, "psd", "submitted by %s", submitter);
     ps_turn_end(s);
     return PS_OK;

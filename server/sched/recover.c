@@ -197,6 +197,9 @@ static ps_status recover_job(ps_sched *s, ps_job_record *record, restore_fn rest
     ps_job_line *lines = NULL;
     size_t n = read_log(s, record->id, &lines);
     ps_job *job = ps_job_make(s, record, file);
+    if (s->conf.quotas)
+        job->account = ps_quotas_account_named(s->conf.quotas, record->submitter);
+    ps_quota_charge(job->account, PS_QUOTA_JOBS, 1);
     ps_job_log_restore(&job->log, &lines, n);
     if (!st && !job->kind)
         ps_error_save(&error, ps_fail(PS_UNIMPLEMENTED, "kind %s is not known", record->kind));

@@ -25,6 +25,7 @@
 #include "common/conf/job_spec.h"
 #include "server/catalog/job_lines.h"
 #include "server/params/ledger.h"
+#include "server/quota/quotas.h"
 #include "server/sched/hello.h"
 #include "server/sched/job_file.h"
 #include "server/sched/output.h"
@@ -34,7 +35,9 @@
 typedef struct ps_sched ps_sched;
 
 typedef struct ps_sched_conf {
-    uint32_t max_running; /* jobs side by side; 0: 8 */
+    uint32_t max_running;    /* jobs side by side; 0: 8 */
+    uint32_t max_unfinished; /* jobs that have not ended; 0: no bound */
+    ps_quotas *quotas;       /* in which jobs are counted; NULL: in none. Outlives the scheduler */
     uint64_t lease_timeout_ms;
     uint64_t checkpoint_ms; /* between checkpoints of jobs that do not say; 0: only at the end */
     ps_clock clock;

@@ -37,10 +37,10 @@ static void drop_pieces(ps_list *list)
     }
 }
 
-static void finish(file_in *f, ps_status st, const char *message)
+static void refuse(file_in *f, ps_status st)
 {
     if (!f->answered && !f->ended)
-        ps_call_finish(f->call, st, message);
+        ps_call_refuse(f->call, st);
     f->answered = true;
 }
 
@@ -127,7 +127,7 @@ static void worked_cb(ps_work *w)
     file_in *f = ps_container(w, file_in, work);
     f->working = false;
     if (f->error.code)
-        finish(f, f->error.code, f->error.message);
+        refuse(f, ps_error_raise(&f->error));
     go_on(f);
 }
 
@@ -136,7 +136,7 @@ static void completed_cb(ps_work *w)
     file_in *f = ps_container(w, file_in, work);
     f->working = false;
     if (f->error.code)
-        finish(f, f->error.code, f->error.message);
+        refuse(f, ps_error_raise(&f->error));
     else if (!f->ended && !f->answered)
         ps_call_reply(f->call, f->reply);
     f->answered = true;
@@ -219,7 +219,7 @@ static void on_message(ps_call *call, ps_message *message, void *user)
     }
     ps_status st = take(f, message);
     if (st)
-        finish(f, st, ps_error_message());
+        refuse(f, st);
     go_on(f);
 }
 
@@ -228,7 +228,7 @@ static void on_half_close(ps_call *call, void *user)
     file_in *f = user;
     f->half_closed = true;
     if (!f->place.path)
-        finish(f, PS_INVALID_ARGUMENT, "no header came");
+        refuse(f, ps_fail(PS_INVALID_ARGUMENT, "no header came"));
     go_on(f);
 }
 

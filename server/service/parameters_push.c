@@ -241,6 +241,11 @@ static const ps_call_events push_events = {
 
 void ps_parameters_push(ps_call *call, void *services)
 {
+    ps_status st = ps_quota_take(ps_call_account(call), PS_QUOTA_PUSHES, 1);
+    if (st) { /* before a byte of it is kept */
+        ps_call_refuse(call, st);
+        return;
+    }
     push_call *p = ps_new(push_call);
     p->call = call;
     p->services = services;

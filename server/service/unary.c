@@ -58,7 +58,7 @@ static void done_cb(ps_work *w)
     if (!u->ended) {
         ps_call_set_events(u->call, NULL, NULL); /* its end is nobody's any more */
         if (u->error.code)
-            ps_call_finish(u->call, u->error.code, u->error.message);
+            ps_call_fail(u->call, ps_error_raise(&u->error));
         else
             ps_call_reply(u->call, u->reply);
     }

@@ -40,6 +40,7 @@ void echo_rig_serve(echo_rig *rig, const ps_rpc_limits *limits)
         .limits = limits ? *limits : PS_RPC_LIMITS_DEFAULT,
         .authorise = rig->authorise,
         .refused = refused_cb,
+        .account = rig->account,
         .user = rig,
     };
     ck_ok(ps_rpc_server_create(&rig->options, &rig->server));

@@ -25,13 +25,15 @@ typedef struct echo_rig {
     ps_channel *channel;
     ps_test_echo echo;
     ps_status (*authorise)(void *user, const ps_identity *peer, const char *path);
+    ps_account *(*account)(void *user, const ps_identity *peer); /* the user is the rig */
     char target[64];
     pthread_mutex_t lock;
     char refused[PS_ERROR_MAX]; /* the last refusal: "path: reason" */
     char states[4096];          /* "up;" and "down: reason;" of the channel */
 } echo_rig;
 
-/* All of it but the channel. limits may be NULL. rig is zero but for echo and authorise. */
+/* All of it but the channel. limits may be NULL. rig is zero but for echo, authorise and
+ * account. */
 void echo_rig_open(echo_rig *rig, const ps_rpc_limits *limits);
 void echo_rig_connect(echo_rig *rig, const ps_channel_options *options /* or NULL */);
 void echo_rig_close(echo_rig *rig);

@@ -46,7 +46,7 @@ LAYERS = (
     "common/transport/server",
     "client/cli", "client/show", "client/report", "client/call", "client/follow", "client/commands", "client",
     "gpu", "gpu/cpu", "gpu/backends", "gpu/cuda",
-    "server/guard", "server/optim", "server/record", "server/params", "server/consistency", "server/catalog",
+    "server/guard", "server/quota", "server/optim", "server/record", "server/params", "server/consistency", "server/catalog",
     "server/sched", "server/sched/kinds", "server/metrics", "server/files", "server/durable",
     "server/runs", "server/service", "server",
     "worker/compress", "worker/data", "worker/layers", "worker/models", "worker/explain", "worker/conf", "worker/remote",

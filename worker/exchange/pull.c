@@ -193,6 +193,8 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
 {
     ps_puller *p = user;
     bool current = call == p->call;
+    ps_error error;
+    ps_retry_error(call, status, message, &error);
     ps_call_unref(call);
     ps_gate_lock(p->remote.gate);
     PS_REQUIRE(p->live > 0);
@@ -209,8 +211,8 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
     } else if (!status) {
         ps_retry_succeeded(&p->retry);
         ended(p, PS_OK, "");
-    } else if (!stopping && ps_retry_after(&p->retry, status, message, ps_clock_ms(p->remote.clock),
-                                           &delay_ms)) {
+    } else if (!stopping &&
+               ps_retry_after(&p->retry, &error, ps_clock_ms(p->remote.clock), &delay_ms)) {
         p->again = true;
         ps_timer_start(p->timer, delay_ms, 0);
     } else {

@@ -106,6 +106,7 @@ struct ps_pusher {
     uint64_t oldest; /* sequence without an answer, when the sends were last looked at */
     unsigned open;   /* calls; at most PS_PUSH_OPEN */
     bool held_back;  /* by one of the two: look again when an answer has come */
+    bool told;       /* by psd to come again later: until the timer fires no push leaves */
 };
 
 void ps_push_send_move(ps_push_send *send, ps_push_send_state to); /* says who may */

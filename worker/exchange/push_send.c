@@ -116,7 +116,7 @@ static bool ready(const ps_push_send *s, size_t piece)
 static bool may_leave(ps_push_send *s)
 {
     ps_pusher *p = s->pusher;
-    bool may = p->open < PS_PUSH_OPEN && s->sequence - p->oldest < PS_PUSH_AHEAD;
+    bool may = !p->told && p->open < PS_PUSH_OPEN && s->sequence - p->oldest < PS_PUSH_AHEAD;
     p->held_back |= !may;
     return may;
 }
@@ -239,14 +239,15 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
     ps_push_send *s = user;
     ps_pusher *p = s->pusher;
     uint64_t delay_ms = 0;
+    ps_error error;
+    ps_retry_error(call, status, message, &error);
     ps_call_unref(call);
     s->call = NULL;
     PS_REQUIRE(p->open > 0);
     p->open--;
     ps_gate_lock(p->remote.gate);
-    bool again =
-        status && !p->stopping &&
-        ps_retry_after(&p->retry, status, message, ps_clock_ms(p->remote.clock), &delay_ms);
+    bool again = status && !p->stopping &&
+                 ps_retry_after(&p->retry, &error, ps_clock_ms(p->remote.clock), &delay_ms);
     ps_push_send_move(s, again ? PS_SEND_WAITING : PS_SEND_DONE);
     if (!status && s->has_reply) {
         ps_retry_succeeded(&p->retry);
@@ -257,6 +258,7 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
         failed(s, PS_PROTOCOL, "psd answered nothing");
     } else if (again) {
         p->stats.retries++;
+        p->told |= error.retry_ms > 0; /* that holds for those that have not left, too */
         TRACE(s, "again", " after_ms=%" PRIu64 " status=%s", delay_ms, ps_status_name(status));
         ps_timer_start(p->timer, delay_ms, 0);
     } else {
@@ -312,6 +314,7 @@ void ps_pusher_retry_cb(void *user)
 {
     ps_pusher *p = user;
     ps_loop_require_on(p->remote.loop);
+    p->told = false;
     for (unsigned i = 0; i < p->sets; i++)
         for (size_t b = 0; b < p->buckets.count; b++)
             if (p->steps[i].sends[b].state == PS_SEND_WAITING)

@@ -5,15 +5,31 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/ranked.h"
 #include "common/base/require.h"
 
 #include <stdatomic.h>
 
-enum { RETRY_FIRST_MS = 50, RETRY_MOST_MS = 2000, LOG_EVERY = 15 };
+enum { RETRY_FIRST_MS = 50, RETRY_MOST_MS = 2000, TOLD_MOST_MS = 60000, LOG_EVERY = 15 };
 
-bool ps_retry_after(ps_retry *retry, ps_status status, const char *message, uint64_t now_ms,
-                    uint64_t *delay_ms)
+/* May what psd has no room for be tried again? */
+static bool may_have_room(const ps_retry *retry, int retry_ms, uint64_t now_ms)
 {
+    if (retry_ms == 0)
+        return retry->attempts < PS_RETRY_EXHAUSTED;
+    return retry_ms > 0 && (!retry->attempts || now_ms - retry->first_ms < PS_RETRY_TOLD_MS);
+}
+
+static uint64_t own_delay_ms(const ps_retry *retry)
+{
+    unsigned doublings = retry->attempts < 6 ? retry->attempts : 6;
+    uint64_t delay = (uint64_t)RETRY_FIRST_MS << doublings;
+    return delay < RETRY_MOST_MS ? delay : RETRY_MOST_MS;
+}
+
+bool ps_retry_after(ps_retry *retry, const ps_error *error, uint64_t now_ms, uint64_t *delay_ms)
+{
+    ps_status status = error->code;
     bool again = ps_status_retryable(status);
     if (status == PS_UNAVAILABLE) {
         retry->broken = true;
@@ -22,17 +38,24 @@ bool ps_retry_after(ps_retry *retry, ps_status status, const char *message, uint
     bool shaken = retry->broken && now_ms - retry->broken_at_ms < PS_RETRY_GRACE_MS;
     if (shaken && (status == PS_PERMISSION_DENIED || status == PS_NOT_FOUND))
         again = true;
-    if (status == PS_RESOURCE_EXHAUSTED && retry->attempts >= PS_RETRY_EXHAUSTED)
+    if (status == PS_RESOURCE_EXHAUSTED && !may_have_room(retry, error->retry_ms, now_ms))
         again = false;
     if (!again)
         return false;
     if (retry->attempts % LOG_EVERY == 0)
-        ps_log_warning("exchange", "trying again attempt=%u: %s", retry->attempts + 1, message);
-    unsigned doublings = retry->attempts < 6 ? retry->attempts : 6;
-    uint64_t delay = (uint64_t)RETRY_FIRST_MS << doublings;
-    *delay_ms = delay < RETRY_MOST_MS ? delay : RETRY_MOST_MS;
+        ps_log_warning("exchange", "trying again attempt=%u: %s", retry->attempts + 1,
+                       error->message);
+    if (!retry->attempts)
+        retry->first_ms = now_ms;
+    uint64_t told_ms = error->retry_ms > 0 ? (uint64_t)error->retry_ms : 0;
+    *delay_ms = told_ms ? ps_least(told_ms, TOLD_MOST_MS) : own_delay_ms(retry);
     retry->attempts++;
     return true;
+}
+
+void ps_retry_error(const ps_call *call, ps_status status, const char *message, ps_error *out)
+{
+    ps_error_save(out, ps_fail_retry(status, ps_call_retry_ms(call), "%s", message));
 }
 
 void ps_retry_succeeded(ps_retry *retry)
@@ -84,7 +107,7 @@ static void answered_cb(void *user, ps_status status, const char *message, Proto
     ps_gate_lock(gate);
     PS_REQUIRE(r->started && !r->done); /* once, and not from inside the call */
     if (status)
-        ps_error_save(&r->error, ps_fail(status, "%s", message));
+        ps_error_save(&r->error, status);
     r->done = true;
     ps_gate_notify(gate);
     ps_gate_unlock(gate);
@@ -161,12 +184,15 @@ ps_status ps_remote_unary(ps_remote *remote, const char *path, const ProtobufCMe
         ps_status st = ps_remote_unary_once(remote, path, message, reply_type, reply);
         if (!st)
             ps_retry_succeeded(&remote->retry);
-        if (!st || !ps_retry_after(&remote->retry, st, ps_error_message(),
-                                   ps_clock_ms(remote->clock), &delay_ms))
+        if (!st)
             return st;
-        ps_status waited = ps_remote_pause(remote, delay_ms);
-        if (waited)
-            return waited;
+        ps_error error;
+        ps_error_save(&error, st);
+        if (!ps_retry_after(&remote->retry, &error, ps_clock_ms(remote->clock), &delay_ms))
+            return st;
+        st = ps_remote_pause(remote, delay_ms);
+        if (st)
+            return st;
     }
 }
 

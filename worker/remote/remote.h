@@ -18,15 +18,19 @@ enum { PS_RETRY_GRACE_MS = 15000 };
 typedef struct ps_retry {
     bool broken;           /* a connection has broken, */
     uint64_t broken_at_ms; /* then */
-    unsigned attempts;     /* in a row */
+    unsigned attempts;     /* in a row, */
+    uint64_t first_ms;     /* the first of them then */
 } ps_retry;
 
 /* Is a call that ended so to be made again, and after how long? Counts attempts, and logs the first
  * and then now and again, so that nothing waits silently. "Resource exhausted" may be a limit that
- * will not move: it is given up after PS_RETRY_EXHAUSTED attempts. */
-enum { PS_RETRY_EXHAUSTED = 20 };
-bool ps_retry_after(ps_retry *retry, ps_status status, const char *message, uint64_t now_ms,
-                    uint64_t *delay_ms);
+ * will not move: it is given up after PS_RETRY_EXHAUSTED attempts, or, where psd has said when to
+ * try again (error->retry_ms), when that has been in vain for PS_RETRY_TOLD_MS; and at once where
+ * it has said that trying is of no use. */
+enum { PS_RETRY_EXHAUSTED = 20, PS_RETRY_TOLD_MS = 600000 };
+bool ps_retry_after(ps_retry *retry, const ps_error *error, uint64_t now_ms, uint64_t *delay_ms);
+/* The end of a call as an error: with what ps_call_retry_ms says. */
+void ps_retry_error(const ps_call *call, ps_status status, const char *message, ps_error *out);
 void ps_retry_succeeded(ps_retry *retry);
 
 typedef struct ps_remote {

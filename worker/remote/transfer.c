@@ -180,18 +180,18 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
 {
     transfer *t = user;
     ps_gate *gate = t->remote->gate;
-    ps_call_unref(call);
     ps_gate_lock(gate);
     t->call = NULL;
     if (t->refused.code)
         t->error = t->refused;
     else if (status)
-        ps_error_save(&t->error, ps_fail(status, "%s", message));
+        ps_retry_error(call, status, message, &t->error);
     else if (t->sink)
         ps_error_save(&t->error, ps_file_chunks_whole(&t->chunks));
     t->ended = true;
     ps_gate_notify(gate);
     ps_gate_unlock(gate);
+    ps_call_unref(call);
 }
 
 static const ps_call_events events = {
@@ -274,9 +274,11 @@ static ps_status repeat(const transfer *what)
         st = attempt(&t);
         if (!st)
             ps_retry_succeeded(&remote->retry);
-        if (!st || t.refused.code ||
-            !ps_retry_after(&remote->retry, st, ps_error_message(), ps_clock_ms(remote->clock),
-                            &delay_ms))
+        if (!st || t.refused.code)
+            return st;
+        ps_error error;
+        ps_error_save(&error, st);
+        if (!ps_retry_after(&remote->retry, &error, ps_clock_ms(remote->clock), &delay_ms))
             return st;
         st = ps_remote_pause(remote, delay_ms);
         if (st)

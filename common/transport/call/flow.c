@@ -16,8 +16,9 @@
  * tell it why, before its handler has got what it may keep. Messages that are too small for what
  * they cost are refused instead.
  *
- * Failure: the memory itself is charged when a message begins (ps_message_create): a peer that gets
- * past its windows by many streams meets PS_RESOURCE_EXHAUSTED there, which is worth a retry. */
+ * Failure: the memory itself is charged when a message begins, to the peer's account and to the
+ * budget (ps_message_create): a peer that gets past its windows by many streams, or connections,
+ * meets PS_RESOURCE_EXHAUSTED there, before a byte of it is kept, which is worth a retry. */
 #include "common/transport/call/http2_internal.h"
 
 #include "common/base/ranked.h"
@@ -60,7 +61,9 @@ static size_t keeper_share(const ps_http2 *conn)
 
 static size_t connection_target(const ps_http2 *conn)
 {
-    size_t share = (ps_budget_left(conn->budget) + conn->held) / SHARE;
+    uint64_t allowed = ps_account_left(conn->account, PS_ACCOUNT_BYTES);
+    size_t left = (size_t)ps_least(ps_budget_left(conn->budget), allowed);
+    size_t share = (left + conn->held) / SHARE;
     return ps_least(conn->limits.connection_bytes, ps_most(share, CONNECTION_LEAST));
 }
 
@@ -115,6 +118,7 @@ static void released(void *owner, size_t len)
     call->held -= cost;
     call->beside -= cost - len;
     call->conn->held -= cost;
+    ps_account_give(call->conn->account, PS_ACCOUNT_BYTES, cost);
     ps_flow_update(call->conn, call);
     if (call->keeps)
         ps_flow_next(call->conn);
@@ -157,15 +161,19 @@ ps_status ps_flow_make(void *user, size_t len, ps_message **out)
     if (len > conn->limits.message_bytes)
         return ps_fail(PS_RESOURCE_EXHAUSTED, "message of %zu bytes is over the limit of %zu", len,
                        conn->limits.message_bytes);
-    call->pushback = true; /* what fails from here on may succeed later */
     size_t cost = ps_message_cost(len);
     if (is_too_much(conn, call, cost))
-        return ps_fail(PS_RESOURCE_EXHAUSTED,
-                       "message of %zu bytes: the memory of this connection is in use, retry", len);
-    ps_status st = ps_message_create(conn->budget, conn->loop, len, released, call, out);
+        return ps_fail_retry(PS_RESOURCE_EXHAUSTED, PS_MESSAGE_RETRY_MS,
+                             "message of %zu bytes: the memory of this connection is in use, retry",
+                             len);
+    ps_status st = ps_account_take(conn->account, PS_ACCOUNT_BYTES, cost);
     if (st)
         return st;
-    call->pushback = false;
+    st = ps_message_create(conn->budget, conn->loop, len, released, call, out);
+    if (st) {
+        ps_account_give(conn->account, PS_ACCOUNT_BYTES, cost);
+        return st;
+    }
     ps_call_ref(call); /* the message's, until it is released */
     call->held += cost;
     call->beside += cost - len;

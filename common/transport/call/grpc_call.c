@@ -30,12 +30,21 @@ static size_t whole_of(const outgoing *o)
 
 static void job_soon(ps_call *call);
 
+/* What the peer has on other connections does not stop the answer that is the only one here: each
+ * connection goes on by itself. */
+static bool is_account_full(const ps_http2 *conn)
+{
+    return conn->waiting > 0 && ps_account_left(conn->account, PS_ACCOUNT_BYTES) == 0;
+}
+
 /* Answers count as memory held for the peer, for as long as it does not take them. */
 static void add_waiting(ps_http2 *conn, size_t bytes)
 {
     conn->waiting += bytes;
     conn->was_full |= conn->waiting >= conn->limits.connection_bytes;
     ps_budget_charge(conn->budget, bytes);
+    ps_account_charge(conn->account, PS_ACCOUNT_BYTES, bytes);
+    conn->was_full |= is_account_full(conn);
 }
 
 static void sub_waiting(ps_http2 *conn, size_t bytes)
@@ -43,7 +52,9 @@ static void sub_waiting(ps_http2 *conn, size_t bytes)
     PS_REQUIRE(conn->waiting >= bytes);
     conn->waiting -= bytes;
     ps_budget_give(conn->budget, bytes);
-    if (!conn->was_full || conn->waiting >= conn->limits.connection_bytes / 2)
+    ps_account_give(conn->account, PS_ACCOUNT_BYTES, bytes);
+    if (!conn->was_full || conn->waiting >= conn->limits.connection_bytes / 2 ||
+        is_account_full(conn))
         return;
     conn->was_full = false;
     ps_list_each(node, &conn->calls)
@@ -181,6 +192,8 @@ void ps_call_unref(ps_call *call)
         return;
     ps_call_drop_queue(call);
     forget_expected(call);
+    if (call->counted)
+        ps_account_give(call->conn->account, PS_ACCOUNT_CALLS, 1);
     ps_buf_free(&call->metadata);
     ps_buf_free(&call->grpc_message);
     ps_http2_unref(&call->conn);
@@ -356,7 +369,14 @@ void ps_call_fail(ps_call *call, ps_status status)
 {
     ps_error kept; /* the text is this thread's, and may change under us */
     ps_error_save(&kept, status);
+    call->retry_ms = kept.retry_ms;
     ps_call_finish(call, kept.code, kept.message);
+}
+
+void ps_call_refuse(ps_call *call, ps_status status)
+{
+    call->no_reading = true;
+    ps_call_fail(call, status);
 }
 
 void ps_call_half_close(ps_call *call)
@@ -423,14 +443,14 @@ void ps_call_message(ps_call *call, ps_message *message)
 
 void ps_call_refuse_data(ps_call *call, ps_status status)
 {
-    call->no_reading = true;
     if (call->kind == PS_CALL_CLIENT) {
+        call->no_reading = true;
         ps_error kept;
         ps_error_save(&kept, status);
         ps_call_end(call, kept.code, kept.message);
         ps_call_reset(call, NGHTTP2_CANCEL);
     } else {
-        ps_call_fail(call, status);
+        ps_call_refuse(call, status);
     }
 }
 

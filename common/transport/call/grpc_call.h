@@ -14,6 +14,7 @@
 #include "common/base/status.h"
 #include "common/loop/loop.h"
 #include "common/security/identity.h"
+#include "common/transport/call/account.h"
 #include "common/transport/call/message.h"
 
 typedef struct ps_call ps_call;
@@ -56,9 +57,15 @@ void ps_call_keep(ps_call *call, size_t bytes);
 void ps_call_finish(ps_call *call, ps_status status, const char *message);
 /* Server: one message and PS_OK. The answer of a unary or client-streaming call. */
 void ps_call_reply(ps_call *call, const ProtobufCMessage *reply);
-/* Server: finishes with code and this thread's ps_error_message(). */
+/* Server: finishes with code and this thread's ps_error_message(), and tells the client after how
+ * long it may try again (ps_error_retry_ms). */
 void ps_call_fail(ps_call *call, ps_status status);
+/* The same of a call that nothing is to be read of any more: what still comes costs no memory. */
+void ps_call_refuse(ps_call *call, ps_status status);
 
+/* Client, in on_end: after how long psd says that the call may be made again; less than 0: not by
+ * itself; 0: it says nothing. */
+int ps_call_retry_ms(const ps_call *call);
 /* Client: no more messages from here. */
 void ps_call_half_close(ps_call *call);
 /* Client: RST_STREAM(CANCEL); on_end(PS_CANCELLED) follows. */
@@ -72,6 +79,8 @@ void ps_call_set_user(ps_call *call, void *user);
 const char *ps_call_path(const ps_call *call); /* "/psd.v1.Jobs/Submit" */
 /* The peer's certified identity. Server side: always there. */
 const ps_identity *ps_call_peer(const ps_call *call);
+/* Server: what its peer's use is counted in; NULL: it is not. */
+ps_account *ps_call_account(const ps_call *call);
 const char *ps_call_peer_address(const ps_call *call); /* "127.0.0.1:4711" */
 int64_t ps_call_peer_not_after(const ps_call *call);   /* of its certificates, seconds since 1970 */
 /* A request metadata value, NULL if absent (keys lower case). */

@@ -38,6 +38,17 @@ const char *ps_call_peer_address(const ps_call *call)
     return call->conn ? call->conn->address : "";
 }
 
+ps_account *ps_call_account(const ps_call *call)
+{
+    return call->conn ? call->conn->account : NULL;
+}
+
+int ps_call_retry_ms(const ps_call *call)
+{
+    PS_REQUIRE(call->kind == PS_CALL_CLIENT);
+    return call->retry_ms;
+}
+
 int64_t ps_call_peer_not_after(const ps_call *call)
 {
     return call->conn ? call->conn->peer_not_after : INT64_MAX;

@@ -129,6 +129,8 @@ static void handshake(ps_http2 *conn)
     conn->layer->ops->want(conn->layer, PS_LAYER_READABLE);
     ps_http2_write_soon(conn);
     ps_loop_defer(conn->loop, &conn->read_job); /* TLS may hold bytes already */
+    if (conn->events->on_peer)
+        conn->events->on_peer(conn->owner, conn);
 }
 
 /* All that there was to write has left. nghttp2 wants nothing more after an error of the whole
@@ -354,6 +356,35 @@ void ps_http2_retire(ps_http2 *conn, const char *reason)
     conn->retired_ns = ps_http2_now(conn) + conn->limits.stall_ms * 1000000ull;
     ps_http2_timer_at(conn, conn->retired_ns);
     ps_http2_drain(conn);
+}
+
+void ps_http2_close_within(ps_http2 *conn, unsigned ms, const char *reason)
+{
+    ps_loop_require_on(conn->loop);
+    PS_REQUIRE(conn->server);
+    if (!ps_http2_is_alive(conn) || conn->retired_ns != PS_NEVER)
+        return;
+    snprintf(conn->retired_for, sizeof conn->retired_for, "%s", reason);
+    conn->retired_ns = ps_http2_now(conn) + ms * 1000000ull;
+    ps_http2_timer_at(conn, conn->retired_ns);
+}
+
+void ps_http2_keep(ps_http2 *conn)
+{
+    ps_loop_require_on(conn->loop);
+    conn->retired_ns = PS_NEVER;
+}
+
+void ps_http2_set_account(ps_http2 *conn, ps_account *account)
+{
+    ps_loop_require_on(conn->loop);
+    PS_REQUIRE(conn->server && !conn->account && conn->n_calls == 0);
+    conn->account = account;
+}
+
+const ps_identity *ps_http2_peer(const ps_http2 *conn)
+{
+    return &conn->peer;
 }
 
 ps_layer *ps_http2_layer(const ps_http2 *conn)

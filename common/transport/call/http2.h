@@ -12,6 +12,7 @@
 
 #include "common/loop/loop.h"
 #include "common/security/identity.h"
+#include "common/transport/call/account.h"
 #include "common/transport/call/budget.h"
 #include "common/transport/call/grpc_call.h"
 #include "common/transport/tcp/layer.h"
@@ -29,6 +30,9 @@ typedef struct ps_http2_stats {
 } ps_http2_stats;
 
 typedef struct ps_http2_events {
+    /* The TLS handshake is done, and nothing of HTTP/2 has been read: a server may give the
+     * connection an account, or close it. May be NULL. */
+    void (*on_peer)(void *owner, ps_http2 *conn);
     /* The peer is verified and speaks HTTP/2 (its SETTINGS have come). */
     void (*on_up)(void *owner, ps_http2 *conn);
     /* Server: a call's headers are complete. It is answered, or has its events set, in here. */
@@ -67,6 +71,12 @@ void ps_http2_drain(ps_http2 *conn);
 /* The same for a peer that is not trusted any more: closed after stall_ms in any case, for the
  * reason (which is logged). */
 void ps_http2_retire(ps_http2 *conn, const char *reason);
+/* Server: closed after so long, for the reason, unless it is kept (ps_http2_keep) before. */
+void ps_http2_close_within(ps_http2 *conn, unsigned ms, const char *reason);
+void ps_http2_keep(ps_http2 *conn);
+/* Server: what all its calls hold from now on is this account's as well; once, in on_peer. */
+void ps_http2_set_account(ps_http2 *conn, ps_account *account);
+const ps_identity *ps_http2_peer(const ps_http2 *conn); /* once there is one */
 
 ps_layer *ps_http2_layer(const ps_http2 *conn); /* NULL once closed */
 const char *ps_http2_address(const ps_http2 *conn);

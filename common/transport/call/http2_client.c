@@ -11,7 +11,8 @@
 
 #include <stdio.h>
 
-#define MESSAGE_MAX (PS_ERROR_MAX - 1)
+#define MESSAGE_MAX   (PS_ERROR_MAX - 1)
+#define RETRY_MOST_MS 3600000
 
 static int number(ps_slice text, int max)
 {
@@ -37,6 +38,8 @@ void ps_http2_client_header(ps_call *call, ps_slice name, ps_slice value)
         if (value.len > 3 * MESSAGE_MAX)
             value.len = 3 * MESSAGE_MAX;
         ps_grpc_percent_decode(value, &call->grpc_message);
+    } else if (ps_slice_is(name, "grpc-retry-pushback-ms")) {
+        call->retry_ms = number(value, RETRY_MOST_MS); /* one that is none: not by itself */
     } else if (ps_slice_is(name, "content-type")) {
         call->bad_type = value.len < 16 || memcmp(value.data, "application/grpc", 16) != 0;
     } else if (ps_slice_is(name, "grpc-encoding")) {

@@ -49,6 +49,7 @@ struct ps_http2 {
     unsigned state; /* ps_http2_state */
     ps_http2_limits limits;
     ps_budget *budget;
+    ps_account *account; /* server: its peer's; NULL: none */
     ps_http2_stats *stats;
     const ps_clock *clock;
     const ps_identity *(*peer_of)(const ps_layer *layer);
@@ -146,7 +147,8 @@ struct ps_call {
     uint64_t fed_ns;      /* when data last came */
     uint64_t fed_at;      /* and what the connection had received then */
     size_t keeps;         /* of ps_call_keep; 0: what is received is released as it comes */
-    bool pushback;        /* refused for want of memory: worth a retry */
+    bool counted;         /* server: in the account; until the last reference is dropped */
+    int retry_ms;         /* after how long what failed may be tried again, as ps_error_retry_ms */
     bool remote_end, no_reading;
     ps_error refuse; /* server: why the headers are not acceptable; code PS_OK: they are */
     int refuse_http; /* with this status of HTTP, when not 0 */

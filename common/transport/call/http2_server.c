@@ -11,7 +11,6 @@
 #include <stdio.h>
 
 #define PATH_MAX_BYTES 512
-#define PUSHBACK_MS    "500"
 
 static bool is_grpc_type(ps_slice value)
 {
@@ -134,8 +133,9 @@ void ps_http2_server_trailers(ps_call *call, bool with_headers)
     PS_REQUIRE(call->kind != PS_CALL_CLIENT && call->finish_text);
     if (call->stream_id == 0 || !ps_http2_is_alive(call->conn))
         return;
-    char number[12];
+    char number[12], retry[12];
     snprintf(number, sizeof number, "%d", call->finish_grpc);
+    snprintf(retry, sizeof retry, "%d", call->retry_ms);
     ps_buf text = PS_BUF_EMPTY;
     ps_grpc_percent_encode(call->finish_text, &text);
     nghttp2_nv headers[6];
@@ -148,8 +148,8 @@ void ps_http2_server_trailers(ps_call *call, bool with_headers)
     headers[n++] = HEADER("grpc-status", number);
     if (text.len)
         headers[n++] = HEADER("grpc-message", ps_buf_cstr(&text));
-    if (call->pushback)
-        headers[n++] = HEADER("grpc-retry-pushback-ms", PUSHBACK_MS);
+    if (call->retry_ms) /* gRFC A6: a client that retries by itself waits so long, or lets it be */
+        headers[n++] = HEADER("grpc-retry-pushback-ms", retry);
     nghttp2_session *session = call->conn->session;
     if (with_headers) {
         call->submitted = true;

@@ -47,14 +47,15 @@ ps_status ps_message_create(ps_budget *budget, ps_loop *loop, size_t len,
 {
     PS_REQUIRE(budget && (loop || !on_release));
     if (!ps_budget_take(budget, ps_message_cost(len)))
-        return ps_fail(PS_RESOURCE_EXHAUSTED,
-                       "message of %zu bytes: the memory for messages is in use, retry", len);
+        return ps_fail_retry(PS_RESOURCE_EXHAUSTED, PS_MESSAGE_RETRY_MS,
+                             "message of %zu bytes: the memory for messages is in use, retry", len);
     size_t capacity = 0;
     size_t room = room_for(len);
     uint8_t *buffer = ps_budget_buffer(budget, room, &capacity);
     if (!buffer) {
         ps_budget_give(budget, ps_message_cost(len));
-        return ps_fail(PS_NO_MEMORY, "message of %zu bytes: out of memory", len);
+        return ps_fail_retry(PS_NO_MEMORY, PS_MESSAGE_RETRY_MS,
+                             "message of %zu bytes: out of memory", len);
     }
     ps_message *message = ps_new(ps_message);
     atomic_store(&message->refs, 1);

@@ -6,6 +6,9 @@
 #include "common/transport/call/budget.h"
 #include "common/transport/call/message.h"
 
+/* When memory that is in use may be free again. */
+#define PS_MESSAGE_RETRY_MS 500
+
 /* What a message of len bytes takes of the budget: its memory, with all that goes with it. */
 size_t ps_message_cost(size_t len);
 /* A message of len bytes, not yet filled, charged to the budget; it keeps a reference of it. The

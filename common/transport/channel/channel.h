@@ -58,7 +58,8 @@ PS_MUST_CHECK ps_status ps_channel_unary(ps_channel *channel, const char *path,
                                          const ps_call_options *options, ProtobufCMessage **reply);
 
 /* The same without waiting: done is called once on the loop; reply (NULL unless PS_OK) belongs to
- * the callee. */
+ * the callee. A failure is this thread's last then: it has ps_call_retry_ms as
+ * ps_error_retry_ms(). */
 void ps_channel_unary_async(ps_channel *channel, const char *path, const ProtobufCMessage *request,
                             const ProtobufCMessageDescriptor *reply_type,
                             const ps_call_options *options,

@@ -5,8 +5,6 @@
 #include "common/base/mem.h"
 #include "common/base/require.h"
 
-#include <stdio.h>
-
 typedef struct unary {
     const ProtobufCMessageDescriptor *reply_type;
     ps_message *reply;
@@ -41,6 +39,8 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
         status = decode(u, &reply);
         message = status ? ps_error_message() : "";
     }
+    if (status)
+        (void)ps_fail_retry(status, ps_call_retry_ms(call), "%s", message);
     ps_message_release(&u->reply);
     u->done(u->user, status, message, reply);
     free(u);
@@ -80,8 +80,7 @@ static void done_cb(void *user, ps_status status, const char *message, ProtobufC
         return;
     }
     w->done = true;
-    w->outcome.code = status;
-    snprintf(w->outcome.message, sizeof w->outcome.message, "%s", message);
+    ps_error_save(&w->outcome, status);
     w->reply = reply;
 }
 
@@ -97,7 +96,7 @@ ps_status ps_channel_unary(ps_channel *channel, const char *path, const Protobuf
     }
     ps_status st = w->outcome.code;
     if (st)
-        (void)ps_fail(st, "%s", w->outcome.message);
+        (void)ps_error_raise(&w->outcome);
     else
         *reply = w->reply;
     free(w);

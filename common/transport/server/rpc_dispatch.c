@@ -1,11 +1,13 @@
 /* Happy path: the path is looked up, the caller is authorised, and the method is given the call (a
  * stream) or, when it is complete, its decoded request (unary and server-streaming).
- * Failure: RESOURCE_EXHAUSTED when too much waits to be taken already, UNIMPLEMENTED and the
- * authoriser's reason (both told to the audit as well), INVALID_ARGUMENT. */
+ * Failure: RESOURCE_EXHAUSTED when too much waits to be taken already, or the peer's account is
+ * used up; UNIMPLEMENTED and the authoriser's reason (both told to the audit as well),
+ * INVALID_ARGUMENT. */
 #include "common/transport/server/rpc_internal.h"
 
 #include "common/base/log.h"
 #include "common/base/require.h"
+#include "common/transport/call/message_internal.h"
 
 #include <string.h>
 
@@ -52,25 +54,38 @@ static void refuse(ps_rpc_server *server, ps_call *call, ps_status st)
     ps_error kept;
     ps_error_save(&kept, st);
     server->calls_refused++;
-    call->no_reading = true;
     ps_rpc_refused(server, call->conn->address, ps_call_peer(call), call->path, kept.message);
-    ps_call_finish(call, kept.code, kept.message);
+    ps_call_refuse(call, ps_error_raise(&kept));
 }
 
-/* A peer that does not read what it asked for, call after call, is not given more to keep. */
+/* A peer that does not read what it asked for, call after call, is not given more to keep; nor one
+ * whose account is used up, by this connection or by others. */
 static ps_status admit(ps_call *call)
 {
-    const ps_http2 *conn = call->conn;
-    call->pushback = true;
+    enum { LEAST_BYTES = 1 }; /* what any call takes */
+    ps_http2 *conn = call->conn;
     if (conn->waiting >= conn->limits.connection_bytes)
-        return ps_fail(PS_RESOURCE_EXHAUSTED,
-                       "%zu bytes of answers wait on this connection, the limit is %zu: "
-                       "read them, then retry",
-                       conn->waiting, conn->limits.connection_bytes);
+        return ps_fail_retry(PS_RESOURCE_EXHAUSTED, PS_MESSAGE_RETRY_MS,
+                             "%zu bytes of answers wait on this connection, the limit is %zu: "
+                             "read them, then retry",
+                             conn->waiting, conn->limits.connection_bytes);
     if (ps_budget_left(conn->budget) == 0)
-        return ps_fail(PS_RESOURCE_EXHAUSTED, "the server's memory for messages is in use, retry");
-    call->pushback = false;
-    return PS_OK;
+        return ps_fail_retry(PS_RESOURCE_EXHAUSTED, PS_MESSAGE_RETRY_MS,
+                             "the server's memory for messages is in use, retry");
+    ps_status st = ps_account_take(conn->account, PS_ACCOUNT_BYTES, LEAST_BYTES);
+    if (st)
+        return st;
+    ps_account_give(conn->account, PS_ACCOUNT_BYTES, LEAST_BYTES);
+    st = ps_account_take(conn->account, PS_ACCOUNT_CALLS, 1);
+    call->counted = !st;
+    return st;
+}
+
+/* Of one connection too many: the client knows now, and may go. */
+static void send_away(ps_call *call, ps_status st)
+{
+    ps_call_refuse(call, st);
+    ps_http2_drain(call->conn);
 }
 
 static void request_cb(void *owner, ps_call *call)
@@ -91,10 +106,14 @@ static void request_cb(void *owner, ps_call *call)
         refuse(server, call, st);
         return;
     }
+    st = ps_rpc_connection_admit(connection);
+    if (st) {
+        send_away(call, st);
+        return;
+    }
     st = admit(call);
     if (st) {
-        call->no_reading = true;
-        ps_call_fail(call, st);
+        ps_call_refuse(call, st);
         return;
     }
     if (call->kind == PS_CALL_STREAM)
@@ -128,7 +147,7 @@ static void closed_cb(void *owner, ps_http2 *conn, ps_status status, const char 
     (void)conn;
     ps_rpc_connection *connection = owner;
     ps_rpc_server *server = connection->home->server;
-    if (!connection->up && status) {
+    if (!connection->up && status && !connection->refused) {
         server->handshakes_refused++;
         ps_rpc_refused(server, connection->address, NULL, NULL, reason);
     } else {
@@ -137,7 +156,14 @@ static void closed_cb(void *owner, ps_http2 *conn, ps_status status, const char 
     ps_rpc_connection_gone(connection);
 }
 
+static void peer_cb(void *owner, ps_http2 *conn)
+{
+    (void)conn;
+    ps_rpc_connection_enter(owner);
+}
+
 const ps_http2_events ps_rpc_http2_events = {
+    .on_peer = peer_cb,
     .on_up = up_cb,
     .on_request = request_cb,
     .on_unary = unary_cb,

@@ -29,6 +29,9 @@ typedef struct ps_rpc_connection {
     ps_rpc_home *home;
     ps_http2 *conn;
     bool up;
+    bool counted;        /* in its peer's account */
+    bool refused;        /* it is one too many, which the audit has been told, */
+    bool lingers;        /* and it stays only for being told, too */
     unsigned tls_number; /* of the context it was made with, or has been verified by since */
     char address[PS_ADDRESS_TEXT];
 } ps_rpc_connection;
@@ -52,6 +55,7 @@ struct ps_rpc_server {
     ps_http2_stats traffic;
     _Atomic uint64_t connections_total, handshakes_refused, calls, calls_refused;
     atomic_bool serving, accepting;
+    atomic_uint lingering;  /* connections */
     atomic_uint tls_number; /* how often tls was replaced */
 
     ps_mutex lock; /* the following */
@@ -67,6 +71,11 @@ void ps_rpc_refused(ps_rpc_server *server, const char *address, const ps_identit
 /* Retires it when the server's TLS context, a newer one than its own, does not accept the peer. */
 void ps_rpc_connection_verify(ps_rpc_connection *connection);
 void ps_rpc_connection_gone(ps_rpc_connection *connection);
+/* rpc_account.c: its peer is known; PS_RESOURCE_EXHAUSTED, once there is a call: it is one
+ * connection too many, still. */
+void ps_rpc_connection_enter(ps_rpc_connection *connection);
+PS_MUST_CHECK ps_status ps_rpc_connection_admit(ps_rpc_connection *connection);
+void ps_rpc_connection_leave(ps_rpc_connection *connection);
 /* Runs task on every loop of the server, and waits for all. Not on a loop's thread. */
 void ps_rpc_on_every_loop(ps_rpc_server *server, void (*task)(ps_rpc_home *home));
 /* health.c, reflection.c: built-in services. */

@@ -36,6 +36,7 @@ void ps_rpc_connection_gone(ps_rpc_connection *connection)
 {
     ps_loop_require_on(connection->home->loop);
     ps_list_remove(&connection->link);
+    ps_rpc_connection_leave(connection);
     ps_http2_unref(&connection->conn);
     count_connections(connection->home->server, -1);
     free(connection);

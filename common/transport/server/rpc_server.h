@@ -74,6 +74,10 @@ typedef struct ps_rpc_server_options {
     /* Refusals, for the audit log: of handshakes (identity and path NULL) and of calls. */
     void (*refused)(void *user, const char *address, const ps_identity *peer, const char *path,
                     const char *reason);
+    /* In what a peer's use is counted, of all its connections the same; NULL: in nothing. Any
+     * loop's thread. One over its connections (PS_ACCOUNT_CONNECTIONS) is told so in answer to its
+     * first call, which is asked for once more then, and closed. */
+    ps_account *(*account)(void *user, const ps_identity *peer);
     void *user;
 } ps_rpc_server_options;
 
