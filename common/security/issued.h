@@ -1,0 +1,48 @@
+/* issued: what a CA has issued, so that certificates can be revoked by the name of their holder.
+ *
+ * A file of JSON, an object a line, beside the CA's certificate (CA.issued). The first line is
+ *
+ *     {"issued":1,"ca":"SHA-256 of the CA's public key","begun":1767225600,"complete":true}
+ *
+ * complete: nothing was issued before; false: the CA is older than the list. Each other line
+ *
+ *     {"identity":"spiffe://lab/worker/w1","serial":"8f…","not_after":1769904000}
+ *
+ * is there before the certificate is: one that could not be written after all is a line too many,
+ * which hurts nobody. Lines are only ever added, under a lock (flock(2)), and are on the disk when
+ * the call returns. Calls block. Any thread, any process. */
+#ifndef PS_SECURITY_ISSUED_H
+#define PS_SECURITY_ISSUED_H
+
+#include "common/base/status.h"
+#include "common/security/certificate.h"
+
+typedef struct ps_issued_row {
+    char identity[PS_IDENTITY_TEXT_MAX];
+    uint8_t serial[PS_CERTIFICATE_SERIAL];
+    int64_t not_after; /* seconds since 1970 */
+} ps_issued_row;
+
+typedef struct ps_issued {
+    int64_t begun;
+    bool complete;
+    ps_issued_row *rows; /* in the order of issue; owned */
+    size_t n;
+} ps_issued;
+
+/* Of a new CA: the list begins, and one that is there under its name goes. */
+PS_MUST_CHECK ps_status ps_issued_begin(const char *ca_cert_file, struct x509_st *ca);
+/* cert is about to be given out. A list that is not there begins, not complete. */
+PS_MUST_CHECK ps_status ps_issued_add(const char *ca_cert_file, struct x509_st *ca,
+                                      struct x509_st *cert);
+/* PS_NOT_FOUND: there is none; PS_CORRUPT with file and line; PS_FAILED_PRECONDITION: it is another
+ * CA's. */
+PS_MUST_CHECK ps_status ps_issued_read(const char *ca_cert_file, struct x509_st *ca,
+                                       ps_issued *out);
+void ps_issued_clear(ps_issued *issued);
+
+/* For who changes what is beside a CA: one at a time. *fd is closed to give it back. Makes the list
+ * if there is none. */
+PS_MUST_CHECK ps_status ps_issued_lock(const char *ca_cert_file, struct x509_st *ca, int *fd);
+
+#endif
