@@ -34,7 +34,9 @@ static void refused(void *user, const char *address, const ps_identity *peer, co
                     const char *reason)
 {
     ps_daemon *d = user;
-    ps_audit_event event = {.event = path ? "call" : "handshake",
+    ps_audit_event event = {.event = path   ? "call"
+                                     : peer ? "session"
+                                            : "handshake",
                             .address = address,
                             .identity = peer,
                             .call = path,
@@ -229,6 +231,15 @@ static void expiry_tick_cb(void *user)
     ps_tls_expiry_look(&d->expiry, d->tls, ps_clock_wall_ms(&d->clock) / 1000);
 }
 
+static void tls_changed_cb(void *user)
+{
+    ps_daemon *d = user;
+    if (!atomic_load(&d->ready)) /* stopping: there is no server any more */
+        return;
+    ps_daemon_use_tls(d);
+    expiry_tick_cb(d);
+}
+
 static void hangup_cb(void *user, int number)
 {
     ps_daemon *d = user;
@@ -345,6 +356,7 @@ static void start_timers(ps_daemon *d)
     ps_timer_start(d->upkeep_tick, UPKEEP_MS, UPKEEP_MS);
     ps_timer_create(d->loop, expiry_tick_cb, d, &d->expiry_tick);
     ps_timer_start(d->expiry_tick, 0, PS_TLS_EXPIRY_LOOK_MS);
+    ps_tls_watch_start(d->loop, d->tls, d->conf->tls.watch_ms, tls_changed_cb, d, &d->tls_watch);
     uint64_t watchdog_ms = ps_notify_watchdog_ms();
     if (watchdog_ms) {
         ps_timer_create(d->loop, watchdog_cb, d, &d->watchdog);
@@ -399,6 +411,7 @@ static void shut_down(ps_daemon *d)
     ps_rpc_server_set_serving(d->server, false);
     ps_timer_free(&d->tick);
     ps_timer_free(&d->upkeep_tick);
+    ps_tls_watch_free(&d->tls_watch);
     close_doors(d);
     checkpoint_all(d);
 }
@@ -452,6 +465,7 @@ void ps_daemon_free(ps_daemon **daemon)
     ps_timer_free(&d->health_tick);
     ps_timer_free(&d->upkeep_tick);
     ps_timer_free(&d->watchdog);
+    ps_tls_watch_free(&d->tls_watch);
     ps_loop_free(&d->loop);
     ps_sched_free(&d->sched);
     ps_quotas_free(&d->quotas);

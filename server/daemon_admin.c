@@ -6,16 +6,19 @@
 
 /* ---- what is read again; other keys need a restart ---- */
 
-static ps_status reload_certificates(void *daemon)
+void ps_daemon_use_tls(ps_daemon *d)
 {
-    ps_daemon *d = daemon;
-    ps_status st = ps_tls_holder_reload(d->tls);
-    if (st)
-        return st;
     ps_tls_context *tls = ps_tls_holder_get(d->tls);
     ps_rpc_server_set_tls(d->server, tls);
     ps_tls_context_unref(&tls);
-    return PS_OK;
+}
+
+static ps_status reload_certificates(void *daemon)
+{
+    ps_daemon *d = daemon;
+    ps_status st = ps_tls_holder_reload(d->tls); /* one of its parts may have been taken */
+    ps_daemon_use_tls(d);
+    return st;
 }
 
 static ps_status reload_audit(void *daemon)

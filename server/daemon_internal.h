@@ -5,6 +5,7 @@
 
 #include "common/loop/off_loop.h"
 #include "common/transport/tls/tls_expiry.h"
+#include "common/transport/tls/tls_watch.h"
 #include "server/daemon.h"
 #include "server/health.h"
 #include "server/metrics/http.h"
@@ -27,6 +28,7 @@ struct ps_daemon {
     ps_loops *loops; /* connections */
     ps_tls_holder *tls;
     ps_tls_expiry expiry; /* on the main loop */
+    ps_tls_watch *tls_watch;
     ps_audit *audit;
     ps_quotas *quotas;
     ps_catalog *catalog;
@@ -56,6 +58,7 @@ struct ps_daemon {
 
 /* As in ps_services_daemon; the user is the daemon. */
 PS_MUST_CHECK ps_status ps_daemon_reload(void *daemon, int64_t *certificate_expires_ms);
+void ps_daemon_use_tls(ps_daemon *daemon); /* the context in force is another one */
 void ps_daemon_status(void *daemon, Psd__V1__StatusResponse *out);
 PS_MUST_CHECK ps_status ps_daemon_drain(void *daemon, bool on);
 /* Until psd ends: nothing is stored. */

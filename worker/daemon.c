@@ -12,6 +12,7 @@
 #include "common/transport/channel/channel.h"
 #include "common/transport/tls/tls_conf.h"
 #include "common/transport/tls/tls_expiry.h"
+#include "common/transport/tls/tls_watch.h"
 #include "worker/core.h"
 
 #include <inttypes.h>
@@ -24,6 +25,7 @@ struct ps_worker_daemon {
     ps_worker_start start;
     ps_tls_holder *tls;
     ps_tls_expiry expiry;
+    ps_tls_watch *tls_watch;
     ps_backend *backend;
     char device[256];
     ps_loop *loop;
@@ -52,6 +54,7 @@ static void stopped_cb(void *user)
     ps_channel_free(&d->control);
     ps_timer_free(&d->watchdog);
     ps_timer_free(&d->expiry_tick);
+    ps_tls_watch_free(&d->tls_watch);
     for (int i = 0; i < SIGNALS; i++)
         ps_signal_free(&d->signals[i]);
     ps_loop_task_init(&d->end_job, end_cb);
@@ -95,9 +98,8 @@ static void use_tls(ps_worker_daemon *d)
 static ps_status reload_certificates(void *user)
 {
     ps_worker_daemon *d = user;
-    ps_status st = ps_tls_holder_reload(d->tls);
-    if (!st)
-        use_tls(d);
+    ps_status st = ps_tls_holder_reload(d->tls); /* one of its parts may have been taken */
+    use_tls(d);
     return st;
 }
 
@@ -117,6 +119,12 @@ static void expiry_cb(void *user)
 {
     ps_worker_daemon *d = user;
     ps_tls_expiry_look(&d->expiry, d->tls, ps_clock_wall_ms(&ps_clock_system) / 1000);
+}
+
+static void tls_changed_cb(void *user)
+{
+    use_tls(user);
+    expiry_cb(user);
 }
 
 static void reload_cb(void *user, int number)
@@ -256,6 +264,8 @@ ps_worker_end ps_worker_daemon_run(ps_worker_daemon *d)
     if (every_ms)
         ps_timer_start(d->watchdog, every_ms, every_ms);
     ps_timer_start(d->expiry_tick, 0, PS_TLS_EXPIRY_LOOK_MS);
+    ps_tls_watch_start(d->loop, d->tls, d->start.options->conf->tls.watch_ms, tls_changed_cb, d,
+                       &d->tls_watch);
     ps_worker_core_start(d->core);
     ps_notify_ready(d->device);
     ps_loop_run(d->loop);
@@ -277,6 +287,7 @@ void ps_worker_daemon_free(ps_worker_daemon **daemon)
     for (int i = 0; i < SIGNALS; i++)
         if (d->signals[i])
             ps_signal_free(&d->signals[i]);
+    ps_tls_watch_free(&d->tls_watch);
     ps_loop_free(&d->loop);
     ps_worker_core_free(&d->core);
     ps_backend_close(&d->backend);

@@ -5,10 +5,15 @@
 
 #include <string.h>
 
+const char *const ps_conf_crl_expired_words[] = {"refuse", "warn", NULL};
+
 const ps_conf_key ps_conf_tls_keys[] = {
     PS_CONF_TEXT("ca", ps_conf_tls, ca, NULL, 1, 4095),
     PS_CONF_TEXT("certificate", ps_conf_tls, certificate, NULL, 1, 4095),
     PS_CONF_TEXT("key", ps_conf_tls, key, NULL, 1, 4095),
+    PS_CONF_TEXT("crl", ps_conf_tls, crl, "", 0, 4095),
+    PS_CONF_WORD("crl_expired", ps_conf_tls, crl_expired, "refuse", ps_conf_crl_expired_words),
+    PS_CONF_DURATION("watch", ps_conf_tls, watch_ms, "10s", 0, 86400000),
     PS_CONF_END,
 };
 

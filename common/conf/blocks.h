@@ -7,10 +7,15 @@
 
 /* `tls:` PEM files; all three are required. */
 typedef struct ps_conf_tls {
-    char *ca;          /* the cluster's CA certificate */
-    char *certificate; /* this program's certificate (chain) */
-    char *key;         /* its private key; psd and psworker refuse one that others may read */
+    char *ca;             /* the cluster's CA certificate */
+    char *certificate;    /* this program's certificate (chain) */
+    char *key;            /* its private key; psd and psworker refuse one that others may read */
+    char *crl;            /* the CRLs of the CA; "": none */
+    unsigned crl_expired; /* ps_conf_crl_expired: what one that has expired counts */
+    uint64_t watch_ms;    /* how often the files are looked at; 0: only when asked */
 } ps_conf_tls;
+typedef enum ps_conf_crl_expired { PS_CONF_CRL_REFUSE, PS_CONF_CRL_WARN } ps_conf_crl_expired;
+extern const char *const ps_conf_crl_expired_words[]; /* "refuse", "warn", NULL */
 extern const ps_conf_key ps_conf_tls_keys[];
 
 /* `log:` */

@@ -98,6 +98,15 @@ PS_MUST_CHECK ps_status ps_signal_watch(ps_loop *loop, int number, ps_signal_cb 
                                         ps_signal **out);
 void ps_signal_free(ps_signal **signal);
 
+/* Is called back, on this loop, when a name in the folder comes, goes, or its file changes; more
+ * than once for one change, as a rule. PS_IO: the system gives no watch. */
+typedef struct ps_folder_watch ps_folder_watch;
+typedef void (*ps_folder_watch_cb)(void *user);
+PS_MUST_CHECK ps_status ps_folder_watch_start(ps_loop *loop, const char *folder,
+                                              ps_folder_watch_cb cb, void *user,
+                                              ps_folder_watch **out);
+void ps_folder_watch_free(ps_folder_watch **watch); /* no callback afterwards; NULL is allowed */
+
 /* Threads with a loop each: ps_loops_create starts n of them (0: one a core); busy_poll: as
  * ps_loop_set_busy_poll. */
 typedef struct ps_loops ps_loops;

@@ -344,14 +344,28 @@ void ps_http2_drain(ps_http2 *conn)
     ps_http2_write_soon(conn);
 }
 
+static void say_untrusted(const ps_http2 *conn, const char *what, const char *reason)
+{
+    char who[PS_IDENTITY_TEXT_MAX];
+    ps_log_notice("http2", "connection %s address=%s peer=%s reason=\"%s\"", what, conn->address,
+                  ps_identity_format(&conn->peer, who), reason);
+}
+
+void ps_http2_cut(ps_http2 *conn, const char *reason)
+{
+    ps_loop_require_on(conn->loop);
+    if (!ps_http2_is_alive(conn))
+        return;
+    say_untrusted(conn, "cut", reason);
+    ps_http2_close(conn, PS_UNAVAILABLE, reason);
+}
+
 void ps_http2_retire(ps_http2 *conn, const char *reason)
 {
     ps_loop_require_on(conn->loop);
     if (!ps_http2_is_alive(conn) || conn->retired_ns != PS_NEVER)
         return;
-    char who[PS_IDENTITY_TEXT_MAX];
-    ps_log_notice("http2", "connection retired address=%s peer=%s reason=\"%s\"", conn->address,
-                  ps_identity_format(&conn->peer, who), reason);
+    say_untrusted(conn, "retired", reason);
     snprintf(conn->retired_for, sizeof conn->retired_for, "%s", reason);
     conn->retired_ns = ps_http2_now(conn) + conn->limits.stall_ms * 1000000ull;
     ps_http2_timer_at(conn, conn->retired_ns);

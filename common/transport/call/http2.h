@@ -77,6 +77,9 @@ void ps_http2_keep(ps_http2 *conn);
 /* Server: what all its calls hold from now on is this account's as well; once, in on_peer. */
 void ps_http2_set_account(ps_http2 *conn, ps_account *account);
 const ps_identity *ps_http2_peer(const ps_http2 *conn); /* once there is one */
+/* For a peer that is known to be another than it says, a revoked one: closed at once, with whatever
+ * is under way, for the reason (which is logged). */
+void ps_http2_cut(ps_http2 *conn, const char *reason);
 
 ps_layer *ps_http2_layer(const ps_http2 *conn); /* NULL once closed */
 const char *ps_http2_address(const ps_http2 *conn);

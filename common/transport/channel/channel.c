@@ -107,7 +107,12 @@ void ps_channel_set_tls(ps_channel *channel, struct ps_tls_context *tls)
     {
         ps_http2 *conn = ps_container(node, ps_channel_link, link)->conn;
         ps_layer *layer = ps_http2_layer(conn);
-        if (layer && ps_tls_layer_verify_again(layer, tls))
+        bool revoked;
+        if (!layer || !ps_tls_layer_verify_again(layer, tls, &revoked))
+            continue;
+        if (revoked)
+            ps_http2_cut(conn, ps_error_message());
+        else
             ps_http2_retire(conn, ps_error_message());
     }
 }

@@ -31,7 +31,8 @@ typedef struct ps_channel_options {
 
 PS_MUST_CHECK ps_status ps_channel_create(ps_loop *loop, const ps_channel_options *options,
                                           ps_channel **out);
-/* For connections from now on; one whose server it does not accept makes way for a new one. */
+/* For connections from now on; one whose server it does not accept makes way for a new one, and one
+ * whose server was revoked is cut at once. */
 void ps_channel_set_tls(ps_channel *channel, struct ps_tls_context *tls);
 ps_loop *ps_channel_loop(const ps_channel *channel);
 bool ps_channel_is_up(const ps_channel *channel);

@@ -50,6 +50,19 @@ static ps_tls_context *current_tls(ps_rpc_server *server)
     return tls;
 }
 
+static void let_go(ps_rpc_connection *connection, bool revoked, const char *message)
+{
+    char reason[PS_ERROR_MAX];
+    (void)snprintf(reason, sizeof reason, "%s", message);
+    if (!revoked) {
+        ps_http2_retire(connection->conn, reason);
+        return;
+    }
+    const ps_identity *peer = ps_tls_layer_peer(ps_http2_layer(connection->conn));
+    ps_rpc_refused(connection->home->server, connection->address, peer, NULL, reason);
+    ps_http2_cut(connection->conn, reason);
+}
+
 void ps_rpc_connection_verify(ps_rpc_connection *connection)
 {
     ps_loop_require_on(connection->home->loop);
@@ -60,8 +73,9 @@ void ps_rpc_connection_verify(ps_rpc_connection *connection)
         return;
     connection->tls_number = number;
     ps_tls_context *tls = current_tls(server);
-    if (ps_tls_layer_verify_again(layer, tls))
-        ps_http2_retire(connection->conn, ps_error_message());
+    bool revoked;
+    if (ps_tls_layer_verify_again(layer, tls, &revoked))
+        let_go(connection, revoked, ps_error_message());
     ps_tls_context_unref(&tls);
 }
 

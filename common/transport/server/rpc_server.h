@@ -71,7 +71,8 @@ typedef struct ps_rpc_server_options {
     ps_rpc_limits limits;
     /* PS_OK, or PS_PERMISSION_DENIED with the reason in ps_error_message(). Any loop's thread. */
     ps_status (*authorise)(void *user, const ps_identity *peer, const char *path);
-    /* Refusals, for the audit log: of handshakes (identity and path NULL) and of calls. */
+    /* Refusals, for the audit log: of handshakes (identity and path NULL), of calls, and of those
+     * who were revoked while they were connected (path NULL). */
     void (*refused)(void *user, const char *address, const ps_identity *peer, const char *path,
                     const char *reason);
     /* In what a peer's use is counted, of all its connections the same; NULL: in nothing. Any
@@ -89,8 +90,9 @@ void ps_rpc_server_add(ps_rpc_server *server, const ps_rpc_service *service);
 /* Binds and listens. PS_UNAVAILABLE when the port is taken (named in the message). */
 PS_MUST_CHECK ps_status ps_rpc_server_start(ps_rpc_server *server);
 uint16_t ps_rpc_server_port(const ps_rpc_server *server);
-/* New connections use this context from now on (certificates reloaded). Those whose peer it does
- * not accept get no new calls, and are closed after stall_ms at the latest. Any thread. */
+/* New connections use this context from now on (certificates or CRLs were read again). Those whose
+ * peer it does not accept get no new calls, and are closed after stall_ms at the latest; those
+ * whose peer was revoked are cut at once, with what is under way. Any thread. */
 void ps_rpc_server_set_tls(ps_rpc_server *server, struct ps_tls_context *tls);
 void ps_rpc_server_stats(const ps_rpc_server *server, ps_rpc_stats *out); /* any thread */
 /* Each method of each service with what was counted of it; after start, any thread. */

@@ -256,9 +256,9 @@ int64_t ps_tls_layer_peer_not_after(const ps_layer *layer)
     return ps_tls_peer_not_after(t->ssl);
 }
 
-ps_status ps_tls_layer_verify_again(ps_layer *layer, const ps_tls_context *context)
+ps_status ps_tls_layer_verify_again(ps_layer *layer, const ps_tls_context *context, bool *revoked)
 {
-    return ps_tls_verify_again(of(layer)->ssl, context);
+    return ps_tls_verify_again(of(layer)->ssl, context, revoked);
 }
 
 const char *ps_tls_layer_claim(const ps_layer *layer)

@@ -19,8 +19,10 @@ const ps_identity *ps_tls_layer_peer(const ps_layer *layer);
 /* Until when the peer's certificate and those it depends on are in force; seconds since 1970. */
 int64_t ps_tls_layer_peer_not_after(const ps_layer *layer);
 /* Would this context, made of files that were read again, accept the peer as well? After the
- * handshake; PS_UNAUTHENTICATED or PS_PERMISSION_DENIED with the reason. */
-PS_MUST_CHECK ps_status ps_tls_layer_verify_again(ps_layer *layer, const ps_tls_context *context);
+ * handshake; PS_UNAUTHENTICATED or PS_PERMISSION_DENIED with the reason; *revoked: it was revoked,
+ * and is to be cut at once. */
+PS_MUST_CHECK ps_status ps_tls_layer_verify_again(ps_layer *layer, const ps_tls_context *context,
+                                                  bool *revoked);
 /* What the peer's certificate claims, also when it was refused; for logs only. */
 const char *ps_tls_layer_claim(const ps_layer *layer);
 /* The sending key is replaced after this many bytes; 0: 64 GiB. */

@@ -7,8 +7,12 @@
 
 ps_tls_options ps_tls_conf_options(const ps_conf_tls *conf, ps_tls_side side)
 {
-    return (ps_tls_options){
-        .side = side, .ca_file = conf->ca, .cert_file = conf->certificate, .key_file = conf->key};
+    return (ps_tls_options){.side = side,
+                            .ca_file = conf->ca,
+                            .cert_file = conf->certificate,
+                            .key_file = conf->key,
+                            .crl_file = conf->crl,
+                            .crl_stale = conf->crl_expired == PS_CONF_CRL_WARN};
 }
 
 void ps_tls_conf_try(const ps_conf_tls *conf, ps_tls_side side, ps_trial *trial)

@@ -1,4 +1,5 @@
-/* tls_context: an SSL_CTX out of three files, checked before anybody connects.
+/* tls_context: an SSL_CTX out of three files, and CRLs out of a fourth, checked before anybody
+ * connects.
  *
  * Happy path: read the PEM files, check our own certificate as a peer would, set the rules, hand
  * them to OpenSSL. Every failure names the file. The context is immutable afterwards, which is what
@@ -8,6 +9,8 @@
 #include "common/base/mem.h"
 #include "common/security/certificate.h"
 #include "common/security/certificate_check.h"
+#include "common/security/crl.h"
+#include "common/security/crl_list.h"
 #include "common/security/crypto_error.h"
 #include "common/security/pem_file.h"
 #include "common/transport/tls/tls_verify.h"
@@ -24,14 +27,25 @@
 #define CHAIN_DEPTH 4
 #define CHAIN_MAX   (32 * 1024) /* bytes of the peer's certificates */
 
-struct ps_tls_context {
+/* The certificates with all that follows from them; contexts that differ in CRLs only share it. */
+typedef struct trust {
     atomic_uint references;
+    uint64_t number;
     SSL_CTX *ssl;
     ps_tls_side side;
     ps_role_set peer_roles;
     ps_identity self;
+    STACK_OF(X509) * chain; /* our own, to the root; NULL: unchecked */
     char *own_file, *ca_file;
+    char own_serial[PS_CRL_NUMBER_TEXT], ca_serial[PS_CRL_NUMBER_TEXT];
     ps_tls_dates dates;
+} trust;
+
+struct ps_tls_context {
+    atomic_uint references;
+    trust *trust;
+    ps_crl_list *crl; /* NULL: none */
+    bool crl_stale;
 };
 
 /* What the three files hold, while a context is made. */
@@ -88,26 +102,36 @@ static ps_certificate_use own_use(ps_tls_side side)
     return side == PS_TLS_SERVER ? PS_CERTIFICATE_FOR_SERVER : PS_CERTIFICATE_FOR_CLIENT;
 }
 
-static int64_t issuers_not_after(X509_STORE_CTX *store)
+static void serial_text(X509 *cert, char out[PS_CRL_NUMBER_TEXT])
 {
-    const STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(store);
-    int64_t first = INT64_MAX;
-    for (int i = 1; i < sk_X509_num(chain); i++) {
-        int64_t one = ps_certificate_not_after(sk_X509_value(chain, i));
-        first = one < first ? one : first;
+    uint8_t serial[PS_CERTIFICATE_SERIAL];
+    out[0] = '\0';
+    if (ps_certificate_serial(cert, serial))
+        (void)ps_crl_serial_text(serial, out);
+}
+
+/* Of the issuers, the one that ends first. */
+static void note_issuers(trust *t)
+{
+    for (int i = 1; i < sk_X509_num(t->chain); i++) {
+        X509 *issuer = sk_X509_value(t->chain, i);
+        int64_t ends = ps_certificate_not_after(issuer);
+        if (ends >= t->dates.ca_not_after)
+            continue;
+        t->dates.ca_not_after = ends;
+        t->dates.ca_not_before = ps_certificate_not_before(issuer);
+        serial_text(issuer, t->ca_serial);
     }
-    return first;
 }
 
 /* The verification that a peer with our CA file would make. */
-static ps_status check_own_chain(const ps_tls_options *options, const material *m,
-                                 ps_tls_context *c)
+static ps_status check_own_chain(const ps_tls_options *options, const material *m, trust *t)
 {
     X509_STORE_CTX *store = X509_STORE_CTX_new();
     bool server = options->side == PS_TLS_SERVER;
     ps_status st = PS_OK;
     if (!store ||
-        X509_STORE_CTX_init(store, SSL_CTX_get_cert_store(c->ssl), m->cert, m->chain) != 1) {
+        X509_STORE_CTX_init(store, SSL_CTX_get_cert_store(t->ssl), m->cert, m->chain) != 1) {
         st = ps_crypto_fail(PS_NO_MEMORY, "certificate %s", options->cert_file);
     } else {
         X509_STORE_CTX_set_default(store, server ? "ssl_server" : "ssl_client");
@@ -117,26 +141,27 @@ static ps_status check_own_chain(const ps_tls_options *options, const material *
             st = ps_crypto_fail(PS_FAILED_PRECONDITION, "%s (CA file %s): %s", options->cert_file,
                                 options->ca_file, why);
         }
-        c->dates.ca_not_after = issuers_not_after(store);
+        t->chain = X509_STORE_CTX_get1_chain(store);
+        note_issuers(t);
     }
     X509_STORE_CTX_free(store);
     return st;
 }
 
 /* Dates are checked first and by us: their message is the one that people need most often. */
-static ps_status check_own(const ps_tls_options *options, const material *m, ps_tls_context *c)
+static ps_status check_own(const ps_tls_options *options, const material *m, trust *t)
 {
     char when[PS_CERTIFICATE_TIME_MAX];
-    if ((int64_t)time(NULL) > c->dates.own_not_after)
+    if ((int64_t)time(NULL) > t->dates.own_not_after)
         return ps_fail(PS_FAILED_PRECONDITION,
                        "certificate %s expired on %s; issue a new one with psctl cert create-%s",
-                       options->cert_file, ps_certificate_time_text(c->dates.own_not_after, when),
+                       options->cert_file, ps_certificate_time_text(t->dates.own_not_after, when),
                        options->side == PS_TLS_SERVER ? "server" : "client");
     ps_identity who;
     ps_status st = ps_certificate_check(m->cert, own_use(options->side), NULL, ~0u, &who);
     if (st)
         return ps_wrap(PS_FAILED_PRECONDITION, "%s", options->cert_file);
-    return check_own_chain(options, m, c);
+    return check_own_chain(options, m, t);
 }
 
 /* RFC 7301: a list of length-prefixed names; the only one that we speak is h2. */
@@ -207,46 +232,121 @@ static ps_status check_ca(const ps_tls_options *options, const material *m)
     return PS_OK;
 }
 
-static ps_status context_fill(const ps_tls_options *options, const material *m, ps_tls_context *c)
+static ps_status trust_fill(const ps_tls_options *options, const material *m, trust *t)
 {
-    c->side = options->side;
-    c->peer_roles = options->peer_roles              ? options->peer_roles
+    t->side = options->side;
+    t->peer_roles = options->peer_roles              ? options->peer_roles
                     : options->side == PS_TLS_SERVER ? PS_ROLES_CLIENTS
                                                      : PS_ROLE_BIT(PS_ROLE_SERVER);
-    c->own_file = ps_strdup(options->cert_file);
-    c->ca_file = ps_strdup(options->ca_file);
-    c->dates = (ps_tls_dates){.own_file = c->own_file,
-                              .ca_file = c->ca_file,
+    t->own_file = ps_strdup(options->cert_file);
+    t->ca_file = ps_strdup(options->ca_file);
+    serial_text(m->cert, t->own_serial);
+    t->dates = (ps_tls_dates){.own_file = t->own_file,
+                              .ca_file = t->ca_file,
+                              .own_serial = t->own_serial,
+                              .ca_serial = t->ca_serial,
+                              .own_not_before = ps_certificate_not_before(m->cert),
                               .own_not_after = ps_certificate_not_after(m->cert),
-                              .ca_not_after = INT64_MAX};
+                              .ca_not_after = INT64_MAX,
+                              .crl_number = ""};
     ps_status st = check_ca(options, m);
     if (st)
         return st;
-    if (ps_certificate_identity(m->cert, &c->self))
+    if (ps_certificate_identity(m->cert, &t->self))
         return ps_wrap(PS_FAILED_PRECONDITION, "%s", options->cert_file);
-    c->ssl =
+    t->ssl =
         SSL_CTX_new(options->side == PS_TLS_SERVER ? TLS_server_method() : TLS_client_method());
-    if (!c->ssl || !set_protocol(c->ssl, c->side) || !set_trust(c->ssl, m))
+    if (!t->ssl || !set_protocol(t->ssl, t->side) || !set_trust(t->ssl, m))
         return ps_crypto_fail(PS_INTERNAL, "tls context of %s", options->cert_file);
-    set_buffers(c->ssl, options);
-    return options->unchecked ? PS_OK : check_own(options, m, c);
+    set_buffers(t->ssl, options);
+    return options->unchecked ? PS_OK : check_own(options, m, t);
+}
+
+static trust *trust_new(void)
+{
+    static atomic_uint_least64_t numbers;
+    trust *t = ps_new(trust);
+    atomic_init(&t->references, 1);
+    t->number = atomic_fetch_add(&numbers, 1) + 1;
+    return t;
+}
+
+static void trust_unref(trust **pointer)
+{
+    trust *t = *pointer;
+    *pointer = NULL;
+    if (!t || atomic_fetch_sub(&t->references, 1) > 1)
+        return;
+    SSL_CTX_free(t->ssl);
+    sk_X509_pop_free(t->chain, X509_free);
+    free(t->own_file);
+    free(t->ca_file);
+    free(t);
+}
+
+/* Takes both references. */
+static ps_tls_context *context_of(trust *t, ps_crl_list *crl, bool stale)
+{
+    ps_tls_context *context = ps_new(ps_tls_context);
+    atomic_init(&context->references, 1);
+    context->trust = t;
+    context->crl = crl;
+    context->crl_stale = stale;
+    return context;
+}
+
+static ps_status read_crl(const ps_tls_options *options, STACK_OF(X509) * ca, ps_crl_list **out)
+{
+    if (!options->crl_file || !*options->crl_file)
+        return PS_OK;
+    ps_crl_list *list = NULL;
+    ps_status st = ps_crl_list_read(options->crl_file, ca, &list);
+    if (!st && !options->crl_stale)
+        st = ps_crl_list_check_dates(list, (int64_t)time(NULL));
+    if (st) {
+        ps_crl_list_unref(&list);
+        return st;
+    }
+    *out = list;
+    return PS_OK;
 }
 
 ps_status ps_tls_context_new(const ps_tls_options *options, ps_tls_context **out)
 {
     material m = {0};
-    ps_tls_context *context = ps_new(ps_tls_context);
-    atomic_init(&context->references, 1);
+    trust *t = trust_new();
+    ps_crl_list *crl = NULL;
     ps_status st = material_read(options, &m);
     if (!st)
-        st = context_fill(options, &m, context);
+        st = trust_fill(options, &m, t);
+    if (!st)
+        st = read_crl(options, m.ca, &crl);
     material_free(&m);
+    ps_tls_context *context = context_of(t, crl, options->crl_stale);
+    if (!st)
+        st = ps_tls_context_check_own(context);
     if (st) {
         ps_tls_context_unref(&context);
         return st;
     }
     *out = context;
     return PS_OK;
+}
+
+ps_status ps_tls_context_read_crl(const ps_tls_context *context, const char *file,
+                                  ps_crl_list **out)
+{
+    STACK_OF(X509) *ca = X509_STORE_get1_all_certs(SSL_CTX_get_cert_store(context->trust->ssl));
+    ps_status st =
+        ca ? ps_crl_list_read(file, ca, out) : ps_crypto_fail(PS_NO_MEMORY, "CRL %s", file);
+    sk_X509_pop_free(ca, X509_free);
+    return st;
+}
+
+void ps_tls_context_with_crl(const ps_tls_context *context, ps_crl_list *crl, ps_tls_context **out)
+{
+    atomic_fetch_add(&context->trust->references, 1);
+    *out = context_of(context->trust, crl ? ps_crl_list_ref(crl) : NULL, context->crl_stale);
 }
 
 ps_tls_context *ps_tls_context_ref(ps_tls_context *context)
@@ -258,43 +358,83 @@ ps_tls_context *ps_tls_context_ref(ps_tls_context *context)
 void ps_tls_context_unref(ps_tls_context **context)
 {
     if (*context && atomic_fetch_sub(&(*context)->references, 1) == 1) {
-        SSL_CTX_free((*context)->ssl);
-        ps_free(&(*context)->own_file);
-        ps_free(&(*context)->ca_file);
+        trust_unref(&(*context)->trust);
+        ps_crl_list_unref(&(*context)->crl);
         ps_free(context);
     }
     *context = NULL;
 }
 
+/* ---- what it says ---- */
+
+ps_status ps_tls_context_check_chain(const ps_tls_context *context, const STACK_OF(X509) * chain)
+{
+    if (!context->crl)
+        return PS_OK;
+    ps_status st = ps_crl_list_check(context->crl, chain);
+    if (!st && !context->crl_stale)
+        st = ps_crl_list_check_dates(context->crl, (int64_t)time(NULL));
+    return st;
+}
+
+ps_status ps_tls_context_check_own(const ps_tls_context *context)
+{
+    if (!context->crl || !context->trust->chain ||
+        !ps_crl_list_check(context->crl, context->trust->chain))
+        return PS_OK;
+    return ps_fail(PS_FAILED_PRECONDITION, "%s: %s; issue a new one with psctl cert create-%s",
+                   context->trust->own_file, ps_error_message(),
+                   context->trust->side == PS_TLS_SERVER ? "server" : "client");
+}
+
 ps_tls_side ps_tls_context_side(const ps_tls_context *context)
 {
-    return context->side;
+    return context->trust->side;
 }
 
 ps_role_set ps_tls_context_peer_roles(const ps_tls_context *context)
 {
-    return context->peer_roles;
+    return context->trust->peer_roles;
 }
 
 const ps_identity *ps_tls_context_identity(const ps_tls_context *context)
 {
-    return &context->self;
+    return &context->trust->self;
 }
 
 ps_tls_dates ps_tls_context_dates(const ps_tls_context *context)
 {
-    return context->dates;
+    ps_tls_dates dates = context->trust->dates;
+    if (!context->crl)
+        return dates;
+    ps_crl_facts facts = ps_crl_list_facts(context->crl);
+    dates.crl_file = facts.path;
+    dates.crl_number = facts.number;
+    dates.crl_entries = facts.entries;
+    dates.crl_this_update = facts.this_update;
+    dates.crl_next_update = facts.next_update;
+    return dates;
+}
+
+ps_crl_list *ps_tls_context_crl(const ps_tls_context *context)
+{
+    return context->crl;
+}
+
+uint64_t ps_tls_context_trust(const ps_tls_context *context)
+{
+    return context->trust->number;
 }
 
 EVP_PKEY *ps_tls_context_own(const ps_tls_context *context, X509 **certificate,
                              STACK_OF(X509) * *above)
 {
-    *certificate = SSL_CTX_get0_certificate(context->ssl);
-    SSL_CTX_get0_chain_certs(context->ssl, above);
-    return SSL_CTX_get0_privatekey(context->ssl);
+    *certificate = SSL_CTX_get0_certificate(context->trust->ssl);
+    SSL_CTX_get0_chain_certs(context->trust->ssl, above);
+    return SSL_CTX_get0_privatekey(context->trust->ssl);
 }
 
 SSL_CTX *ps_tls_context_ssl(const ps_tls_context *context)
 {
-    return context->ssl;
+    return context->trust->ssl;
 }

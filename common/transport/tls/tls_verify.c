@@ -9,6 +9,7 @@
 #include "common/base/mem.h"
 #include "common/security/certificate.h"
 #include "common/security/certificate_check.h"
+#include "common/security/crl_list.h"
 #include "common/security/crypto_error.h"
 
 #include <openssl/ssl.h>
@@ -84,6 +85,15 @@ static ps_status check_peer(const ps_tls_context *context, X509 *cert, ps_identi
                                 ps_tls_context_peer_roles(context), out);
 }
 
+/* That our CRL has expired is no fault of the peer's, and no alert says so: it hears "unknown". */
+static ps_status check_revoked(const ps_tls_context *context, X509_STORE_CTX *store, int *error)
+{
+    ps_status st = ps_tls_context_check_chain(context, X509_STORE_CTX_get0_chain(store));
+    if (st)
+        *error = st == PS_UNAUTHENTICATED ? X509_V_ERR_CERT_REVOKED : X509_V_ERR_UNABLE_TO_GET_CRL;
+    return st;
+}
+
 int ps_tls_verify_cb(X509_STORE_CTX *store, void *unused)
 {
     (void)unused;
@@ -101,18 +111,33 @@ int ps_tls_verify_cb(X509_STORE_CTX *store, void *unused)
                                sizeof state->reason);
         return 0;
     }
-    if (check_peer(state->context, cert, &state->peer)) {
+    int error = X509_V_ERR_APPLICATION_VERIFICATION;
+    ps_status st = check_revoked(state->context, store, &error);
+    if (!st)
+        st = check_peer(state->context, cert, &state->peer);
+    if (st) {
         (void)snprintf(state->reason, sizeof state->reason, "%s", ps_error_message());
-        X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+        X509_STORE_CTX_set_error(store, error);
         return 0;
     }
     state->not_after = chain_not_after(store);
+    state->trust = ps_tls_context_trust(state->context);
     state->verified = true;
     return 1;
 }
 
+/* Live sessions: who was revoked goes; that a CRL has expired keeps newcomers out, and cuts nobody.
+ */
+static ps_status look_up(const ps_tls_context *context, const STACK_OF(X509) * chain, bool *revoked)
+{
+    const ps_crl_list *crl = ps_tls_context_crl(context);
+    ps_status st = crl ? ps_crl_list_check(crl, chain) : PS_OK;
+    *revoked = st != PS_OK;
+    return st;
+}
+
 static ps_status verify_chain(X509_STORE_CTX *store, SSL *ssl, X509 *cert,
-                              const ps_tls_context *context)
+                              const ps_tls_context *context, bool *revoked)
 {
     SSL_CTX *trust = ps_tls_context_ssl(context);
     if (X509_STORE_CTX_init(store, SSL_CTX_get_cert_store(trust), cert,
@@ -123,20 +148,23 @@ static ps_status verify_chain(X509_STORE_CTX *store, SSL *ssl, X509 *cert,
                                use == PS_CERTIFICATE_FOR_SERVER ? "ssl_server" : "ssl_client");
     X509_STORE_CTX_set_depth(store, SSL_CTX_get_verify_depth(trust));
     if (X509_verify_cert(store) == 1)
-        return PS_OK;
+        return look_up(context, X509_STORE_CTX_get0_chain(store), revoked);
     char why[PS_ERROR_MAX];
     ps_certificate_explain(store, use, NULL, why, sizeof why);
     return ps_crypto_fail(PS_UNAUTHENTICATED, "%s", why);
 }
 
-ps_status ps_tls_verify_again(SSL *ssl, const ps_tls_context *context)
+ps_status ps_tls_verify_again(SSL *ssl, const ps_tls_context *context, bool *revoked)
 {
     const ps_tls_state *state = ps_tls_state_of(ssl);
     X509 *cert = SSL_get0_peer_certificate(ssl);
+    *revoked = false;
     if (!state || !state->verified || !cert)
         return ps_fail(PS_UNAUTHENTICATED, "the peer has no verified certificate");
+    if (state->trust == ps_tls_context_trust(context))
+        return look_up(context, SSL_get0_verified_chain(ssl), revoked);
     X509_STORE_CTX *store = X509_STORE_CTX_new();
-    ps_status st = store ? verify_chain(store, ssl, cert, context)
+    ps_status st = store ? verify_chain(store, ssl, cert, context, revoked)
                          : ps_fail(PS_NO_MEMORY, "certificate of the peer: out of memory");
     X509_STORE_CTX_free(store);
     ps_identity who;
