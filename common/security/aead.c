@@ -1,4 +1,4 @@
-/* Happy path: OpenSSL's AES-GCM with the key set once and a nonce a message. Of its functions here
+/* Happy path: OpenSSL's ciphers with the key set once and a nonce a message. Of its functions here
  * only the comparison of the tag can fail, but for want of memory of a few hundred bytes. */
 #include "common/security/aead.h"
 
@@ -9,6 +9,7 @@
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 
@@ -30,15 +31,25 @@ static const EVP_CIPHER *cipher_of(size_t key_bytes)
     }
 }
 
-ps_aead *ps_aead_new(ps_slice key)
+static ps_aead *new_of(const EVP_CIPHER *cipher, ps_slice key)
 {
     ps_aead *aead = ps_new(ps_aead);
     *aead = (ps_aead){EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_new(), PS_AEAD_NONCE};
-    const EVP_CIPHER *cipher = cipher_of(key.len);
     PS_REQUIRE(aead->seal && aead->open &&
                EVP_EncryptInit_ex(aead->seal, cipher, NULL, key.data, NULL) == 1 &&
                EVP_DecryptInit_ex(aead->open, cipher, NULL, key.data, NULL) == 1);
     return aead;
+}
+
+ps_aead *ps_aead_new(ps_slice key)
+{
+    return new_of(cipher_of(key.len), key);
+}
+
+ps_aead *ps_aead_new_chacha20(ps_slice key)
+{
+    PS_REQUIRE(key.len == 32);
+    return new_of(EVP_chacha20_poly1305(), key);
 }
 
 void ps_aead_free(ps_aead **aead)
@@ -119,4 +130,10 @@ void ps_hkdf_sha256(ps_slice key, ps_slice salt, ps_slice info, void *out, size_
     PS_REQUIRE(context && EVP_KDF_derive(context, out, len, params) == 1);
     EVP_KDF_CTX_free(context);
     EVP_KDF_free(kdf);
+}
+
+void ps_hmac_sha256(ps_slice key, ps_slice message, uint8_t out[32])
+{
+    PS_REQUIRE(key.len && key.len <= INT_MAX);
+    PS_REQUIRE(HMAC(EVP_sha256(), key.data, (int)key.len, message.data, message.len, out, NULL));
 }

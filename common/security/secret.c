@@ -109,6 +109,11 @@ void ps_secret_free(ps_secret **secret)
     *secret = NULL;
 }
 
+bool ps_secret_equal(const void *a, const void *b, size_t len)
+{
+    return CRYPTO_memcmp(a, b, len) == 0;
+}
+
 void ps_random_public(void *out, size_t len)
 {
     fill(out, len);

@@ -9,6 +9,7 @@
 
 #include "common/base/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,9 @@ void ps_secret_free(ps_secret **secret);
  * nothing. */
 void *ps_secret_alloc(size_t bytes);
 void ps_secret_release(void *memory);
+
+/* In a time that says nothing of where they differ. */
+bool ps_secret_equal(const void *a, const void *b, size_t len);
 
 /* len random bytes that may be public: salts, nonces. */
 void ps_random_public(void *out, size_t len);

@@ -1,67 +1,39 @@
-/* aead: Wycheproof's vectors of AES-GCM and of HKDF with SHA-256 (tests/golden/seal/wycheproof.py).
- */
+/* aead: Wycheproof's vectors of AES-GCM, ChaCha20-Poly1305 and of HKDF with SHA-256
+ * (tests/golden/seal/wycheproof.py), and HMAC of RFC 4231. */
 #include "common/security/aead.h"
 
 #include "common/base/mem.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/vectors.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORDS = 7, BYTES = 255 * 32, LINE = 4 * BYTES };
+enum { BYTES = 255 * 32 };
 
-typedef struct vector {
-    char line[LINE];
-    const char *words[WORDS];
-    bool valid;
-} vector;
-
-static FILE *open_golden(const char *name)
+static bool is_valid(const ps_vector *v)
 {
-    char path[512];
-    (void)snprintf(path, sizeof path, "%s/tests/golden/seal/%s", getenv("PSD_SOURCE_ROOT"), name);
-    FILE *file = fopen(path, "r");
-    ck_assert_msg(file, "%s", path);
-    return file;
+    return ps_vector_is(v, 1, "valid");
 }
 
-static bool next_vector(FILE *file, vector *v)
+static ps_slice bytes_of(const ps_vector *v, size_t word, uint8_t out[BYTES])
 {
-    if (!fgets(v->line, sizeof v->line, file))
-        return false;
-    char *rest = v->line, *word;
-    for (size_t i = 0; i < WORDS && (word = strtok_r(rest, " \n", &rest)); i++)
-        v->words[i] = word;
-    v->valid = !strcmp(v->words[1], "valid");
-    return true;
+    return ps_vector_bytes(v, word, out, BYTES);
 }
 
-static ps_slice bytes_of(const char *hex, uint8_t out[BYTES])
-{
-    size_t n = 0;
-    for (const char *at = hex; *at && *at != '-'; at += 2) {
-        unsigned byte;
-        ck_assert_int_eq(sscanf(at, "%2x", &byte), 1);
-        ck_assert_uint_lt(n, BYTES);
-        out[n++] = (uint8_t)byte;
-    }
-    return ps_slice_of(out, n);
-}
-
-/* True: it was one for us, whose nonces have 1 to PS_AEAD_NONCE_MAX bytes. */
-static bool try_gcm(const vector *v)
+/* True: it was one for us, whose nonces have `least` to `most` bytes. */
+static bool try_aead(const ps_vector *v, ps_aead *(*make)(ps_slice key), size_t least, size_t most)
 {
     static uint8_t k[BYTES], n[BYTES], a[BYTES], m[BYTES], s[BYTES], out[BYTES];
-    ps_slice key = bytes_of(v->words[2], k), nonce = bytes_of(v->words[3], n);
-    ps_slice associated = bytes_of(v->words[4], a), plain = bytes_of(v->words[5], m);
-    ps_slice sealed = bytes_of(v->words[6], s);
-    if (!nonce.len || nonce.len > PS_AEAD_NONCE_MAX)
+    ps_slice key = bytes_of(v, 2, k), nonce = bytes_of(v, 3, n);
+    ps_slice associated = bytes_of(v, 4, a), plain = bytes_of(v, 5, m);
+    ps_slice sealed = bytes_of(v, 6, s);
+    if (nonce.len < least || nonce.len > most)
         return false;
-    ps_aead *aead = ps_aead_new(key);
+    ps_aead *aead = make(key);
     memset(out, 1, sizeof out);
     ps_status st = ps_aead_open(aead, nonce, associated, sealed.data, sealed.len, out);
-    if (v->valid) {
+    if (is_valid(v)) {
         ck_assert_msg(!st && !memcmp(out, plain.data, plain.len), "vector %s", v->words[0]);
         ps_aead_seal(aead, nonce, associated, plain.data, plain.len, out);
         ck_assert_msg(!memcmp(out, sealed.data, sealed.len), "vector %s", v->words[0]);
@@ -76,32 +48,57 @@ static bool try_gcm(const vector *v)
 
 START_TEST(aes_gcm_does_what_wycheproof_says)
 {
-    static vector v;
-    FILE *file = open_golden("aes_gcm.txt");
+    static ps_vector v;
+    FILE *file = ps_vectors_open("seal/aes_gcm.txt");
     size_t tried = 0, all = 0;
-    for (; next_vector(file, &v); all++)
-        tried += try_gcm(&v);
+    for (; ps_vector_next(file, &v); all++)
+        tried += try_aead(&v, ps_aead_new, 1, PS_AEAD_NONCE_MAX);
     (void)fclose(file);
     ck_assert_uint_eq(all, 316);
     ck_assert_uint_eq(tried, 307); /* of the rest six have nonces of 257 bytes, three none */
 }
 END_TEST
 
+START_TEST(chacha20_poly1305_does_what_wycheproof_says)
+{
+    static ps_vector v;
+    FILE *file = ps_vectors_open("seal/chacha20_poly1305.txt");
+    size_t tried = 0, all = 0;
+    for (; ps_vector_next(file, &v); all++)
+        tried += try_aead(&v, ps_aead_new_chacha20, PS_AEAD_NONCE, PS_AEAD_NONCE);
+    (void)fclose(file);
+    ck_assert_uint_eq(all, 325);
+    ck_assert_uint_eq(tried, 316); /* the rest have nonces of other lengths */
+}
+END_TEST
+
+/* RFC 4231, section 4.3. */
+START_TEST(hmac_is_that_of_the_rfc)
+{
+    static const uint8_t wanted[32] = {0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e,
+                                       0x6a, 0x04, 0x24, 0x26, 0x08, 0x95, 0x75, 0xc7,
+                                       0x5a, 0x00, 0x3f, 0x08, 0x9d, 0x27, 0x39, 0x83,
+                                       0x9d, 0xec, 0x58, 0xb9, 0x64, 0xec, 0x38, 0x43};
+    uint8_t out[32];
+    ps_hmac_sha256(ps_slice_str("Jefe"), ps_slice_str("what do ya want for nothing?"), out);
+    ck_assert_mem_eq(out, wanted, sizeof out);
+}
+END_TEST
+
 START_TEST(hkdf_does_what_wycheproof_says)
 {
-    static vector v;
+    static ps_vector v;
     static uint8_t k[BYTES], s[BYTES], f[BYTES], o[BYTES], out[255 * 32];
-    FILE *file = open_golden("hkdf_sha256.txt");
+    FILE *file = ps_vectors_open("seal/hkdf_sha256.txt");
     size_t tried = 0, all = 0;
-    for (; next_vector(file, &v); all++) {
+    for (; ps_vector_next(file, &v); all++) {
         size_t size = strtoul(v.words[5], NULL, 10);
-        ck_assert_int_eq(v.valid,
+        ck_assert_int_eq(is_valid(&v),
                          size <= sizeof out); /* what it says of the rest is our contract */
-        if (!v.valid)
+        if (!is_valid(&v))
             continue;
-        ps_slice wanted = bytes_of(v.words[6], o);
-        ps_hkdf_sha256(bytes_of(v.words[2], k), bytes_of(v.words[3], s), bytes_of(v.words[4], f),
-                       out, size);
+        ps_slice wanted = bytes_of(&v, 6, o);
+        ps_hkdf_sha256(bytes_of(&v, 2, k), bytes_of(&v, 3, s), bytes_of(&v, 4, f), out, size);
         ck_assert_msg(wanted.len == size && !memcmp(out, wanted.data, size), "vector %s",
                       v.words[0]);
         tried++;
@@ -125,10 +122,9 @@ START_TEST(what_is_too_short_for_a_tag_is_refused)
 END_TEST
 
 static const ps_check_case tests[] = {
-    {&aes_gcm_does_what_wycheproof_says},
-    {&hkdf_does_what_wycheproof_says},
-    {&what_is_too_short_for_a_tag_is_refused},
-    {0},
+    {&aes_gcm_does_what_wycheproof_says},      {&chacha20_poly1305_does_what_wycheproof_says},
+    {&hkdf_does_what_wycheproof_says},         {&hmac_is_that_of_the_rfc},
+    {&what_is_too_short_for_a_tag_is_refused}, {0},
 };
 
 int main(void)
