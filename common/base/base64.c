@@ -3,7 +3,7 @@
 
 static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-void ps_base64_write(ps_buf *out, ps_slice bytes)
+void ps_base64_write_bare(ps_buf *out, ps_slice bytes)
 {
     for (size_t i = 0; i < bytes.len; i += 3) {
         size_t left = bytes.len - i;
@@ -12,9 +12,18 @@ void ps_base64_write(ps_buf *out, ps_slice bytes)
                         (left > 2 ? bytes.data[i + 2] : 0u);
         ps_buf_putc(out, letters[word >> 18]);
         ps_buf_putc(out, letters[word >> 12 & 63]);
-        ps_buf_putc(out, left > 1 ? letters[word >> 6 & 63] : '=');
-        ps_buf_putc(out, left > 2 ? letters[word & 63] : '=');
+        if (left > 1)
+            ps_buf_putc(out, letters[word >> 6 & 63]);
+        if (left > 2)
+            ps_buf_putc(out, letters[word & 63]);
     }
+}
+
+void ps_base64_write(ps_buf *out, ps_slice bytes)
+{
+    ps_base64_write_bare(out, bytes);
+    for (size_t n = bytes.len; n % 3; n++)
+        ps_buf_putc(out, '=');
 }
 
 /* 0 to 63; 64: none. */
@@ -50,15 +59,28 @@ static ps_status read_four(ps_slice text, size_t at, size_t padding, ps_buf *out
     return PS_OK;
 }
 
+/* padding: how many letters the last four lack. */
+static ps_status read_all(ps_slice text, size_t padding, ps_buf *out)
+{
+    const size_t before = out->len;
+    ps_status st = PS_OK;
+    for (size_t at = 0; !st && at < text.len; at += 4)
+        st = read_four(text, at, at + 4 >= text.len ? padding : 0, out);
+    if (st)
+        out->len = before;
+    return st;
+}
+
 ps_status ps_base64_read(ps_slice text, ps_buf *out)
 {
     if (text.len % 4)
         return ps_fail(PS_CORRUPT, "%zu letters are no base64: it is padded to fours", text.len);
-    const size_t before = out->len;
-    ps_status st = PS_OK;
-    for (size_t at = 0; !st && at < text.len; at += 4)
-        st = read_four(text, at, at + 4 == text.len ? padding_of(text) : 0, out);
-    if (st)
-        out->len = before;
-    return st;
+    return read_all(text, padding_of(text), out);
+}
+
+ps_status ps_base64_read_bare(ps_slice text, ps_buf *out)
+{
+    if (text.len % 4 == 1)
+        return ps_fail(PS_CORRUPT, "%zu letters are no base64", text.len);
+    return read_all(text, (4 - text.len % 4) % 4, out);
 }

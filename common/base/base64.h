@@ -12,4 +12,8 @@ void ps_base64_write(ps_buf *out, ps_slice bytes);
  * zero. PS_CORRUPT otherwise, with the place; then out is as before. */
 PS_MUST_CHECK ps_status ps_base64_read(ps_slice text, ps_buf *out);
 
+/* The same without padding, as age has it ("raw"): what is left over are two or three letters. */
+void ps_base64_write_bare(ps_buf *out, ps_slice bytes);
+PS_MUST_CHECK ps_status ps_base64_read_bare(ps_slice text, ps_buf *out);
+
 #endif

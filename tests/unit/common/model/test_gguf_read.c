@@ -208,7 +208,7 @@ START_TEST(other_files_are_not_taken)
 {
     bool taken = true;
     char *path = path_of("golden/gguf/gpt2.safetensors");
-    ck_ok(ps_model_in_takes(path, &taken));
+    ck_ok(ps_model_in_takes(NULL, path, &taken));
     ck_assert(!taken); /* F32: as it is */
     ps_free(&path);
     path = path_of("golden/gpt2.safetensors");
@@ -218,10 +218,10 @@ START_TEST(other_files_are_not_taken)
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "tensor labels is I32; allowed: F32, F16"));
     ps_free(&path);
     path = path_of("golden/gguf/gpt2.gguf");
-    ck_ok(ps_model_in_takes(path, &taken));
+    ck_ok(ps_model_in_takes(NULL, path, &taken));
     ck_assert(taken);
     ps_free(&path);
-    ck_assert_int_eq(ps_model_in_takes("/nowhere", &taken), PS_NOT_FOUND);
+    ck_assert_int_eq(ps_model_in_takes(NULL, "/nowhere", &taken), PS_NOT_FOUND);
 }
 END_TEST
 

@@ -346,11 +346,11 @@ END_TEST
 START_TEST(a_missing_tokenizer_says_what_was_looked_for)
 {
     ps_tokenizer *t = NULL;
-    ck_assert_int_eq(ps_tokenizer_open("/nonexistent/tokenizer.json", &t), PS_NOT_FOUND);
-    ck_assert_int_eq(ps_tokenizer_open("/", &t), PS_NOT_FOUND);
+    ck_assert_int_eq(ps_tokenizer_open(NULL, "/nonexistent/tokenizer.json", &t), PS_NOT_FOUND);
+    ck_assert_int_eq(ps_tokenizer_open(NULL, "/", &t), PS_NOT_FOUND);
     ck_assert_str_eq(ps_error_message(),
                      "/ has no tokenizer: tokenizer.json, or vocab.json and merges.txt");
-    ck_ok(ps_tokenizer_open("bytes", &t));
+    ck_ok(ps_tokenizer_open(NULL, "bytes", &t));
     ck_assert_str_eq(ps_tokenizer_name(t), "bytes");
     ck_assert_uint_eq(ps_tokenizer_vocab_size(t), 256);
     ps_tokenizer_free(&t);
