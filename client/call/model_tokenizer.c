@@ -65,7 +65,7 @@ ps_status ps_model_tokenizer(ps_client *client, const char *name, const char *ve
     ps_token_ids_of_file(header, ids);
     ps_token_ids_of_generation(header, ids);
     if (path)
-        st = ps_tokenizer_open(path, out);
+        st = ps_tokenizer_open(NULL, path, out);
     else if (!strcmp(model->tokenizer, "bytes"))
         *out = ps_tokenizer_bytes();
     else

@@ -160,7 +160,7 @@ static ps_status finish(ps_client *client, const char *name, sink *s, uint64_t g
 {
     *bytes = got;
     if (!s->stream)
-        return ps_export_finish_file(&s->file, s->checksum);
+        return ps_export_finish_file(&s->file, NULL, s->checksum);
     ps_file_windows *file = ps_file_windows_new(client, name, s->version, got);
     const ps_export_original original = {
         .config = s->config, .range = ps_file_windows_read, .user = file};

@@ -99,7 +99,7 @@ static ps_status open_source(source *s, const options *o)
     bool ours = false;
     ps_status st = ps_streams_input(&s->path);
     if (!st)
-        st = ps_model_in_takes(s->path, &ours);
+        st = ps_model_in_takes(NULL, s->path, &ours);
     if (st || ours)
         return st ? st
                   : ps_model_in_open(

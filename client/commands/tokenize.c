@@ -190,7 +190,7 @@ static ps_status read_inputs(job *j)
 static ps_status prepare(job *j)
 {
     const options *o = j->options;
-    ps_status st = ps_tokenizer_open(o->tokenizer ? o->tokenizer : "bytes", &j->tokenizer);
+    ps_status st = ps_tokenizer_open(NULL, o->tokenizer ? o->tokenizer : "bytes", &j->tokenizer);
     if (st)
         return st;
     if (o->end && !ps_tokenizer_added(j->tokenizer, o->end, &j->end))

@@ -132,10 +132,21 @@ static ps_status pour(ps_new_file *f)
     return st ? st : ps_temporary_copy(f->file, f->target.stream, f->given);
 }
 
+ps_status ps_new_file_end(ps_new_file *f)
+{
+    return f->options.disk ? said(f, f->disk->fsync(f->disk->state, f->file)) : PS_OK;
+}
+
+/* What was patched is whole now, and follows; the rest of a stream has gone by. */
+static ps_status end_stream(ps_new_file *f)
+{
+    return f->target.stream >= 0 ? pour(f) : ps_new_file_end(f);
+}
+
 ps_status ps_new_file_finish(ps_new_file **file)
 {
     ps_new_file *f = *file;
-    ps_status st = f->whole ? place(f) : f->target.stream >= 0 ? pour(f) : PS_OK;
+    ps_status st = f->whole ? place(f) : end_stream(f);
     ps_new_file_drop(file);
     return st;
 }

@@ -21,7 +21,8 @@ typedef struct ps_new_file_options {
     bool patched;        /* ps_new_file_overwrite will be called */
     bool secret;         /* others never get rights, whatever the file before gave them */
     unsigned mode;       /* of a file that was not there; 0: 0666 without the umask */
-    const ps_disk *disk; /* NULL: ps_disk_system */
+    const ps_disk *disk; /* NULL: ps_disk_system. A stream is written to by it, too, and ended by
+                            its fsync */
 } ps_new_file_options;
 
 PS_MUST_CHECK ps_status ps_new_file_open(const char *path, const ps_new_file_options *options,
@@ -33,6 +34,9 @@ PS_MUST_CHECK ps_status ps_new_file_overwrite(ps_new_file *file, uint64_t at, co
 uint64_t ps_new_file_bytes(const ps_new_file *file); /* written so far */
 /* The name that it has until then, to be read by; NULL: it is a stream. */
 const char *ps_new_file_temporary(const ps_new_file *file);
+/* Nothing more is written: what a row of the disk has still held back of it goes into the file,
+ * which can be read then. For who reads it before it is finished. */
+PS_MUST_CHECK ps_status ps_new_file_end(ps_new_file *file);
 /* Syncs file and folder, and gives it its name. Frees *file in any case. */
 PS_MUST_CHECK ps_status ps_new_file_finish(ps_new_file **file);
 /* For giving up: nothing is left. NULL is allowed. */

@@ -5,10 +5,10 @@
 #include "common/base/foreign.h"
 #include "common/json/json.h"
 
-ps_status ps_json_file_read(const char *path, size_t most, ps_buf *out)
+ps_status ps_json_file_read(const ps_disk *disk, const char *path, size_t most, ps_buf *out)
 {
     size_t before = out->len;
-    ps_status st = ps_disk_read_file(&ps_disk_system, path, most, out);
+    ps_status st = ps_disk_read_file(disk ? disk : &ps_disk_system, path, most, out);
     if (st)
         return st;
     ps_slice text = ps_slice_of(out->data + before, out->len - before);

@@ -11,12 +11,9 @@
 #include "common/model/model_format.h"
 #include "common/model/probe.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { PIECE = 8192 }; /* numbers; whole blocks of every form whose size is not chosen */
 
@@ -268,11 +265,12 @@ static ps_status visit_own(void *user, const ps_lm_tensor *tensor, ps_probe_sink
 
 /* ---- what was written ---- */
 
-static ps_status open_other(other *o, const char *path)
+static ps_status open_other(other *o, const ps_disk *disk, const char *path)
 {
     const ps_model_format *format = NULL;
+    o->about.options.disk = disk;
     o->about.options.float_activations = true;
-    ps_status st = ps_model_format_of(path, &format);
+    ps_status st = ps_model_format_of(o->about.options.disk, path, &format);
     if (!st && !format)
         st = ps_fail(PS_DATA_LOSS, "it is read as another format");
     if (!st) {
@@ -387,7 +385,7 @@ static ps_status check_other(own *original, const char *path, const char *config
 {
     other *written = ps_new(other);
     side there = {.source = {visit_other, written}, .tap = &written->tap};
-    ps_status st = open_other(written, path);
+    ps_status st = open_other(written, ps_model_export_disk(original->export), path);
     if (!st)
         st = check_sides(original, written->about.model, &there, config);
     close_other(written);
@@ -441,42 +439,38 @@ ps_status ps_export_finish(ps_model_export *export, const ps_export_original *or
 
 /* ---- psd's own file, which is any bytes ---- */
 
-static ps_status read_piece(int fd, const char *path, uint8_t *piece, size_t *got)
+static ps_status check_bytes(const ps_disk *disk, const char *path, uint64_t want,
+                             uint32_t checksum)
 {
-    ssize_t n;
-    do
-        n = read(fd, piece, PIECE);
-    while (n < 0 && errno == EINTR);
-    *got = n > 0 ? (size_t)n : 0;
-    return n < 0 ? ps_fail_errno(errno, "%s", path) : PS_OK;
-}
-
-static ps_status check_bytes(const char *path, uint64_t want, uint32_t checksum)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int file = -1;
+    ps_status st = disk->open(disk->state, path, PS_DISK_READ, &file);
+    if (st)
+        return st;
     uint8_t *piece = ps_alloc(PIECE);
     uint32_t have = 0;
     uint64_t bytes = 0;
-    size_t got = 0;
-    ps_status st = fd < 0 ? ps_fail_errno(errno, "%s", path) : PS_OK;
-    do {
-        if (!st)
-            st = read_piece(fd, path, piece, &got);
+    size_t got = 1;
+    while (!st && got) {
+        st = disk->read(disk->state, file, piece, PIECE, &got);
+        if (st)
+            break;
         have = ps_crc32c(have, piece, got);
         bytes += got;
-    } while (!st && got);
+    }
     if (!st && (bytes != want || have != checksum))
         st = ps_fail(PS_DATA_LOSS, "%s does not hold the bytes that came", path);
     ps_free(&piece);
-    if (fd >= 0)
-        (void)close(fd);
+    disk->close(disk->state, file);
     return st;
 }
 
-ps_status ps_export_finish_file(ps_new_file **file, uint32_t checksum)
+ps_status ps_export_finish_file(ps_new_file **file, const ps_disk *disk, uint32_t checksum)
 {
     const char *path = ps_new_file_temporary(*file);
-    ps_status st = path ? not_kept(check_bytes(path, ps_new_file_bytes(*file), checksum)) : PS_OK;
+    ps_status st = ps_new_file_end(*file);
+    if (!st && path)
+        st = not_kept(
+            check_bytes(disk ? disk : &ps_disk_system, path, ps_new_file_bytes(*file), checksum));
     if (!st)
         return ps_new_file_finish(file);
     ps_new_file_drop(file);

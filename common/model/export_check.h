@@ -18,8 +18,9 @@ typedef struct ps_export_original {
     void *user;
 } ps_export_original;
 
-/* path: where what was written can be read. export: that wrote it, and is sealed. PS_DATA_LOSS: it
- * does not say what the model says; the tensor, or that the pass differs. Else as reading fails. */
+/* path: where what was written can be read, through the disk of `export`. export: that wrote it,
+ * and is sealed. PS_DATA_LOSS: it does not say what the model says; the tensor, or that the pass
+ * differs. Else as reading fails. */
 PS_MUST_CHECK ps_status ps_export_check(const ps_export_original *original, const char *path,
                                         const ps_model_export *export);
 
@@ -32,7 +33,9 @@ PS_MUST_CHECK ps_status ps_export_answers(const ps_export_original *original, do
 PS_MUST_CHECK ps_status ps_export_finish(ps_model_export *export,
                                          const ps_export_original *original, uint64_t *bytes);
 /* The same of psd's own file, which any bytes may be: they are those that came. checksum: crc32c of
- * all that was written to *file, as it came. Frees *file in any case. */
-PS_MUST_CHECK ps_status ps_export_finish_file(ps_new_file **file, uint32_t checksum);
+ * all that was written to *file, as it came; disk: that it was opened with. Frees *file in any
+ * case. */
+PS_MUST_CHECK ps_status ps_export_finish_file(ps_new_file **file, const ps_disk *disk,
+                                              uint32_t checksum);
 
 #endif

@@ -257,7 +257,9 @@ static ps_status gguf_open(const ps_model_out_options *options, const ps_model_a
     o->forms = ps_alloc_array(o->n, sizeof *o->forms);
     o->as_stored = ps_alloc_array(o->n, sizeof *o->as_stored);
     choose_forms(o, mix, options->keep, about);
-    st = ps_new_file_open(options->path, &(ps_new_file_options){.force = options->force}, &o->file);
+    st = ps_new_file_open(options->path,
+                          &(ps_new_file_options){.force = options->force, .disk = options->disk},
+                          &o->file);
     if (!st) {
         ps_gguf_header(about, options->keep ? mix_of(o, mix) : mix, o->forms, &header);
         st = ps_new_file_write(o->file, header.data, header.len);
@@ -280,7 +282,7 @@ static ps_form gguf_form(const ps_model_out *o, size_t tensor)
 static ps_status gguf_seal(ps_model_out *o, const char **path)
 {
     *path = ps_new_file_temporary(o->file);
-    return PS_OK;
+    return ps_new_file_end(o->file);
 }
 
 static ps_status gguf_finish(ps_model_out **out, uint64_t *bytes)

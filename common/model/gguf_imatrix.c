@@ -78,7 +78,7 @@ ps_status ps_gguf_imatrix_read(const char *path, const char *name, uint64_t colu
 {
     PS_REQUIRE(columns > 0 && strlen(name) < NAME - 16);
     ps_gguf_parts file = {0};
-    ps_status st = ps_gguf_parts_open(path, &file);
+    ps_status st = ps_gguf_parts_open(NULL, path, &file);
     if (st == PS_CORRUPT)
         st = ps_wrap(st, "an importance matrix is a GGUF file; llama-imatrix --in-file FILE.dat -o "
                          "FILE.gguf makes one of what it wrote before 2025-07");

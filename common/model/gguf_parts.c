@@ -4,13 +4,12 @@
 #include "common/model/gguf_parts.h"
 
 #include "common/base/mem.h"
-#include "common/format/regular_file.h"
+#include "common/model/model_files.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { FIRST_READ = 1 << 20, SUFFIX_BYTES = 64 };
 
@@ -19,14 +18,14 @@ enum { FIRST_READ = 1 << 20, SUFFIX_BYTES = 64 };
 static void close_file(ps_gguf_parts *p)
 {
     if (p->fd >= 0)
-        (void)close(p->fd);
+        ps_model_file_close(p->disk, p->fd);
     p->fd = -1;
 }
 
 static ps_status open_file(ps_gguf_parts *p, size_t i, uint64_t *size)
 {
     close_file(p);
-    ps_status st = ps_regular_open(p->at[i].path, &p->fd, size);
+    ps_status st = ps_model_file_open(p->disk, p->at[i].path, &p->fd, size);
     if (st)
         p->fd = -1;
     p->open = i;
@@ -34,7 +33,8 @@ static ps_status open_file(ps_gguf_parts *p, size_t i, uint64_t *size)
 }
 
 /* As much of the file is read as its header takes. *file points into *head. */
-static ps_status parse_head(const ps_gguf_part *part, int fd, uint8_t **head, ps_gguf **file)
+static ps_status parse_head(const ps_disk *disk, const ps_gguf_part *part, int fd, uint8_t **head,
+                            ps_gguf **file)
 {
     for (uint64_t len = FIRST_READ;; len *= 4) {
         len = len < part->size ? len : part->size;
@@ -42,7 +42,7 @@ static ps_status parse_head(const ps_gguf_part *part, int fd, uint8_t **head, ps
         *head = ps_try_alloc_raw((size_t)len);
         if (!*head)
             return ps_fail(PS_NO_MEMORY, "header of %" PRIu64 " bytes", len);
-        ps_status st = ps_regular_read(fd, part->path, 0, *head, (size_t)len);
+        ps_status st = ps_model_file_read(disk, fd, part->path, 0, *head, (size_t)len);
         if (!st)
             st = ps_gguf_parse(ps_slice_of(*head, (size_t)len), part->size, file);
         else
@@ -59,7 +59,7 @@ static ps_status read_head(ps_gguf_parts *p, size_t i, uint8_t **head, ps_gguf *
 {
     ps_status st = open_file(p, i, &p->at[i].size);
     if (!st)
-        st = parse_head(&p->at[i], p->fd, head, file);
+        st = parse_head(p->disk, &p->at[i], p->fd, head, file);
     if (st)
         ps_free(head);
     return st;
@@ -211,10 +211,11 @@ static ps_status open_others(ps_gguf_parts *p, const char *path, const split *is
     return st ? st : settle(p, is);
 }
 
-ps_status ps_gguf_parts_open(const char *path, ps_gguf_parts *out)
+ps_status ps_gguf_parts_open(const ps_disk *disk, const char *path, ps_gguf_parts *out)
 {
     split is;
-    *out = (ps_gguf_parts){.fd = -1, .n = 1, .at = ps_alloc_array(1, sizeof *out->at)};
+    *out =
+        (ps_gguf_parts){.disk = disk, .fd = -1, .n = 1, .at = ps_alloc_array(1, sizeof *out->at)};
     out->at[0].path = ps_strdup(path);
     ps_status st = read_head(out, 0, &out->head, &out->whole);
     if (!st)
@@ -237,7 +238,7 @@ ps_status ps_gguf_parts_read(ps_gguf_parts *p, size_t part, uint64_t at, void *o
 {
     uint64_t ignored;
     ps_status st = p->fd >= 0 && p->open == part ? PS_OK : open_file(p, part, &ignored);
-    return st ? st : ps_regular_read(p->fd, p->at[part].path, at, out, len);
+    return st ? st : ps_model_file_read(p->disk, p->fd, p->at[part].path, at, out, len);
 }
 
 void ps_gguf_parts_clear(ps_gguf_parts *p)

@@ -10,6 +10,7 @@
 #ifndef PS_MODEL_GGUF_PARTS_H
 #define PS_MODEL_GGUF_PARTS_H
 
+#include "common/base/disk.h"
 #include "common/model/gguf_parse.h"
 
 enum { PS_GGUF_MAX_PARTS = 4096 };
@@ -27,13 +28,15 @@ typedef struct ps_gguf_parts {
     ps_gguf *whole; /* the first one's keys, the tensors of all; each says its part */
     uint8_t *head;  /* the first one's bytes, of which the keys are */
     /* private */
-    size_t open; /* whose file is open, as */
-    int fd;      /* -1: none */
+    const ps_disk *disk; /* model_files.h */
+    size_t open;         /* whose file is open, as */
+    int fd;              /* -1: none */
 } ps_gguf_parts;
 
 /* PS_NOT_FOUND: a part is missing; PS_CORRUPT, PS_INVALID_ARGUMENT, ...: what is wrong with which
  * file. Always followed by clear. */
-PS_MUST_CHECK ps_status ps_gguf_parts_open(const char *path, ps_gguf_parts *out);
+PS_MUST_CHECK ps_status ps_gguf_parts_open(const ps_disk *disk, const char *path,
+                                           ps_gguf_parts *out);
 /* Keys and names of tensors are not needed any more, and they may be large. */
 void ps_gguf_parts_forget(ps_gguf_parts *parts);
 PS_MUST_CHECK ps_status ps_gguf_parts_read(ps_gguf_parts *parts, size_t part, uint64_t at,

@@ -6,15 +6,12 @@
  * psd stores. */
 #include "common/base/mem.h"
 #include "common/format/numbers.h"
-#include "common/format/regular_file.h"
 #include "common/model/gguf_header.h"
 #include "common/model/gguf_model.h"
 #include "common/model/gguf_parts.h"
+#include "common/model/model_files.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { MOST_BYTES = PS_MODEL_IN_PIECE * sizeof(float), PIECE = 256 /* whole blocks */ };
 
@@ -266,24 +263,23 @@ static ps_status find_places(ps_model_reader *r)
 /* ---- the row ---- */
 
 /* By its first bytes; what is no file is none. */
-static ps_status gguf_takes(const char *path, bool *out)
+static ps_status gguf_takes(const ps_disk *disk, const char *path, bool *out)
 {
     char first[4];
-    struct stat about;
+    bool folder = false;
     int fd = -1;
     uint64_t size = 0;
     *out = false;
-    if (stat(path, &about) != 0)
-        return ps_fail_errno(errno, "%s", path);
-    if (S_ISDIR(about.st_mode))
-        return PS_OK;
-    ps_status st = ps_regular_open(path, &fd, &size);
+    ps_status st = ps_model_file_kind(disk, path, &folder);
+    if (st || folder)
+        return st;
+    st = ps_model_file_open(disk, path, &fd, &size);
     if (st)
         return st;
     if (size >= sizeof first)
-        st = ps_regular_read(fd, path, 0, first, sizeof first);
+        st = ps_model_file_read(disk, fd, path, 0, first, sizeof first);
     *out = !st && size >= sizeof first && !memcmp(first, PS_GGUF_MAGIC, sizeof first);
-    (void)close(fd);
+    ps_model_file_close(disk, fd);
     return st;
 }
 
@@ -318,7 +314,7 @@ static ps_status gguf_open(const char *path, ps_model_in_about *about, ps_model_
     ps_model_reader *r = ps_new(ps_model_reader);
     r->about = about;
     r->bytes = ps_alloc(MOST_BYTES);
-    ps_status st = ps_gguf_parts_open(path, &r->parts);
+    ps_status st = ps_gguf_parts_open(about->options.disk, path, &r->parts);
     if (!st) {
         st = understand(r, about);
         st = st ? ps_wrap(st, "%s", path) : PS_OK;

@@ -8,16 +8,14 @@
 #include "common/model/hf_config.h"
 #include "common/model/hf_places.h"
 #include "common/model/hf_unpack.h"
+#include "common/model/model_files.h"
 #include "common/model/model_in.h"
 #include "common/tokenizer/tokenizer.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { MAX_CONFIG = 1 << 20 };
 
@@ -39,6 +37,7 @@ static const char *what_is_there(const char *folder, char name[256])
         const char *end, *text;
     } kinds[] = {
         {".gguf", "; give the file: "},
+        {"config.json.age", "; its files are encrypted by age, and --identity FILE opens them: "},
         {"adapter_model.safetensors",
          "; an adapter (LoRA) is no model by itself, merge it into its "
          "model first (merge_and_unload): "},
@@ -72,7 +71,7 @@ static ps_status read_config(ps_model_in_about *about, const char *folder,
 {
     ps_buf json = PS_BUF_EMPTY;
     char *path = ps_asprintf("%s/config.json", folder);
-    ps_status st = ps_json_file_read(path, MAX_CONFIG, &json);
+    ps_status st = ps_json_file_read(about->options.disk, path, MAX_CONFIG, &json);
     if (st == PS_NOT_FOUND) {
         st = no_folder(folder);
     } else if (!st) {
@@ -91,7 +90,8 @@ static ps_status read_config(ps_model_in_about *about, const char *folder,
 /* What older tools wrote beside config.json instead of into it; and when both are there, they
  * agree.
  */
-static ps_status read_beside(const char *folder, ps_hf_quantization *quantization)
+static ps_status read_beside(const ps_disk *disk, const char *folder,
+                             ps_hf_quantization *quantization)
 {
     ps_status st = PS_OK;
     for (const ps_hf_beside *beside = ps_hf_besides; !st && beside->file; beside++) {
@@ -100,7 +100,7 @@ static ps_status read_beside(const char *folder, ps_hf_quantization *quantizatio
         ps_hf_quantization said;
         ps_buf json = PS_BUF_EMPTY;
         char *path = ps_asprintf("%s/%s", folder, beside->file);
-        st = ps_json_file_read(path, MAX_CONFIG, &json);
+        st = ps_json_file_read(disk, path, MAX_CONFIG, &json);
         if (st == PS_NOT_FOUND) {
             st = PS_OK;
         } else if (!st) {
@@ -118,12 +118,12 @@ static ps_status read_beside(const char *folder, ps_hf_quantization *quantizatio
 }
 
 /* What is there that nothing here reads. */
-static ps_status check_others(const char *folder)
+static ps_status check_others(const ps_disk *disk, const char *folder)
 {
     ps_status st = PS_OK;
     for (const ps_hf_beside *beside = ps_hf_besides; !st && beside->file; beside++) {
         char *path = ps_asprintf("%s/%s", folder, beside->file);
-        if (beside->tool && access(path, F_OK) == 0)
+        if (beside->tool && ps_model_file_there(disk, path))
             st = ps_fail(PS_INVALID_ARGUMENT,
                          "%s: the folder was quantised by %s, whose layout is not read by psd",
                          path, beside->tool);
@@ -152,9 +152,9 @@ static ps_status check_activations(ps_model_in_about *about, const ps_hf_quantiz
 static ps_status read_quantization(ps_model_in_about *about, const char *folder,
                                    ps_hf_quantization *quantization)
 {
-    ps_status st = read_beside(folder, quantization);
+    ps_status st = read_beside(about->options.disk, folder, quantization);
     if (!st && !quantization->rows[0])
-        st = check_others(folder);
+        st = check_others(about->options.disk, folder);
     return st ? st : check_activations(about, quantization, folder);
 }
 
@@ -176,7 +176,7 @@ static ps_status read_tokenizer_text(ps_model_in_about *about, const char *folde
 {
     ps_buf *text = &about->tokenizer;
     char *path = ps_asprintf("%s/tokenizer.json", folder);
-    ps_status st = ps_json_file_read(path, PS_TOKENIZER_MAX_FILE, text);
+    ps_status st = ps_json_file_read(about->options.disk, path, PS_TOKENIZER_MAX_FILE, text);
     if (!st && text->len >= 3 && !memcmp(text->data, "\xef\xbb\xbf", 3))
         ps_buf_consume(text, 3); /* a byte order mark, which `tokenizers` refuses */
     if (!st)
@@ -206,7 +206,7 @@ static void say_what_is_there(ps_model_in_about *about, const char *folder)
                                         "spiece.model", "vocab.txt"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char *path = ps_asprintf("%s/%s", folder, names[i]);
-        bool there = access(path, F_OK) == 0;
+        bool there = ps_model_file_there(about->options.disk, path);
         ps_free(&path);
         if (!there)
             continue;
@@ -228,7 +228,7 @@ static ps_status read_tokenizer(ps_model_in_about *about, const char *folder)
     if (st && st != PS_NOT_FOUND)
         return st;
     bool made = st == PS_NOT_FOUND; /* of vocab.json and merges.txt, if they are there */
-    st = ps_tokenizer_open(folder, &t);
+    st = ps_tokenizer_open(about->options.disk, folder, &t);
     if (st == PS_NOT_FOUND) {
         say_what_is_there(about, folder);
         return PS_OK;
@@ -246,13 +246,9 @@ static ps_status read_tokenizer(ps_model_in_about *about, const char *folder)
 
 /* ---- the row ---- */
 
-static ps_status hf_takes(const char *path, bool *out)
+static ps_status hf_takes(const ps_disk *disk, const char *path, bool *out)
 {
-    struct stat about;
-    if (stat(path, &about) != 0)
-        return ps_fail_errno(errno, "%s", path);
-    *out = S_ISDIR(about.st_mode);
-    return PS_OK;
+    return ps_model_file_kind(disk, path, out);
 }
 
 /* One packed tensor at a time is held. */
@@ -347,9 +343,9 @@ static ps_status hf_open(const char *folder, ps_model_in_about *about, ps_model_
     if (!st)
         st = read_tokenizer(about, folder);
     if (!st)
-        st = ps_side_texts_read(folder, &about->side, &about->remarks);
+        st = ps_side_texts_read(about->options.disk, folder, &about->side, &about->remarks);
     if (!st)
-        st = ps_hf_shards_open(folder, &r->shards);
+        st = ps_hf_shards_open(about->options.disk, folder, &r->shards);
     if (!st)
         st = ps_hf_places(&r->shards, &r->quantization, about, &r->places);
     if (st)

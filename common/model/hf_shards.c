@@ -5,25 +5,25 @@
 
 #include "common/base/mem.h"
 #include "common/format/numbers.h"
-#include "common/format/regular_file.h"
 #include "common/json/json.h"
 #include "common/json/json_file.h"
+#include "common/model/model_files.h"
 #include "common/model/model_in.h"
 #include "common/model/not_a_model.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { MAX_INDEX = 64 << 20 };
 
-static ps_status read_header_of(int fd, const char *path, uint64_t size, ps_safetensors **out)
+static ps_status read_header_of(const ps_disk *disk, int fd, const char *path, uint64_t size,
+                                ps_safetensors **out)
 {
     uint8_t first[8];
     uint64_t head = 0;
     ps_status st = size < sizeof first ? ps_fail(PS_CORRUPT, "not a safetensors file")
-                                       : ps_regular_read(fd, path, 0, first, sizeof first);
+                                       : ps_model_file_read(disk, fd, path, 0, first, sizeof first);
     if (!st)
         st = ps_safetensors_header_bytes(ps_slice_of(first, sizeof first), &head);
     if (!st && head > size)
@@ -33,7 +33,7 @@ static ps_status read_header_of(int fd, const char *path, uint64_t size, ps_safe
     uint8_t *bytes = ps_try_alloc_raw((size_t)head);
     if (!bytes)
         return ps_fail(PS_NO_MEMORY, "header of %" PRIu64 " bytes", head);
-    st = ps_regular_read(fd, path, 0, bytes, (size_t)head);
+    st = ps_model_file_read(disk, fd, path, 0, bytes, (size_t)head);
     if (!st)
         st = ps_safetensors_parse(ps_slice_of(bytes, (size_t)head), size, out);
     ps_free(&bytes);
@@ -41,13 +41,14 @@ static ps_status read_header_of(int fd, const char *path, uint64_t size, ps_safe
 }
 
 /* st, as its header could not be read; what the file begins with counts only then. */
-static ps_status what_it_is(ps_status st, int fd, const char *path, uint64_t size)
+static ps_status what_it_is(ps_status st, const ps_disk *disk, int fd, const char *path,
+                            uint64_t size)
 {
     uint8_t first[PS_FOREIGN_BYTES];
     size_t n = size < sizeof first ? (size_t)size : sizeof first;
     ps_error error;
     ps_error_save(&error, ps_wrap(st, "%s", path));
-    st = ps_regular_read(fd, path, 0, first, n);
+    st = ps_model_file_read(disk, fd, path, 0, first, n);
     if (!st)
         st = ps_not_a_model(path, ps_slice_of(first, n));
     return st ? st : ps_error_raise(&error);
@@ -61,13 +62,13 @@ static ps_status add_file(ps_hf_shards *s, char *path)
     *shard = (ps_hf_shard){.path = path};
     int fd = -1;
     uint64_t size = 0;
-    ps_status st = ps_regular_open(shard->path, &fd, &size);
+    ps_status st = ps_model_file_open(s->disk, shard->path, &fd, &size);
     if (st)
         return st;
-    st = read_header_of(fd, shard->path, size, &shard->header);
+    st = read_header_of(s->disk, fd, shard->path, size, &shard->header);
     if (st)
-        st = what_it_is(st, fd, shard->path, size);
-    (void)close(fd);
+        st = what_it_is(st, s->disk, fd, shard->path, size);
+    ps_model_file_close(s->disk, fd);
     return st;
 }
 
@@ -183,7 +184,7 @@ static ps_status read_index(ps_hf_shards *s, const char *folder, ps_json_reader 
 static ps_status open_index(ps_hf_shards *s, const char *folder)
 {
     ps_buf text = PS_BUF_EMPTY;
-    ps_status st = ps_json_file_read(s->index, MAX_INDEX, &text);
+    ps_status st = ps_json_file_read(s->disk, s->index, MAX_INDEX, &text);
     if (!st) {
         ps_json_reader r;
         ps_json_reader_init(&r, ps_buf_slice(&text));
@@ -195,24 +196,25 @@ static ps_status open_index(ps_hf_shards *s, const char *folder)
     return st;
 }
 
-static ps_hf_shards empty(void)
+static ps_hf_shards empty(const ps_disk *disk)
 {
-    return (ps_hf_shards){.fd = -1, .bytes = ps_alloc(PS_MODEL_IN_PIECE * sizeof(double))};
+    return (ps_hf_shards){
+        .disk = disk, .fd = -1, .bytes = ps_alloc(PS_MODEL_IN_PIECE * sizeof(double))};
 }
 
-ps_status ps_hf_shards_open_file(const char *path, ps_hf_shards *out)
+ps_status ps_hf_shards_open_file(const ps_disk *disk, const char *path, ps_hf_shards *out)
 {
-    *out = empty();
+    *out = empty(disk);
     ps_status st = add_file(out, ps_strdup(path));
     return st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;
 }
 
 /* There is nothing that psd reads; maybe there is what it could be made of. */
-static ps_status no_weights(const char *folder)
+static ps_status no_weights(const ps_disk *disk, const char *folder)
 {
     char *pickle = ps_asprintf("%s/pytorch_model.bin", folder);
     char *pickles = ps_asprintf("%s/pytorch_model.bin.index.json", folder);
-    bool there = access(pickle, F_OK) == 0 || access(pickles, F_OK) == 0;
+    bool there = ps_model_file_there(disk, pickle) || ps_model_file_there(disk, pickles);
     ps_free(&pickle);
     ps_free(&pickles);
     return ps_fail(PS_NOT_FOUND,
@@ -220,16 +222,16 @@ static ps_status no_weights(const char *folder)
                    folder, there ? "; it has " PS_PICKLE : "");
 }
 
-ps_status ps_hf_shards_open(const char *folder, ps_hf_shards *out)
+ps_status ps_hf_shards_open(const ps_disk *disk, const char *folder, ps_hf_shards *out)
 {
-    *out = empty();
+    *out = empty(disk);
     char *one = ps_asprintf("%s/model.safetensors", folder);
     char *index = ps_asprintf("%s/model.safetensors.index.json", folder);
     size_t first = 0;
     ps_status st;
-    if (access(one, F_OK) == 0) { /* as transformers: the whole file wins */
+    if (ps_model_file_there(disk, one)) { /* as transformers: the whole file wins */
         st = add_shard(out, folder, "model.safetensors", &first);
-        out->passed_over = access(index, F_OK) == 0;
+        out->passed_over = ps_model_file_there(disk, index);
         ps_free(&index);
     } else {
         out->index = index;
@@ -237,7 +239,7 @@ ps_status ps_hf_shards_open(const char *folder, ps_hf_shards *out)
     }
     ps_free(&one);
     if (st == PS_NOT_FOUND && !out->n)
-        st = no_weights(folder);
+        st = no_weights(disk, folder);
     return st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;
 }
 
@@ -250,7 +252,7 @@ void ps_hf_shards_clear(ps_hf_shards *s)
     for (size_t i = 0; i < s->n_listed; i++)
         ps_free(&s->listed[i].name);
     if (s->fd >= 0 && s->bytes)
-        (void)close(s->fd);
+        ps_model_file_close(s->disk, s->fd);
     ps_free(&s->at);
     ps_free(&s->listed);
     ps_free(&s->index);
@@ -273,10 +275,10 @@ static ps_status open_shard(ps_hf_shards *s, size_t i)
 {
     uint64_t ignored = 0;
     if (s->fd >= 0 && s->open != i) {
-        (void)close(s->fd);
+        ps_model_file_close(s->disk, s->fd);
         s->fd = -1;
     }
-    ps_status st = s->fd < 0 ? ps_regular_open(s->at[i].path, &s->fd, &ignored) : PS_OK;
+    ps_status st = s->fd < 0 ? ps_model_file_open(s->disk, s->at[i].path, &s->fd, &ignored) : PS_OK;
     if (!st)
         s->open = i;
     return st;
@@ -288,8 +290,9 @@ ps_status ps_hf_shards_read_bytes(ps_hf_shards *s, size_t i, const ps_safetensor
     const ps_hf_shard *shard = &s->at[i];
     ps_status st = open_shard(s, i);
     return st ? st
-              : ps_regular_read(s->fd, shard->path, shard->header->data_start + tensor->begin, out,
-                                (size_t)(tensor->end - tensor->begin));
+              : ps_model_file_read(s->disk, s->fd, shard->path,
+                                   shard->header->data_start + tensor->begin, out,
+                                   (size_t)(tensor->end - tensor->begin));
 }
 
 ps_status ps_hf_shards_read(ps_hf_shards *s, size_t i, const ps_safetensors_tensor *tensor,
@@ -300,9 +303,9 @@ ps_status ps_hf_shards_read(ps_hf_shards *s, size_t i, const ps_safetensors_tens
     if (st)
         return st;
     size_t size = ps_safetensors_dtype_size(tensor->dtype);
-    st = ps_regular_read(s->fd, shard->path,
-                         shard->header->data_start + tensor->begin + first * size, s->bytes,
-                         n * size);
+    st = ps_model_file_read(s->disk, s->fd, shard->path,
+                            shard->header->data_start + tensor->begin + first * size, s->bytes,
+                            n * size);
     if (!st && tensor->dtype == PS_SAFETENSORS_F64)
         st = ps_numbers_check_wide(tensor->name, tensor->shape, tensor->n_dims, first, s->bytes, n);
     if (!st)

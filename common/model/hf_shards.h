@@ -4,6 +4,7 @@
 #ifndef PS_MODEL_HF_SHARDS_H
 #define PS_MODEL_HF_SHARDS_H
 
+#include "common/base/disk.h"
 #include "common/format/safetensors.h"
 
 enum { PS_HF_MAX_SHARDS = 4096, PS_HF_MAX_LISTED = 1 << 20 };
@@ -21,6 +22,7 @@ typedef struct ps_hf_listed {
 } ps_hf_listed;
 
 typedef struct ps_hf_shards {
+    const ps_disk *disk; /* model_files.h */
     ps_hf_shard *at;
     size_t n;
     char *index;          /* its path; NULL: one file, whose tensors are all meant */
@@ -34,9 +36,11 @@ typedef struct ps_hf_shards {
 
 /* Reads index and headers. PS_INVALID_ARGUMENT, PS_NOT_FOUND: which file it is. Always followed by
  * clear. */
-PS_MUST_CHECK ps_status ps_hf_shards_open(const char *folder, ps_hf_shards *out);
+PS_MUST_CHECK ps_status ps_hf_shards_open(const ps_disk *disk, const char *folder,
+                                          ps_hf_shards *out);
 /* One file, without a folder around it. Always followed by clear. */
-PS_MUST_CHECK ps_status ps_hf_shards_open_file(const char *path, ps_hf_shards *out);
+PS_MUST_CHECK ps_status ps_hf_shards_open_file(const ps_disk *disk, const char *path,
+                                               ps_hf_shards *out);
 void ps_hf_shards_clear(ps_hf_shards *shards);
 /* What the index says of a tensor; NULL: nothing. */
 ps_hf_listed *ps_hf_shards_listed(const ps_hf_shards *shards, const char *name);

@@ -34,7 +34,9 @@ static const char *const files[] = {"config.json",           "tokenizer.json",
 
 struct ps_model_out {
     char *path, *temporary; /* temporary NULL: it has got its name */
-    bool there;             /* the folder was */
+    const ps_disk *disk;    /* that files are written through, with this end of their names */
+    const char *ending;
+    bool there; /* the folder was */
     ps_safetensors_dtype dtype;
     ps_hf_pack *pack; /* NULL: all are numbers */
     ps_new_file *file;
@@ -44,7 +46,7 @@ struct ps_model_out {
 
 static char *path_in(const ps_model_out *o, const char *name)
 {
-    return ps_asprintf("%s/%s", o->temporary, name);
+    return ps_asprintf("%s/%s%s", o->temporary, name, o->ending);
 }
 
 static ps_status open_folder(ps_model_out *o, bool force)
@@ -73,7 +75,8 @@ static ps_status open_folder(ps_model_out *o, bool force)
 static ps_status write_text(ps_model_out *o, const char *name, ps_slice text)
 {
     char *path = path_in(o, name);
-    ps_status st = ps_new_file_save(path, text, &(ps_new_file_options){.force = true});
+    ps_status st =
+        ps_new_file_save(path, text, &(ps_new_file_options){.force = true, .disk = o->disk});
     ps_free(&path);
     o->bytes += text.len;
     return st;
@@ -124,10 +127,27 @@ static ps_status make_tokenizer_config(ps_model_out *o, const ps_model_about *ab
 /* In a folder that was there: of another model maybe, and whoever loads this one reads it, too. */
 static void remark_if_there(const ps_model_out *o, const ps_model_about *about, const char *name)
 {
-    char *path = ps_asprintf("%s/%s", o->path, name);
+    char *path = ps_asprintf("%s/%s%s", o->path, name, o->ending);
     if (access(path, F_OK) == 0)
         ps_buf_printf(about->remarks, "%s was there before and is not of this model\n", path);
     ps_free(&path);
+}
+
+/* Of encrypted files those that are not would be read in their place. */
+static void remark_if_plain(const ps_model_out *o, const ps_model_about *about, const char *name)
+{
+    char *path = ps_asprintf("%s/%s", o->path, name);
+    if (*o->ending && access(path, F_OK) == 0)
+        ps_buf_printf(about->remarks, "%s was there before and is not encrypted\n", path);
+    ps_free(&path);
+}
+
+static void remark_plain(const ps_model_out *o, const ps_model_about *about)
+{
+    for (size_t i = 0; files[i]; i++)
+        remark_if_plain(o, about, files[i]);
+    for (size_t i = 0; i < PS_SIDE_FILES; i++)
+        remark_if_plain(o, about, ps_side_files[i].name);
 }
 
 /* The files that came with the model, as they came; and what a tokenizer cannot be without. */
@@ -203,7 +223,8 @@ static ps_status begin_writer(ps_model_out *o, const ps_model_about *about)
 static ps_status begin_tensors(ps_model_out *o, const ps_model_about *about)
 {
     char *path = path_in(o, "model.safetensors");
-    ps_status st = ps_new_file_open(path, &(ps_new_file_options){.force = true}, &o->file);
+    ps_status st =
+        ps_new_file_open(path, &(ps_new_file_options){.force = true, .disk = o->disk}, &o->file);
     ps_free(&path);
     return st ? st : begin_writer(o, about);
 }
@@ -249,6 +270,8 @@ static ps_status open_as(const ps_packed_row *packed, const ps_model_out_options
     if (st)
         return st;
     ps_model_out *o = ps_new(ps_model_out);
+    o->disk = options->disk;
+    o->ending = options->ending ? options->ending : "";
     char *given = ps_strdup(options->path);
     for (size_t n = strlen(given); n > 1 && given[n - 1] == '/'; n--)
         given[n - 1] = '\0'; /* the temporary one stands beside it, not in it */
@@ -261,8 +284,10 @@ static ps_status open_as(const ps_packed_row *packed, const ps_model_out_options
         st = ps_hf_pack_new(packed, about, options->activations, &o->pack);
     if (!st)
         st = open_folder(o, options->force);
-    if (!st)
+    if (!st) {
+        remark_plain(o, about);
         st = write_beside(o, about);
+    }
     if (!st)
         st = write_config(o, about);
     if (!st)
@@ -338,7 +363,7 @@ static ps_status hf_seal(ps_model_out *o, const char **path)
 /* A file of the temporary folder, if it has one of that name, replaces that of the folder. */
 static ps_status move(const ps_model_out *o, const char *name)
 {
-    char *from = path_in(o, name), *to = ps_asprintf("%s/%s", o->path, name);
+    char *from = path_in(o, name), *to = ps_asprintf("%s/%s%s", o->path, name, o->ending);
     ps_status st = PS_OK;
     if (access(from, F_OK) == 0)
         st = ps_whole_file_name(&ps_disk_system, from, to, true);

@@ -233,6 +233,11 @@ ps_status ps_model_export_seal(ps_model_export *s, const char **path)
     return s->row->seal(s->out, path);
 }
 
+const ps_disk *ps_model_export_disk(const ps_model_export *s)
+{
+    return s->options.disk;
+}
+
 ps_form ps_model_export_form(const ps_model_export *s, size_t i)
 {
     PS_REQUIRE(s->header && i < s->header->n_tensors);

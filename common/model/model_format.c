@@ -37,7 +37,7 @@ const ps_model_format *ps_model_format_find(const char *name)
     return ps_model_formats[i];
 }
 
-ps_status ps_model_format_of(const char *path, const ps_model_format **out)
+ps_status ps_model_format_of(const ps_disk *disk, const char *path, const ps_model_format **out)
 {
     size_t n = 0;
     while (ps_model_formats[n])
@@ -47,7 +47,7 @@ ps_status ps_model_format_of(const char *path, const ps_model_format **out)
         bool takes = false;
         if (!ps_model_formats[n]->in)
             continue;
-        ps_status st = ps_model_formats[n]->in->takes(path, &takes);
+        ps_status st = ps_model_formats[n]->in->takes(disk, path, &takes);
         if (st)
             return st;
         if (takes) {

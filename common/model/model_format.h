@@ -34,9 +34,11 @@ extern const char *const ps_model_format_names[];
 
 /* A word of ps_model_format_names; NULL: the first. */
 const ps_model_format *ps_model_format_find(const char *name);
-/* What the path is. *out NULL: psd's own file, which may go as it is. PS_NOT_FOUND: nothing is
- * there; PS_INVALID_ARGUMENT: what it is instead of a model. */
-PS_MUST_CHECK ps_status ps_model_format_of(const char *path, const ps_model_format **out);
+/* What the path is, whose files are on the disk (model_files.h). *out NULL: psd's own file, which
+ * may go as it is. PS_NOT_FOUND: nothing is there; PS_INVALID_ARGUMENT: what it is instead of a
+ * model. */
+PS_MUST_CHECK ps_status ps_model_format_of(const ps_disk *disk, const char *path,
+                                           const ps_model_format **out);
 /* The row's own word for a dtype, its default for NULL; NULL: it has none of that name. */
 const char *ps_model_format_dtype(const ps_model_format *format, const char *wanted);
 

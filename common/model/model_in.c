@@ -25,10 +25,10 @@ struct ps_model_in {
     float *piece;
 };
 
-ps_status ps_model_in_takes(const char *path, bool *out)
+ps_status ps_model_in_takes(const ps_disk *disk, const char *path, bool *out)
 {
     const ps_model_format *format = NULL;
-    ps_status st = ps_model_format_of(path, &format);
+    ps_status st = ps_model_format_of(disk, path, &format);
     if (!st)
         *out = format != NULL;
     return st;
@@ -201,7 +201,7 @@ ps_status ps_model_in_read(ps_model_in *in, void *out, size_t len, size_t *got)
 ps_status ps_model_in_open(const char *path, const ps_model_in_options *options, ps_model_in **out)
 {
     const ps_model_format *format = NULL;
-    ps_status st = ps_model_format_of(path, &format);
+    ps_status st = ps_model_format_of(options->disk, path, &format);
     if (!st && !format)
         st = ps_fail(PS_INVALID_ARGUMENT, "%s: psd takes it as it is", path);
     if (st)

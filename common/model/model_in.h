@@ -12,6 +12,7 @@
 #define PS_MODEL_MODEL_IN_H
 
 #include "common/base/buf.h"
+#include "common/base/disk.h"
 #include "common/conf/job_spec.h"
 #include "common/format/token_ids.h"
 #include "common/model/lm_layout.h"
@@ -29,9 +30,11 @@ typedef struct ps_model_in ps_model_in;
 
 /* *out: the path is something that has to become psd's file: a folder, a GGUF file, or a
  * safetensors file with other dtypes than F32; false: it is one of F32, and may go as it is.
- * PS_NOT_FOUND: nothing is there; PS_INVALID_ARGUMENT: what it is instead of a model. */
-PS_MUST_CHECK ps_status ps_model_in_takes(const char *path, bool *out);
+ * disk: where its files are (model_files.h). PS_NOT_FOUND: nothing is there; PS_INVALID_ARGUMENT:
+ * what it is instead of a model. */
+PS_MUST_CHECK ps_status ps_model_in_takes(const ps_disk *disk, const char *path, bool *out);
 typedef struct ps_model_in_options {
+    const ps_disk *disk;    /* where its files are (model_files.h) */
     bool float32;           /* blocks are decoded */
     bool float_activations; /* what a folder wants rounded before it goes into products is not, with
                                a remark; else that is PS_INVALID_ARGUMENT */
@@ -76,7 +79,7 @@ typedef struct ps_model_reader ps_model_reader; /* each row has its own */
 typedef struct ps_model_in_row {
     /* Is the path of this form, and has to become psd's file? PS_NOT_FOUND: nothing is there;
      * PS_INVALID_ARGUMENT: it is no model at all, and what instead. */
-    PS_MUST_CHECK ps_status (*takes)(const char *path, bool *out);
+    PS_MUST_CHECK ps_status (*takes)(const ps_disk *disk, const char *path, bool *out);
     /* about comes empty, but for what is given, and goes on living as long as the reader. */
     PS_MUST_CHECK ps_status (*open)(const char *path, ps_model_in_about *about,
                                     ps_model_reader **out);

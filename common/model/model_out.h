@@ -4,6 +4,7 @@
 #ifndef PS_MODEL_MODEL_OUT_H
 #define PS_MODEL_MODEL_OUT_H
 
+#include "common/base/disk.h"
 #include "common/conf/job_spec.h"
 #include "common/format/safetensors.h"
 #include "common/format/token_ids.h"
@@ -27,6 +28,8 @@ typedef struct ps_model_out_options {
     const char *dtype;       /* a word of the row's dtypes */
     const char *activations; /* hf-ct: "int8", "fp8": whoever loads it is to round what goes into
                                 products; NULL: not */
+    const ps_disk *disk;     /* that its files are written through; NULL: the system's */
+    const char *ending;      /* hf: of its files' names (".age"); NULL: none */
     bool keep; /* nobody chose it: what is stored in blocks that the format has stays so */
     bool force;
 } ps_model_out_options;
@@ -79,6 +82,8 @@ PS_MUST_CHECK ps_status ps_model_export_feed(ps_model_export *stream, ps_slice b
 const char *ps_model_export_remarks(ps_model_export *stream);
 /* All of the file has come: the row's `seal`, `form` of tensor i of psd's file, and `real`. */
 PS_MUST_CHECK ps_status ps_model_export_seal(ps_model_export *stream, const char **path);
+/* That it writes through: of the options. */
+const ps_disk *ps_model_export_disk(const ps_model_export *stream);
 ps_form ps_model_export_form(const ps_model_export *stream, size_t i);
 double ps_model_export_real(const ps_model_export *stream, double v);
 /* After seal. */

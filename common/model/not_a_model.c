@@ -14,9 +14,11 @@ typedef struct row {
     {                                                                 \
         .len = sizeof(bytes_) - 1, .bytes = (bytes_), .what = (what_) \
     }
-#define JSON "JSON, of which a model's folder has several; give the folder"
-#define PAGE "a web page, as servers send it for a file that one may not have; fetch it anew"
-#define OLD  "a GGML file of before GGUF; convert the model anew"
+#define JSON  "JSON, of which a model's folder has several; give the folder"
+#define PAGE  "a web page, as servers send it for a file that one may not have; fetch it anew"
+#define AGE   "encrypted by age; --identity FILE opens it"
+#define ARMOR "encrypted by age, in armor; age -d opens it"
+#define OLD   "a GGML file of before GGUF; convert the model anew"
 
 static const row rows[] = {
     MARK("PK\3\4", PS_PICKLE),
@@ -30,6 +32,8 @@ static const row rows[] = {
     MARK("<!doctype", PAGE),
     MARK("<html", PAGE),
     MARK("\x89HDF", "HDF5, as Keras writes it; save the model as safetensors"),
+    MARK("age-encryption.org/", AGE),
+    MARK("-----BEGIN AGE ENCRYPTED", ARMOR),
     MARK("ggjt", OLD),
     MARK("tjgg", OLD),
     MARK("lmgg", OLD),

@@ -39,7 +39,7 @@ static ps_status check(const char *path, const ps_safetensors *file)
 static ps_status plain_open(const char *path, ps_model_in_about *about, ps_model_reader **out)
 {
     ps_model_reader *r = ps_new(ps_model_reader);
-    ps_status st = ps_hf_shards_open_file(path, &r->shards);
+    ps_status st = ps_hf_shards_open_file(about->options.disk, path, &r->shards);
     if (!st)
         st = check(path, r->shards.at[0].header);
     if (st) {
@@ -62,10 +62,10 @@ static bool is_one_of_several(const char *path)
     return false;
 }
 
-static ps_status plain_takes(const char *path, bool *out)
+static ps_status plain_takes(const ps_disk *disk, const char *path, bool *out)
 {
     ps_hf_shards one;
-    ps_status st = ps_hf_shards_open_file(path, &one);
+    ps_status st = ps_hf_shards_open_file(disk, path, &one);
     bool all_f32 = true, is_psds = false;
     for (size_t i = 0; !st && i < one.at[0].header->n_tensors; i++)
         all_f32 &= one.at[0].header->tensors[i].dtype == PS_SAFETENSORS_F32;

@@ -35,10 +35,11 @@ static bool is_json(const char *name)
     return !strcmp(name + strlen(name) - strlen(".json"), ".json");
 }
 
-static ps_status read_one(const char *folder, const char *name, ps_buf *out, ps_buf *remarks)
+static ps_status read_one(const ps_disk *disk, const char *folder, const char *name, ps_buf *out,
+                          ps_buf *remarks)
 {
     char *path = ps_asprintf("%s/%s", folder, name);
-    ps_status st = ps_disk_read_file(&ps_disk_system, path, PS_SIDE_FILE_MAX, out);
+    ps_status st = ps_disk_read_file(disk ? disk : &ps_disk_system, path, PS_SIDE_FILE_MAX, out);
     if (st == PS_NOT_FOUND) {
         ps_buf_clear(out);
         st = PS_OK;
@@ -57,11 +58,12 @@ static ps_status read_one(const char *folder, const char *name, ps_buf *out, ps_
     return st;
 }
 
-ps_status ps_side_texts_read(const char *folder, ps_side_texts *out, ps_buf *remarks)
+ps_status ps_side_texts_read(const ps_disk *disk, const char *folder, ps_side_texts *out,
+                             ps_buf *remarks)
 {
     ps_status st = PS_OK;
     for (size_t i = 0; !st && i < PS_SIDE_FILES; i++)
-        st = read_one(folder, ps_side_files[i].name, &out->text[i], remarks);
+        st = read_one(disk, folder, ps_side_files[i].name, &out->text[i], remarks);
     return st;
 }
 

@@ -5,6 +5,7 @@
 #define PS_MODEL_SIDE_FILES_H
 
 #include "common/base/buf.h"
+#include "common/base/disk.h"
 #include "common/format/safetensors.h"
 
 enum { PS_SIDE_FILES = 4, PS_SIDE_FILE_MAX = 4 << 20 };
@@ -20,9 +21,10 @@ typedef struct ps_side_texts {
     ps_buf text[PS_SIDE_FILES]; /* empty: there is none */
 } ps_side_texts;
 
-/* From a folder. One that cannot be kept (too large, no UTF-8, no JSON where its name says so) is
- * left out with a line in remarks. */
-PS_MUST_CHECK ps_status ps_side_texts_read(const char *folder, ps_side_texts *out, ps_buf *remarks);
+/* From a folder; disk: NULL is the system's. One that cannot be kept (too large, no UTF-8, no JSON
+ * where its name says so) is left out with a line in remarks. */
+PS_MUST_CHECK ps_status ps_side_texts_read(const ps_disk *disk, const char *folder,
+                                           ps_side_texts *out, ps_buf *remarks);
 bool ps_side_can_be_kept(ps_slice text); /* UTF-8 without zeros, not too long */
 void ps_side_texts_free(ps_side_texts *texts);
 

@@ -12,18 +12,19 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-static ps_status read_json(const char *folder, const char *name, ps_buf *out)
+static ps_status read_json(const ps_disk *disk, const char *folder, const char *name, ps_buf *out)
 {
     char *path = ps_asprintf("%s%s%s", folder, *name ? "/" : "", name);
-    ps_status st = ps_json_file_read(path, PS_TOKENIZER_MAX_FILE, out);
+    ps_status st = ps_json_file_read(disk, path, PS_TOKENIZER_MAX_FILE, out);
     ps_free(&path);
     return st;
 }
 
-static ps_status open_json(const char *folder, const char *name, ps_tokenizer **out)
+static ps_status open_json(const ps_disk *disk, const char *folder, const char *name,
+                           ps_tokenizer **out)
 {
     ps_buf json = PS_BUF_EMPTY;
-    ps_status st = read_json(folder, name, &json);
+    ps_status st = read_json(disk, folder, name, &json);
     if (!st) {
         st = ps_tokenizer_from_json(ps_buf_slice(&json), out);
         if (st)
@@ -33,22 +34,23 @@ static ps_status open_json(const char *folder, const char *name, ps_tokenizer **
     return st;
 }
 
-static ps_status read_merges(const char *folder, ps_buf *out)
+static ps_status read_merges(const ps_disk *disk, const char *folder, ps_buf *out)
 {
     char *path = ps_asprintf("%s/merges.txt", folder);
-    ps_status st = ps_disk_read_file(&ps_disk_system, path, PS_TOKENIZER_MAX_FILE, out);
+    ps_status st =
+        ps_disk_read_file(disk ? disk : &ps_disk_system, path, PS_TOKENIZER_MAX_FILE, out);
     if (!st)
         st = ps_foreign_check(path, ps_buf_slice(out));
     ps_free(&path);
     return st;
 }
 
-static ps_status open_vocab(const char *folder, ps_tokenizer **out)
+static ps_status open_vocab(const ps_disk *disk, const char *folder, ps_tokenizer **out)
 {
     ps_buf vocab = PS_BUF_EMPTY, merges = PS_BUF_EMPTY;
-    ps_status st = read_json(folder, "vocab.json", &vocab);
+    ps_status st = read_json(disk, folder, "vocab.json", &vocab);
     if (!st)
-        st = read_merges(folder, &merges);
+        st = read_merges(disk, folder, &merges);
     if (!st) {
         st = ps_tokenizer_from_vocab(ps_buf_slice(&vocab), ps_buf_slice(&merges), out);
         if (st)
@@ -59,7 +61,7 @@ static ps_status open_vocab(const char *folder, ps_tokenizer **out)
     return st;
 }
 
-ps_status ps_tokenizer_open(const char *source, ps_tokenizer **out)
+ps_status ps_tokenizer_open(const ps_disk *disk, const char *source, ps_tokenizer **out)
 {
     if (!strcmp(source, "bytes")) {
         *out = ps_tokenizer_bytes();
@@ -67,11 +69,11 @@ ps_status ps_tokenizer_open(const char *source, ps_tokenizer **out)
     }
     struct stat about;
     if (stat(source, &about) != 0 || !S_ISDIR(about.st_mode))
-        return open_json(source, "", out);
-    ps_status st = open_json(source, "tokenizer.json", out);
+        return open_json(disk, source, "", out);
+    ps_status st = open_json(disk, source, "tokenizer.json", out);
     if (st != PS_NOT_FOUND)
         return st;
-    st = open_vocab(source, out);
+    st = open_vocab(disk, source, out);
     if (st == PS_NOT_FOUND)
         return ps_fail(PS_NOT_FOUND,
                        "%s has no tokenizer: tokenizer.json, or vocab.json and merges.txt", source);

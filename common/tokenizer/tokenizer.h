@@ -12,6 +12,7 @@
 #define PS_TOKENIZER_TOKENIZER_H
 
 #include "common/base/buf.h"
+#include "common/base/disk.h"
 #include "common/base/slice.h"
 #include "common/base/status.h"
 
@@ -30,8 +31,10 @@ enum {
 typedef struct ps_tokenizer ps_tokenizer;
 
 /* "bytes", the path of a tokenizer.json, or of a folder with tokenizer.json, or with vocab.json and
- * merges.txt. PS_NOT_FOUND; PS_INVALID_ARGUMENT: what in the file is not supported or wrong. */
-PS_MUST_CHECK ps_status ps_tokenizer_open(const char *source, ps_tokenizer **out);
+ * merges.txt. disk: where the files are; NULL: the system's. PS_NOT_FOUND; PS_INVALID_ARGUMENT:
+ * what in the file is not supported or wrong. */
+PS_MUST_CHECK ps_status ps_tokenizer_open(const ps_disk *disk, const char *source,
+                                          ps_tokenizer **out);
 /* From the text of a tokenizer.json; bytes are hostile. */
 PS_MUST_CHECK ps_status ps_tokenizer_from_json(ps_slice json, ps_tokenizer **out);
 /* From the texts of vocab.json and merges.txt. "<|endoftext|>" is special when it is there. */

@@ -376,7 +376,8 @@ START_TEST(psds_own_file_is_read_back_too)
         ck_assert_int_eq(ftruncate(fileno(disk), sizeof bytes + (_i == 2 ? -1 : 1)), 0);
     }
     ck_assert_int_eq(fclose(disk), 0);
-    ck_assert_int_eq(ps_export_finish_file(&file, ps_crc32c(0, bytes, sizeof bytes)), want[_i]);
+    ck_assert_int_eq(ps_export_finish_file(&file, NULL, ps_crc32c(0, bytes, sizeof bytes)),
+                     want[_i]);
     ck_assert_ptr_null(file);
     ck_assert_int_eq(unlink(path), _i ? -1 : 0);
     ck_assert_int_eq(rmdir(folder), 0);
