@@ -185,6 +185,7 @@ static void fill_services(ps_daemon *d)
                                               .drain = ps_daemon_drain,
                                               .keys = ps_daemon_keys,
                                               .retire_key = ps_daemon_retire_key,
+                                              .export_recipients = ps_daemon_export_recipients,
                                               .user = d};
 }
 

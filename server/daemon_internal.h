@@ -71,6 +71,7 @@ PS_MUST_CHECK ps_status ps_daemon_read_keys(ps_daemon *daemon);
 /* As in ps_services_daemon. */
 PS_MUST_CHECK ps_status ps_daemon_keys(void *daemon, bool rotate, Psd__V1__KeysResponse *out);
 PS_MUST_CHECK ps_status ps_daemon_retire_key(void *daemon, const char *id);
+char **ps_daemon_export_recipients(void *daemon, size_t *n); /* the caller's, and each */
 
 /* Bytes held by all running jobs' parameters. */
 uint64_t ps_daemon_parameter_bytes(ps_daemon *daemon);

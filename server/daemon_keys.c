@@ -17,6 +17,11 @@ ps_status ps_daemon_read_keys(ps_daemon *d)
     return st;
 }
 
+char **ps_daemon_export_recipients(void *daemon, size_t *n)
+{
+    return ps_sealing_recipients(((ps_daemon *)daemon)->sealing, n);
+}
+
 static Psd__V1__KeyUse *use_of(const ps_sealing_key *key, bool current)
 {
     char text[PS_KEK_TEXT];

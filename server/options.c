@@ -1,6 +1,7 @@
 /* The tables of psd's keys and flags; common/conf/options reads them. */
 #include "server/options.h"
 
+#include "common/age/age_keys.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
 #include "common/base/ranked.h"
@@ -80,6 +81,8 @@ static const ps_conf_key sealing_keys[] = {
     PS_CONF_TEXT("kek", ps_server_sealing, kek, "", 0, 4095),
     PS_CONF_TEXTS("previous", ps_server_sealing, previous, "[]", 0, PS_KEYRING_MOST - 1, 1, 4095),
     PS_CONF_BOOL("require", ps_server_sealing, require, "false"),
+    PS_CONF_TEXTS("export_recipients", ps_server_sealing, export_recipients, "[]", 0,
+                  PS_AGE_ESCROW_MOST, 1, 4095),
     PS_CONF_END,
 };
 
@@ -164,6 +167,10 @@ static ps_status check_sealing(const ps_server_sealing *s, const ps_conf_doc *do
     for (size_t i = 0; i < s->n_previous; i++)
         if (ps_key_source_check(s->previous[i]))
             return ps_conf_fail(doc, "sealing.previous", "%s", ps_error_message());
+    ps_age_recipients recipients = {.n = 0};
+    for (size_t i = 0; i < s->n_export_recipients; i++)
+        if (ps_age_recipients_add(&recipients, s->export_recipients[i]))
+            return ps_conf_fail(doc, "sealing.export_recipients", "%s", ps_error_message());
     if (!*s->kek && (s->n_previous || s->require))
         return ps_conf_fail(doc, "sealing.kek", "is needed with sealing.previous and .require");
     return PS_OK;

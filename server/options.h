@@ -47,6 +47,8 @@ typedef struct ps_server_sealing {
     char *kek;       /* where the current key is (key_source.h); "": nothing is sealed */
     char **previous; /* keys that are still read with */
     size_t n_previous;
+    char **export_recipients; /* of age, for whom every export is encrypted, too */
+    size_t n_export_recipients;
     bool require; /* files that are not sealed are refused */
 } ps_server_sealing;
 

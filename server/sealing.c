@@ -19,6 +19,8 @@ struct ps_sealing {
     ps_mutex one;         /* pass at a time */
     ps_mutex last_mutex;
     ps_sealing_state last;
+    char **recipients; /* of exports */
+    size_t n_recipients;
 };
 
 /* ---- keys ---- */
@@ -103,6 +105,35 @@ static ps_status refuse_sealed_in(void *user, const char *folder)
     return each_in(&ps_disk_system, folder, refuse_sealed, user);
 }
 
+static char **copy_texts(char *const *texts, size_t n)
+{
+    char **out = ps_alloc_array(n + 1, sizeof *out);
+    for (size_t i = 0; i < n; i++)
+        out[i] = ps_strdup(texts[i]);
+    return out;
+}
+
+static void set_recipients(ps_sealing *s, char *const *texts, size_t n)
+{
+    char **fresh = texts ? copy_texts(texts, n) : NULL;
+    ps_mutex_lock(&s->last_mutex);
+    for (size_t i = 0; i < s->n_recipients; i++)
+        ps_free(&s->recipients[i]);
+    ps_free(&s->recipients);
+    s->recipients = fresh;
+    s->n_recipients = n;
+    ps_mutex_unlock(&s->last_mutex);
+}
+
+char **ps_sealing_recipients(ps_sealing *s, size_t *n)
+{
+    ps_mutex_lock(&s->last_mutex);
+    char **out = copy_texts(s->recipients, s->n_recipients);
+    *n = s->n_recipients;
+    ps_mutex_unlock(&s->last_mutex);
+    return out;
+}
+
 ps_status ps_sealing_open(const ps_server_sealing *conf, const char *data_dir, const char *cluster,
                           ps_sealing **out)
 {
@@ -116,6 +147,7 @@ ps_status ps_sealing_open(const ps_server_sealing *conf, const char *data_dir, c
     s->names = (ps_sealed_names){s->data_dir, s->cluster};
     ps_mutex_init(&s->one);
     ps_mutex_init(&s->last_mutex);
+    set_recipients(s, conf->export_recipients, conf->n_export_recipients);
     if (ring)
         s->disk = ps_sealed_disk_new(&(ps_sealed_disk_conf){.disk = &ps_disk_system,
                                                             .ring = ring,
@@ -138,6 +170,7 @@ void ps_sealing_close(ps_sealing **sealing)
     if (!s)
         return;
     ps_sealed_disk_free(&s->disk);
+    set_recipients(s, NULL, 0);
     ps_mutex_destroy(&s->one);
     ps_mutex_destroy(&s->last_mutex);
     ps_free(&s->data_dir);
@@ -209,6 +242,7 @@ ps_status ps_sealing_reload(ps_sealing *s, const ps_server_sealing *conf)
     }
     if (ring)
         ps_sealed_disk_set_keys(s->disk, &ring);
+    set_recipients(s, conf->export_recipients, conf->n_export_recipients);
     return PS_OK;
 }
 

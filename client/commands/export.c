@@ -1,6 +1,8 @@
 /* export: a stored model into a file or folder, which is there whole or not at all. safetensors is
- * psd's own file as it is; the other formats are made of it while it arrives. */
+ * psd's own file as it is; the other formats are made of it while it arrives. For recipients each
+ * file is encrypted while it is written. */
 #include "client/call/client.h"
+#include "client/call/export_way.h"
 #include "client/call/file_receive.h"
 #include "client/call/file_windows.h"
 #include "client/call/imatrix_receive.h"
@@ -25,6 +27,7 @@ typedef struct options {
     const char *format;
     const char *dtype;
     const char *activations;
+    ps_texts recipients;
     bool force;
 } options;
 
@@ -58,6 +61,12 @@ static const ps_flag flags[] = {
      .value = "TYPE",
      .words = activation_words,
      .help = "hf-ct, of int8/row or fp8/row: whoever loads it rounds what goes into products, too"},
+    {.name = "recipient",
+     .letter = 'r',
+     .type = PS_FLAG_TEXTS,
+     .offset = offsetof(options, recipients),
+     .value = "AGE1",
+     .help = "encrypt for this recipient of age, whose age1… this is; again for each"},
     {.name = "force",
      .type = PS_FLAG_SWITCH,
      .offset = offsetof(options, force),
@@ -69,8 +78,8 @@ typedef struct sink {
     ps_new_file *file;       /* safetensors, */
     uint32_t checksum;       /* and of what came for it; */
     ps_model_export *stream; /* or this */
-    char *config, *version;  /* of the model, */
-    uint64_t job_id;         /* and the job that made it; 0: none */
+    ps_export_way way;
+    Psd__V1__Model *model; /* as the catalog has it */
 } sink;
 
 static ps_status take_piece(void *user, ps_slice piece)
@@ -83,21 +92,28 @@ static ps_status take_piece(void *user, ps_slice piece)
 }
 
 /* sums: not the model, but the importance matrix of its calibration. */
-static void report(ps_client *client, const char *name, const char *path, uint64_t bytes, bool sums)
+static void report(ps_client *client, const sink *s, const char *path, uint64_t bytes, bool sums)
 {
+    const char *name = s->model->name;
+    const size_t recipients = s->way.recipients.n;
     if (client->json) {
         ps_json_writer w = ps_json_begin(client);
         ps_json_object(&w);
         ps_json_put_string(&w, "model", name);
         ps_json_put_string(&w, "file", path);
         ps_json_put_uint(&w, "bytes", bytes);
+        ps_json_put_uint(&w, "recipients", recipients);
         ps_json_object_end(&w);
         ps_json_finish(client);
     } else {
         char *shown = ps_shown(path);
-        ps_buf_printf(&client->out, "%s %s is in %s (%s)\n",
+        ps_buf_printf(&client->out, "%s %s is in %s (%s)",
                       sums ? "the importance matrix of" : "model", name, shown,
                       ps_human_bytes((double)bytes).text);
+        if (recipients)
+            ps_buf_printf(&client->out, ", encrypted for %zu recipient%s", recipients,
+                          recipients == 1 ? "" : "s");
+        ps_buf_putc(&client->out, '\n');
         ps_free(&shown);
     }
     ps_streams_report(client, path);
@@ -105,117 +121,113 @@ static void report(ps_client *client, const char *name, const char *path, uint64
 
 static ps_status take_model(void *user, ps_slice message)
 {
-    sink *s = user;
     ProtobufCMessage *reply = NULL;
     ps_status st = ps_message_unpack(message, &psd__v1__model__descriptor, &reply, NULL);
     if (st)
         return st;
-    s->job_id = ((Psd__V1__Model *)(void *)reply)->job_id;
-    s->version = ps_strdup(((Psd__V1__Model *)(void *)reply)->version);
-    s->config = ps_strdup(((Psd__V1__Model *)(void *)reply)->config);
-    ps_reply_free(&reply);
+    ((sink *)user)->model = (Psd__V1__Model *)(void *)reply;
     return PS_END;
 }
 
-/* The config that the catalog has, and of which version; as a stream, which an interruption ends in
- * order. */
+/* What the catalog says of it, its version too; as a stream, which an interruption ends in order.
+ * And with it who is to read what leaves psd. */
 static ps_status find_model(ps_client *client, const char *name, sink *s)
 {
     Psd__V1__GetModelRequest request = PSD__V1__GET_MODEL_REQUEST__INIT;
     request.name = ps_borrow(name);
     ps_status st = ps_client_stream(client, "/psd.v1.Models/Get", &request.base, take_model, s);
-    return !st && !s->config ? ps_fail(PS_DATA_LOSS, "psd says nothing of model %s", name) : st;
+    if (!st && !s->model)
+        st = ps_fail(PS_DATA_LOSS, "psd says nothing of model %s", name);
+    return st ? st : ps_export_way_settle(client, s->model, &s->way);
 }
 
-static ps_status open_sink(ps_client *client, const char *name, const options *o, const char *path,
-                           sink *s)
+static ps_status check_usage(ps_client *client, const ps_model_format *format, const options *o)
 {
-    const ps_model_format *format = ps_model_format_find(o->format);
-    ps_model_out_options out = {.path = path, .activations = o->activations, .force = o->force};
-    ps_status st = ps_streams_check_output(client, path);
-    if (st)
-        return st;
-    if (format->folder && ps_target_descriptor(path) >= 0)
+    if (o->path && format->folder && ps_target_descriptor(o->path) >= 0)
         return ps_client_usage(client, "format %s is a folder, which needs a name: --to FOLDER",
                                format->name);
     if (!format->out && o->dtype)
         return ps_client_usage(client, "--dtype is for other formats than %s", format->name);
     if (o->activations && strcmp(format->name, "hf-ct") != 0)
         return ps_client_usage(client, "--activations is for format hf-ct");
-    if (!format->out)
-        return ps_new_file_open(path, &(ps_new_file_options){.force = o->force}, &s->file);
-    out.dtype = ps_model_format_dtype(format, o->dtype);
-    out.keep = !o->dtype;
-    if (!out.dtype)
+    if (format->out && !ps_model_format_dtype(format, o->dtype))
         return ps_client_usage(client, "format %s has no dtype %s", format->name, o->dtype);
-    st = find_model(client, name, s);
-    if (!st)
-        s->stream = ps_model_export_new(format, s->config, &out);
-    return st;
+    return o->path ? ps_streams_check_output(client, o->path) : PS_OK;
+}
+
+static ps_status open_sink(const ps_model_format *format, const options *o, const char *path,
+                           sink *s)
+{
+    const ps_disk *disk = ps_export_way_disk(&s->way);
+    if (!format->out)
+        return ps_new_file_open(path, &(ps_new_file_options){.force = o->force, .disk = disk},
+                                &s->file);
+    const ps_model_out_options out = {.path = path,
+                                      .dtype = ps_model_format_dtype(format, o->dtype),
+                                      .activations = o->activations,
+                                      .disk = disk,
+                                      .ending = ps_export_way_ending(&s->way),
+                                      .keep = !o->dtype,
+                                      .force = o->force};
+    s->stream = ps_model_export_new(format, s->model->config, &out);
+    return PS_OK;
 }
 
 /* It is read back and compared with psd's file, got: so many bytes, before it has its name. psd's
  * own needs no second download for that. */
-static ps_status finish(ps_client *client, const char *name, sink *s, uint64_t got, uint64_t *bytes)
+static ps_status finish(ps_client *client, sink *s, uint64_t got, uint64_t *bytes)
 {
     *bytes = got;
     if (!s->stream)
-        return ps_export_finish_file(&s->file, NULL, s->checksum);
-    ps_file_windows *file = ps_file_windows_new(client, name, s->version, got);
+        return ps_export_finish_file(&s->file, ps_export_way_disk(&s->way), s->checksum);
+    ps_file_windows *file = ps_file_windows_new(client, s->model->name, s->model->version, got);
     const ps_export_original original = {
-        .config = s->config, .range = ps_file_windows_read, .user = file};
+        .config = s->model->config, .range = ps_file_windows_read, .user = file};
     ps_status st = ps_export_finish(s->stream, &original, bytes);
     ps_file_windows_free(&file);
     return st;
 }
 
-static ps_status export_model(ps_client *client, const char *name, const options *o,
-                              const char *path)
+static ps_status export_model(ps_client *client, const ps_model_format *format, const options *o,
+                              const char *path, sink *s)
 {
     Psd__V1__ExportRequest request = PSD__V1__EXPORT_REQUEST__INIT;
-    request.name = ps_borrow(name);
-    sink s = {0};
+    request.name = s->model->name;
+    request.version = s->model->version;
     uint64_t got = 0, bytes = 0;
-    ps_status st = open_sink(client, request.name, o, path, &s);
-    if (s.version)
-        request.version = s.version;
+    ps_status st = open_sink(format, o, path, s);
     if (!st)
-        st = ps_receive_file(client, "/psd.v1.Models/Export", &request.base, take_piece, &s, &got);
+        st = ps_receive_file(client, "/psd.v1.Models/Export", &request.base, take_piece, s, &got);
     if (!st)
-        st = finish(client, request.name, &s, got, &bytes);
-    if (!st && s.stream)
-        ps_print_remarks(ps_model_export_remarks(s.stream));
+        st = finish(client, s, got, &bytes);
+    if (!st && s->stream)
+        ps_print_remarks(ps_model_export_remarks(s->stream));
     if (!st)
-        report(client, request.name, path, bytes, false);
-    ps_new_file_drop(&s.file);
-    ps_model_export_free(&s.stream);
-    ps_free(&s.version);
-    ps_free(&s.config);
+        report(client, s, path, bytes, false);
     return st;
 }
 
 /* No model, but what its job has left of its calibration; it is small. */
-static ps_status export_imatrix(ps_client *client, const char *name, const options *o,
-                                const char *path)
+static ps_status export_imatrix(ps_client *client, const options *o, const char *path,
+                                const sink *s)
 {
-    sink s = {0};
     ps_buf gguf = PS_BUF_EMPTY;
-    ps_status st = ps_streams_check_output(client, path);
-    if (!st && (o->dtype || o->activations))
-        st = ps_client_usage(client, "--%s is not for format imatrix",
-                             o->dtype ? "dtype" : "activations");
+    ps_status st = ps_imatrix_receive(client, s->model->name, s->model->job_id, &gguf);
     if (!st)
-        st = find_model(client, name, &s);
+        st = ps_new_file_save(
+            path, ps_buf_slice(&gguf),
+            &(ps_new_file_options){.force = o->force, .disk = ps_export_way_disk(&s->way)});
     if (!st)
-        st = ps_imatrix_receive(client, name, s.job_id, &gguf);
-    if (!st)
-        st = ps_new_file_save(path, ps_buf_slice(&gguf), &(ps_new_file_options){.force = o->force});
-    if (!st)
-        report(client, name, path, gguf.len, true);
+        report(client, s, path, gguf.len, true);
     ps_buf_free(&gguf);
-    ps_free(&s.version);
-    ps_free(&s.config);
     return st;
+}
+
+/* Of a folder it is its files that are encrypted. */
+static char *path_of(const ps_model_format *format, const char *name, const sink *s)
+{
+    return ps_asprintf("%s%s%s", name, format->ending,
+                       format->folder ? "" : ps_export_way_ending(&s->way));
 }
 
 static ps_status run(ps_client *client, const ps_args *args)
@@ -223,12 +235,24 @@ static ps_status run(ps_client *client, const ps_args *args)
     const options *o = args->options;
     const ps_model_format *format = ps_model_format_find(o->format);
     const char *name = args->operands.at[0];
+    sink s = {0};
     ps_status st = ps_check_model_name(name);
-    if (st)
-        return st;
-    char *path = o->path ? ps_strdup(o->path) : ps_asprintf("%s%s", name, format->ending);
-    st = format->sums ? export_imatrix(client, name, o, path) : export_model(client, name, o, path);
-    ps_free(&path);
+    if (!st)
+        st = check_usage(client, format, o);
+    if (!st)
+        st = ps_export_way_begin(client, &o->recipients, &s.way);
+    if (!st)
+        st = find_model(client, name, &s);
+    if (!st) {
+        char *path = o->path ? ps_strdup(o->path) : path_of(format, name, &s);
+        st = format->sums ? export_imatrix(client, o, path, &s)
+                          : export_model(client, format, o, path, &s);
+        ps_free(&path);
+    }
+    ps_new_file_drop(&s.file);
+    ps_model_export_free(&s.stream);
+    ps_export_way_clear(&s.way);
+    ps_reply_free(&s.model);
     return st;
 }
 
@@ -239,7 +263,9 @@ const ps_command ps_command_export = {
     .details = "Formats hf and gguf are for language models. A tokenizer that came with the\n"
                "model goes with it. Without --dtype, what is stored in blocks of llama.cpp's\n"
                "keeps them in gguf. Format imatrix is no model, but llama.cpp's importance\n"
-               "matrix of the calibration that its compress job has kept.\n",
+               "matrix of the calibration that its compress job has kept. With --recipient files\n"
+               "are encrypted and end in .age, those of a folder one by one; age -d opens them,\n"
+               "and psctl import --identity.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 1,

@@ -1,23 +1,24 @@
 /* import: a safetensors file, the folder of a Hugging Face model, or a GGUF file becomes a stored
  * model. It goes up in pieces of 1 MiB, no more of them at a time than the connection takes; what
- * is not psd's own file is turned into one on the way. */
+ * is not psd's own file is turned into one on the way, and what is encrypted by age is opened a
+ * chunk at a time: nothing of it is written anywhere. */
 #include "client/call/client.h"
 #include "client/call/streams.h"
 #include "client/call/support.h"
 #include "client/commands/commands.h"
+#include "common/age/age_disk.h"
 #include "common/base/mem.h"
+#include "common/model/model_files.h"
 #include "common/model/model_in.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { PIECE = 1 << 20 };
 
 typedef struct options {
     const char *config;
+    const char *identity;
     bool replace;
     bool float32;
     bool float_activations;
@@ -29,6 +30,12 @@ static const ps_flag flags[] = {
      .offset = offsetof(options, config),
      .value = "CONFIG",
      .help = "its architecture: '{architecture: mlp, layers: [784,10]}'"},
+    {.name = "identity",
+     .letter = 'i',
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, identity),
+     .value = "FILE",
+     .help = "open what is encrypted by age with the identities of this file (age-keygen)"},
     {.name = "replace",
      .type = PS_FLAG_SWITCH,
      .offset = offsetof(options, replace),
@@ -45,11 +52,18 @@ static const ps_flag flags[] = {
 };
 
 typedef struct source {
-    const char *path;
-    int fd;                              /* of a file; -1 */
+    char *path;
+    int file;                            /* psd's own; -1 */
     ps_model_in *model;                  /* or this */
     const Psd__V1__ImportHeader *header; /* NULL once it is sent */
+    ps_age_identities *identities;
+    ps_age_disk *age; /* with them; NULL: files are as they are */
 } source;
+
+static const ps_disk *disk_of(const source *s)
+{
+    return s->age ? ps_age_disk_row(s->age) : &ps_disk_system;
+}
 
 static void release_piece(void *user)
 {
@@ -61,14 +75,9 @@ static ps_status read_piece(source *s, uint8_t *piece, size_t *got)
 {
     if (s->model)
         return ps_model_in_read(s->model, piece, PIECE, got);
-    ssize_t n = 0;
-    do
-        n = read(s->fd, piece, PIECE);
-    while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return ps_fail_errno(errno, "%s", s->path);
-    *got = (size_t)n;
-    return PS_OK;
+    const ps_disk *disk = disk_of(s);
+    ps_status st = disk->read(disk->state, s->file, piece, PIECE, got);
+    return st ? ps_wrap(st, "%s", s->path) : PS_OK;
 }
 
 static ps_status next(void *user, ps_call *call)
@@ -94,23 +103,58 @@ static ps_status next(void *user, ps_call *call)
     return PS_OK;
 }
 
+/* NAME.age is to its reader the file NAME, so that parts of a model find each other. */
+static ps_status open_identities(source *s, const char *identity)
+{
+    const size_t len = strlen(s->path), end = strlen(PS_AGE_ENDING);
+    bool folder = false;
+    if (!strcmp(identity, "-") && !strcmp(s->path, "/dev/stdin"))
+        return ps_fail(PS_INVALID_ARGUMENT, "standard input is either the model or its identity");
+    ps_status st = ps_age_identities_open(identity, &s->identities);
+    if (st)
+        return ps_wrap(st, "--identity");
+    s->age =
+        ps_age_disk_new(&(ps_age_disk_conf){.disk = &ps_disk_system, .identities = s->identities});
+    if (len > end && !strcmp(s->path + len - end, PS_AGE_ENDING) &&
+        !ps_model_file_kind(NULL, s->path, &folder) && !folder)
+        s->path[len - end] = '\0';
+    return PS_OK;
+}
+
 static ps_status open_source(source *s, const options *o)
 {
-    bool ours = false;
-    ps_status st = ps_streams_input(&s->path);
-    if (!st)
-        st = ps_model_in_takes(NULL, s->path, &ours);
-    if (st || ours)
-        return st ? st
-                  : ps_model_in_open(
-                        s->path,
-                        &(ps_model_in_options){.float32 = o->float32,
-                                               .float_activations = o->float_activations},
-                        &s->model);
-    s->fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (s->fd < 0)
-        return ps_fail_errno(errno, "%s", s->path);
-    return PS_OK;
+    bool other = false;
+    uint64_t size;
+    const ps_disk *disk = NULL;
+    const char *path = s->path;
+    ps_status st = ps_streams_input(&path);
+    if (path != s->path) {
+        ps_free(&s->path);
+        s->path = ps_strdup(path);
+    }
+    if (!st && o->identity)
+        st = open_identities(s, o->identity);
+    if (!st) {
+        disk = s->age ? disk_of(s) : NULL;
+        st = ps_model_in_takes(disk, s->path, &other);
+    }
+    if (!st && other)
+        return ps_model_in_open(s->path,
+                                &(ps_model_in_options){.disk = disk,
+                                                       .float32 = o->float32,
+                                                       .float_activations = o->float_activations},
+                                &s->model);
+    return st ? st : ps_model_file_open(disk, s->path, &s->file, &size);
+}
+
+static void close_source(source *s)
+{
+    if (s->file >= 0)
+        ps_model_file_close(disk_of(s), s->file);
+    ps_model_in_close(&s->model);
+    ps_age_disk_free(&s->age);
+    ps_age_identities_free(&s->identities);
+    ps_free(&s->path);
 }
 
 /* For people without its tensors, of which there may be hundreds: psctl model has them. */
@@ -128,7 +172,7 @@ static ps_status run(ps_client *client, const ps_args *args)
     header.name = ps_borrow(args->operands.at[1]);
     header.config = ps_borrow(o->config ? o->config : "");
     header.replace = o->replace;
-    source s = {.path = args->operands.at[0], .fd = -1, .header = &header};
+    source s = {.path = ps_strdup(args->operands.at[0]), .file = -1, .header = &header};
     ProtobufCMessage *reply = NULL;
     ps_status st = ps_check_model_name(header.name);
     if (!st)
@@ -144,9 +188,7 @@ static ps_status run(ps_client *client, const ps_args *args)
     if (!st)
         st = ps_client_upload(client, "/psd.v1.Models/Import", next, &s,
                               &psd__v1__model__descriptor, &reply);
-    if (s.fd >= 0)
-        (void)close(s.fd);
-    ps_model_in_close(&s.model);
+    close_source(&s);
     if (st == PS_ALREADY_EXISTS)
         return ps_fail(st, "%s (--replace)", ps_error_message());
     if (st)
@@ -166,7 +208,9 @@ const ps_command ps_command_import = {
         "config.json, of a language model, and model.safetensors or its shards. A GGUF\n"
         "file is of a language model too, its tensors of any type that psd has a form for; of\n"
         "one in several files (NAME-00001-of-00003.gguf) any stands for all, which lie beside\n"
-        "it. Floats become float32, blocks (Q4_0, Q4_K …) are kept. - is standard input.\n",
+        "it. Floats become float32, blocks (Q4_0, Q4_K …) are kept. - is standard input.\n"
+        "With --identity the file, or those of the folder, may be encrypted by age (.age); what\n"
+        "was changed or cut is refused.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 2,

@@ -48,7 +48,10 @@ static ps_status get(ps_services *services, const ps_caller *caller,
         ps_catalog_model_version(services->files.catalog, in->name, in->version, &record);
     if (st)
         return st;
-    *reply = &ps_model_message_new(record)->base;
+    Psd__V1__Model *model = ps_model_message_new(record);
+    model->export_recipients =
+        services->daemon.export_recipients(services->daemon.user, &model->n_export_recipients);
+    *reply = &model->base;
     ps_model_record_free(&record);
     return PS_OK;
 }

@@ -15,7 +15,7 @@
 
 typedef struct ps_services ps_services;
 
-/* What Admin asks of the daemon. Off the loop; any thread. */
+/* What Admin and Models ask of the daemon. Off the loop; any thread. */
 typedef struct ps_services_daemon {
     PS_MUST_CHECK ps_status (*reload)(void *user, int64_t *certificate_expires_ms);
     /* Texts are borrowed, but sealing_key and audit_head, which are the caller's. */
@@ -25,6 +25,8 @@ typedef struct ps_services_daemon {
     /* Which keys files need; rotate: after the section sealing was read again. */
     PS_MUST_CHECK ps_status (*keys)(void *user, bool rotate, Psd__V1__KeysResponse *out);
     PS_MUST_CHECK ps_status (*retire_key)(void *user, const char *id);
+    /* sealing.export_recipients; the caller's, and each of the *n. */
+    char **(*export_recipients)(void *user, size_t *n);
     void *user;
 } ps_services_daemon;
 
