@@ -67,6 +67,7 @@ static ps_status open_security(ps_daemon *d)
                                  .keep = (unsigned)d->conf->audit.keep,
                                  .refuse = d->conf->audit.on_failure == 0,
                                  .tls = d->tls,
+                                 .forward = d->conf->audit.forward,
                                  .anchor_ms = d->conf->audit.anchor_ms};
     st = ps_audit_open(&audit, &d->audit);
     ps_free(&path);

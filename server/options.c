@@ -8,6 +8,7 @@
 #include "common/conf/options.h"
 #include "common/seal/key_source.h"
 #include "common/seal/keyring.h"
+#include "server/guard/audit_forward.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -73,6 +74,7 @@ static const ps_conf_key audit_keys[] = {
     PS_CONF_BYTES("size", ps_server_audit, size, "64MiB", 0, TIB),
     PS_CONF_INT("keep", ps_server_audit, keep, "0", 0, 1000000),
     PS_CONF_DURATION("anchor", ps_server_audit, anchor_ms, "60s", 0, 86400000),
+    PS_CONF_TEXT("forward", ps_server_audit, forward, "", 0, 255),
     PS_CONF_WORD("on_failure", ps_server_audit, on_failure, "refuse", failure_words),
     PS_CONF_END,
 };
@@ -193,6 +195,8 @@ static ps_status check(const void *conf, const ps_conf_doc *doc)
     ps_status st = ps_quota_conf_check(&c->quotas, least, doc);
     if (st)
         return st;
+    if (*c->audit.forward && ps_audit_forward_check(c->audit.forward))
+        return ps_conf_fail(doc, "audit.forward", "%s", ps_error_message());
     return check_sealing(&c->sealing, doc);
 }
 

@@ -40,6 +40,7 @@ typedef struct ps_server_audit {
     uint64_t size;       /* bytes after which a new file begins; 0: never */
     int64_t keep;        /* full files that are kept; 0: all */
     uint64_t anchor_ms;  /* between signed lines; 0: at start, stop and full files alone */
+    char *forward;       /* where lines go, too: audit_forward.h; "": nowhere */
     unsigned on_failure; /* 0: refuse what must not be done unrecorded, 1: continue */
 } ps_server_audit;
 

@@ -13,6 +13,7 @@
 #include "common/loop/loop.h"
 #include "common/security/audit_anchor.h"
 #include "server/guard/audit_file.h"
+#include "server/guard/audit_forward.h"
 #include "server/guard/audit_sources.h"
 
 #include <errno.h>
@@ -35,19 +36,21 @@ struct ps_audit {
     bool (*give_up)(void *user);
     void *give_up_user;
     ps_audit_sources *sources;
-    uint64_t unreported; /* suppressed since the last line that said so */
+    uint64_t suppressed, lost; /* lines, since the last one that said so */
     uint64_t reported_ns;
     bool failing;        /* the log knows */
     bool unsynced;       /* something was written since the last tick */
     bool untidy;         /* a file has got full */
     ps_tls_context *own; /* whose key signs; NULL: none */
     uint64_t anchor_ms, anchored_ns;
+    char time[TIME_TEXT];       /* of the line that is being made */
     char shown[PS_DIGEST_TEXT]; /* this file has the certificate of this signer */
     bool unsigned_;             /* the log knows */
     int retired; /* the full file, until the tick has brought it to the disk; -1: none */
     ps_audit_stats stats;
 
     ps_tls_holder *tls;
+    ps_audit_forward *forward; /* NULL: nowhere */
 
     bool sync_failing; /* the tick's own: the log knows */
 };
@@ -55,9 +58,14 @@ struct ps_audit {
 ps_status ps_audit_open(const ps_audit_conf *conf, ps_audit **out)
 {
     ps_audit_file *file = NULL;
+    ps_audit_forward *forward = NULL;
     ps_status st = ps_audit_file_open(conf->path, conf->size, &file);
-    if (st)
+    if (!st && conf->forward && *conf->forward)
+        st = ps_audit_forward_new(conf->forward, &forward);
+    if (st) {
+        ps_audit_file_close(&file);
         return st;
+    }
     ps_audit *audit = ps_new(ps_audit);
     ps_mutex_init(&audit->lock);
     audit->file = file;
@@ -67,6 +75,7 @@ ps_status ps_audit_open(const ps_audit_conf *conf, ps_audit **out)
     audit->refuse = conf->refuse;
     audit->retired = -1;
     audit->tls = conf->tls;
+    audit->forward = forward;
     audit->anchor_ms = conf->anchor_ms;
     audit->sources = ps_audit_sources_new(conf->clock);
     audit->reported_ns = ps_clock_ns(audit->clock);
@@ -80,17 +89,21 @@ void ps_audit_set_make_room(ps_audit *audit, bool (*give_up)(void *user), void *
     audit->give_up_user = user;
 }
 
-/* Into the line; returns the text. */
-static const char *put_time(const ps_audit *audit, ps_json_writer *w, char text[TIME_TEXT])
+/* Locked. A line begins, at the time that is in audit->time then. */
+static ps_json_writer begin_line(ps_audit *audit, ps_buf *line)
 {
+    ps_mutex_require_held(&audit->lock);
+    char *text = audit->time;
     int64_t wall_ms = ps_clock_wall_ms(audit->clock);
     time_t seconds = (time_t)(wall_ms / 1000);
     struct tm utc = {0};
     (void)gmtime_r(&seconds, &utc);
     size_t n = strftime(text, TIME_TEXT - 8, "%Y-%m-%dT%H:%M:%S", &utc);
     (void)snprintf(text + n, TIME_TEXT - n, ".%03dZ", (int)(wall_ms % 1000));
-    ps_json_put_string(w, "time", text);
-    return text;
+    ps_json_writer w = ps_json_writer_to(line);
+    ps_json_object(&w);
+    ps_json_put_string(&w, "time", text);
+    return w;
 }
 
 /* The writer escapes what JSON must; of the rest a terminal must not obey anything. */
@@ -127,25 +140,18 @@ static void end_line(const ps_audit *audit, ps_json_writer *w, ps_buf *line)
     ps_buf_putc(line, '\n');
 }
 
-static void build_line(const ps_audit *audit, const ps_audit_event *e, ps_buf *line)
+/* Locked. Which goes elsewhere, too. */
+static void send_on(ps_audit *audit, const ps_buf *line, ps_audit_forwarded what)
 {
     ps_mutex_require_held(&audit->lock);
-    static const char *const outcomes[] = {"allowed", "refused", "failed", "begun"};
-    char identity[PS_IDENTITY_TEXT_MAX], time[TIME_TEXT];
-    ps_json_writer w = ps_json_writer_to(line);
-    ps_json_object(&w);
-    (void)put_time(audit, &w, time);
-    put_text(&w, "event", e->event);
-    put_text(&w, "address", e->address);
-    put_text(&w, "identity", e->identity ? ps_identity_format(e->identity, identity) : NULL);
-    put_text(&w, "call", e->call);
-    ps_json_put_string(&w, "outcome", outcomes[e->outcome]);
-    put_text(&w, "reason", e->reason);
-    end_line(audit, &w, line);
+    what.line = ps_slice_of(line->data, line->len - 1);
+    what.seq = ps_audit_file_head(audit->file)->seq;
+    what.time = audit->time;
+    ps_audit_forward_put(audit->forward, &what);
 }
 
 /* Locked. errno. */
-static int append(ps_audit *audit, const ps_buf *line)
+static int append(ps_audit *audit, const ps_buf *line, const ps_audit_forwarded *what)
 {
     ps_mutex_require_held(&audit->lock);
     int error = ps_audit_file_append(audit->file, line);
@@ -154,28 +160,30 @@ static int append(ps_audit *audit, const ps_buf *line)
                      audit->path, error == EAGAIN ? "nobody reads it" : strerror(error));
     audit->failing = error != 0;
     audit->unsynced = true;
-    if (error)
+    if (error) {
         audit->stats.failed++;
-    else
-        audit->stats.written++;
-    return error;
+        return error;
+    }
+    audit->stats.written++;
+    if (audit->forward)
+        send_on(audit, line, *what);
+    return 0;
 }
 
 /* Locked. A line that cannot be made is tried again with the next reason for one. */
 static ps_status append_anchor(ps_audit *audit, const ps_anchor_signer *signer)
 {
     ps_buf line = PS_BUF_EMPTY;
-    ps_json_writer w = ps_json_writer_to(&line);
-    char id[PS_DIGEST_TEXT], time[TIME_TEXT];
+    ps_json_writer w = begin_line(audit, &line);
+    char id[PS_DIGEST_TEXT];
     ps_anchor_signer_id(signer, id);
     const bool show = strcmp(id, audit->shown) != 0;
-    ps_json_object(&w);
-    const char *text = put_time(audit, &w, time);
-    ps_status st = ps_anchor_write(signer, text, ps_audit_file_head(audit->file), show, &w);
+    const ps_audit_head *head = ps_audit_file_head(audit->file);
+    ps_status st = ps_anchor_write(signer, audit->time, head, show, &w);
     if (!st) {
         end_line(audit, &w, &line);
-        if (!append(audit, &line)) {
-            audit->stats.anchored = ps_audit_file_head(audit->file)->seq;
+        if (!append(audit, &line, &(ps_audit_forwarded){.event = "anchor"})) {
+            audit->stats.anchored = head->seq;
             memcpy(audit->shown, id, sizeof audit->shown);
         }
     }
@@ -225,38 +233,61 @@ static void turn_when_full(ps_audit *audit, size_t bytes)
         (void)close(done);
 }
 
+/* Locked. *count lines that are none, in one; it stays where that cannot be written. */
+static void report(ps_audit *audit, const char *event, uint64_t *count, const char *reason)
+{
+    ps_mutex_require_held(&audit->lock);
+    if (!*count)
+        return;
+    ps_buf line = PS_BUF_EMPTY;
+    ps_json_writer w = begin_line(audit, &line);
+    ps_json_put_string(&w, "event", event);
+    ps_json_put_uint(&w, "count", *count);
+    ps_json_put_string(&w, "reason", reason);
+    end_line(audit, &w, &line);
+    if (!append(audit, &line, &(ps_audit_forwarded){.event = event, .warning = true}))
+        *count = 0;
+    ps_buf_free(&line);
+}
+
 /* Locked. `now` or later: closing does not wait. */
-static void report_suppressed(ps_audit *audit, bool now)
+static void report_missing(ps_audit *audit, bool now)
 {
     ps_mutex_require_held(&audit->lock);
     uint64_t t = ps_clock_ns(audit->clock);
-    if (!audit->unreported || (!now && t - audit->reported_ns < REPORT_EVERY_NS))
+    if (!now && t - audit->reported_ns < REPORT_EVERY_NS)
         return;
-    ps_buf line = PS_BUF_EMPTY;
-    ps_json_writer w = ps_json_writer_to(&line);
-    char time[TIME_TEXT];
-    ps_json_object(&w);
-    (void)put_time(audit, &w, time);
-    ps_json_put_string(&w, "event", "suppressed");
-    ps_json_put_uint(&w, "count", audit->unreported);
-    ps_json_put_string(&w, "reason", "too many lines of the same source");
-    end_line(audit, &w, &line);
-    (void)append(audit, &line);
-    ps_buf_free(&line);
-    audit->unreported = 0;
-    audit->reported_ns = t;
+    if (audit->suppressed || audit->lost)
+        audit->reported_ns = t;
+    report(audit, "suppressed", &audit->suppressed, "too many lines of the same source");
+    report(audit, "lost", &audit->lost, "they could not be written");
 }
 
 /* Locked. errno. */
-static int write_line(ps_audit *audit, const ps_audit_event *event)
+static int write_line(ps_audit *audit, const ps_audit_event *e)
 {
     ps_mutex_require_held(&audit->lock);
+    static const char *const outcomes[] = {"allowed", "refused", "failed", "begun"};
+    char identity[PS_IDENTITY_TEXT_MAX];
+    const ps_audit_forwarded what = {
+        .event = e->event,
+        .outcome = outcomes[e->outcome],
+        .identity = e->identity ? ps_identity_format(e->identity, identity) : NULL,
+        .call = e->call,
+        .address = e->address,
+        .warning = e->outcome == PS_AUDIT_REFUSED || e->outcome == PS_AUDIT_FAILED};
     ps_buf line = PS_BUF_EMPTY;
     turn_when_full(audit, LINE_ROOM);
-    build_line(audit, event, &line);
-    int error = append(audit, &line);
-    if (!error)
-        ps_audit_sources_remember(audit->sources, event);
+    ps_json_writer w = begin_line(audit, &line);
+    put_text(&w, "event", what.event);
+    put_text(&w, "address", what.address);
+    put_text(&w, "identity", what.identity);
+    put_text(&w, "call", what.call);
+    ps_json_put_string(&w, "outcome", what.outcome);
+    put_text(&w, "reason", e->reason);
+    end_line(audit, &w, &line);
+    int error = append(audit, &line, &what);
+    audit->lost += error != 0;
     ps_buf_free(&line);
     return error;
 }
@@ -266,14 +297,14 @@ void ps_audit_write(ps_audit *audit, const ps_audit_event *event)
     if (!audit)
         return;
     ps_mutex_lock(&audit->lock);
-    report_suppressed(audit, false);
+    report_missing(audit, false);
     if (ps_audit_sources_knows(audit->sources, event)) {
         /* nothing */
-    } else if (ps_audit_sources_take(audit->sources, event)) {
-        (void)write_line(audit, event);
-    } else {
-        audit->unreported++;
+    } else if (!ps_audit_sources_take(audit->sources, event)) {
+        audit->suppressed++;
         audit->stats.suppressed++;
+    } else if (!write_line(audit, event)) {
+        ps_audit_sources_remember(audit->sources, event);
     }
     ps_mutex_unlock(&audit->lock);
 }
@@ -283,12 +314,17 @@ static int write_through(ps_audit *audit, const ps_audit_event *event)
 {
     int file = -1, error = 0;
     ps_mutex_lock(&audit->lock);
-    report_suppressed(audit, false);
-    bool known = ps_audit_sources_knows(audit->sources, event);
+    report_missing(audit, false);
+    const bool known = ps_audit_sources_knows(audit->sources, event);
     if (!known && !(error = write_line(audit, event)))
         file = ps_audit_file_again(audit->file);
     ps_mutex_unlock(&audit->lock);
-    return known || error ? error : ps_audit_file_sync(file);
+    if (known || error || (error = ps_audit_file_sync(file)))
+        return error;
+    ps_mutex_lock(&audit->lock);
+    ps_audit_sources_remember(audit->sources, event);
+    ps_mutex_unlock(&audit->lock);
+    return 0;
 }
 
 static bool is_full(int error)
@@ -331,7 +367,7 @@ void ps_audit_anchor(ps_audit *audit)
 {
     take_signer(audit);
     ps_mutex_lock(&audit->lock);
-    report_suppressed(audit, true);
+    report_missing(audit, true);
     anchor(audit, PS_LOG_NOTICE);
     ps_mutex_unlock(&audit->lock);
 }
@@ -359,7 +395,7 @@ void ps_audit_tick(ps_audit *audit)
         return;
     take_signer(audit);
     ps_mutex_lock(&audit->lock);
-    report_suppressed(audit, false);
+    report_missing(audit, false);
     if (anchor_is_due(audit))
         anchor(audit, PS_LOG_INFO);
     int retired = audit->retired;
@@ -388,6 +424,7 @@ void ps_audit_get_stats(ps_audit *audit, ps_audit_stats *out)
 {
     ps_mutex_lock(&audit->lock);
     *out = audit->stats;
+    ps_audit_forward_count(audit->forward, &out->forwarded, &out->forward_lost);
     ps_mutex_unlock(&audit->lock);
 }
 
@@ -405,10 +442,11 @@ void ps_audit_close(ps_audit **audit)
     if (!a)
         return;
     ps_mutex_lock(&a->lock);
-    report_suppressed(a, true);
+    report_missing(a, true);
     ps_mutex_unlock(&a->lock);
     if (a->retired >= 0)
         (void)close(a->retired);
+    ps_audit_forward_free(&a->forward);
     ps_audit_file_close(&a->file);
     ps_audit_sources_free(&a->sources);
     ps_tls_context_unref(&a->own);

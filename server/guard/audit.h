@@ -11,9 +11,9 @@
  * stripped of terminal controls. A source (an address without its port) that is refused more than
  * 20 times at once, or then more than once a second, is not written any more, but counted; the
  * count becomes a line
- * {"event":"suppressed","count":N} of its own, at most every 10 s. Of what is done in parts, as a
- * file that is read in windows, the first is a line; then one every 10 minutes while parts come.
- * Any thread.
+ * {"event":"suppressed","count":N} of its own, at most every 10 s; so does, as "lost", that of
+ * lines that could not be written. Of what is done in parts, as a file that is read in windows, the
+ * first is a line; then one every 10 minutes while parts come. Any thread.
  */
 #ifndef PS_GUARD_AUDIT_H
 #define PS_GUARD_AUDIT_H
@@ -55,8 +55,9 @@ typedef struct ps_audit_conf {
     uint64_t size;         /* bytes of a file, after which a new one begins; 0: never */
     unsigned keep;         /* full files that are kept; 0: all */
     bool refuse;           /* what must not be done unrecorded is refused when it is */
-    ps_tls_holder *tls; /* whose key signs anchors (audit_anchor.h), borrowed; NULL: no anchors */
-    uint64_t anchor_ms; /* between them, where there were lines; 0: only as ps_audit_anchor */
+    ps_tls_holder *tls;  /* whose key signs anchors (audit_anchor.h), borrowed; NULL: no anchors */
+    uint64_t anchor_ms;  /* between them, where there were lines; 0: only as ps_audit_anchor */
+    const char *forward; /* where lines go, too (audit_forward.h); NULL or "": nowhere */
 } ps_audit_conf;
 
 /* Opens or creates the file, 0600, for appending. */
@@ -89,6 +90,7 @@ void ps_audit_tick(ps_audit *audit);
 typedef struct ps_audit_stats {
     uint64_t written, suppressed, failed; /* lines since it was opened */
     uint64_t anchored;                    /* number of the last line that is an anchor */
+    uint64_t forwarded, forward_lost;     /* lines */
 } ps_audit_stats;
 void ps_audit_get_stats(ps_audit *audit, ps_audit_stats *out);
 /* The last line that was written. */

@@ -153,6 +153,9 @@ START_TEST(wrong_files_name_file_and_line)
         {TLS "quotas:\n  identities:\n    x: {jobs: 1}\n    x: {jobs: 2}\n",
          ":5: quotas.identities: 'x' is there twice, first on line 4"},
         {TLS "jobs: {max_unfinished: 0}\n", ":2: jobs.max_unfinished: 0 is out of range"},
+        {TLS "audit: {size: 100}\n", ":2: audit.size: is 0 (one file for ever) or at least 4KiB"},
+        {TLS "audit: {forward: 'rsyslog'}\n", ":2: audit.forward: 'rsyslog' is none of syslog"},
+        {TLS "audit: {on_failure: ignore}\n", ":2: audit.on_failure: "},
         {TLS "sealing: {require: true}\n", ":2: sealing.kek: is needed with"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -327,8 +327,8 @@ START_TEST(a_pipe_that_nobody_reads_costs_lines_and_never_time)
     write_many(audit);
     ps_audit_get_stats(audit, &read_again);
     ck_assert_uint_gt(read_again.written, full.written);
-    close(reader);
     ps_audit_close(&audit);
+    close(reader);
     remove_all();
 }
 END_TEST
