@@ -2,25 +2,19 @@
  * refused: a key that is half a key, or everybody's, protects nothing. */
 #include "common/seal/key_source.h"
 
-#include "common/base/clock.h"
 #include "common/base/disk.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
+#include "common/base/program.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { ROOM = PS_SECRET_BYTES + 1 };
-
-extern char **environ;
 
 /* ---- exactly so many bytes ---- */
 
@@ -110,88 +104,13 @@ static ps_status from_credential(const char *name, unsigned patience_ms, ps_secr
 
 /* ---- a program ---- */
 
-static ps_status start(const char *path, pid_t *pid, int *out)
-{
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return ps_fail_errno(errno, "pipe");
-    posix_spawn_file_actions_t files;
-    (void)posix_spawn_file_actions_init(&files);
-    (void)posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-    (void)posix_spawn_file_actions_adddup2(&files, ends[1], 1);
-    char *arguments[] = {(char *)(uintptr_t)path, NULL};
-    int error = posix_spawn(pid, path, &files, NULL, arguments, environ);
-    (void)posix_spawn_file_actions_destroy(&files);
-    (void)close(ends[1]);
-    if (error) {
-        (void)close(ends[0]);
-        return ps_fail_errno(error, "it cannot be started");
-    }
-    *out = ends[0];
-    return PS_OK;
-}
-
-static ps_status too_long(void)
-{
-    return ps_fail(PS_DEADLINE_EXCEEDED, "it took too long");
-}
-
-/* What it prints until it ends its output; the rest of the time it may take. */
-static ps_status listen_to(int out, uint64_t until, uint8_t *bytes, size_t *n)
-{
-    for (*n = 0; *n < ROOM;) {
-        uint64_t now = ps_clock_ms(&ps_clock_system);
-        struct pollfd wait = {.fd = out, .events = POLLIN};
-        int ready = now < until ? poll(&wait, 1, (int)(until - now)) : 0;
-        if (!ready)
-            return too_long();
-        ssize_t got = ready < 0 ? -1 : read(out, bytes + *n, ROOM - *n);
-        if (got < 0 && errno != EINTR)
-            return ps_fail_errno(errno, "read");
-        if (!got)
-            break;
-        *n += got > 0 ? (size_t)got : 0;
-    }
-    return PS_OK;
-}
-
-/* Its end, which is made where it does not come by itself. */
-static ps_status wait_for(pid_t pid, uint64_t until)
-{
-    enum { LOOK_MS = 10 };
-    int how;
-    pid_t ended;
-    while ((ended = waitpid(pid, &how, WNOHANG)) == 0 && ps_clock_ms(&ps_clock_system) < until)
-        (void)poll(NULL, 0, LOOK_MS);
-    if (ended == pid)
-        return WIFEXITED(how) && WEXITSTATUS(how) == 0
-                   ? PS_OK
-                   : ps_fail(PS_FAILED_PRECONDITION, "it failed (%s %d)",
-                             WIFEXITED(how) ? "exit status" : "signal",
-                             WIFEXITED(how) ? WEXITSTATUS(how) : WTERMSIG(how));
-    (void)kill(pid, SIGKILL);
-    (void)waitpid(pid, &how, 0);
-    return too_long();
-}
-
 static ps_status from_program(const char *path, unsigned patience_ms, ps_secret **key)
 {
-    pid_t pid;
-    int out = -1;
-    const uint64_t until = ps_clock_ms(&ps_clock_system) + patience_ms;
-    ps_status st = start(path, &pid, &out);
-    if (st)
-        return st;
+    const char *const arguments[] = {path, NULL};
+    const ps_program program = {.arguments = arguments, .patience_ms = patience_ms};
     uint8_t *bytes = ps_secret_alloc(ROOM);
     size_t n = 0;
-    ps_error error;
-    ps_error_save(&error, listen_to(out, until, bytes, &n));
-    (void)close(out);
-    st = wait_for(pid, error.code || n == ROOM ? 0 : until);
-    if (error.code) /* the first is the cause */
-        st = ps_error_raise(&error);
-    else if (n == ROOM)
-        st = check_length(n);
+    ps_status st = ps_program_run(&program, bytes, ROOM, &n);
     st = st ? st : keep(bytes, n, key);
     ps_secret_release(bytes);
     return st;
