@@ -9,6 +9,7 @@
 #include "common/transport/tcp/listen.h"
 #include "common/transport/tls/tls_conf.h"
 #include "server/data_lock.h"
+#include "server/guard/signer.h"
 #include "server/sealing.h"
 
 #include <errno.h>
@@ -84,6 +85,15 @@ static void try_keys(const ps_server_conf *conf, ps_trial *t)
     ps_keyring_free(&ring);
 }
 
+static void try_signer(const ps_server_conf *conf, ps_trial *t)
+{
+    if (conf->identity.renew)
+        ps_trial_add(t, "identity",
+                     ps_signer_try(&(ps_signer_conf){.source = conf->identity.signer,
+                                                     .ca_file = conf->tls.ca,
+                                                     .leaf_ms = conf->identity.leaf_ms}));
+}
+
 /* Both are open at once, as psd has them: one port for two is a fault. */
 static void try_ports(const ps_server_options *options, ps_trial *t)
 {
@@ -112,6 +122,7 @@ int ps_server_check(const ps_server_options *options)
     try_audit_log(conf, &t);
     try_catalog(conf, &t);
     try_keys(conf, &t);
+    try_signer(conf, &t);
     if (ps_data_lock_is_taken(conf->data_dir)) {
         ps_trial_note(&t, "a psd works in %s: its ports are not tried", conf->data_dir);
     } else {

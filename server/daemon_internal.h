@@ -31,6 +31,7 @@ struct ps_daemon {
     ps_tls_watch *tls_watch;
     ps_audit *audit;
     ps_quotas *quotas;
+    ps_signer *signer; /* NULL: certificates are not renewed */
     ps_catalog *catalog;
     ps_sealing *sealing;
     ps_room *room;

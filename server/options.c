@@ -8,7 +8,9 @@
 #include "common/conf/options.h"
 #include "common/seal/key_source.h"
 #include "common/seal/keyring.h"
+#include "common/security/certificate_issue.h"
 #include "server/guard/audit_forward.h"
+#include "server/guard/signer.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -88,6 +90,14 @@ static const ps_conf_key sealing_keys[] = {
     PS_CONF_END,
 };
 
+static const ps_conf_key identity_keys[] = {
+    PS_CONF_BOOL("renew", ps_server_identity, renew, "false"),
+    PS_CONF_DURATION("leaf", ps_server_identity, leaf_ms, "24h", 5000,
+                     PS_LEAF_DAYS_MAX * 86400000LL),
+    PS_CONF_TEXT("signer", ps_server_identity, signer, "", 0, 4095),
+    PS_CONF_END,
+};
+
 static const ps_conf_key server_keys[] = {
     PS_CONF_MAP("listen", ps_server_conf, listen, listen_keys),
     PS_CONF_MAP("metrics", ps_server_conf, metrics, metrics_keys),
@@ -105,6 +115,7 @@ static const ps_conf_key server_keys[] = {
     PS_CONF_MAP("checkpoint", ps_server_conf, checkpoint, checkpoint_keys),
     PS_CONF_MAP("retention", ps_server_conf, retention, retention_keys),
     PS_CONF_MAP("sealing", ps_server_conf, sealing, sealing_keys),
+    PS_CONF_MAP("identity", ps_server_conf, identity, identity_keys),
     PS_CONF_DURATION("shutdown_grace", ps_server_conf, shutdown_grace_ms, "10s", 0, 3600000),
     PS_CONF_MAP("keepalive", ps_server_conf, keepalive, ps_conf_keepalive_keys),
     PS_CONF_END,
@@ -178,6 +189,15 @@ static ps_status check_sealing(const ps_server_sealing *s, const ps_conf_doc *do
     return PS_OK;
 }
 
+static ps_status check_identity(const ps_server_identity *i, const ps_conf_doc *doc)
+{
+    if (i->renew && !*i->signer)
+        return ps_conf_fail(doc, "identity.signer", "is needed with identity.renew");
+    if (*i->signer && ps_signer_check(i->signer))
+        return ps_conf_fail(doc, "identity.signer", "%s", ps_error_message());
+    return PS_OK;
+}
+
 static ps_status check(const void *conf, const ps_conf_doc *doc)
 {
     const ps_server_conf *c = conf;
@@ -197,7 +217,8 @@ static ps_status check(const void *conf, const ps_conf_doc *doc)
         return st;
     if (*c->audit.forward && ps_audit_forward_check(c->audit.forward))
         return ps_conf_fail(doc, "audit.forward", "%s", ps_error_message());
-    return check_sealing(&c->sealing, doc);
+    st = check_sealing(&c->sealing, doc);
+    return st ? st : check_identity(&c->identity, doc);
 }
 
 static const ps_conf_program program = {

@@ -53,6 +53,12 @@ typedef struct ps_server_sealing {
     bool require; /* files that are not sealed are refused */
 } ps_server_sealing;
 
+typedef struct ps_server_identity {
+    bool renew;       /* psd gives new certificates (Identity.Renew) */
+    uint64_t leaf_ms; /* that live so long */
+    char *signer;     /* who signs them (guard/signer.h); "": nobody */
+} ps_server_identity;
+
 typedef struct ps_server_conf {
     ps_conf_listen listen;
     ps_server_metrics metrics;
@@ -70,6 +76,7 @@ typedef struct ps_server_conf {
     ps_server_checkpoint checkpoint;
     ps_retention retention;
     ps_server_sealing sealing;
+    ps_server_identity identity;
     uint64_t shutdown_grace_ms;
     ps_conf_keepalive keepalive;
 } ps_server_conf;

@@ -34,6 +34,11 @@ static void port_close(void *user)
     ps_attach_close(((ps_worker_core *)user)->attach);
 }
 
+static void port_leave(void *user)
+{
+    ps_attach_leave(((ps_worker_core *)user)->attach);
+}
+
 static void port_start(void *user, Psd__V1__Task *task)
 {
     ps_runner_start(((ps_worker_core *)user)->runner, task);
@@ -62,6 +67,7 @@ static void port_gone(void *user)
 static const ps_agent_port agent_port = {.open = port_open,
                                          .send = port_send,
                                          .close = port_close,
+                                         .leave = port_leave,
                                          .start = port_start,
                                          .cancel = port_cancel,
                                          .stop_tasks = port_stop_tasks,
@@ -181,6 +187,19 @@ void ps_worker_core_stop(ps_worker_core *c)
 {
     ps_loop_require_on(c->o.loop);
     ps_agent_stop(c->agent);
+}
+
+void ps_worker_core_move_over(ps_worker_core *c)
+{
+    ps_loop_require_on(c->o.loop);
+    ps_agent_move_over(c->agent);
+}
+
+void ps_worker_core_not_connected(ps_worker_core *c)
+{
+    ps_loop_require_on(c->o.loop);
+    if (c->attach)
+        ps_attach_cut(c->attach);
 }
 
 bool ps_worker_core_superseded(const ps_worker_core *c)

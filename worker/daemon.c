@@ -14,6 +14,7 @@
 #include "common/transport/tls/tls_expiry.h"
 #include "common/transport/tls/tls_watch.h"
 #include "worker/core.h"
+#include "worker/renewal.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -32,6 +33,8 @@ struct ps_worker_daemon {
     ps_channel *control, *data;
     char *target;
     ps_worker_core *core;
+    ps_renewal *renewal; /* NULL: tls.renew is false */
+    int64_t not_after;   /* of the certificate that connections show */
     ps_timer *watchdog, *expiry_tick;
     ps_signal *signals[SIGNALS];
     ps_loop_task end_job;
@@ -50,6 +53,7 @@ static void stopped_cb(void *user)
 {
     ps_worker_daemon *d = user;
     ps_worker_core_close(d->core);
+    ps_renewal_free(&d->renewal);
     ps_channel_free(&d->data);
     ps_channel_free(&d->control);
     ps_timer_free(&d->watchdog);
@@ -92,7 +96,27 @@ static void use_tls(ps_worker_daemon *d)
     ps_tls_context *context = ps_tls_holder_get(d->tls);
     ps_channel_set_tls(d->control, context);
     ps_channel_set_tls(d->data, context);
+    ps_tls_dates dates = ps_tls_context_dates(context);
     ps_tls_context_unref(&context);
+    if (d->renewal)
+        ps_renewal_has(d->renewal, dates.own_not_before, dates.own_not_after);
+    if (d->not_after == dates.own_not_after)
+        return;
+    d->not_after = dates.own_not_after;
+    ps_channel_move_over(d->data);
+    ps_channel_move_over(d->control);
+    ps_worker_core_move_over(d->core);
+}
+
+/* Connections end with the certificate that they were made with: so they are made anew while it
+ * holds, and nothing is cut. */
+static void renewed_cb(void *user)
+{
+    ps_worker_daemon *d = user;
+    if (ps_tls_holder_reload(d->tls))
+        ps_log_error("renewal", "%s", ps_error_message());
+    else
+        use_tls(d);
 }
 
 static ps_status reload_certificates(void *user)
@@ -146,6 +170,8 @@ static void state_cb(void *user, bool up, const char *reason)
         ps_log_info("psworker", "connected server=%s", d->target);
     else
         ps_log_warning("psworker", "not connected server=%s: %s", d->target, reason);
+    if (!up && d->core)
+        ps_worker_core_not_connected(d->core);
     ps_notify_status("%s; %s %s", d->device, up ? "connected to" : "waiting for", d->target);
 }
 
@@ -254,6 +280,19 @@ ps_status ps_worker_daemon_create(const ps_worker_start *start, ps_worker_daemon
                                                     .stopped = stopped_cb,
                                                     .user = d},
                           &d->core);
+    if (conf->tls.renew)
+        ps_renewal_create(&(ps_renewal_options){.loop = d->loop,
+                                                .channel = d->control,
+                                                .files = &conf->tls,
+                                                .renewed = renewed_cb,
+                                                .user = d},
+                          &d->renewal);
+    ps_tls_context *context = ps_tls_holder_get(d->tls);
+    ps_tls_dates dates = ps_tls_context_dates(context);
+    ps_tls_context_unref(&context);
+    d->not_after = dates.own_not_after;
+    if (d->renewal)
+        ps_renewal_has(d->renewal, dates.own_not_before, dates.own_not_after);
     *out = d;
     return PS_OK;
 }
@@ -280,6 +319,7 @@ void ps_worker_daemon_free(ps_worker_daemon **daemon)
     ps_worker_daemon *d = *daemon;
     if (!d)
         return;
+    ps_renewal_free(&d->renewal);
     if (d->data)
         ps_channel_free(&d->data);
     if (d->control)

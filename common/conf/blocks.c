@@ -14,6 +14,7 @@ const ps_conf_key ps_conf_tls_keys[] = {
     PS_CONF_TEXT("crl", ps_conf_tls, crl, "", 0, 4095),
     PS_CONF_WORD("crl_expired", ps_conf_tls, crl_expired, "refuse", ps_conf_crl_expired_words),
     PS_CONF_DURATION("watch", ps_conf_tls, watch_ms, "10s", 0, 86400000),
+    PS_CONF_BOOL("renew", ps_conf_tls, renew, "true"),
     PS_CONF_END,
 };
 

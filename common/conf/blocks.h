@@ -12,6 +12,7 @@ typedef struct ps_conf_tls {
     char *key;            /* its private key; psd and psworker refuse one that others may read */
     char *crl;            /* the CRLs of the CA; "": none */
     unsigned crl_expired; /* ps_conf_crl_expired: what one that has expired counts */
+    bool renew;           /* certificate and key are made anew in time, where psd does so */
     uint64_t watch_ms;    /* how often the files are looked at; 0: only when asked */
 } ps_conf_tls;
 typedef enum ps_conf_crl_expired { PS_CONF_CRL_REFUSE, PS_CONF_CRL_WARN } ps_conf_crl_expired;

@@ -6,6 +6,7 @@
 #include "common/security/certificate.h"
 
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "common/security/pem_file.h"
 
 #include <arpa/inet.h>
@@ -166,18 +167,60 @@ static void hex_text(const uint8_t *bytes, size_t n, char *out, size_t size)
         (void)snprintf(out + 2 * i, 3, "%02x", bytes[i]);
 }
 
-static void key_type_text(X509 *cert, char *out, size_t size)
+const char *ps_certificate_key_type(EVP_PKEY *key, char out[PS_CERTIFICATE_KEY_TYPE_MAX])
 {
-    EVP_PKEY *key = X509_get0_pubkey(cert);
+    enum { SIZE = PS_CERTIFICATE_KEY_TYPE_MAX };
     char group[24] = "";
     if (key && EVP_PKEY_get_group_name(key, group, sizeof group, NULL) == 1 &&
         EVP_PKEY_get_base_id(key) == EVP_PKEY_EC)
-        (void)snprintf(out, size, "%s", strcmp(group, "prime256v1") == 0 ? "P-256" : group);
+        (void)snprintf(out, SIZE, "%s", strcmp(group, "prime256v1") == 0 ? "P-256" : group);
     else if (key && EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA)
-        (void)snprintf(out, size, "RSA %d", EVP_PKEY_get_bits(key));
+        (void)snprintf(out, SIZE, "RSA %d", EVP_PKEY_get_bits(key));
     else
-        (void)snprintf(out, size, "%s", key ? OBJ_nid2sn(EVP_PKEY_get_base_id(key)) : "unknown");
+        (void)snprintf(out, SIZE, "%s", key ? OBJ_nid2sn(EVP_PKEY_get_base_id(key)) : "unknown");
     ERR_clear_error();
+    return out;
+}
+
+const char *ps_certificate_serial_hex(X509 *cert, char out[PS_CERTIFICATE_SERIAL_MAX])
+{
+    ps_slice serial = slice_of_string(X509_get0_serialNumber(cert));
+    hex_text(serial.data, serial.len, out, PS_CERTIFICATE_SERIAL_MAX);
+    return out;
+}
+
+const char *ps_certificate_common_name(const X509_NAME *subject, char out[PS_CERTIFICATE_NAME_MAX])
+{
+    int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+    uint8_t *text = NULL;
+    int len = at < 0 ? 0
+                     : ASN1_STRING_to_UTF8(
+                           &text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+    (void)snprintf(out, PS_CERTIFICATE_NAME_MAX, "%.*s", len > 0 ? len : 0,
+                   len > 0 ? (const char *)text : "");
+    ps_text_clean(out);
+    OPENSSL_free(text);
+    ERR_clear_error();
+    return out;
+}
+
+X509 *ps_certificate_ref(X509 *cert)
+{
+    if (cert)
+        X509_up_ref(cert);
+    return cert;
+}
+
+void ps_certificate_unref(X509 **cert)
+{
+    X509_free(*cert);
+    *cert = NULL;
+}
+
+void ps_certificate_key_free(EVP_PKEY **key)
+{
+    EVP_PKEY_free(*key);
+    *key = NULL;
 }
 
 static void inspect_identity(X509 *cert, ps_certificate_info *out)
@@ -218,9 +261,8 @@ void ps_certificate_describe(X509 *cert, ps_certificate_info *out)
     out->not_before = ps_certificate_not_before(cert);
     out->not_after = ps_certificate_not_after(cert);
     out->days_left = days_until(out->not_after, (int64_t)time(NULL));
-    ps_slice serial = slice_of_string(X509_get0_serialNumber(cert));
-    hex_text(serial.data, serial.len, out->serial, sizeof out->serial);
-    key_type_text(cert, out->key_type, sizeof out->key_type);
+    ps_certificate_serial_hex(cert, out->serial);
+    ps_certificate_key_type(X509_get0_pubkey(cert), out->key_type);
     if (X509_get_extension_flags(cert) & EXFLAG_XKUSAGE) {
         uint32_t usage = X509_get_extended_key_usage(cert);
         out->for_server = usage & XKU_SSL_SERVER;

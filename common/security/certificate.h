@@ -13,12 +13,15 @@
 #include <stdint.h>
 
 struct x509_st;      /* X509 */
+struct evp_pkey_st;  /* EVP_PKEY */
 struct X509_name_st; /* X509_NAME */
 
-#define PS_CERTIFICATE_TIME_MAX  32
-#define PS_CERTIFICATE_NAME_MAX  256
-#define PS_CERTIFICATE_HOSTS_MAX 64
-#define PS_CERTIFICATE_SERIAL    20 /* bytes of a serial number (RFC 5280 section 4.1.2.2) */
+#define PS_CERTIFICATE_TIME_MAX     32
+#define PS_CERTIFICATE_NAME_MAX     256
+#define PS_CERTIFICATE_HOSTS_MAX    64
+#define PS_CERTIFICATE_KEY_TYPE_MAX 32
+#define PS_CERTIFICATE_SERIAL_MAX   48
+#define PS_CERTIFICATE_SERIAL       20 /* bytes of a serial number (RFC 5280 section 4.1.2.2) */
 
 typedef struct ps_certificate_info {
     char subject[PS_CERTIFICATE_NAME_MAX]; /* one line, control characters escaped */
@@ -29,12 +32,12 @@ typedef struct ps_certificate_info {
     char identity_error[PS_ERROR_MAX];     /* why has_identity is false */
     char *hosts[PS_CERTIFICATE_HOSTS_MAX]; /* DNS names and addresses as text; owned */
     size_t n_hosts;
-    int64_t not_before, not_after; /* seconds since 1970, UTC */
-    int days_left;                 /* whole days until not_after; negative once over */
-    char serial[48];               /* hexadecimal */
-    char key_type[32];             /* "P-256", "RSA 2048", "ED25519" */
-    bool for_server, for_client;   /* extended key usage; both false when there is none */
-    char fingerprint[65];          /* SHA-256 of the DER form, hexadecimal */
+    int64_t not_before, not_after;              /* seconds since 1970, UTC */
+    int days_left;                              /* whole days until not_after; negative once over */
+    char serial[PS_CERTIFICATE_SERIAL_MAX];     /* hexadecimal */
+    char key_type[PS_CERTIFICATE_KEY_TYPE_MAX]; /* "P-256", "RSA 2048", "ED25519" */
+    bool for_server, for_client; /* extended key usage; both false when there is none */
+    char fingerprint[65];        /* SHA-256 of the DER form, hexadecimal */
 } ps_certificate_info;
 
 /* Fills *out from the first certificate of a PEM file; ps_certificate_info_clear() afterwards. */
@@ -58,6 +61,17 @@ bool ps_certificate_serial(struct x509_st *cert, uint8_t out[PS_CERTIFICATE_SERI
 const char *ps_certificate_name_text(const struct X509_name_st *name, char *out, size_t size);
 /* The issuer's name on one line. Returns out. */
 const char *ps_certificate_issuer_text(struct x509_st *cert, char *out, size_t size);
+
+/* The CN of a subject, printable; "" when there is none. Returns out. */
+const char *ps_certificate_common_name(const struct X509_name_st *subject,
+                                       char out[PS_CERTIFICATE_NAME_MAX]);
+const char *ps_certificate_key_type(struct evp_pkey_st *key, char out[PS_CERTIFICATE_KEY_TYPE_MAX]);
+const char *ps_certificate_serial_hex(struct x509_st *cert, char out[PS_CERTIFICATE_SERIAL_MAX]);
+
+/* For who keeps one, and knows nothing else of it. */
+struct x509_st *ps_certificate_ref(struct x509_st *cert); /* NULL stays NULL */
+void ps_certificate_unref(struct x509_st **cert);         /* NULL is nothing */
+void ps_certificate_key_free(struct evp_pkey_st **key);   /* likewise */
 
 /* "2026-01-01 12:00:00 UTC"; returns out. */
 const char *ps_certificate_time_text(int64_t seconds, char out[PS_CERTIFICATE_TIME_MAX]);

@@ -5,6 +5,7 @@
 #include "common/security/crypto_error.h"
 
 #include <openssl/ec.h>
+#include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 
@@ -16,6 +17,23 @@ ps_status ps_certificate_new_key(EVP_PKEY **out)
     if (!key)
         return ps_crypto_fail(PS_INTERNAL, "making a P-256 key");
     *out = key;
+    return PS_OK;
+}
+
+ps_status ps_certificate_new_key_like(EVP_PKEY *key, EVP_PKEY **out)
+{
+    char group[32] = "";
+    int type = EVP_PKEY_get_base_id(key);
+    EVP_PKEY *made = NULL;
+    if (type == EVP_PKEY_EC && EVP_PKEY_get_group_name(key, group, sizeof group, NULL) == 1)
+        made = EVP_EC_gen(group);
+    else if (type == EVP_PKEY_RSA)
+        made = EVP_RSA_gen((unsigned)EVP_PKEY_get_bits(key));
+    else if (type == EVP_PKEY_ED25519)
+        made = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    if (!made)
+        return ps_crypto_fail(PS_FAILED_PRECONDITION, "making another key like the one in use");
+    *out = made;
     return PS_OK;
 }
 

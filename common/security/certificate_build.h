@@ -26,6 +26,10 @@ typedef struct ps_certificate_facts {
 
 /* A new P-256 key; the caller's. */
 PS_MUST_CHECK ps_status ps_certificate_new_key(struct evp_pkey_st **out);
+/* A new one of the same type: curve, Ed25519, or bits of RSA. PS_FAILED_PRECONDITION: of another
+ * algorithm. */
+PS_MUST_CHECK ps_status ps_certificate_new_key_like(struct evp_pkey_st *key,
+                                                    struct evp_pkey_st **out);
 /* Signed by issuer_key in the name of issuer; issuer NULL: self-signed with key. The caller's. */
 PS_MUST_CHECK ps_status ps_certificate_build(const ps_certificate_facts *facts,
                                              struct evp_pkey_st *key, struct x509_st *issuer,

@@ -60,42 +60,42 @@ static void wipe_buf(ps_buf *buf)
     ps_buf_free(buf);
 }
 
-static ps_status parse_certificates(BIO *bio, const char *path, const char *what,
-                                    STACK_OF(X509) * list)
+static ps_status parse_all(BIO *bio, const char *what, STACK_OF(X509) * list)
 {
     X509 *one;
     while ((one = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
         sk_X509_push(list, one);
     unsigned long error = ERR_peek_last_error();
     if (ERR_GET_LIB(error) != ERR_LIB_PEM || ERR_GET_REASON(error) != PEM_R_NO_START_LINE)
-        return ps_crypto_fail(PS_CORRUPT, "%s %s: damaged PEM", what, path);
+        return ps_crypto_fail(PS_CORRUPT, "%s: damaged PEM", what);
     ERR_clear_error(); /* only the end of the file */
     if (!sk_X509_num(list))
-        return ps_fail(PS_INVALID_ARGUMENT, "%s %s: holds no PEM certificate", what, path);
+        return ps_fail(PS_INVALID_ARGUMENT, "%s: holds no PEM certificate", what);
     return PS_OK;
+}
+
+ps_status ps_pem_parse_certificates(ps_slice pem, const char *what, STACK_OF(X509) * *out)
+{
+    STACK_OF(X509) *list = sk_X509_new_null();
+    BIO *bio = BIO_new_mem_buf(pem.len ? (const void *)pem.data : "", (int)pem.len);
+    ps_status st =
+        bio && list ? parse_all(bio, what, list) : ps_crypto_fail(PS_NO_MEMORY, "%s", what);
+    BIO_free(bio);
+    if (st)
+        sk_X509_pop_free(list, X509_free);
+    else
+        *out = list;
+    return st;
 }
 
 ps_status ps_pem_read_certificates(const char *path, const char *what, STACK_OF(X509) * *out)
 {
     ps_buf text = PS_BUF_EMPTY;
-    STACK_OF(X509) *list = sk_X509_new_null();
-    BIO *bio = NULL;
+    char *name = ps_asprintf("%s %s", what, path);
     ps_status st = read_file(path, what, false, &text);
-    if (st)
-        goto out;
-    bio = BIO_new_mem_buf(text.len ? (const void *)text.data : "", (int)text.len);
-    if (!bio || !list) {
-        st = ps_crypto_fail(PS_NO_MEMORY, "%s %s", what, path);
-        goto out;
-    }
-    st = parse_certificates(bio, path, what, list);
-    if (!st) {
-        *out = list;
-        list = NULL;
-    }
-out:
-    BIO_free(bio);
-    sk_X509_pop_free(list, X509_free);
+    if (!st)
+        st = ps_pem_parse_certificates(ps_buf_slice(&text), name, out);
+    ps_free(&name);
     ps_buf_free(&text);
     return st;
 }
@@ -142,4 +142,24 @@ ps_status ps_pem_read_key(const char *path, EVP_PKEY **out)
 out:
     wipe_buf(&text);
     return st;
+}
+
+ps_status ps_pem_read_key_of(X509 *cert, const char *path, EVP_PKEY **out)
+{
+    EVP_PKEY *key = NULL, *next = NULL;
+    ps_status st = ps_pem_read_key(path, &key);
+    if (st)
+        return st;
+    char *name = ps_asprintf("%s" PS_PEM_NEXT, path);
+    if (X509_check_private_key(cert, key) != 1 && access(name, F_OK) == 0 &&
+        !ps_pem_read_key(name, &next) && X509_check_private_key(cert, next) == 1) {
+        EVP_PKEY *other = key;
+        key = next;
+        next = other;
+    }
+    EVP_PKEY_free(next);
+    ERR_clear_error();
+    ps_free(&name);
+    *out = key;
+    return PS_OK;
 }

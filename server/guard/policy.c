@@ -52,6 +52,9 @@ static const ps_policy_rule rules[] = {
     {"/psd.v1.Admin/RotateKeys",          ROLES(0,     0,     0,        0,       1)},
     {"/psd.v1.Admin/RetireKey",           ROLES(0,     0,     0,        0,       1)},
 
+    /* a new certificate for oneself */
+    {"/psd.v1.Identity/Renew",            ROLES(0,     1,     1,        1,       1)},
+
     /* gRPC's own: everybody with an identity */
     {"/grpc.health.v1.Health/Check",      ROLES(1,     1,     1,        1,       1)},
     {"/grpc.health.v1.Health/List",       ROLES(1,     1,     1,        1,       1)},

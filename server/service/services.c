@@ -20,10 +20,12 @@ static const struct {
     {"psd.v1.Workers", ps_workers_unary, ps_workers_calls},
     {"psd.v1.Models", ps_models_unary, ps_models_calls},
     {"psd.v1.Admin", ps_admin_unary, none},
+    {"psd.v1.Identity", ps_identity_unary, none},
 };
 
 const ps_unary_method *const ps_unary_tables[] = {
-    ps_parameters_unary, ps_jobs_unary, ps_workers_unary, ps_models_unary, ps_admin_unary, NULL};
+    ps_parameters_unary, ps_jobs_unary, ps_workers_unary, ps_models_unary, ps_admin_unary,
+    ps_identity_unary,   NULL};
 
 const ps_unary_method *ps_unary_find(const char *path)
 {

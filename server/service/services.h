@@ -1,4 +1,4 @@
-/* services: what the five services share, and their tables. A service file decodes, calls, and
+/* services: what the six services share, and their tables. A service file decodes, calls, and
  * replies; nothing else is decided here. */
 #ifndef PS_SERVICE_SERVICES_H
 #define PS_SERVICE_SERVICES_H
@@ -7,6 +7,7 @@
 #include "psd/v1/admin.pb-c.h"
 #include "server/catalog/artifacts.h"
 #include "server/guard/audit.h"
+#include "server/guard/signer.h"
 #include "server/quota/quotas.h"
 #include "server/runs/lifecycle.h"
 #include "server/service/sessions.h"
@@ -39,6 +40,7 @@ struct ps_services {
     ps_sessions *sessions;
     ps_audit *audit;
     ps_quotas *quotas;
+    ps_signer *signer; /* NULL: psd renews no certificates */
     ps_services_daemon daemon;
     size_t push_bytes; /* what one push may make us hold */
     unsigned heartbeat_ms, lease_timeout_ms;

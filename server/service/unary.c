@@ -10,7 +10,8 @@ typedef struct unary_call {
     ps_services *services;
     ps_unary_body body;
     ps_caller caller;
-    ProtobufCMessage *request; /* ours: the handler's is gone when it returns */
+    struct x509_st *certificate; /* a reference */
+    ProtobufCMessage *request;   /* ours: the handler's is gone when it returns */
     ProtobufCMessage *reply;
     ps_error error;
     bool ended;
@@ -22,6 +23,7 @@ void ps_caller_of(const ps_call *call, ps_caller *out)
     ps_identity_format(&out->identity, out->name);
     (void)snprintf(out->address, sizeof out->address, "%s", ps_call_peer_address(call));
     (void)snprintf(out->path, sizeof out->path, "%s", ps_call_path(call));
+    out->certificate = NULL;
 }
 
 ProtobufCMessage *ps_request_copy(const ProtobufCMessage *request)
@@ -66,6 +68,7 @@ static void done_cb(ps_work *w)
     if (u->reply)
         protobuf_c_message_free_unpacked(u->reply, NULL);
     protobuf_c_message_free_unpacked(u->request, NULL);
+    ps_certificate_unref(&u->certificate);
     ps_free(&u);
 }
 
@@ -84,6 +87,8 @@ void ps_unary_run(ps_call *call, const ProtobufCMessage *request, void *services
     u->body = body;
     u->request = mine;
     ps_caller_of(call, &u->caller);
+    u->certificate = ps_certificate_ref(ps_rpc_peer_certificate(call));
+    u->caller.certificate = u->certificate;
     u->work = (ps_work){.work = work_cb, .done = done_cb};
     ps_call_ref(call);
     ps_call_set_events(call, &events, u);

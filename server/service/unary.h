@@ -11,7 +11,8 @@ typedef struct ps_caller {
     ps_identity identity;
     char name[PS_IDENTITY_TEXT_MAX]; /* spiffe://… */
     char address[64];
-    char path[64]; /* "/psd.v1.Jobs/Submit" */
+    char path[64];               /* "/psd.v1.Jobs/Submit" */
+    struct x509_st *certificate; /* what it showed; NULL where it was not asked for. Borrowed */
 } ps_caller;
 
 void ps_caller_of(const ps_call *call, ps_caller *out);
@@ -39,6 +40,7 @@ extern const ps_unary_method ps_jobs_unary[];
 extern const ps_unary_method ps_workers_unary[];
 extern const ps_unary_method ps_models_unary[];
 extern const ps_unary_method ps_admin_unary[];
+extern const ps_unary_method ps_identity_unary[];
 /* All of them, ended by NULL. */
 extern const ps_unary_method *const ps_unary_tables[];
 /* The method of that path; NULL: there is none, or it is more than a body. */

@@ -23,6 +23,7 @@ POLICY = {
                "PutArtifact": "wsa", "GetArtifact": "wsoa", "DeleteArtifact": "sa"},
     "Admin": {"Status": "soa", "Reload": "a", "Checkpoint": "a", "Drain": "a", "Keys": "a", "RotateKeys": "a",
               "RetireKey": "a"},
+    "Identity": {"Renew": "wsoa"},
 }
 GRPC_OWN = ["grpc.health.v1.Health/Check", "grpc.health.v1.Health/List", "grpc.health.v1.Health/Watch",
             "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",

@@ -297,20 +297,6 @@ static void welcomed(ps_agent *a, const Psd__V1__Welcome *welcome)
                     welcome->server_version, a->heartbeat_ms);
 }
 
-static void refuse(ps_agent *a, const Psd__V1__Task *task, ps_status code, const char *why)
-{
-    Psd__V1__TaskResult result;
-    psd__v1__task_result__init(&result);
-    result.lease_id = task->lease_id;
-    result.code = ps_status_grpc(code);
-    result.message = (char *)(uintptr_t)why; /* only read */
-    result.retry = true;
-    Psd__V1__WorkerMessage message = PSD__V1__WORKER_MESSAGE__INIT;
-    message.body_case = PSD__V1__WORKER_MESSAGE__BODY_RESULT;
-    message.result = &result;
-    a->o.port->send(a->o.user, &message);
-}
-
 static void tasked(ps_agent *a, Psd__V1__ServerMessage *message)
 {
     PS_REQUIRE(message->task);
@@ -318,11 +304,13 @@ static void tasked(ps_agent *a, Psd__V1__ServerMessage *message)
     if (a->state != ATTACHED || lease_find(a, task->lease_id))
         return; /* the same lease again: it runs */
     if (a->stopping) {
-        refuse(a, task, PS_CANCELLED, stopping_text); /* psd sends no other then */
+        ps_task_refuse(task, PS_CANCELLED, stopping_text, a->o.port->send,
+                       a->o.user); /* psd sends no other then */
         return;
     }
     if (ps_agent_running(a) >= a->o.hello->slots) {
-        refuse(a, task, PS_RESOURCE_EXHAUSTED, "all slots of the worker are busy");
+        ps_task_refuse(task, PS_RESOURCE_EXHAUSTED, "all slots of the worker are busy",
+                       a->o.port->send, a->o.user);
         return;
     }
     ps_task_lease *l = ps_task_lease_new(task);
@@ -395,6 +383,15 @@ static void obey(ps_agent *a, ps_status status)
     }
 }
 
+/* What was said on it may be lost, and is said again. */
+static void lose_stream(ps_agent *a)
+{
+    ps_list_each(node, &a->leases) ps_task_lease_unsend(ps_container(node, ps_task_lease, link));
+    if (a->state == ATTACHED)
+        a->alone_since_ms = now_ms(a);
+    move(a, WAITING);
+}
+
 void ps_agent_ended(ps_agent *a, ps_status status, const char *message)
 {
     ps_one_thread_require(&a->mine);
@@ -404,14 +401,22 @@ void ps_agent_ended(ps_agent *a, ps_status status, const char *message)
     }
     if (a->state != DIALLING && a->state != ATTACHED)
         return;
-    ps_list_each(node, &a->leases) ps_task_lease_unsend(ps_container(node, ps_task_lease, link));
-    if (a->state == ATTACHED)
-        a->alone_since_ms = now_ms(a);
-    move(a, WAITING);
+    lose_stream(a);
     a->until_ms = now_ms(a) + retry_delay(a);
     obey(a, status);
     say_ended(a, status, message);
     advance(a);
+}
+
+void ps_agent_move_over(ps_agent *a)
+{
+    ps_one_thread_require(&a->mine);
+    if (a->state != DIALLING && a->state != ATTACHED)
+        return;
+    a->o.port->leave(a->o.user);
+    lose_stream(a);
+    dial(a);
+    ask_wake(a);
 }
 
 void ps_agent_progress(ps_agent *a, const Psd__V1__TaskProgress *progress)

@@ -48,6 +48,7 @@ typedef struct ps_agent_port {
     void (*open)(void *user); /* a new Attach stream; its end comes as ps_agent_ended */
     void (*send)(void *user, const Psd__V1__WorkerMessage *message);
     void (*close)(void *user);                      /* no more from us */
+    void (*leave)(void *user);                      /* nothing of this stream comes any more */
     void (*start)(void *user, Psd__V1__Task *task); /* owns the task; ps_agent_result follows */
     void (*cancel)(void *user, uint64_t lease_id, const char *reason);
     void (*stop_tasks)(void *user);              /* end them where that loses nothing */
@@ -77,6 +78,9 @@ void ps_agent_ended(ps_agent *agent, ps_status status, const char *message);
 void ps_agent_progress(ps_agent *agent, const Psd__V1__TaskProgress *progress);
 void ps_agent_output(ps_agent *agent, const Psd__V1__TaskOutput *output);
 void ps_agent_result(ps_agent *agent, Psd__V1__TaskResult *result);
+
+/* The stream makes way for one over a new connection, at once; leases and tasks stay. */
+void ps_agent_move_over(ps_agent *agent);
 
 /* No new tasks; those that run are stopped, their results sent, the stream closed; then gone. */
 void ps_agent_stop(ps_agent *agent);

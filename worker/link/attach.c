@@ -11,6 +11,7 @@ struct ps_attach {
     ps_channel *channel;
     ps_attach_events events;
     ps_call *call; /* NULL: none */
+    ps_call *left; /* the one that was left last, while it lives */
     unsigned live; /* calls whose end has not come */
     bool freed;
 };
@@ -37,6 +38,8 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
 {
     ps_attach *a = user;
     bool current = call == a->call;
+    if (call == a->left)
+        a->left = NULL;
     ps_call_unref(call);
     PS_REQUIRE(a->live > 0);
     a->live--;
@@ -68,6 +71,8 @@ void ps_attach_free(ps_attach **attach)
     ps_call *call = a->call;
     a->call = NULL;
     a->freed = true;
+    if (a->left)
+        ps_call_cancel(a->left);
     if (call)
         ps_call_cancel(call);
     if (!a->live)
@@ -81,6 +86,21 @@ void ps_attach_open(ps_attach *a)
     a->live++;
     a->call =
         ps_channel_call(a->channel, path, &(ps_call_options){.wait_for_ready = true}, &events, a);
+}
+
+void ps_attach_leave(ps_attach *a)
+{
+    ps_loop_require_on(ps_channel_loop(a->channel));
+    ps_attach_cut(a);
+    a->left = a->call;
+    a->call = NULL;
+}
+
+void ps_attach_cut(ps_attach *a)
+{
+    ps_loop_require_on(ps_channel_loop(a->channel));
+    if (a->left)
+        ps_call_cancel(a->left);
 }
 
 void ps_attach_send(ps_attach *a, const Psd__V1__WorkerMessage *message)

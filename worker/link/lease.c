@@ -147,3 +147,18 @@ void ps_task_lease_flush(ps_task_lease *l,
     l->sent = true;
     l->sent_ms = now_ms;
 }
+
+void ps_task_refuse(const Psd__V1__Task *task, ps_status code, const char *why,
+                    void (*send)(void *user, const Psd__V1__WorkerMessage *message), void *user)
+{
+    Psd__V1__TaskResult result;
+    psd__v1__task_result__init(&result);
+    result.lease_id = task->lease_id;
+    result.code = ps_status_grpc(code);
+    result.message = (char *)(uintptr_t)why; /* only read */
+    result.retry = true;
+    Psd__V1__WorkerMessage message = PSD__V1__WORKER_MESSAGE__INIT;
+    message.body_case = PSD__V1__WORKER_MESSAGE__BODY_RESULT;
+    message.result = &result;
+    send(user, &message);
+}

@@ -6,6 +6,7 @@
 #define PS_LINK_LEASE_H
 
 #include "common/base/list.h"
+#include "common/base/status.h"
 #include "common/format/metric_list.h"
 #include "psd/v1/workers.pb-c.h"
 
@@ -38,5 +39,8 @@ void ps_task_lease_unsend(ps_task_lease *lease);
 void ps_task_lease_flush(ps_task_lease *lease,
                          void (*send)(void *user, const Psd__V1__WorkerMessage *message),
                          void *user, uint64_t now_ms);
+/* A task that is not taken is worth another try elsewhere. */
+void ps_task_refuse(const Psd__V1__Task *task, ps_status code, const char *why,
+                    void (*send)(void *user, const Psd__V1__WorkerMessage *message), void *user);
 
 #endif

@@ -117,6 +117,13 @@ void ps_channel_set_tls(ps_channel *channel, struct ps_tls_context *tls)
     }
 }
 
+void ps_channel_move_over(ps_channel *channel)
+{
+    ps_loop_require_on(channel->loop);
+    if (channel->current) /* else the next one is new anyway */
+        ps_http2_drain(channel->current->conn);
+}
+
 ps_loop *ps_channel_loop(const ps_channel *channel)
 {
     return channel->loop;

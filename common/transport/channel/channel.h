@@ -34,6 +34,9 @@ PS_MUST_CHECK ps_status ps_channel_create(ps_loop *loop, const ps_channel_option
 /* For connections from now on; one whose server it does not accept makes way for a new one, and one
  * whose server was revoked is cut at once. */
 void ps_channel_set_tls(ps_channel *channel, struct ps_tls_context *tls);
+/* Calls from now on go over a new connection, which shows the certificate that is in force now;
+ * those that run end on the one before, which is closed after them. */
+void ps_channel_move_over(ps_channel *channel);
 ps_loop *ps_channel_loop(const ps_channel *channel);
 bool ps_channel_is_up(const ps_channel *channel);
 /* Ends its calls with PS_CANCELLED, closes, frees later on its loop. */

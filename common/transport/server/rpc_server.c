@@ -286,6 +286,12 @@ void ps_rpc_server_set_tls(ps_rpc_server *server, struct ps_tls_context *tls)
             ps_loop_post(server->homes[i].loop, &server->homes[i].verify_job);
 }
 
+struct x509_st *ps_rpc_peer_certificate(const ps_call *call)
+{
+    ps_layer *layer = call->conn ? ps_http2_layer(call->conn) : NULL;
+    return layer ? ps_tls_layer_certificate(layer) : NULL;
+}
+
 void ps_rpc_server_stats(const ps_rpc_server *constant, ps_rpc_stats *out)
 {
     ps_rpc_server *server = (ps_rpc_server *)(uintptr_t)constant; /* for its lock */

@@ -94,6 +94,8 @@ uint16_t ps_rpc_server_port(const ps_rpc_server *server);
  * peer it does not accept get no new calls, and are closed after stall_ms at the latest; those
  * whose peer was revoked are cut at once, with what is under way. Any thread. */
 void ps_rpc_server_set_tls(ps_rpc_server *server, struct ps_tls_context *tls);
+/* What the caller showed; the connection's own, NULL when that is gone. On the call's loop. */
+struct x509_st *ps_rpc_peer_certificate(const ps_call *call);
 void ps_rpc_server_stats(const ps_rpc_server *server, ps_rpc_stats *out); /* any thread */
 /* Each method of each service with what was counted of it; after start, any thread. */
 typedef void ps_rpc_method_fn(void *user, const char *service, const char *method,

@@ -250,6 +250,12 @@ const ps_identity *ps_tls_layer_peer(const ps_layer *layer)
     return &((const tls *)(const void *)((const char *)layer - offsetof(tls, layer)))->peer;
 }
 
+X509 *ps_tls_layer_certificate(const ps_layer *layer)
+{
+    const tls *t = (const void *)((const char *)layer - offsetof(tls, layer));
+    return t->established ? SSL_get0_peer_certificate(t->ssl) : NULL;
+}
+
 int64_t ps_tls_layer_peer_not_after(const ps_layer *layer)
 {
     const tls *t = (const void *)((const char *)layer - offsetof(tls, layer));

@@ -16,6 +16,8 @@ PS_MUST_CHECK ps_status ps_tls_layer_create(ps_layer *below, ps_tls_context *con
                                             const char *host, ps_layer **out);
 /* The verified peer, after the handshake. */
 const ps_identity *ps_tls_layer_peer(const ps_layer *layer);
+/* Its certificate (X509), the layer's own; NULL before the handshake. */
+struct x509_st *ps_tls_layer_certificate(const ps_layer *layer);
 /* Until when the peer's certificate and those it depends on are in force; seconds since 1970. */
 int64_t ps_tls_layer_peer_not_after(const ps_layer *layer);
 /* Would this context, made of files that were read again, accept the peer as well? After the

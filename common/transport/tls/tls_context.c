@@ -91,7 +91,7 @@ static ps_status material_read(const ps_tls_options *options, material *m)
     if (st)
         return st;
     m->cert = sk_X509_shift(m->chain);
-    st = ps_pem_read_key(options->key_file, &m->key);
+    st = ps_pem_read_key_of(m->cert, options->key_file, &m->key);
     if (!st && X509_check_private_key(m->cert, m->key) != 1)
         st = not_ours(options, m);
     return st;

@@ -1,12 +1,17 @@
 /* tls_expiry: says in the log, in time, that a certificate in use is about to end: from 14 days
- * before on once a day, in the last day and afterwards every hour. Not thread-safe (not asserted:
+ * before on (of one of hours: when a quarter of its life is left) once a day, in the last day and
+ * afterwards every hour. Not thread-safe (not asserted:
  * it is in what a loop has). */
 #ifndef PS_TRANSPORT_TLS_TLS_EXPIRY_H
 #define PS_TRANSPORT_TLS_TLS_EXPIRY_H
 
 #include "common/transport/tls/tls_holder.h"
 
-enum { PS_TLS_EXPIRY_DAYS = 14, PS_TLS_EXPIRY_LOOK_MS = 10000 /* how often to look */ };
+enum {
+    PS_TLS_EXPIRY_DAYS = 14,
+    PS_TLS_BRIEF_DAYS = 3,        /* what lives for less is one of hours */
+    PS_TLS_EXPIRY_LOOK_MS = 10000 /* how often to look */
+};
 
 typedef struct ps_tls_expiry {
     struct {

@@ -134,6 +134,7 @@ START_TEST(roles_may_what_the_design_says)
         {"/psd.v1.Admin/Keys", "a"},
         {"/psd.v1.Admin/RotateKeys", "a"},
         {"/psd.v1.Admin/RetireKey", "a"},
+        {"/psd.v1.Identity/Renew", "wsoa"},
     };
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         const char *path = expected[i].path, *who = expected[i].who;

@@ -1,5 +1,6 @@
 /* The tables of services: what they say is what the .proto files say, and a body can be called by
  * whoever has a request and knows who asks, without a connection. */
+#include "psd/v1/identity.pb-c.h"
 #include "psd/v1/jobs.pb-c.h"
 #include "psd/v1/models.pb-c.h"
 #include "psd/v1/parameters.pb-c.h"
@@ -22,6 +23,7 @@ static const struct {
     {&psd__v1__workers__descriptor, ps_workers_unary, ps_workers_calls},
     {&psd__v1__models__descriptor, ps_models_unary, ps_models_calls},
     {&psd__v1__admin__descriptor, ps_admin_unary, NULL},
+    {&psd__v1__identity__descriptor, ps_identity_unary, NULL},
 };
 
 /* How often the method is in the tables; what stands there is what its service says. */
