@@ -202,6 +202,36 @@ static void call_metrics(ps_daemon *d, ps_buf *out)
     ps_rpc_server_each_method(d->server, handling_cb, out);
 }
 
+/* ---- quotas: labels of the table's rows and the roles, never of identities ---- */
+
+static void full_metrics(ps_daemon *d, ps_buf *out)
+{
+    static const char name[] = "psd_quota_full_identities";
+    size_t n, full[PS_QUOTAS] = {0};
+    ps_quota_account_use *all = ps_quotas_look_all(d->quotas, &n);
+    for (size_t i = 0; i < n; i++)
+        for (ps_quota q = 0; q < PS_QUOTAS; q++)
+            full[q] += all[i].of[q].limit && all[i].of[q].used >= all[i].of[q].limit;
+    ps_free(&all);
+    ps_metric_describe(out, name, "gauge", "Identities that use all of a quota, by quota.");
+    for (ps_quota q = 0; q < PS_QUOTAS; q++)
+        ps_metric_sample(out, name, PS_LABELS({"quota", ps_quota_key(q)}), (double)full[q]);
+}
+
+static void quota_metrics(ps_daemon *d, ps_buf *out)
+{
+    static const char name[] = "psd_quota_refused_total";
+    full_metrics(d, out);
+    ps_metric_describe(out, name, "counter",
+                       "What was refused because a quota was used up, by quota and role.");
+    for (ps_quota q = 0; q < PS_QUOTAS; q++)
+        for (ps_role role = PS_ROLE_NONE; role < PS_ROLE_COUNT; role++)
+            if (PS_ROLES_CLIENTS & PS_ROLE_BIT(role))
+                ps_metric_sample(
+                    out, name, PS_LABELS({"quota", ps_quota_key(q)}, {"role", ps_role_name(role)}),
+                    (double)ps_quotas_refused(d->quotas, q, role));
+}
+
 /* ---- jobs, workers ---- */
 
 static void state_metrics(const ps_sched_counts *c, ps_buf *out)
@@ -346,6 +376,7 @@ unsigned ps_daemon_metrics_page(void *user, ps_buf *out)
     own_metrics(d, out);
     rpc_metrics(d, out);
     call_metrics(d, out);
+    quota_metrics(d, out);
     sched_metrics(&counts, out);
     state_metrics(&counts, out);
     job_metrics(d, out);

@@ -167,6 +167,19 @@ ps_status ps_checkpoint_write(const ps_disk *disk, const char *folder, ps_param_
     return PS_OK;
 }
 
+/* One whose manifest is damaged counts when the next checkpoint has written it anew. */
+ps_status ps_checkpoint_bytes(const ps_disk *disk, const char *folder, uint64_t *bytes)
+{
+    ps_loop_require_off();
+    char *path = ps_asprintf("%s/manifest", folder);
+    ps_manifest manifest = {0};
+    ps_status st = ps_manifest_read(disk, path, &manifest);
+    for (size_t i = 0; !st && i < manifest.n; i++)
+        *bytes += manifest.entries[i].bytes;
+    free(path);
+    return st == PS_NOT_FOUND || st == PS_CORRUPT ? PS_OK : st;
+}
+
 /* ---- removing ---- */
 
 static void remove_one(const ps_disk *disk, const char *folder, const char *name, ps_error *error)

@@ -61,6 +61,10 @@ PS_MUST_CHECK ps_status ps_checkpoint_load_file(const ps_disk *disk, const char 
                                                 const ps_param_host *host, ps_param_store **store,
                                                 ps_buf *progress);
 
+/* Adds the bytes of what the folder's manifest lists; there may be none. */
+PS_MUST_CHECK ps_status ps_checkpoint_bytes(const ps_disk *disk, const char *folder,
+                                            uint64_t *bytes);
+
 /* Removes a job's folder with its checkpoints and manifest; what is not there is fine.
  * keep_damaged: what was kept as damaged stays, and the folder with it. Anything else in it stays,
  * and the folder then: PS_FAILED_PRECONDITION. Not while one is written. */

@@ -45,6 +45,7 @@ static const ps_policy_rule rules[] = {
     {"/psd.v1.Models/DeleteArtifact",     ROLES(0,     0,     1,        0,       1)},
 
     {"/psd.v1.Admin/Status",              ROLES(0,     0,     1,        1,       1)},
+    {"/psd.v1.Admin/Quotas",              ROLES(0,     0,     1,        1,       1)},
     {"/psd.v1.Admin/Reload",              ROLES(0,     0,     0,        0,       1)},
     {"/psd.v1.Admin/Checkpoint",          ROLES(0,     0,     0,        0,       1)},
     {"/psd.v1.Admin/Drain",               ROLES(0,     0,     0,        0,       1)},

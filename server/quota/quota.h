@@ -10,8 +10,8 @@
 #include "common/conf/conf.h"
 #include "common/security/identity.h"
 
-/* Of what kind: a LEVEL is taken and given back; a RATE is so many a second; a SUM is not counted
- * here but asked of those who know it. Its UNIT: COUNT or BYTES.
+/* Of what kind: a LEVEL is taken and given back; a RATE is so many a second; a SUM is asked of
+ * those who know it, and what is about to be part of it counted here. Its UNIT: COUNT or BYTES.
  *
  * name, key of psd.yaml, kind, unit, most, milliseconds until another try may be worth it (less
  * than 0: time alone does not help), what there is one of, and so many, what helps when time does

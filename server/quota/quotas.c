@@ -27,6 +27,7 @@ typedef struct account {
     _Atomic uint64_t limit[PS_QUOTAS]; /* 0: none */
     char text[PS_IDENTITY_TEXT_MAX];   /* spiffe://…; between what is read and what changes */
     _Atomic uint64_t used[PS_QUOTAS];  /* of a rate: when all will have been paid for */
+    _Atomic uint64_t sum[PS_QUOTAS];   /* of a sum: what it was last */
     _Atomic uint64_t refused[PS_QUOTAS];
     _Atomic uint64_t say_ns[PS_QUOTAS]; /* a refusal is logged from then on */
 } account;
@@ -121,14 +122,14 @@ ps_status ps_quota_take(ps_account *head, ps_quota quota, uint64_t n)
 
 void ps_quota_charge(ps_account *head, ps_quota quota, uint64_t n)
 {
-    PS_REQUIRE(quota < PS_QUOTAS && kinds[quota] == LEVEL);
+    PS_REQUIRE(quota < PS_QUOTAS && kinds[quota] != RATE);
     if (head)
         atomic_fetch_add(&account_of(head)->used[quota], n);
 }
 
 void ps_quota_give(ps_account *head, ps_quota quota, uint64_t n)
 {
-    PS_REQUIRE(quota < PS_QUOTAS && kinds[quota] == LEVEL);
+    PS_REQUIRE(quota < PS_QUOTAS && kinds[quota] != RATE);
     if (!head)
         return;
     uint64_t before = atomic_fetch_sub(&account_of(head)->used[quota], n);
@@ -141,9 +142,11 @@ ps_status ps_quota_check(ps_account *head, ps_quota quota, uint64_t sum, uint64_
     if (!head)
         return PS_OK;
     account *a = account_of(head);
-    uint64_t limit = limit_of(a, quota);
-    atomic_store(&a->used[quota], sum);
-    return !limit || (sum <= limit && more <= limit - sum) ? PS_OK : refuse(a, quota, limit, 0);
+    uint64_t limit = limit_of(a, quota), coming = atomic_load(&a->used[quota]);
+    atomic_store(&a->sum[quota], sum);
+    if (!limit || (sum <= limit && coming <= limit - sum && more <= limit - sum - coming))
+        return PS_OK;
+    return refuse(a, quota, limit, 0);
 }
 
 bool ps_quota_has_limit(const ps_account *head, ps_quota quota)
@@ -297,7 +300,7 @@ static uint64_t used_of(const account *a, ps_quota quota, uint64_t limit)
 {
     uint64_t used = atomic_load(&a->used[quota]);
     if (kinds[quota] != RATE)
-        return used;
+        return used + atomic_load(&a->sum[quota]);
     uint64_t now = ps_clock_ns(&a->quotas->clock);
     uint64_t period = limit ? SECOND_NS / limit : SECOND_NS;
     return used > now ? (used - now + period - 1) / period : 0;

@@ -24,12 +24,13 @@ ps_account *ps_quotas_account(ps_quotas *quotas, const ps_identity *who);
 ps_account *ps_quotas_account_named(ps_quotas *quotas, const char *who);
 
 /* As ps_account_take and the others, which do the same for the quotas that the transport knows. A
- * rate is not given back. */
+ * rate is not given back; of a sum, what is charged is on its way to become part of it, and given
+ * back when it is. */
 PS_MUST_CHECK ps_status ps_quota_take(ps_account *account, ps_quota quota, uint64_t n);
 void ps_quota_charge(ps_account *account, ps_quota quota, uint64_t n);
 void ps_quota_give(ps_account *account, ps_quota quota, uint64_t n);
-/* Of a SUM, which is so much now (and is shown as that): may there be more? PS_RESOURCE_EXHAUSTED.
- */
+/* Of a SUM, which is `sum` now (and is shown as that), without what was charged: may there be so
+ * much, and `more`? PS_RESOURCE_EXHAUSTED. */
 PS_MUST_CHECK ps_status ps_quota_check(ps_account *account, ps_quota quota, uint64_t sum,
                                        uint64_t more);
 bool ps_quota_has_limit(const ps_account *account, ps_quota quota);

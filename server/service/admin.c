@@ -100,6 +100,8 @@ const ps_unary_method ps_admin_unary[] = {
      keys},
     {"/psd.v1.Admin/RotateKeys", &psd__v1__rotate_keys_request__descriptor,
      &psd__v1__keys_response__descriptor, rotate_keys},
+    {"/psd.v1.Admin/Quotas", &psd__v1__quotas_request__descriptor,
+     &psd__v1__quotas_response__descriptor, ps_admin_quotas},
     {"/psd.v1.Admin/RetireKey", &psd__v1__retire_key_request__descriptor,
      &psd__v1__retire_key_response__descriptor, retire_key},
     {0},

@@ -20,6 +20,7 @@ typedef struct file_in {
     ps_stored_place place; /* empty before the header */
     ps_whole_file *file;
     uint64_t bytes;
+    uint64_t charged;     /* of them, to the caller's account */
     ps_list queue, batch; /* of pieces: received; being written */
     ProtobufCMessage *reply;
     ps_error error;
@@ -58,11 +59,25 @@ static ps_status open_file(file_in *f)
     return st;
 }
 
+/* What a worker leaves was allowed with its job. */
+static ps_status charge_batch(file_in *f)
+{
+    if (f->caller.identity.role == PS_ROLE_WORKER)
+        return PS_OK;
+    uint64_t batch = 0;
+    ps_list_each(node, &f->batch) batch += ps_container(node, piece, link)->payload.len;
+    ps_quota_charge(f->caller.account, PS_QUOTA_STORED, batch);
+    f->charged += batch;
+    return ps_caller_may_store(f->services, &f->caller, 0);
+}
+
 static ps_status write_batch(file_in *f)
 {
     ps_loop_require_off();
     const ps_stored_files *files = &f->services->files;
     ps_status st = ps_room_check(files->disk, files->data_dir);
+    if (!st)
+        st = charge_batch(f);
     if (!st)
         st = open_file(f);
     ps_list_each(node, &f->batch)
@@ -108,6 +123,7 @@ static void clean_up_cb(ps_work *w)
     ps_whole_file_drop(&f->file);
     if (kept && !f->completed)
         ps_stored_file_remove(&f->services->files, f->place.incoming);
+    ps_quota_give(f->caller.account, PS_QUOTA_STORED, f->charged); /* it has its row, or is gone */
 }
 
 /* ---- on the loop ---- */

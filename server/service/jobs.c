@@ -18,11 +18,13 @@ typedef struct asking {
 static ps_status may_submit(void *user, const ps_job_spec *spec)
 {
     const asking *a = user;
-    if (ps_job_spec_kind(spec)->trains || spec->compress)
-        return ps_caller_may_change_model(a->services, a->caller, spec->name);
-    if (ps_job_spec_kind(spec)->leaves_files) /* sooner than when all is computed */
-        return ps_room_check(a->services->files.disk, a->services->files.data_dir);
-    return PS_OK;
+    bool makes = ps_job_spec_kind(spec)->trains || spec->compress;
+    ps_status st = makes ? ps_caller_may_change_model(a->services, a->caller, spec->name) : PS_OK;
+    if (!makes && ps_job_spec_kind(spec)->leaves_files) /* sooner than when all is computed */
+        st = ps_room_check(a->services->files.disk, a->services->files.data_dir);
+    if (!st && (makes || ps_job_spec_kind(spec)->leaves_files))
+        st = ps_caller_may_store(a->services, a->caller, 1);
+    return st;
 }
 
 static ps_status submit(ps_services *services, const ps_caller *caller,

@@ -20,6 +20,7 @@ typedef struct unary_call {
 void ps_caller_of(const ps_call *call, ps_caller *out)
 {
     out->identity = *ps_call_peer(call);
+    out->account = ps_call_account(call);
     ps_identity_format(&out->identity, out->name);
     (void)snprintf(out->address, sizeof out->address, "%s", ps_call_peer_address(call));
     (void)snprintf(out->path, sizeof out->path, "%s", ps_call_path(call));

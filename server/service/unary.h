@@ -13,6 +13,7 @@ typedef struct ps_caller {
     char address[64];
     char path[64];               /* "/psd.v1.Jobs/Submit" */
     struct x509_st *certificate; /* what it showed; NULL where it was not asked for. Borrowed */
+    ps_account *account;         /* of the identity; NULL: none */
 } ps_caller;
 
 void ps_caller_of(const ps_call *call, ps_caller *out);
@@ -46,6 +47,9 @@ extern const ps_unary_method *const ps_unary_tables[];
 /* The method of that path; NULL: there is none, or it is more than a body. */
 const ps_unary_method *ps_unary_find(const char *path);
 
+/* quota.c. */
+ps_status ps_admin_quotas(ps_services *services, const ps_caller *caller,
+                          const ProtobufCMessage *request, ProtobufCMessage **reply);
 /* Bodies of removal.c. */
 ps_status ps_jobs_delete(ps_services *services, const ps_caller *caller,
                          const ProtobufCMessage *request, ProtobufCMessage **reply);
@@ -61,6 +65,11 @@ PS_MUST_CHECK ps_status ps_caller_may_change_job(ps_services *services, const ps
                                                  uint64_t job_id);
 PS_MUST_CHECK ps_status ps_caller_may_change_model(ps_services *services, const ps_caller *caller,
                                                    const char *name);
+
+/* May the caller store `more` bytes, beside what is charged to its account? PS_RESOURCE_EXHAUSTED
+ * (quota stored). */
+PS_MUST_CHECK ps_status ps_caller_may_store(ps_services *services, const ps_caller *caller,
+                                            uint64_t more);
 
 /* Answers a gRPC call with what the body makes of it, on the pool. */
 void ps_unary_run(ps_call *call, const ProtobufCMessage *request, void *services,

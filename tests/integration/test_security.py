@@ -21,7 +21,7 @@ POLICY = {
     "Workers": {"Attach": "w", "List": "soa"},
     "Models": {"List": "soa", "Get": "soa", "Import": "sa", "Export": "wsa", "Delete": "sa", "ListArtifacts": "soa",
                "PutArtifact": "wsa", "GetArtifact": "wsoa", "DeleteArtifact": "sa"},
-    "Admin": {"Status": "soa", "Reload": "a", "Checkpoint": "a", "Drain": "a", "Keys": "a", "RotateKeys": "a",
+    "Admin": {"Status": "soa", "Quotas": "soa", "Reload": "a", "Checkpoint": "a", "Drain": "a", "Keys": "a", "RotateKeys": "a",
               "RetireKey": "a"},
     "Identity": {"Renew": "wsoa"},
 }

@@ -128,6 +128,7 @@ START_TEST(roles_may_what_the_design_says)
         {"/psd.v1.Models/PutArtifact", "wsa"},
         {"/psd.v1.Models/GetArtifact", "wsoa"},
         {"/psd.v1.Admin/Status", "soa"},
+        {"/psd.v1.Admin/Quotas", "soa"},
         {"/psd.v1.Admin/Reload", "a"},
         {"/psd.v1.Admin/Checkpoint", "a"},
         {"/psd.v1.Admin/Drain", "a"},

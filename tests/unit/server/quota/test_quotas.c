@@ -149,6 +149,13 @@ START_TEST(a_sum_is_compared_and_time_does_not_help)
                      "or ended jobs: psctl delete, delete-artifact, delete-job");
     ck_assert_int_eq(ps_quota_check(x, PS_QUOTA_STORED, all + 1, 0), PS_RESOURCE_EXHAUSTED);
     ck_assert_uint_eq(use_of(x, PS_QUOTA_STORED).used, all + 1);
+    ps_quota_charge(x, PS_QUOTA_STORED, 3); /* on its way, by whatever call */
+    ck_ok(ps_quota_check(x, PS_QUOTA_STORED, all - 5, 2));
+    ck_assert_int_eq(ps_quota_check(x, PS_QUOTA_STORED, all - 5, 3), PS_RESOURCE_EXHAUSTED);
+    ck_assert_int_eq(ps_quota_check(x, PS_QUOTA_STORED, all - 2, 0), PS_RESOURCE_EXHAUSTED);
+    ck_assert_uint_eq(use_of(x, PS_QUOTA_STORED).used, all + 1);
+    ps_quota_give(x, PS_QUOTA_STORED, 3);
+    ck_ok(ps_quota_check(x, PS_QUOTA_STORED, all - 2, 2));
     ps_quotas_free(&quotas);
 }
 END_TEST

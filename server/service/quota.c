@@ -1,0 +1,98 @@
+/* What the caller may store, and who uses how much (Admin.Quotas). What fails is the disk, or it is
+ * too much. */
+#include "server/quota/quotas.h"
+
+#include "common/base/mem.h"
+#include "server/runs/stored.h"
+#include "server/service/unary.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+ps_status ps_caller_may_store(ps_services *services, const ps_caller *caller, uint64_t more)
+{
+    ps_loop_require_off();
+    if (!ps_quota_has_limit(caller->account, PS_QUOTA_STORED))
+        return PS_OK;
+    uint64_t sum = 0;
+    ps_status st = ps_stored_bytes_of(&services->files, caller->name, &sum);
+    return st ? st : ps_quota_check(caller->account, PS_QUOTA_STORED, sum, more);
+}
+
+/* ---- Admin.Quotas ---- */
+
+static Psd__V1__QuotaUse *use_message(ps_quota quota, const ps_quota_use *use)
+{
+    Psd__V1__QuotaUse *out = PS_REPLY_NEW(Psd__V1__QuotaUse, psd__v1__quota_use);
+    out->name = ps_strdup(ps_quota_key(quota));
+    out->bytes = ps_quota_is_bytes(quota);
+    out->used = use->used;
+    out->limit = use->limit;
+    out->refused = use->refused;
+    return out;
+}
+
+/* What is stored is not counted as it comes: it is looked at now. */
+static ps_status identity_message(ps_services *services, ps_quota_account_use *use,
+                                  Psd__V1__IdentityUse **out)
+{
+    char who[PS_IDENTITY_TEXT_MAX];
+    ps_identity_format(&use->who, who);
+    ps_status st = ps_stored_bytes_of(&services->files, who, &use->of[PS_QUOTA_STORED].used);
+    if (st)
+        return st;
+    *out = PS_REPLY_NEW(Psd__V1__IdentityUse, psd__v1__identity_use);
+    (*out)->identity = ps_strdup(who);
+    (*out)->quotas = ps_alloc_array(PS_QUOTAS, sizeof *(*out)->quotas);
+    for (ps_quota q = 0; q < PS_QUOTAS; q++)
+        (*out)->quotas[(*out)->n_quotas++] = use_message(q, &use->of[q]);
+    return PS_OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const ps_quota_account_use *x = a, *y = b;
+    int names = strcmp(x->who.name, y->who.name);
+    return names ? names : (int)x->who.role - (int)y->who.role;
+}
+
+/* The caller's own, or everybody's. */
+static ps_quota_account_use *look(ps_services *services, const ps_caller *caller, bool all,
+                                  size_t *n)
+{
+    ps_quota_account_use *uses = NULL;
+    *n = 0;
+    if (all) {
+        uses = ps_quotas_look_all(services->quotas, n);
+        qsort(uses, *n, sizeof *uses, by_name);
+    } else if (caller->account) {
+        uses = ps_new(ps_quota_account_use);
+        ps_quotas_look(caller->account, uses);
+        *n = 1;
+    }
+    return uses;
+}
+
+ps_status ps_admin_quotas(ps_services *services, const ps_caller *caller,
+                          const ProtobufCMessage *request, ProtobufCMessage **reply)
+{
+    enum { MOST = 1000 }; /* in one answer */
+    bool all = ((const Psd__V1__QuotasRequest *)request)->all;
+    if (all && caller->identity.role == PS_ROLE_SUBMITTER)
+        return ps_fail(PS_PERMISSION_DENIED, "a submitter may see what it uses itself; what "
+                                             "others use is for roles observer and admin");
+    Psd__V1__QuotasResponse *out = PS_REPLY_NEW(Psd__V1__QuotasResponse, psd__v1__quotas_response);
+    *reply = &out->base;
+    size_t n = 0;
+    ps_quota_account_use *uses = look(services, caller, all, &n);
+    size_t shown = n < MOST ? n : MOST;
+    out->identities = ps_alloc_array(shown + 1, sizeof *out->identities);
+    out->left_out = n - shown;
+    ps_status st = PS_OK;
+    for (size_t i = 0; !st && i < shown; i++) {
+        st = identity_message(services, &uses[i], &out->identities[i]);
+        out->n_identities += !st;
+    }
+    free(uses);
+    return st;
+}
