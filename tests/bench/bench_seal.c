@@ -1,5 +1,6 @@
 /* bench_seal: sealing and opening a file, beside AES-256-GCM of pieces of 64 KiB that stay in the
- * cache (what `openssl speed -evp aes-256-gcm -bytes 65536` does), in the same run.
+ * cache (what `openssl speed -evp aes-256-gcm -bytes 65536` does), in the same run; and writing and
+ * reading a file of age beside ChaCha20-Poly1305, likewise.
  *
  * The file is memory: what the disk does is no matter of sealing. Whole: in pieces of 16 MiB, as a
  * checkpoint's blocks come; small: in pieces of 64 KiB, as a model is sent. One core: processor
@@ -7,6 +8,7 @@
  *
  *     bench_seal [--json] [MiB, default 256]
  */
+#include "common/age/age_file.h"
 #include "common/base/mem.h"
 #include "common/seal/sealed_file.h"
 #include "common/security/aead.h"
@@ -80,6 +82,8 @@ static ps_status size(void *state, int file, uint64_t *out)
 /* ---- rounds ---- */
 
 typedef struct bench {
+    ps_age_recipients recipients;
+    ps_age_identities *identities;
     size_t bytes;
     memory file;
     ps_disk disk;
@@ -117,6 +121,32 @@ static ps_status open_all(bench *b, size_t piece)
     return st;
 }
 
+static ps_status write_age(bench *b, size_t piece)
+{
+    b->file.len = 0;
+    ps_age_writer *w;
+    ps_status st = ps_age_writer_new(&b->disk, 0, &b->recipients, &w);
+    if (st)
+        return st;
+    for (size_t at = 0; !st && at < b->bytes; at += piece)
+        st = ps_age_writer_write(w, b->plain + at, piece);
+    st = st ? st : ps_age_writer_finish(w);
+    ps_age_writer_free(&w);
+    return st;
+}
+
+static ps_status read_age(bench *b, size_t piece)
+{
+    ps_age_reader *r;
+    ps_status st = ps_age_reader_new(&b->disk, 0, b->identities, NULL, &r);
+    if (st)
+        return st;
+    for (size_t at = 0, got; !st && at < b->bytes; at += piece)
+        st = ps_age_reader_read(r, at, b->plain + at, piece, &got);
+    ps_age_reader_free(&r);
+    return st;
+}
+
 static ps_status time_of(bench *b, ps_status (*work)(bench *, size_t), size_t piece, double *speed)
 {
     b->file.copied_s = 0;
@@ -127,12 +157,12 @@ static ps_status time_of(bench *b, ps_status (*work)(bench *, size_t), size_t pi
 }
 
 /* Encrypting the pieces of `from`, or its first one over and over. */
-static void encrypt(bench *b, bool all, double *speed)
+static void encrypt(bench *b, const EVP_CIPHER *cipher, bool all, double *speed)
 {
     static uint8_t sealed[SMALL], key[32], nonce[12], tag[16];
     EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
     int n;
-    (void)EVP_EncryptInit_ex(c, EVP_aes_256_gcm(), NULL, key, nonce);
+    (void)EVP_EncryptInit_ex(c, cipher, NULL, key, nonce);
     double start = now(CLOCK_PROCESS_CPUTIME_ID);
     for (size_t at = 0; at < b->bytes; at += SMALL) {
         (void)EVP_EncryptInit_ex(c, NULL, NULL, NULL, nonce);
@@ -144,7 +174,14 @@ static void encrypt(bench *b, bool all, double *speed)
     EVP_CIPHER_CTX_free(c);
 }
 
+/* What rows are measured beside: in the cache, and out of memory. */
+typedef struct peer {
+    const EVP_CIPHER *cipher;
+    double cached, memory;
+} peer;
+
 typedef struct row {
+    size_t peer;
     const char *name;
     ps_status (*work)(bench *, size_t);
     size_t piece;
@@ -153,21 +190,26 @@ typedef struct row {
 
 static ps_status run(bench *b, bool json)
 {
-    row rows[] = {{"seal", seal, LARGE, 0},
-                  {"open", open_all, LARGE, 0},
-                  {"seal, 64 KiB a call", seal, SMALL, 0},
-                  {"open, 64 KiB a call", open_all, SMALL, 0}};
+    peer peers[] = {{EVP_aes_256_gcm(), 0, 0}, {EVP_chacha20_poly1305(), 0, 0}};
+    row rows[] = {{0, "seal", seal, LARGE, 0},
+                  {0, "open", open_all, LARGE, 0},
+                  {0, "seal, 64 KiB a call", seal, SMALL, 0},
+                  {0, "open, 64 KiB a call", open_all, SMALL, 0},
+                  {1, "write age", write_age, LARGE, 0},
+                  {1, "read age", read_age, LARGE, 0}};
     enum { N = sizeof rows / sizeof *rows };
-    double cached = 0, memory_speed = 0;
     ps_status st = PS_OK;
     for (int round = 0; !st && round < ROUNDS; round++) {
-        encrypt(b, false, &cached);
-        encrypt(b, true, &memory_speed);
+        for (size_t i = 0; i < sizeof peers / sizeof *peers; i++) {
+            encrypt(b, peers[i].cipher, false, &peers[i].cached);
+            encrypt(b, peers[i].cipher, true, &peers[i].memory);
+        }
         for (size_t i = 0; !st && i < N; i++)
             st = time_of(b, rows[i].work, rows[i].piece, &rows[i].speed);
     }
     for (size_t i = 0; !st && i < N; i++) {
         double speed = rows[i].speed;
+        const double cached = peers[rows[i].peer].cached, memory_speed = peers[rows[i].peer].memory;
         if (json)
             printf("{\"name\": \"%s\", \"ratio\": %.3f, \"of_memory\": %.3f}\n", rows[i].name,
                    speed / cached, speed / memory_speed);
@@ -189,9 +231,19 @@ int main(int argc, char **argv)
     memset(b.plain, 1, b.bytes);
     memset(b.file.bytes, 1, b.file.room);
     b.disk = (ps_disk){.write = put, .read = get, .seek = seek, .size = size, .state = &b.file};
-    ps_status st = run(&b, json);
+    /* those of the specification of age */
+    ps_status st = ps_age_recipients_add(
+        &b.recipients, "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj");
+    if (!st)
+        st = ps_age_identities_parse(
+            ps_slice_str(
+                "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX"),
+            "bench", &b.identities);
+    if (!st)
+        st = run(&b, json);
     if (st)
         fprintf(stderr, "bench_seal: %s\n", ps_error_message());
+    ps_age_identities_free(&b.identities);
     ps_secret_free(&b.key);
     ps_free(&b.plain);
     ps_free(&b.file.bytes);
