@@ -103,7 +103,8 @@ static ps_status next(void *user, ps_call *call)
     return PS_OK;
 }
 
-/* NAME.age is to its reader the file NAME, so that parts of a model find each other. */
+/* NAME.age is to its reader the file NAME, so that parts of a model find each other. Who names a
+ * file that is plain means that one, whatever lies beside it. */
 static ps_status open_identities(source *s, const char *identity)
 {
     const size_t len = strlen(s->path), end = strlen(PS_AGE_ENDING);
@@ -113,10 +114,11 @@ static ps_status open_identities(source *s, const char *identity)
     ps_status st = ps_age_identities_open(identity, &s->identities);
     if (st)
         return ps_wrap(st, "--identity");
-    s->age =
-        ps_age_disk_new(&(ps_age_disk_conf){.disk = &ps_disk_system, .identities = s->identities});
-    if (len > end && !strcmp(s->path + len - end, PS_AGE_ENDING) &&
-        !ps_model_file_kind(NULL, s->path, &folder) && !folder)
+    bool there = !ps_model_file_kind(NULL, s->path, &folder) && !folder;
+    bool ends = len > end && !strcmp(s->path + len - end, PS_AGE_ENDING);
+    s->age = ps_age_disk_new(&(ps_age_disk_conf){
+        .disk = &ps_disk_system, .identities = s->identities, .plain_first = there && !ends});
+    if (there && ends)
         s->path[len - end] = '\0';
     return PS_OK;
 }

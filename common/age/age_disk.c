@@ -30,6 +30,7 @@ struct ps_age_disk {
     const ps_disk *below;
     ps_age_recipients recipients;
     const ps_age_identities *identities;
+    bool plain_first;
     ps_list open, made;
 };
 
@@ -176,9 +177,11 @@ static ps_status age_open_file(void *state, const char *path, ps_disk_mode mode,
     if (mode != PS_DISK_READ)
         return create(d, path, mode, file);
     char *encrypted = ps_asprintf("%s" PS_AGE_ENDING, path);
-    ps_status st = open_path(d, encrypted, file);
+    ps_status st = open_path(d, d->plain_first ? path : encrypted, file);
+    if (st == PS_NOT_FOUND)
+        st = open_path(d, d->plain_first ? encrypted : path, file);
     ps_free(&encrypted);
-    return st == PS_NOT_FOUND ? open_path(d, path, file) : st;
+    return st;
 }
 
 static void age_close(void *state, int file)
@@ -328,6 +331,7 @@ ps_age_disk *ps_age_disk_new(const ps_age_disk_conf *conf)
     ps_age_disk *d = ps_new(ps_age_disk);
     d->below = conf->disk;
     d->identities = conf->identities;
+    d->plain_first = conf->plain_first;
     if (conf->recipients)
         d->recipients = *conf->recipients;
     ps_list_init(&d->open);

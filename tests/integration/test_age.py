@@ -60,6 +60,15 @@ def exports_open_for_each_recipient_and_for_nobody_else(cluster, keys, recipient
         cluster.psctl("import", encrypted, "back", "--identity", keys[1], "--replace")
         cluster.psctl("export", "back", "--format", form, "-o", cluster.dir / "back", "--force")
         assert (cluster.dir / "back").read_bytes() == data, form
+        with encrypted.open("rb") as file, keys[0].open("rb") as key:
+            for command in (["-", "back", "-i", keys[0]], [encrypted, "back", "-i", "-"]):
+                subprocess.run([str(PSCTL), *cluster.flags(), "import", *command, "--replace"], check=True, capture_output=True,
+                               stdin=file if command[0] == "-" else key)
+        # who names a plain file means it, whatever lies beside it
+        beside = encrypted.with_suffix("")
+        beside.write_bytes(b"")
+        refused(cluster, "import", beside, "no", "-i", keys[0], words=f"{beside} is empty", status=6)
+        beside.unlink()
         refused(cluster, "import", encrypted, "no", "--identity", other, status=7,
                 words="it is encrypted for others: 2 recipients, and none of the 1 identity given is one")
         refused(cluster, "import", encrypted, "no", status=6, words="is encrypted by age; --identity FILE opens it")
