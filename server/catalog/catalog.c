@@ -91,6 +91,9 @@ static const char *const migrations[] = {
     "ALTER TABLE model_version ADD COLUMN loss TEXT NOT NULL DEFAULT '';"
     "UPDATE model_version SET loss=printf('%!.17g',test_loss) WHERE test_loss IS NOT NULL;"
     "ALTER TABLE model_version DROP COLUMN test_loss;",
+    /* where a model comes from (lineage.h), and which files of data workers have read for a job */
+    "ALTER TABLE model_version ADD COLUMN lineage TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE job ADD COLUMN sources TEXT NOT NULL DEFAULT '';",
 };
 enum { SCHEMA_VERSION = sizeof migrations / sizeof *migrations };
 

@@ -17,7 +17,7 @@
     "id,name,kind,state,ps_open(reason,'job.reason',id),submitter,submitted_ms,started_ms," \
     "ended_ms,ps_open(result,'job.result',id),ps_open(progress,'job.progress',id),"         \
     "model_version," OTHERS ",cancel"
-#define SPEC ",ps_open(spec,'job.spec',id)"
+#define SPEC ",ps_open(spec,'job.spec',id),ps_open(sources,'job.sources',id)"
 
 void ps_job_record_free(ps_job_record **record)
 {
@@ -30,6 +30,7 @@ void ps_job_record_free(ps_job_record **record)
     free(r->submitter);
     free(r->spec);
     free(r->result);
+    free(r->sources);
     free(r->model_version);
     for (size_t i = 0; i < r->n_others; i++)
         free(r->others[i]);
@@ -57,6 +58,7 @@ ps_job_record *ps_job_record_copy(const ps_job_record *record)
     copy->submitter = ps_strdup(record->submitter);
     copy->spec = ps_strdup(record->spec);
     copy->result = ps_strdup(record->result);
+    copy->sources = ps_strdup(record->sources ? record->sources : "");
     copy->model_version = ps_strdup(record->model_version);
     copy->others = ps_alloc_array(record->n_others + 1, sizeof *copy->others);
     for (size_t i = 0; i < record->n_others; i++)
@@ -166,7 +168,8 @@ ps_status ps_catalog_job_update(ps_catalog *catalog, const ps_job_record *r)
     ps_status st = ps_stmt_begin(
         &q, catalog,
         "UPDATE job SET state=?2,reason=ps_seal(?3,'job.reason',id),started_ms=?4,ended_ms=?5,"
-        "result=ps_seal(?6,'job.result',id),progress=ps_seal(?7,'job.progress',id) WHERE id=?1");
+        "result=ps_seal(?6,'job.result',id),progress=ps_seal(?7,'job.progress',id),"
+        "sources=ps_seal(?8,'job.sources',id) WHERE id=?1");
     if (st)
         return st;
     ps_stmt_u64(&q, 1, r->id);
@@ -176,6 +179,7 @@ ps_status ps_catalog_job_update(ps_catalog *catalog, const ps_job_record *r)
     ps_stmt_i64(&q, 5, r->ended_ms);
     ps_stmt_text(&q, 6, r->result);
     ps_stmt_blob(&q, 7, pack_progress(r, progress));
+    ps_stmt_text(&q, 8, r->sources ? r->sources : "");
     st = ps_stmt_run(&q);
     if (!st && ps_stmt_changes(&q) == 0)
         st = ps_fail(PS_NOT_FOUND, "job %" PRIu64 " does not exist", r->id);
@@ -254,6 +258,7 @@ static ps_job_record *read_row(ps_stmt *q, bool with_spec)
     read_others(q, 12, r);
     r->cancel = ps_stmt_get_text(q, 13);
     r->spec = with_spec ? ps_stmt_get_text(q, 14) : ps_strdup("");
+    r->sources = with_spec ? ps_stmt_get_text(q, 15) : NULL;
     return r;
 }
 

@@ -54,6 +54,10 @@ typedef struct ps_job_record {
     int64_t ended_ms;
     char *spec;   /* the job file as submitted */
     char *result; /* JSON, one line */
+    /* files of data that workers have read for it: a line each, and a newline behind it, "SHA256
+     * BYTES WORKER PATH" (server/sched/sources.h); NULL or "": none are known, or it is in a list
+     */
+    char *sources;
     /* of the stored model that the job works on or begins from (ps_model_record.path): it stays
      * until the job has ended. "": none */
     char *model_version;
@@ -72,7 +76,7 @@ ps_job_record *ps_job_record_copy(const ps_job_record *record);
  * that it uses is no model's current one any more, and nothing was added. */
 PS_MUST_CHECK ps_status ps_catalog_job_add(ps_catalog *catalog, const ps_job_record *record,
                                            uint64_t *id);
-/* Writes state, reason, times, result and progress of the job record->id. PS_NOT_FOUND. */
+/* Writes state, reason, times, result, progress and sources of the job record->id. PS_NOT_FOUND. */
 PS_MUST_CHECK ps_status ps_catalog_job_update(ps_catalog *catalog, const ps_job_record *record);
 /* The job works on this version from now on (one of an older psd did not say). */
 PS_MUST_CHECK ps_status ps_catalog_job_use(ps_catalog *catalog, uint64_t id, const char *version);

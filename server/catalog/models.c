@@ -37,6 +37,7 @@ void ps_model_record_free(ps_model_record **record)
     free(r->forms);
     free(r->parent);
     free(r->parent_version);
+    free(r->lineage);
     ps_free(record);
 }
 
@@ -62,11 +63,12 @@ static ps_status put_row(ps_catalog *catalog, const ps_model_record *r)
     ps_buf metrics = PS_BUF_EMPTY;
     ps_stmt q;
     ps_status st = ps_stmt_begin(&q, catalog,
-                                 "INSERT INTO model_version(" COLUMNS ",current)"
+                                 "INSERT INTO model_version(" COLUMNS ",current,lineage)"
                                  " SELECT ?1,ps_seal(?2,'model.config',?10),?3,?4,?5,?6,?7,"
                                  "ps_seal(?8,'model.loss',?10),"
                                  "ps_seal(?9,'model.test_metrics',?10),?10,?11,?12,?13,"
-                                 "coalesce(p.name,''),coalesce(j.model_version,''),0"
+                                 "coalesce(p.name,''),coalesce(j.model_version,''),0,"
+                                 "ps_seal(?14,'model.lineage',?10)"
                                  " FROM (SELECT 1) LEFT JOIN job AS j ON j.id=?5"
                                  " LEFT JOIN model_version AS p ON p.path=j.model_version");
     if (st)
@@ -86,6 +88,7 @@ static ps_status put_row(ps_catalog *catalog, const ps_model_record *r)
     ps_stmt_text(&q, 11, r->owner ? r->owner : "");
     ps_stmt_text(&q, 12, r->forms ? r->forms : "float32");
     ps_stmt_u64(&q, 13, r->tensor_bytes);
+    ps_stmt_text(&q, 14, r->lineage ? r->lineage : "");
     st = ps_stmt_end(&q, ps_stmt_run(&q));
     ps_buf_free(&metrics);
     return st;

@@ -49,6 +49,8 @@ typedef struct ps_model_record {
     char *path; /* the version: its safetensors file, relative to psd's data folder */
     ps_model_tensor *tensors;
     size_t n_tensors; /* 0 in a list */
+    char *lineage; /* where it comes from, JSON: what _add writes; NULL or "": not known. Read with
+                      ps_catalog_model_lineage: NULL in what is got and listed here */
 } ps_model_record;
 
 void ps_model_record_free(ps_model_record **record);
@@ -58,6 +60,11 @@ PS_MUST_CHECK ps_status ps_catalog_model_add(ps_catalog *catalog, const ps_model
 /* What it came to on test data, when it had been added before that. */
 PS_MUST_CHECK ps_status ps_catalog_model_tested(ps_catalog *catalog, const char *path, double loss,
                                                 const ps_metric_list *metrics);
+/* Of a version: where it comes from, freed by the caller; "": not known, of a psd of before.
+ * PS_NOT_FOUND. */
+PS_MUST_CHECK ps_status ps_catalog_model_lineage(ps_catalog *catalog, const char *path, char **out);
+PS_MUST_CHECK ps_status ps_catalog_model_set_lineage(ps_catalog *catalog, const char *path,
+                                                     const char *lineage);
 /* From now on the name means this version of it, and the one before has none. */
 PS_MUST_CHECK ps_status ps_catalog_model_publish(ps_catalog *catalog, const char *name,
                                                  const char *path);

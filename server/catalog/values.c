@@ -168,13 +168,15 @@ void ps_values_set_key(ps_values *v, const ps_secret *key, const char *about)
 /* What is sealed; the same columns, with the same words, as in the statements of this folder. */
 static const char *const seal_all[] = {
     "UPDATE job SET spec=ps_seal(spec,'job.spec',id),reason=ps_seal(reason,'job.reason',id),"
-    "result=ps_seal(result,'job.result',id),progress=ps_seal(progress,'job.progress',id)"
+    "result=ps_seal(result,'job.result',id),progress=ps_seal(progress,'job.progress',id),"
+    "sources=ps_seal(sources,'job.sources',id)"
     " WHERE substr(spec,1,1)!=char(2)",
     "UPDATE job_line SET text=ps_seal(text,'line.text',job_id||'.'||number)"
     " WHERE substr(text,1,1)!=char(2)",
     "UPDATE model_version SET config=ps_seal(config,'model.config',path),"
     "loss=ps_seal(loss,'model.loss',path),"
-    "test_metrics=ps_seal(test_metrics,'model.test_metrics',path)"
+    "test_metrics=ps_seal(test_metrics,'model.test_metrics',path),"
+    "lineage=ps_seal(lineage,'model.lineage',path)"
     " WHERE substr(config,1,1)!=char(2)",
 };
 

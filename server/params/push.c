@@ -363,3 +363,16 @@ void ps_push_abort(ps_push **out)
     }
     free_push(out);
 }
+
+/* ---- who contributed ---- */
+
+void ps_push_contributors(ps_param_store *store, ps_push_counted each, void *user)
+{
+    ps_push_windows_count(store->windows, each, user);
+}
+
+void ps_push_refused(ps_param_store *store, const char *client, ps_status st)
+{
+    if (st == PS_INVALID_ARGUMENT || st == PS_PERMISSION_DENIED || st == PS_NOT_FOUND)
+        ps_push_windows_reject(store->windows, client);
+}

@@ -95,6 +95,13 @@ PS_MUST_CHECK ps_status ps_push_commit(ps_push **push, ps_push_reply *reply,
                                        ps_push_waiter *waiter);
 /* Drops it; the same sequence may come again. */
 void ps_push_abort(ps_push **push);
+/* Who has contributed to the parameters: how many pushes of this client were applied, and how many
+ * refused for what they are (ps_push_refused). Survives with checkpoints, as the updates do. */
+typedef void (*ps_push_counted)(void *user, const char *client, uint64_t pushes, uint64_t refused);
+void ps_push_contributors(ps_param_store *store, ps_push_counted each, void *user);
+/* A push of this client failed with st: counts it if that says something of the push (numbers that
+ * are none, rows or tensors that are not its own), and nothing of the moment. */
+void ps_push_refused(ps_param_store *store, const char *client, ps_status st);
 uint64_t ps_push_bytes(const ps_push *push); /* of payload, so far */
 /* Is its commit done sooner than another thread is woken? */
 bool ps_push_is_quick(const ps_push *push);

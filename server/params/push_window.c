@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-enum { BUCKETS = 256, SAVE_VERSION = 1 };
+enum { BUCKETS = 256, OLDEST_VERSION = 1, SAVE_VERSION = 2 };
 
 /* The header has the drawing; a place in the ring is taken again when its push is done. */
 enum { SLOT_EMPTY, SLOT_BEGUN, SLOT_COMMITTING, SLOT_DONE };
@@ -40,6 +40,7 @@ struct ps_push_peer {
     char *name;
     uint64_t incarnation;
     uint64_t newest;
+    uint64_t pushes, refused; /* of all its incarnations: applied, and refused for what they were */
     slot slots[PS_PUSH_WINDOW];
 };
 
@@ -250,6 +251,7 @@ void ps_push_windows_finish(ps_push_windows *w, const ps_push_ticket *ticket,
     slot *s = held_slot(ticket);
     if (s) {
         move(ticket->client, s, SLOT_DONE);
+        ticket->client->pushes++;
         s->version = reply->version;
         s->staleness = reply->staleness;
         s->position = reply->position;
@@ -267,6 +269,35 @@ void ps_push_windows_drop(ps_push_windows *w, const ps_push_ticket *ticket)
     ps_mutex_unlock(&w->lock);
 }
 
+/* ---- counts ---- */
+
+void ps_push_windows_reject(ps_push_windows *w, const char *name)
+{
+    ps_error before; /* of the caller, who is about to tell it */
+    ps_error_save(&before, PS_UNKNOWN);
+    ps_mutex_lock(&w->lock);
+    ps_push_peer *client = find_client(w, name);
+    if (client || !add_client(w, name, 0, &client))
+        client->refused++;
+    ps_mutex_unlock(&w->lock);
+    (void)ps_error_raise(&before);
+}
+
+void ps_push_windows_count(ps_push_windows *w, ps_push_counted each, void *user)
+{
+    ps_mutex_lock(&w->lock);
+    for (int i = 0; i < BUCKETS; i++)
+        ps_list_each(node, &w->buckets[i])
+        {
+            const ps_push_peer *client = ps_container(node, ps_push_peer, link);
+            each(user, client->name, client->pushes, client->refused);
+        }
+    ps_mutex_unlock(&w->lock);
+}
+
+/* ---- in a checkpoint: version, how many clients; of each its name, incarnation, newest sequence,
+ * pushes, refused (these two from version 2 on), and slots; all u64 but the name ---- */
+
 static bool is_final(const ps_push_peer *client, const slot *s, uint64_t unfinished_clock)
 {
     return s->state == SLOT_DONE && is_covered(client, s->sequence) &&
@@ -275,13 +306,18 @@ static bool is_final(const ps_push_peer *client, const slot *s, uint64_t unfinis
 
 static void save_client(const ps_push_peer *client, uint64_t unfinished_clock, ps_buf *out)
 {
-    uint64_t n = 0;
-    for (int i = 0; i < PS_PUSH_WINDOW; i++)
+    uint64_t n = 0, waiting = 0; /* waiting: they will be pushed again */
+    for (int i = 0; i < PS_PUSH_WINDOW; i++) {
         n += is_final(client, &client->slots[i], unfinished_clock);
+        waiting += unfinished_clock && client->slots[i].state == SLOT_DONE &&
+                   client->slots[i].held_clock == unfinished_clock;
+    }
     ps_buf_put_u64le(out, strlen(client->name));
     ps_buf_puts(out, client->name);
     ps_buf_put_u64le(out, client->incarnation);
     ps_buf_put_u64le(out, client->newest);
+    ps_buf_put_u64le(out, client->pushes - waiting);
+    ps_buf_put_u64le(out, client->refused);
     ps_buf_put_u64le(out, n);
     for (int i = 0; i < PS_PUSH_WINDOW; i++) {
         const slot *s = &client->slots[i];
@@ -323,7 +359,7 @@ static bool load_slots(ps_cursor *c, ps_push_peer *client)
     return true;
 }
 
-static bool load_client(ps_push_windows *w, ps_cursor *c)
+static bool load_client(ps_push_windows *w, uint64_t version, ps_cursor *c)
 {
     uint64_t len = ps_read_u64le(c);
     if (c->failed || len > PS_PUSH_CLIENT_NAME_MAX)
@@ -331,6 +367,8 @@ static bool load_client(ps_push_windows *w, ps_cursor *c)
     ps_slice bytes = ps_read_bytes(c, len);
     uint64_t incarnation = ps_read_u64le(c);
     uint64_t newest = ps_read_u64le(c);
+    uint64_t pushes = version > OLDEST_VERSION ? ps_read_u64le(c) : 0;
+    uint64_t refused = version > OLDEST_VERSION ? ps_read_u64le(c) : 0;
     if (c->failed || memchr(bytes.data, 0, bytes.len))
         return false;
     char name[PS_PUSH_CLIENT_NAME_MAX + 1];
@@ -340,6 +378,8 @@ static bool load_client(ps_push_windows *w, ps_cursor *c)
     if (find_client(w, name) || add_client(w, name, incarnation, &client))
         return false;
     client->newest = newest;
+    client->pushes = pushes;
+    client->refused = refused;
     return load_slots(c, client);
 }
 
@@ -349,9 +389,10 @@ ps_status ps_push_windows_load(ps_push_windows *w, ps_slice bytes)
     ps_cursor c = ps_cursor_of(bytes);
     uint64_t version = ps_read_u64le(&c);
     uint64_t n = ps_read_u64le(&c);
-    bool ok = !c.failed && version == SAVE_VERSION && n <= PS_PUSH_CLIENTS_MAX;
+    bool ok = !c.failed && version >= OLDEST_VERSION && version <= SAVE_VERSION &&
+              n <= PS_PUSH_CLIENTS_MAX;
     for (uint64_t i = 0; ok && i < n; i++)
-        ok = load_client(w, &c);
+        ok = load_client(w, version, &c);
     if (!ok || ps_cursor_left(&c))
         return ps_fail(PS_CORRUPT, "replies of recent pushes: damaged");
     return PS_OK;

@@ -42,6 +42,13 @@ void ps_push_windows_finish(ps_push_windows *windows, const ps_push_ticket *tick
 void ps_push_windows_drop(ps_push_windows *windows, const ps_push_ticket *ticket);
 const char *ps_push_peer_name(const ps_push_peer *client);
 
+/* A push of this client was refused for what it is. One that is not known yet is from now on,
+ * unless there are too many. */
+void ps_push_windows_reject(ps_push_windows *windows, const char *client);
+/* Calls each for every client, in no order, with the lock held: how many of its pushes are in the
+ * parameters, and how many were refused. */
+void ps_push_windows_count(ps_push_windows *windows, ps_push_counted each, void *user);
+
 /* Without what is begun or committing, or waits for the end of unfinished_clock (0: none). */
 void ps_push_windows_save(ps_push_windows *windows, uint64_t unfinished_clock, ps_buf *out);
 /* Into an empty one. PS_CORRUPT. */

@@ -54,6 +54,8 @@ static void refuse(push_call *p, ps_status st)
              error.message);
     if (p->push)
         ps_push_abort(&p->push);
+    if (p->run)
+        ps_push_refused(ps_run_store(p->run), ps_call_peer(p->call)->name, st);
     p->answered = true;
     ps_call_finish(p->call, error.code, error.message);
 }
@@ -152,6 +154,7 @@ static void answer(push_call *p)
     ps_trace("push", "answered call=%p status=%s version=%" PRIu64 " duplicate=%d", (void *)p->call,
              ps_status_name(p->error.code), p->reply.version, p->reply.duplicate);
     if (p->error.code) {
+        ps_push_refused(ps_run_store(p->run), ps_call_peer(p->call)->name, p->error.code);
         ps_call_finish(p->call, p->error.code, p->error.message);
         return;
     }

@@ -288,8 +288,8 @@ START_TEST(a_catalog_of_the_first_schema_keeps_its_models_accuracy)
     ps_catalog_close(&catalog);
     raw("DROP TABLE job_line; DROP TABLE doomed_file; DROP INDEX artifact_made;"
         "DROP INDEX job_ended; DROP INDEX model_job;"
-        "ALTER TABLE job DROP COLUMN cancel; DROP TABLE setting;"
-        "ALTER TABLE job DROP COLUMN model_version; DROP TABLE job_model;"
+        "ALTER TABLE job DROP COLUMN cancel; ALTER TABLE job DROP COLUMN sources;"
+        "ALTER TABLE job DROP COLUMN model_version; DROP TABLE job_model; DROP TABLE setting;"
         "INSERT INTO job VALUES(1,'a','train',4,'','anna',0,0,0,'','',x'');"
         "CREATE TABLE model ("
         "  name TEXT PRIMARY KEY, config TEXT NOT NULL, parameters INTEGER NOT NULL,"

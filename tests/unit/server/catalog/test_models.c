@@ -196,6 +196,7 @@ START_TEST(a_catalog_of_one_teacher_keeps_it_for_its_job)
 {
     static const char before[] =
         "DROP TABLE job_model;"
+        "ALTER TABLE job DROP COLUMN sources; ALTER TABLE model_version DROP COLUMN lineage;"
         "ALTER TABLE job ADD COLUMN teacher_version TEXT NOT NULL DEFAULT '';"
         "INSERT INTO job SELECT 1,'b','train',2,'','anna',0,0,0,'','',x'','','',path"
         "  FROM model_version;"

@@ -45,8 +45,9 @@ static ps_catalog *open_sealed(int key)
 }
 
 static const char spec[] = "kind: train\nname: secretive\n";
-static const char *const secrets[] = {"secretive", "no loss of yours",    "4.25 nats",
-                                      "{hidden_",  "0.30000000000000004", "blurred"};
+static const char *const secrets[] = {"secretive",          "no loss of yours",    "4.25 nats",
+                                      "{hidden_",           "0.30000000000000004", "blurred",
+                                      "/data/of a patient", "its parents"};
 
 static ps_job_record *new_job(ps_catalog *catalog, const char *reason)
 {
@@ -70,6 +71,7 @@ static void put_model(ps_catalog *catalog)
     m->path = ps_strdup("models/m.1");
     m->has_test = true;
     m->test_loss = 0.1 + 0.2;
+    m->lineage = ps_strdup("{\"of\":\"its parents\"}");
     ck_ok(test_model_put(catalog, m));
     ps_model_record_free(&m);
 }
@@ -81,6 +83,7 @@ static void fill(ps_catalog *catalog)
     ck_assert_uint_eq(job->id, 1);
     ps_free(&job->result);
     job->result = ps_strdup("{\"loss\":\"4.25 nats\"}");
+    job->sources = ps_strdup("00ff 7 w1 /data/of a patient\n");
     (void)snprintf(job->progress.phase, sizeof job->progress.phase, "blurred");
     ps_job_line line = {.number = 1,
                         .time_ms = 1,
@@ -102,6 +105,7 @@ static void assert_filled(ps_catalog *catalog)
     ck_assert_str_eq(job->spec, spec);
     ck_assert_str_eq(job->reason, "no loss of yours");
     ck_assert_str_eq(job->result, "{\"loss\":\"4.25 nats\"}");
+    ck_assert_str_eq(job->sources, "00ff 7 w1 /data/of a patient\n");
     ck_assert_str_eq(job->progress.phase, "blurred");
     ck_ok(ps_catalog_job_lines(catalog, 1, 10, &lines, &n));
     ck_assert_uint_eq(n, 1);
@@ -109,6 +113,10 @@ static void assert_filled(ps_catalog *catalog)
     ck_ok(ps_catalog_model_get(catalog, "m", &m));
     ck_assert_str_eq(m->config, "{hidden_size: 3}");
     ck_assert_double_eq(m->test_loss, 0.1 + 0.2);
+    char *lineage = NULL;
+    ck_ok(ps_catalog_model_lineage(catalog, m->path, &lineage));
+    ck_assert_str_eq(lineage, "{\"of\":\"its parents\"}");
+    ps_free(&lineage);
     ps_job_lines_free(&lines, n);
     ps_job_record_free(&job);
     ps_model_record_free(&m);
