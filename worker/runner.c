@@ -8,6 +8,7 @@
 #include "common/base/mutex.h"
 #include "common/base/require.h"
 #include "worker/job/job_cache.h"
+#include "worker/job/job_sources.h"
 #include "worker/job/served_model.h"
 #include "worker/task/report.h"
 #include "worker/tasks/task_kind.h"
@@ -174,6 +175,8 @@ static bool run_task(slot *s, const Psd__V1__Task *task)
         kind ? kind->run(&run, result)
              : ps_fail(PS_UNIMPLEMENTED, "this worker has no task of kind '%s'", task->kind);
     char *lost = NULL;
+    if (!st)
+        ps_job_sources_tell(&run, result);
     if (st == PS_NO_MEMORY && !run.begun && !s->alone && r->slot_count > 1) {
         ps_log_info("task", "lease=%" PRIu64 " waits for the memory of other tasks: %s",
                     task->lease_id, ps_error_message());

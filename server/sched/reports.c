@@ -4,7 +4,9 @@
 #include "common/base/require.h"
 #include "server/sched/attach.h"
 #include "server/sched/job.h"
+#include "server/sched/job_save.h"
 #include "server/sched/lease.h"
+#include "server/sched/sources.h"
 #include "server/sched/turn.h"
 #include "server/sched/worker.h"
 
@@ -71,6 +73,15 @@ ps_status ps_sched_output(ps_sched *s, uint64_t session, uint64_t lease_id, cons
     return PS_OK;
 }
 
+/* What the model that comes of the job will have learnt from. */
+static void take_files(ps_job *job, const ps_worker *worker, const ps_task_result *result)
+{
+    ps_core_require_locked(job->sched);
+    bool makes = job->spec->train || job->spec->compress;
+    if (makes && ps_sources_add(&job->record->sources, worker->name, result))
+        ps_job_save(job);
+}
+
 /* Code 1 (cancelled) from a worker that was not told to is one that is stopping. */
 static void take_result(ps_sched *s, ps_lease *lease, ps_task_result *result)
 {
@@ -82,6 +93,7 @@ static void take_result(ps_sched *s, ps_lease *lease, ps_task_result *result)
     const char *message = says ? result->message : "no reason given";
     if (counts && result->code == GRPC_OK) {
         s->tasks_done++;
+        take_files(job, lease->worker, result);
         lease->kind->done(job, lease, result);
     } else if (counts && result->code == GRPC_CANCELLED) {
         lease->worker->stopping_ns = ps_core_now(s) + s->conf.lease_timeout_ms * 1000000;

@@ -1,6 +1,7 @@
 #include "server/sched/task_result.h"
 
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "common/format/artifact_name.h"
 #include "common/json/json.h"
 
@@ -144,6 +145,35 @@ static ps_status check_report(const char *report)
     return st ? ps_wrap(PS_INVALID_ARGUMENT, "its report is no JSON object") : PS_OK;
 }
 
+/* What people will read, and what a line of it will be (sources.h). */
+static ps_status check_file(const ps_result_file *f)
+{
+    size_t len = strlen(f->path), at = 0;
+    bool fit = len > 0 && len < PS_RESULT_PATH_MOST;
+    while (fit && at < len)
+        at += ps_text_character(f->path + at, len - at, &fit);
+    if (!fit)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "the path of a file of data: 1 to %d bytes of UTF-8, without control "
+                       "characters",
+                       PS_RESULT_PATH_MOST - 1);
+    size_t digits = strspn(f->sha256, "0123456789abcdef");
+    if (f->sha256[digits] || (digits && digits != PS_DIGEST_TEXT - 1))
+        return ps_fail(PS_INVALID_ARGUMENT, "%s: its digest is no SHA-256", f->path);
+    return PS_OK;
+}
+
+static ps_status check_files(const ps_task_result *r)
+{
+    if (r->n_files > PS_RESULT_FILES)
+        return ps_fail(PS_INVALID_ARGUMENT, "%zu files of data, allowed are %d", r->n_files,
+                       PS_RESULT_FILES);
+    ps_status st = PS_OK;
+    for (size_t i = 0; !st && i < r->n_files; i++)
+        st = check_file(&r->files[i]);
+    return st;
+}
+
 ps_status ps_task_result_check(const ps_task_result *r)
 {
     if (r->n_artifacts > PS_RESULT_ARTIFACTS)
@@ -152,5 +182,6 @@ ps_status ps_task_result_check(const ps_task_result *r)
     for (size_t i = 0; i < r->n_artifacts; i++)
         if (!ps_artifact_name_ok(r->artifacts[i]))
             return ps_fail(PS_INVALID_ARGUMENT, "an artifact's name: " PS_ARTIFACT_NAME_RULE);
-    return r->report && *r->report ? check_report(r->report) : PS_OK;
+    ps_status st = check_files(r);
+    return !st && r->report && *r->report ? check_report(r->report) : st;
 }

@@ -5,6 +5,7 @@
 
 #include "common/base/status.h"
 #include "common/format/metric_list.h"
+#include "common/security/digest.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -56,7 +57,19 @@ typedef struct ps_result_number {
     double value;
 } ps_result_number;
 
-enum { PS_RESULT_NUMBERS = 16, PS_RESULT_ARTIFACTS = 16, PS_RESULT_REPORT = 64 << 10 };
+/* A file of data that the task has read: "" for a digest that nobody has computed. */
+typedef struct ps_result_file {
+    const char *path, *sha256;
+    uint64_t bytes;
+} ps_result_file;
+
+enum {
+    PS_RESULT_NUMBERS = 16,
+    PS_RESULT_ARTIFACTS = 16,
+    PS_RESULT_FILES = 16,
+    PS_RESULT_PATH_MOST = 4096, /* bytes of a path, the zero included */
+    PS_RESULT_REPORT = 64 << 10
+};
 
 typedef struct ps_task_result {
     uint64_t lease_id;
@@ -70,6 +83,8 @@ typedef struct ps_task_result {
                            may be taken over, and is NULL then */
     char *const *artifacts;
     size_t n_artifacts;
+    ps_result_file files[PS_RESULT_FILES];
+    size_t n_files;     /* as it was said: more than PS_RESULT_FILES are refused */
     ps_data_plan *plan; /* as ps_data_plan_copy; NULL: none; may be taken over, and is NULL then */
 } ps_task_result;
 
@@ -86,8 +101,8 @@ void ps_task_result_metrics(const ps_task_result *result, ps_metric_list *out);
 const char *ps_task_result_word(const ps_task_result *result, const char *key,
                                 const char *const *words);
 
-/* Is it what a worker may say? PS_INVALID_ARGUMENT: the report is too long or no JSON object, or a
- * name is none of an artifact. */
+/* Is it what a worker may say? PS_INVALID_ARGUMENT: the report is too long or no JSON object, a
+ * name is none of an artifact, a path none of a file, or a digest no SHA-256. */
 PS_MUST_CHECK ps_status ps_task_result_check(const ps_task_result *result);
 
 #endif

@@ -151,6 +151,11 @@ void ps_task_result_read(const Psd__V1__TaskResult *message, ps_task_result *out
                             .n_artifacts = message->n_artifacts};
     for (size_t i = 0; i < message->n_metrics; i++)
         ps_task_result_add(out, message->metrics[i]->name, message->metrics[i]->value);
+    for (size_t i = 0; i < message->n_files && i < PS_RESULT_FILES; i++)
+        out->files[i] = (ps_result_file){.path = message->files[i]->path,
+                                         .sha256 = message->files[i]->sha256,
+                                         .bytes = message->files[i]->bytes};
+    out->n_files = message->n_files;
     if (message->plan)
         out->plan = plan_read(message->plan);
     if (message->evaluate && !message->n_metrics)

@@ -129,22 +129,29 @@ static bool entry_is(const ps_job_entry *e, const Psd__V1__Task *task)
            !strcmp(e->settled, task->settled_model);
 }
 
+ps_job_entry *ps_job_cache_find(ps_job_cache *c, const Psd__V1__Task *task)
+{
+    ps_one_thread_require(&c->mine);
+    for (int i = 0; i < PS_JOB_CACHE_ENTRIES; i++)
+        if (c->entries[i].job_id && entry_is(&c->entries[i], task))
+            return &c->entries[i];
+    return NULL;
+}
+
 ps_status ps_job_cache_get(ps_task_run *run, ps_job_entry **out)
 {
     ps_job_cache *c = run->cache;
     PS_REQUIRE(c);
     ps_one_thread_require(&c->mine);
-    ps_job_entry *oldest = &c->entries[0];
-    for (int i = 0; i < PS_JOB_CACHE_ENTRIES; i++) {
-        ps_job_entry *e = &c->entries[i];
-        if (e->job_id && entry_is(e, run->task)) {
-            e->used = ++c->uses;
-            *out = e;
-            return PS_OK;
-        }
-        if (e->used < oldest->used)
-            oldest = e;
+    ps_job_entry *oldest = &c->entries[0], *found = ps_job_cache_find(c, run->task);
+    if (found) {
+        found->used = ++c->uses;
+        *out = found;
+        return PS_OK;
     }
+    for (int i = 0; i < PS_JOB_CACHE_ENTRIES; i++)
+        if (c->entries[i].used < oldest->used)
+            oldest = &c->entries[i];
     entry_clear(oldest);
     ps_status st = entry_fill(oldest, run);
     if (st) {

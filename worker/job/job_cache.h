@@ -23,6 +23,8 @@ void ps_job_cache_free(ps_job_cache **cache); /* the loop must still run */
 
 /* The entry of the run's job; valid for this task. PS_INVALID_ARGUMENT: the job file. */
 PS_MUST_CHECK ps_status ps_job_cache_get(ps_task_run *run, ps_job_entry **out);
+/* What it has of the task's job; NULL: nothing (any more). */
+ps_job_entry *ps_job_cache_find(ps_job_cache *cache, const Psd__V1__Task *task);
 /* Forgets all jobs: somebody needs their memory more. What a task has of it is gone, too. */
 void ps_job_cache_clear(ps_job_cache *cache);
 /* Forgets the jobs under which the device has failed: a stream that has failed stays so. True:
