@@ -100,13 +100,15 @@ static ps_status open_state(ps_daemon *d)
         st = ps_sealing_catalog(d->sealing, d->catalog);
     if (st)
         return st;
+    d->host = (ps_stored_host){.psd = d->version, .cluster = d->cluster, .audit = d->audit};
     d->runs = ps_runs_create(d->clock);
     d->sessions = ps_sessions_create();
     const ps_lifecycle_conf conf = {
         .files = {.disk = ps_sealing_disk(d->sealing),
                   .data_dir = d->conf->data_dir,
                   .catalog = d->catalog,
-                  .clock = d->clock},
+                  .clock = d->clock,
+                  .host = &d->host},
         .runs = d->runs,
         .loop = d->loop,
         .host.push_bytes = d->conf->limits.push_bytes,

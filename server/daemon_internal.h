@@ -39,6 +39,7 @@ struct ps_daemon {
     ps_sessions *sessions;
     ps_lifecycle *lifecycle;
     ps_sched *sched;
+    ps_stored_host host;
     ps_services services;
     ps_rpc_server *server;
     ps_http *http;

@@ -9,6 +9,7 @@
 #include "common/loop/loop.h"
 #include "common/model/form_stream.h"
 #include "server/catalog/models.h"
+#include "server/files/lineage.h"
 #include "server/files/model_file.h"
 #include "server/files/model_header.h"
 #include "server/files/model_numbers.h"
@@ -164,25 +165,6 @@ static ps_status write_tensors(writing *w)
     return st;
 }
 
-static ps_status digest_parent(writing *w, char out[PS_DIGEST_TEXT])
-{
-    const ps_disk *disk = w->files->disk;
-    ps_digest *digest = ps_digest_new();
-    uint64_t left = 0;
-    ps_status st = disk->size(disk->state, w->parent, &left);
-    if (!st)
-        st = disk->seek(disk->state, w->parent, 0);
-    while (!st && left) {
-        size_t n = left < COPY_BYTES ? (size_t)left : COPY_BYTES;
-        st = ps_disk_read_full(disk, w->parent, w->copy, n);
-        if (!st)
-            ps_digest_add(digest, w->copy, n);
-        left -= n;
-    }
-    ps_digest_end(&digest, out);
-    return st;
-}
-
 static ps_status fill(void *user, ps_safetensors_sink sink)
 {
     writing *w = user;
@@ -239,7 +221,6 @@ static ps_status add(const ps_stored_files *files, const ps_stored_place *place,
                      ps_model_record *record)
 {
     ps_stored_files_lock();
-    record->path = ps_strdup(place->path);
     ps_status st = ps_catalog_model_add(files->catalog, record);
     if (!st)
         st = ps_stored_file_move(files, place);
@@ -254,7 +235,12 @@ static ps_status write_and_add(writing *w, uint64_t job_id, const ps_job_file *j
     ps_status st = write_file(w, &place, out);
     if (!st) {
         ps_model_record *record = describe(w->files, job_id, job, out->bytes);
-        st = add(w->files, &place, record);
+        const ps_lineage_from from = {
+            .job = job, .store = w->store, .parent_sha256 = out->parent_sha256};
+        record->path = ps_strdup(place.path);
+        st = ps_lineage_write(w->files, record, out->sha256, &from);
+        if (!st)
+            st = add(w->files, &place, record);
         if (st)
             ps_stored_file_remove(w->files, place.incoming);
         else
@@ -279,7 +265,7 @@ ps_status ps_model_draft_write(const ps_stored_files *files, ps_param_store *sto
     if (!st) {
         st = ps_model_header_read(files->disk, w.parent, &w.header);
         if (!st)
-            st = digest_parent(&w, out->parent_sha256);
+            st = ps_lineage_digest_open(files->disk, w.parent, out->parent_sha256);
         st = st ? ps_wrap(st, "model %s", job->spec->model_name)
                 : write_and_add(&w, job_id, job, out);
         files->disk->close(files->disk->state, w.parent);
@@ -295,8 +281,11 @@ ps_status ps_model_draft_publish(const ps_stored_files *files, const ps_job_file
     ps_loop_require_off();
     PS_REQUIRE(outcome->draft);
     const char *name = job->spec->name;
+    ps_status st = ps_lineage_renew(files, outcome->draft);
+    if (st)
+        return ps_wrap(st, "model %s", name);
     ps_stored_files_lock();
-    ps_status st = ps_model_file_check_owner(files, name, job->owner);
+    st = ps_model_file_check_owner(files, name, job->owner);
     if (!st && outcome->has_test)
         st = ps_catalog_model_tested(files->catalog, outcome->draft, outcome->test_loss,
                                      &outcome->test_metrics);

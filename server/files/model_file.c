@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/loop/loop.h"
 #include "common/security/identity.h"
+#include "server/files/lineage.h"
 #include "server/files/model_header.h"
 #include "server/files/model_numbers.h"
 #include "server/files/model_tensors.h"
@@ -63,11 +64,22 @@ static size_t metadata_of(const about *a, ps_safetensors_pair **out)
 typedef struct writing {
     ps_param_store *store;
     const about *about;
+    ps_digest *digest; /* of all that goes to the file: */
+    ps_safetensors_sink file;
 } writing;
 
-static ps_status write_tensors(void *user, ps_safetensors_sink sink)
+static ps_status sink_write(void *state, const void *data, size_t len)
+{
+    const writing *w = state;
+    ps_digest_add(w->digest, data, len);
+    return w->file.write(w->file.state, data, len);
+}
+
+static ps_status write_tensors(void *user, ps_safetensors_sink file)
 {
     writing *w = user;
+    const ps_safetensors_sink sink = {sink_write, w};
+    w->file = file;
     about a = *w->about;
     size_t n = ps_param_store_placement(w->store)->n_tensors;
     ps_model_form *forms = ps_model_tensors_of(ps_param_store_placement(w->store));
@@ -126,8 +138,7 @@ static ps_status add(const ps_stored_files *files, const ps_stored_place *place,
                      ps_model_record *record)
 {
     ps_stored_files_require_locked();
-    PS_REQUIRE(!record->path && record->n_tensors > 0);
-    record->path = ps_strdup(place->path);
+    PS_REQUIRE(record->path && record->lineage && record->n_tensors > 0);
     ps_status st = ps_catalog_model_add(files->catalog, record);
     return st ? st : ps_stored_file_move(files, place);
 }
@@ -200,13 +211,31 @@ static ps_status keep(const ps_stored_files *files, const ps_stored_place *place
     return st;
 }
 
-/* draft: as in ps_model_trained. */
-static ps_status write_and_place(const ps_stored_files *files, ps_param_store *store,
-                                 const about *a, ps_model_record *record, char **draft)
+static ps_status write_file(const ps_stored_files *files, const ps_stored_place *place,
+                            ps_param_store *store, const about *a, ps_model_record *record,
+                            char sha256[PS_DIGEST_TEXT])
 {
+    writing w = {.store = store, .about = a, .digest = ps_digest_new()};
+    ps_status st = ps_stored_file_write(files, place, write_tensors, &w, &record->bytes);
+    ps_digest_end(&w.digest, sha256);
+    return st;
+}
+
+static ps_status write_and_place(const ps_stored_files *files, ps_param_store *store,
+                                 const about *a, const ps_model_trained *from,
+                                 ps_model_record *record)
+{
+    char sha256[PS_DIGEST_TEXT], **draft = from->draft;
     ps_stored_place place = ps_model_place(record->name);
-    writing w = {.store = store, .about = a};
-    ps_status st = ps_stored_file_write(files, &place, write_tensors, &w, &record->bytes);
+    const ps_lineage_from origin = {
+        .job = from->job, .store = store, .checkpoint = from->checkpoint};
+    record->path = ps_strdup(place.path);
+    ps_status st = write_file(files, &place, store, a, record, sha256);
+    if (!st) {
+        st = ps_lineage_write(files, record, sha256, &origin);
+        if (st)
+            ps_stored_file_remove(files, place.incoming);
+    }
     if (!st) {
         st = draft ? keep(files, &place, record, draft) : become(files, &place, true, record);
         if (st)
@@ -272,9 +301,8 @@ ps_status ps_model_file_store(const ps_stored_files *files, ps_param_store *stor
     ps_model_header origin = {0};
     ps_status st = origin_of(files, from, &origin);
     if (!st)
-        st =
-            write_and_place(files, store, &(about){.config = record->config, .origin = origin.file},
-                            record, from->draft);
+        st = write_and_place(
+            files, store, &(about){.config = record->config, .origin = origin.file}, from, record);
     ps_model_header_free(&origin);
     if (st)
         st = ps_wrap(st, "model %s", record->name);
@@ -356,11 +384,17 @@ ps_status ps_model_file_adopt(const ps_stored_files *files, const ps_stored_plac
     if (!ps_job_spec_name_ok(name))
         return ps_fail(PS_INVALID_ARGUMENT,
                        "model name: 1 to 64 of a-z, 0-9, '.', '_', '-', first a letter or digit");
+    char sha256[PS_DIGEST_TEXT];
     ps_model_record *record = ps_new(ps_model_record);
     record->name = ps_strdup(name);
     record->owner = ps_strdup(owner);
     record->created_ms = ps_clock_wall_ms(&files->clock);
+    record->path = ps_strdup(place->path);
     ps_status st = describe_file(files, place->incoming, config, record);
+    if (!st)
+        st = ps_lineage_digest(files, place->incoming, sha256);
+    if (!st)
+        st = ps_lineage_write(files, record, sha256, &(ps_lineage_from){0});
     if (!st)
         st = become(files, place, replaces, record);
     if (st) {

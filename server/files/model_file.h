@@ -21,6 +21,8 @@ typedef struct ps_model_trained {
     const char *settled; /* which its plan has settled so, as ps_spec_model_format; "": as it is */
     const char *origin;  /* the version of spec->initialize_from; "": none */
     const char *teacher; /* that of the model that taught it (spec->distil); "": none */
+    const ps_job_file *job; /* for its lineage; NULL: a test's */
+    uint64_t checkpoint;    /* the last one; 0: none */
     char **draft; /* not NULL: it becomes a version that no name means, which this is set to; freed
                      by the caller */
 } ps_model_trained;

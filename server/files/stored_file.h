@@ -18,11 +18,18 @@
 #include "common/format/safetensors.h"
 #include "server/catalog/catalog.h"
 
+/* Who keeps them: what lineages say of it (lineage.h). */
+typedef struct ps_stored_host {
+    const char *psd, *cluster; /* its version, and whose it is */
+    struct ps_audit *audit;    /* may be NULL */
+} ps_stored_host;
+
 typedef struct ps_stored_files {
     const ps_disk *disk;
     const char *data_dir;
     ps_catalog *catalog;
     ps_clock clock;
+    const ps_stored_host *host; /* NULL: a test's */
 } ps_stored_files;
 
 /* What is being received has this prefix; no model and no artifact has a name that begins so. */

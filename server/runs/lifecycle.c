@@ -251,6 +251,8 @@ static ps_status write_model(step *s, ps_run *run)
                                    .settled = s->settled,
                                    .origin = s->file->version,
                                    .teacher = ps_job_file_teacher(s->file)->version,
+                                   .job = s->file,
+                                   .checkpoint = ps_run_saved_number(run),
                                    .draft = s->outcome.drafts ? &s->draft : NULL};
     ps_status st = write_moments(s, run);
     if (!st)

@@ -72,7 +72,7 @@ ps_status ps_lifecycle_in_turn(ps_lifecycle *l, ps_run *run, bool wait, uint64_t
         return ps_wrap(st, "checkpoint of job %llu", job);
     }
     PS_REQUIRE(info.bytes > 0);
-    ps_run_set_saved(run);
+    ps_run_set_saved(run, info.number);
     atomic_fetch_add(&l->checkpoints, 1);
     atomic_fetch_add(&l->bytes, info.bytes);
     atomic_store(&l->pause_ns, info.pause_ns);

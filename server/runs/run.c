@@ -21,6 +21,7 @@ struct ps_run {
     bool ended;          /* under it */
     atomic_bool final;
     atomic_int_fast64_t saved_ms;
+    atomic_uint_fast64_t saved_number;
     atomic_uint_fast64_t bytes_in, bytes_out;
 
     ps_clock clock;
@@ -218,15 +219,21 @@ void ps_run_set_final(ps_run *run)
     atomic_store(&run->final, true);
 }
 
-void ps_run_set_saved(ps_run *run)
+void ps_run_set_saved(ps_run *run, uint64_t number)
 {
     PS_REQUIRE(run->durable);
+    atomic_store(&run->saved_number, number);
     atomic_store(&run->saved_ms, ps_clock_wall_ms(&run->clock));
 }
 
 int64_t ps_run_saved_ms(const ps_run *run)
 {
     return atomic_load(&run->saved_ms);
+}
+
+uint64_t ps_run_saved_number(const ps_run *run)
+{
+    return atomic_load(&run->saved_number);
 }
 
 bool ps_run_is_final(const ps_run *run)

@@ -46,10 +46,11 @@ void ps_run_end(ps_run *run);
  * model. */
 void ps_run_set_final(ps_run *run);
 bool ps_run_is_final(const ps_run *run);
-/* A checkpoint of it has been written now; when the last one was, in ms since 1970; 0: none yet in
- * this process. */
-void ps_run_set_saved(ps_run *run);
+/* The checkpoint of this number of it has been written now; when the last one was, in ms since
+ * 1970, and which; 0: none yet in this process. */
+void ps_run_set_saved(ps_run *run, uint64_t number);
 int64_t ps_run_saved_ms(const ps_run *run);
+uint64_t ps_run_saved_number(const ps_run *run);
 /* A checkpoint has failed, or was written. NULL: nothing is to be said of it; otherwise how often
  * it failed, in words to put behind a line (repeat.h). */
 const char *ps_run_trouble(ps_run *run, bool failed, char text[PS_REPEAT_TEXT]);

@@ -31,6 +31,7 @@ Psd__V1__Model *ps_model_message_new(const ps_model_record *record)
     out->job_id = record->job_id;
     out->parent = ps_strdup(record->parent ? record->parent : ""); /* NULL: it was just imported */
     out->parent_version = ps_strdup(record->parent_version ? record->parent_version : "");
+    out->lineage = ps_strdup(record->lineage ? record->lineage : "");
     out->created_ms = record->created_ms;
     out->has_test = record->has_test;
     out->test_loss = record->test_loss;

@@ -48,12 +48,15 @@ static ps_status get(ps_services *services, const ps_caller *caller,
         ps_catalog_model_version(services->files.catalog, in->name, in->version, &record);
     if (st)
         return st;
-    Psd__V1__Model *model = ps_model_message_new(record);
-    model->export_recipients =
-        services->daemon.export_recipients(services->daemon.user, &model->n_export_recipients);
-    *reply = &model->base;
+    st = ps_catalog_model_lineage(services->files.catalog, record->path, &record->lineage);
+    if (!st) {
+        Psd__V1__Model *model = ps_model_message_new(record);
+        model->export_recipients =
+            services->daemon.export_recipients(services->daemon.user, &model->n_export_recipients);
+        *reply = &model->base;
+    }
     ps_model_record_free(&record);
-    return PS_OK;
+    return st;
 }
 
 static ps_status remove_model(ps_services *services, const ps_caller *caller,
