@@ -267,6 +267,7 @@ void ps_certificate_describe(X509 *cert, ps_certificate_info *out)
         uint32_t usage = X509_get_extended_key_usage(cert);
         out->for_server = usage & XKU_SSL_SERVER;
         out->for_client = usage & XKU_SSL_CLIENT;
+        out->for_signing = usage & XKU_CODE_SIGN;
     }
     uint8_t digest[EVP_MAX_MD_SIZE];
     unsigned len = 0;

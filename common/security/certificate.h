@@ -36,8 +36,8 @@ typedef struct ps_certificate_info {
     int days_left;                              /* whole days until not_after; negative once over */
     char serial[PS_CERTIFICATE_SERIAL_MAX];     /* hexadecimal */
     char key_type[PS_CERTIFICATE_KEY_TYPE_MAX]; /* "P-256", "RSA 2048", "ED25519" */
-    bool for_server, for_client; /* extended key usage; both false when there is none */
-    char fingerprint[65];        /* SHA-256 of the DER form, hexadecimal */
+    bool for_server, for_client, for_signing;   /* extended key usage; false when there is none */
+    char fingerprint[65];                       /* SHA-256 of the DER form, hexadecimal */
 } ps_certificate_info;
 
 /* Fills *out from the first certificate of a PEM file; ps_certificate_info_clear() afterwards. */

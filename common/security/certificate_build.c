@@ -154,7 +154,7 @@ static bool add_key_usage(X509 *cert, bool is_ca)
 
 static bool add_extended_key_usage(X509 *cert, const ps_certificate_facts *facts)
 {
-    if (!facts->for_server && !facts->for_client)
+    if (!facts->for_server && !facts->for_client && !facts->for_signing)
         return true;
     EXTENDED_KEY_USAGE *usage = EXTENDED_KEY_USAGE_new();
     bool good = usage != NULL;
@@ -162,6 +162,8 @@ static bool add_extended_key_usage(X509 *cert, const ps_certificate_facts *facts
         good = sk_ASN1_OBJECT_push(usage, OBJ_nid2obj(NID_server_auth)) > 0;
     if (good && facts->for_client)
         good = sk_ASN1_OBJECT_push(usage, OBJ_nid2obj(NID_client_auth)) > 0;
+    if (good && facts->for_signing)
+        good = sk_ASN1_OBJECT_push(usage, OBJ_nid2obj(NID_code_sign)) > 0;
     good = good && X509_add1_ext_i2d(cert, NID_ext_key_usage, usage, 0, 0) == 1;
     EXTENDED_KEY_USAGE_free(usage);
     return good;

@@ -109,14 +109,37 @@ ps_status ps_certificate_create_ca(const ps_ca_request *request)
     (void)snprintf(uri, sizeof uri, "spiffe://%s", request->cluster);
     ps_certificate_facts facts = {
         .cluster = request->cluster,
-        .common_name = "psd CA",
+        .common_name = request->signers ? "psd signers CA" : "psd CA",
         .uri = uri,
         .is_ca = true,
+        .for_signing = request->signers,
     };
     st = set_validity(&facts, request->validity, 0, request->days, PS_CA_DAYS);
     ps_pem_pair to = {
         .cert_file = request->cert_file, .key_file = request->key_file, .force = request->force};
     return st ? st : issue(&facts, NULL, request->cert_file, &to);
+}
+
+static bool is_of_signers(X509 *ca)
+{
+    return (X509_get_extension_flags(ca) & EXFLAG_XKUSAGE) &&
+           X509_get_extended_key_usage(ca) == XKU_CODE_SIGN;
+}
+
+/* Each kind of CA issues its own kind of leaves. */
+static ps_status check_kind(const ps_leaf_request *request, X509 *ca, ps_role role)
+{
+    if (is_of_signers(ca) == (role == PS_ROLE_SIGNER))
+        return PS_OK;
+    return role == PS_ROLE_SIGNER
+               ? ps_fail(PS_INVALID_ARGUMENT,
+                         "CA certificate %s: is not one of signers; 'psctl cert create-signer' "
+                         "makes one",
+                         request->ca_cert_file)
+               : ps_fail(PS_INVALID_ARGUMENT,
+                         "CA certificate %s: is one of signers, and nobody who connects has a "
+                         "certificate of it",
+                         request->ca_cert_file);
 }
 
 static ps_status create_leaf(const ps_leaf_request *request, ps_role role)
@@ -127,6 +150,8 @@ static ps_status create_leaf(const ps_leaf_request *request, ps_role role)
     ps_status st = check_files(request->cert_file, request->key_file, request->force);
     if (!st)
         st = ps_authority_read(request->ca_cert_file, request->ca_key_file, &ca);
+    if (!st)
+        st = check_kind(request, ca.cert, role);
     if (!st)
         st = check_not_authority(request);
     const char *name = request->name ? request->name : request->n_hosts ? request->hosts[0] : "";
@@ -142,10 +167,15 @@ static ps_status create_leaf(const ps_leaf_request *request, ps_role role)
         .hosts = request->hosts,
         .n_hosts = request->n_hosts,
         .for_server = role == PS_ROLE_SERVER,
-        .for_client = role != PS_ROLE_SERVER,
+        .for_client = role != PS_ROLE_SERVER && role != PS_ROLE_SIGNER,
+        .for_signing = role == PS_ROLE_SIGNER,
     };
-    st = set_validity(&facts, request->validity, ps_certificate_not_before(ca.cert), request->days,
-                      PS_LEAF_DAYS_MAX);
+    bool signs = role == PS_ROLE_SIGNER;
+    st = set_validity(&facts, request->validity, ps_certificate_not_before(ca.cert),
+                      request->days ? request->days
+                      : signs       ? PS_SIGNER_DAYS
+                                    : 0,
+                      signs ? PS_SIGNER_DAYS_MAX : PS_LEAF_DAYS_MAX);
     if (!st) {
         int64_t last = ps_certificate_not_after(ca.cert);
         facts.not_after =
@@ -194,4 +224,13 @@ ps_status ps_certificate_create_client(const ps_leaf_request *request)
     if (request->n_hosts)
         return ps_fail(PS_INVALID_ARGUMENT, "a client's certificate has no hosts");
     return create_leaf(request, request->role);
+}
+
+ps_status ps_certificate_create_signer(const ps_leaf_request *request)
+{
+    if (!request->name)
+        return ps_fail(PS_INVALID_ARGUMENT, "a signer needs a name (--name)");
+    if (request->n_hosts)
+        return ps_fail(PS_INVALID_ARGUMENT, "a signer's certificate has no hosts");
+    return create_leaf(request, PS_ROLE_SIGNER);
 }

@@ -24,6 +24,10 @@
 
 #define PS_CA_DAYS       3650
 #define PS_LEAF_DAYS_MAX 90
+/* A signature is good for no longer than its certificate: who signs for years needs one of years,
+ * and keeps its key off the machines that others reach. */
+#define PS_SIGNER_DAYS     1095
+#define PS_SIGNER_DAYS_MAX 3650
 
 /* Seconds since 1970. Zeroes, which is what everybody but a test wants: from five minutes ago on,
  * for clocks that are behind, for the request's days from then on. With not_before alone: for the
@@ -35,7 +39,8 @@ typedef struct ps_validity {
 typedef struct ps_ca_request {
     const char *cluster; /* becomes the URI SAN spiffe://CLUSTER */
     const char *cert_file, *key_file;
-    int days; /* 0: PS_CA_DAYS */
+    int days;     /* 0: PS_CA_DAYS */
+    bool signers; /* it issues signers' certificates, and no others */
     bool force;
     ps_validity validity;
 } ps_ca_request;
@@ -47,7 +52,7 @@ typedef struct ps_leaf_request {
     const char *const *hosts;               /* server only: DNS names and addresses, 1 to 64 */
     size_t n_hosts;
     const char *cert_file, *key_file;
-    int days; /* 0: PS_LEAF_DAYS_MAX, which is also the most */
+    int days; /* 0: PS_LEAF_DAYS_MAX, which is also the most; of a signer the two of its own */
     bool force;
     ps_validity validity;
     const ps_disk *disk; /* that the files are written to; NULL: ps_disk_system */
@@ -59,5 +64,9 @@ PS_MUST_CHECK ps_status ps_certificate_create_ca(const ps_ca_request *request);
 PS_MUST_CHECK ps_status ps_certificate_create_server(const ps_leaf_request *request);
 /* spiffe://CLUSTER/ROLE/NAME, clientAuth. */
 PS_MUST_CHECK ps_status ps_certificate_create_client(const ps_leaf_request *request);
+/* spiffe://CLUSTER/signer/NAME, codeSigning. PS_INVALID_ARGUMENT: the CA is not one of signers: who
+ * trusts the CA of a cluster's connections must not thereby trust whom it lets in to sign models.
+ */
+PS_MUST_CHECK ps_status ps_certificate_create_signer(const ps_leaf_request *request);
 
 #endif

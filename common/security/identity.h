@@ -13,12 +13,13 @@
 #include "common/base/status.h"
 
 /* name, what it is for */
-#define PS_ROLE_TABLE(X)                        \
-    X(SERVER, server, "psd itself")             \
-    X(WORKER, worker, "psworker")               \
-    X(SUBMITTER, submitter, "submits jobs")     \
-    X(OBSERVER, observer, "watches, read-only") \
-    X(ADMIN, admin, "runs and repairs a server")
+#define PS_ROLE_TABLE(X)                         \
+    X(SERVER, server, "psd itself")              \
+    X(WORKER, worker, "psworker")                \
+    X(SUBMITTER, submitter, "submits jobs")      \
+    X(OBSERVER, observer, "watches, read-only")  \
+    X(ADMIN, admin, "runs and repairs a server") \
+    X(SIGNER, signer, "signs models, and connects nowhere")
 
 typedef enum ps_role {
     PS_ROLE_NONE, /* a zeroed identity is nobody */

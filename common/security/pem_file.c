@@ -163,3 +163,25 @@ ps_status ps_pem_read_key_of(X509 *cert, const char *path, EVP_PKEY **out)
     *out = key;
     return PS_OK;
 }
+
+ps_status ps_pem_read_public_key(const char *path, EVP_PKEY **out)
+{
+    ps_buf text = PS_BUF_EMPTY;
+    ps_status st = read_file(path, "public key", false, &text);
+    BIO *bio = st ? NULL : BIO_new_mem_buf(text.len ? (const void *)text.data : "", (int)text.len);
+    EVP_PKEY *key = bio ? PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;
+    BIO_free(bio);
+    bool secret = !st && memmem(text.data, text.len, "PRIVATE KEY-----", 16);
+    if (!st && !key)
+        st = secret ? ps_fail(PS_INVALID_ARGUMENT,
+                              "public key %s: is a private one; 'openssl pkey -in %s -pubout' "
+                              "prints its public part",
+                              path, path)
+                    : ps_crypto_fail(PS_INVALID_ARGUMENT, "public key %s: holds no PEM public key",
+                                     path);
+    ERR_clear_error();
+    wipe_buf(&text);
+    if (!st)
+        *out = key;
+    return st;
+}

@@ -21,6 +21,8 @@ PS_MUST_CHECK ps_status ps_pem_read_certificate(const char *path, const char *wh
 /* The same of PEM in memory; `what` names it. */
 PS_MUST_CHECK ps_status ps_pem_parse_certificates(ps_slice pem, const char *what,
                                                   struct stack_st_X509 **out);
+/* The public key; the caller's (EVP_PKEY_free). */
+PS_MUST_CHECK ps_status ps_pem_read_public_key(const char *path, struct evp_pkey_st **out);
 /* The private key; the caller's (EVP_PKEY_free). One with a pass phrase is refused. A file that
  * group or others can read is a warning in the log. */
 PS_MUST_CHECK ps_status ps_pem_read_key(const char *path, struct evp_pkey_st **out);

@@ -1,0 +1,78 @@
+#include "common/signing/model_files.h"
+
+#include "common/base/disk.h"
+#include "common/base/mem.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+char *ps_model_signature_path(const char *folder, const char *signature)
+{
+    return signature ? ps_strdup(signature) : ps_asprintf("%s/" PS_MODEL_SIGNATURE, folder);
+}
+
+char *ps_model_folder_name(const char *folder)
+{
+    char *full = realpath(folder, NULL);
+    const char *slash = full ? strrchr(full, '/') : NULL;
+    char *name = ps_strdup(slash && slash[1] ? slash + 1 : "model");
+    free(full);
+    return name;
+}
+
+/* Where the file is, or will be, below the folder; NULL: elsewhere. */
+static ps_status below(const char *folder, const char *file, char **out)
+{
+    char *parent = ps_disk_folder_of(file), *whole = realpath(folder, NULL);
+    char *in = realpath(parent, NULL);
+    const char *base = strrchr(file, '/') ? strrchr(file, '/') + 1 : file;
+    ps_status st = PS_OK;
+    size_t len = whole ? strlen(whole) : 0;
+    if (!whole || !in)
+        st = ps_fail_errno(errno, "%s", whole ? parent : folder);
+    else if (!strncmp(in, whole, len) && (!in[len] || in[len] == '/'))
+        *out = in[len] ? ps_asprintf("%s/%s", in + len + 1, base) : ps_strdup(base);
+    free(whole);
+    free(in);
+    ps_free(&parent);
+    return st;
+}
+
+ps_status ps_model_left_out(const char *folder, const char *signature, const char *const *names,
+                            char ***out)
+{
+    size_t n = 0;
+    char *own = NULL;
+    ps_status st = below(folder, signature, &own);
+    if (st)
+        return st;
+    while (names && names[n])
+        n++;
+    char **list = ps_alloc_array(n + 2, sizeof *list);
+    for (size_t i = 0; i < n; i++)
+        list[i] = ps_strdup(names[i]);
+    list[n] = own;
+    *out = list;
+    return PS_OK;
+}
+
+void ps_model_left_out_free(char ***names)
+{
+    for (char **name = *names; name && *name; name++)
+        free(*name);
+    ps_free(names);
+}
+
+void ps_model_signed_count(const ps_folder *folder, const ps_manifest *manifest,
+                           ps_model_signed *out)
+{
+    memcpy(out->root, manifest->root, sizeof out->root);
+    out->files = folder->n_files;
+    out->bytes = 0;
+    for (size_t i = 0; i < folder->n_files; i++)
+        out->bytes += folder->files[i].bytes;
+    out->shards = manifest->shard_size > 0;
+    out->provenance = ps_folder_find(folder, PS_MODEL_PROVENANCE) != NULL;
+}
