@@ -210,11 +210,26 @@ static ps_status unknown_command(const char *group, const char *word)
                    before, space, word, space, before);
 }
 
+/* "model" is a command and the first word of others: what is right behind it says which is meant.
+ */
+static const ps_command *longer(parser *p, const char *word)
+{
+    if (p->at == p->argc)
+        return NULL;
+    char *name = ps_asprintf("%s %s", word, p->argv[p->at]);
+    const ps_command *found = ps_command_find(name);
+    p->at += found != NULL;
+    ps_free(&name);
+    return found;
+}
+
 static ps_status take_command(parser *p, const char *word)
 {
     ps_command_line *line = p->line;
     char *name = line->group ? ps_asprintf("%s %s", line->group, word) : ps_strdup(word);
-    line->command = ps_command_find(name);
+    line->command = line->group ? NULL : longer(p, word);
+    if (!line->command)
+        line->command = ps_command_find(name);
     ps_free(&name);
     if (!line->command && !line->group && ps_command_is_group(word)) {
         line->group = word;

@@ -2,7 +2,9 @@
  *
  * A row says how it is called and what its flags are; the parser (args.h), the help texts and the
  * shell completion all read these rows, so that they cannot disagree. A name of two words ("cert
- * inspect") makes its first word a group. One thread (not asserted: psctl has no other). */
+ * inspect") makes its first word a group; one that is a command, too ("model"), takes the next word
+ * for what it says only where there is no such row. One thread (not asserted: psctl has no other).
+ */
 #ifndef PS_CLI_COMMAND_H
 #define PS_CLI_COMMAND_H
 

@@ -22,6 +22,8 @@ static const ps_conf_key context_keys[] = {
     PS_CONF_TEXT("ca", ps_context, ca, "", 0, 4095),
     PS_CONF_TEXT("certificate", ps_context, certificate, "", 0, 4095),
     PS_CONF_TEXT("key", ps_context, key, "", 0, 4095),
+    PS_CONF_TEXT("signer_certificate", ps_context, signer_certificate, "", 0, 4095),
+    PS_CONF_TEXT("signer_key", ps_context, signer_key, "", 0, 4095),
     PS_CONF_END,
 };
 static const ps_conf_key contexts_keys[] = {
@@ -85,7 +87,9 @@ ps_context *ps_contexts_add(ps_contexts *contexts, const char *name)
                       .server = ps_strdup(""),
                       .ca = ps_strdup(""),
                       .certificate = ps_strdup(""),
-                      .key = ps_strdup("")};
+                      .key = ps_strdup(""),
+                      .signer_certificate = ps_strdup(""),
+                      .signer_key = ps_strdup("")};
     return c;
 }
 
@@ -132,12 +136,15 @@ static void write_yaml(const char *path, const ps_contexts *contexts, ps_buf *ou
     ps_buf_puts(out, "contexts:\n");
     for (size_t i = 0; i < contexts->n_contexts; i++) {
         const ps_context *c = &contexts->contexts[i];
-        bool empty = !*c->server && !*c->ca && !*c->certificate && !*c->key;
+        bool empty = !*c->server && !*c->ca && !*c->certificate && !*c->key &&
+                     !*c->signer_certificate && !*c->signer_key;
         ps_buf_printf(out, "  \"%s\":%s\n", c->name, empty ? " {}" : "");
         put_line(out, "server", c->server);
         put_line(out, "ca", c->ca);
         put_line(out, "certificate", c->certificate);
         put_line(out, "key", c->key);
+        put_line(out, "signer_certificate", c->signer_certificate);
+        put_line(out, "signer_key", c->signer_key);
     }
 }
 
@@ -203,7 +210,9 @@ static ps_status from_file(const ps_globals *globals, ps_context *out)
                             .server = ps_strdup(found->server),
                             .ca = beside(path, found->ca),
                             .certificate = beside(path, found->certificate),
-                            .key = beside(path, found->key)};
+                            .key = beside(path, found->key),
+                            .signer_certificate = beside(path, found->signer_certificate),
+                            .signer_key = beside(path, found->signer_key)};
     ps_contexts_free(&all);
 free_path:
     ps_free(&path);
@@ -273,6 +282,24 @@ ps_status ps_context_resolve(const ps_globals *globals, ps_context *out)
     return PS_OK;
 }
 
+static char *set_or_null(const char *part)
+{
+    return part && *part ? ps_strdup(part) : NULL;
+}
+
+ps_status ps_context_signer(const ps_globals *globals, char **key, char **certificate)
+{
+    ps_context c = {0};
+    ps_status st = from_file(globals, &c);
+    if (st)
+        return st;
+    *key = set_or_null(c.signer_key);
+    if (certificate)
+        *certificate = set_or_null(c.signer_certificate);
+    ps_context_clear(&c);
+    return PS_OK;
+}
+
 void ps_context_clear(ps_context *context)
 {
     ps_free(&context->name);
@@ -280,4 +307,6 @@ void ps_context_clear(ps_context *context)
     ps_free(&context->ca);
     ps_free(&context->certificate);
     ps_free(&context->key);
+    ps_free(&context->signer_certificate);
+    ps_free(&context->signer_key);
 }

@@ -17,6 +17,7 @@ enum { PS_CONTEXT_PORT = 7600 }; /* psd's, unless it was told another */
 typedef struct ps_context {
     char *name;
     char *server, *ca, *certificate, *key; /* "" or NULL: not set */
+    char *signer_certificate, *signer_key; /* likewise: with which models are signed */
 } ps_context;
 
 typedef struct ps_contexts {
@@ -31,6 +32,10 @@ char *ps_context_path(void); /* of the file; the caller's. NULL when there is no
  * missing and how to give it. PS_NOT_FOUND: no context of that name. */
 PS_MUST_CHECK ps_status ps_context_resolve(const ps_globals *globals, ps_context *out);
 void ps_context_clear(ps_context *context);
+/* The signer's key and certificate of the context alone, the caller's: NULL where it has none.
+ * certificate NULL: it is not wanted. Fails as ps_context_resolve does where the file is wrong. */
+PS_MUST_CHECK ps_status ps_context_signer(const ps_globals *globals, char **key,
+                                          char **certificate);
 /* HOST as HOST:7600, psd's own port; what has a port stays. The caller's. */
 char *ps_context_with_port(const char *server);
 

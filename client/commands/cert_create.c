@@ -186,6 +186,65 @@ static ps_status run_server(ps_client *client, const ps_args *args)
     return st;
 }
 
+/* The signers' CA, unless it is there. */
+static ps_status ensure_signers(ps_client *client, const options *o, const files *f)
+{
+    bool cert = access(f->ca_cert, F_OK) == 0, key = access(f->ca_key, F_OK) == 0;
+    if (cert && o->cluster)
+        return ps_client_usage(client, "--cluster: %s is there, and says whose it is", f->ca_cert);
+    if (cert || key)
+        return PS_OK; /* what is missing, the next step says */
+    if (!o->cluster)
+        return ps_client_usage(client,
+                               "there is no signers' CA %s yet; --cluster NAME makes one, for the "
+                               "cluster of that name",
+                               f->ca_cert);
+    ps_ca_request request = {
+        .cluster = o->cluster, .cert_file = f->ca_cert, .key_file = f->ca_key, .signers = true};
+    return ps_certificate_create_ca(&request);
+}
+
+static ps_status create_signer(const options *o, const files *f, ps_role role, const char *name)
+{
+    ps_leaf_request request = {.ca_cert_file = f->ca_cert,
+                               .ca_key_file = f->ca_key,
+                               .role = role,
+                               .name = name,
+                               .cert_file = f->cert,
+                               .key_file = f->key,
+                               .days = (int)o->days,
+                               .force = o->force};
+    return ps_certificate_create_signer(&request);
+}
+
+static ps_status run_signer(ps_client *client, const ps_args *args)
+{
+    options o = *(const options *)args->options;
+    if (!o.name)
+        return ps_client_usage(client, "--name is missing: who signs");
+    ps_status st = ps_identity_check_part("name", ps_slice_str(o.name));
+    if (st)
+        return st;
+    char *ca = o.ca ? ps_strdup(o.ca) : file_in(o.dir, "signer-ca", "pem");
+    char *key = o.key ? ps_strdup(o.key) : file_in(o.dir, "signer-ca", "key");
+    const files authority = {.ca_cert = ca, .ca_key = key};
+    bool made = false;
+    o.ca = ca;
+    o.key = key;
+    st = check_days(client, &o, PS_SIGNER_DAYS_MAX);
+    if (!st)
+        st = make_dir(&o, &made);
+    if (!st)
+        st = ensure_signers(client, &o, &authority);
+    if (!st)
+        st = issue(client, &o, PS_SIGNER_DAYS_MAX, create_signer, PS_ROLE_SIGNER, o.name);
+    if (st && made)
+        (void)rmdir(o.dir); /* unless something is in it */
+    ps_free(&ca);
+    ps_free(&key);
+    return st;
+}
+
 static ps_status run_client(ps_client *client, const ps_args *args)
 {
     const options *o = args->options;
@@ -211,6 +270,16 @@ static const ps_flag server_flags[] = {
     FLAG_CA,
     FLAG_KEY,
     FLAG_DAYS,
+    FLAG_FORCE,
+    {.name = NULL},
+};
+static const ps_flag signer_flags[] = {
+    FLAG("name", PS_FLAG_TEXT, name, "NAME", "who signs"),
+    FLAG("cluster", PS_FLAG_TEXT, cluster, "NAME", "the cluster's name, for the first signer"),
+    FLAG_DIR,
+    FLAG("ca-cert", PS_FLAG_TEXT, ca, "FILE", "the signers' CA (default: DIR/signer-ca.pem)"),
+    FLAG("ca-key", PS_FLAG_TEXT, key, "FILE", "its key (default: DIR/signer-ca.key)"),
+    FLAG("days", PS_FLAG_NUMBER, days, "N", "in force for so long (default: 1095, most: 3650)"),
     FLAG_FORCE,
     {.name = NULL},
 };
@@ -261,4 +330,18 @@ const ps_command ps_command_cert_create_client = {
     .flags = client_flags,
     .options_size = sizeof(options),
     .run = run_client,
+};
+
+const ps_command ps_command_cert_create_signer = {
+    .name = "cert create-signer",
+    .operands = "--name NAME",
+    .help = "make a certificate that signs models",
+    .details =
+        "Signers have a CA of their own, signer-ca.pem, made with the first of them, which those\n"
+        "get who check models. It lets nobody connect, and ca.pem, which does, signs no models.\n"
+        "A signature ends with its certificate, so this one lasts for three years: keep its key,\n"
+        "and signer-ca.key, off the machines of the cluster.\n",
+    .flags = signer_flags,
+    .options_size = sizeof(options),
+    .run = run_signer,
 };

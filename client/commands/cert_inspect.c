@@ -17,9 +17,11 @@ static void identity_text(const ps_certificate_info *info, char out[PS_IDENTITY_
 static const char *purpose(const ps_certificate_info *info)
 {
     if (info->is_ca)
-        return "signs certificates (CA)";
+        return info->for_signing ? "signs certificates of signers (CA)" : "signs certificates (CA)";
     if (info->for_server)
         return info->for_client ? "server and client" : "server";
+    if (info->for_signing)
+        return "signs models";
     return info->for_client ? "client" : "none";
 }
 
@@ -36,6 +38,7 @@ static void write_json(ps_client *client, const char *path, const ps_certificate
     ps_json_put_bool(&w, "ca", info->is_ca);
     ps_json_put_bool(&w, "for_server", info->for_server);
     ps_json_put_bool(&w, "for_client", info->for_client);
+    ps_json_put_bool(&w, "for_signing", info->for_signing);
     ps_json_key(&w, "hosts");
     ps_json_array(&w);
     for (size_t i = 0; i < info->n_hosts; i++)

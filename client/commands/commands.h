@@ -11,11 +11,12 @@
     row(submit) row(jobs) row(job) row(watch) row(cancel) \
     row(artifacts) row(fetch) row(delete_job) row(delete_artifact) row(prune) \
     row(workers) \
-    row(models) row(model) row(report) row(losses) row(influence) row(export) row(import) row(delete) \
+    row(models) row(model) row(model_sign) row(model_verify) row(model_provenance) \
+    row(report) row(losses) row(influence) row(export) row(import) row(delete) \
     row(evaluate) row(explain) row(compare) row(diff) row(predict) row(generate) row(tokenize) \
     row(status) row(quota) row(drain) row(reload) row(checkpoint) \
-    row(cert_create_ca) row(cert_create_server) row(cert_create_client) row(cert_inspect) \
-    row(cert_revoke) row(cert_crl) row(cert_renew) \
+    row(cert_create_ca) row(cert_create_server) row(cert_create_client) row(cert_create_signer) \
+    row(cert_inspect) row(cert_revoke) row(cert_crl) row(cert_renew) \
     row(key_create) row(key_status) row(key_rotate) row(key_retire) row(seal) row(unseal) \
     row(audit_verify) \
     row(context_list) row(context_use) row(context_set) row(context_show) row(context_delete) \

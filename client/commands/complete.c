@@ -24,13 +24,15 @@ static void put_command(ps_buf *out, const ps_command *command, const char *grou
         ps_buf_printf(out, "%s\n", command->name);
 }
 
-/* The first words of groups, each once; rows of a group stand together. */
+/* The first words of groups, each once, but of those that are commands, too; rows of a group stand
+ * together, and behind that. */
 static void put_groups(ps_buf *out)
 {
     const char *last = "";
     for (const ps_command *const *c = ps_commands; *c; c++) {
         size_t len = strcspn((*c)->name, " ");
-        if ((*c)->name[len] && strncmp((*c)->name, last, len + 1) != 0)
+        bool same = !strncmp((*c)->name, last, len) && (!last[len] || last[len] == ' ');
+        if ((*c)->name[len] && !same)
             ps_buf_printf(out, "%.*s\n", (int)len, (*c)->name);
         last = (*c)->name;
     }

@@ -10,6 +10,7 @@
 
 typedef struct options {
     bool use;
+    const char *signer_cert, *signer_key;
 } options;
 
 static ps_status load(char **path, ps_contexts **all)
@@ -51,6 +52,8 @@ static void put_context(ps_json_writer *w, const ps_context *c)
     ps_json_put_string(w, "ca", c->ca);
     ps_json_put_string(w, "certificate", c->certificate);
     ps_json_put_string(w, "key", c->key);
+    ps_json_put_string(w, "signer_certificate", c->signer_certificate);
+    ps_json_put_string(w, "signer_key", c->signer_key);
     ps_json_object_end(w);
 }
 
@@ -132,6 +135,8 @@ static void show_one(ps_client *client, const ps_context *c, bool current)
     ps_table_field(t, "ca", "%s", c->ca);
     ps_table_field(t, "certificate", "%s", c->certificate);
     ps_table_field(t, "key", "%s", c->key);
+    ps_table_field(t, "signer certificate", "%s", c->signer_certificate);
+    ps_table_field(t, "signer key", "%s", c->signer_key);
     ps_table_render(t, &client->style, &client->out);
     ps_table_free(&t);
 }
@@ -228,6 +233,10 @@ static ps_status run_set(ps_client *client, const ps_args *args)
     if (!c)
         c = ps_contexts_add(all, name);
     st = set_parts(c, &client->globals);
+    if (!st)
+        st = set_path(&c->signer_certificate, o->signer_cert);
+    if (!st)
+        st = set_path(&c->signer_key, o->signer_key);
     if (!st && (o->use || !*all->current)) {
         ps_free(&all->current);
         all->current = ps_strdup(name);
@@ -249,6 +258,16 @@ static const ps_flag set_flags[] = {
      .type = PS_FLAG_SWITCH,
      .offset = offsetof(options, use),
      .help = "make it the current one"},
+    {.name = "signer-cert",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, signer_cert),
+     .value = "FILE",
+     .help = "certificate with which you sign models"},
+    {.name = "signer-key",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, signer_key),
+     .value = "FILE",
+     .help = "its private key"},
     {.name = NULL},
 };
 

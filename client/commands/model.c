@@ -8,6 +8,7 @@
 #include "client/report/graph_view.h"
 #include "client/report/model_graph.h"
 #include "client/report/report.h"
+#include "client/show/lineage_view.h"
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
@@ -17,7 +18,7 @@
 typedef struct options {
     const char *graph, *colour, *path, *job;
     uint64_t depth, column_blocks;
-    bool force;
+    bool force, lineage;
 } options;
 
 typedef struct drawing {
@@ -89,6 +90,10 @@ static const char *const colour_words[] = {
     "ablation", "blocks", "shapley", "stable_rank", "alpha",       "norm",   NULL};
 
 static const ps_flag flags[] = {
+    {.name = "lineage",
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(options, lineage),
+     .help = "show where it comes from; with --to, the record that psctl export --sign writes"},
     {.name = "graph",
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, graph),
@@ -132,9 +137,11 @@ static const ps_flag flags[] = {
 
 static ps_status check(ps_client *client, const options *o)
 {
-    if (!o->graph && (o->colour || o->depth || o->column_blocks || o->path))
+    if (!o->graph && (o->colour || o->depth || o->column_blocks || (o->path && !o->lineage)))
         return ps_client_usage(client,
                                "--depth, --colour, --column-blocks and --to are for --graph alone");
+    if (o->graph && o->lineage)
+        return ps_client_usage(client, "--graph or --lineage, not both");
     if (o->job && (!o->graph || (strcmp(o->graph, "svg") != 0 && strcmp(o->graph, "html") != 0)))
         return ps_client_usage(client, "--job is for --graph svg and html");
     if (o->job && o->colour && ps_quantity_find(o->colour))
@@ -195,6 +202,24 @@ static ps_status show_graph(ps_client *client, const options *o, const Psd__V1__
     return st;
 }
 
+static ps_status show_lineage(ps_client *client, const options *o, const Psd__V1__Model *model)
+{
+    if (!*model->lineage)
+        return ps_fail(PS_NOT_FOUND,
+                       "model %s: psd does not know where it comes from: it is of a psd that kept "
+                       "no lineage",
+                       model->name);
+    if (o->path)
+        return ps_new_file_save(o->path, ps_slice_str(model->lineage),
+                                &(ps_new_file_options){.force = o->force});
+    if (!client->json)
+        return ps_lineage_text(&client->out, &client->style, model->lineage);
+    ps_json_writer w = ps_json_begin(client);
+    ps_json_embed(&w, model->lineage);
+    ps_json_finish(client);
+    return PS_OK;
+}
+
 static ps_status run(ps_client *client, const ps_args *args)
 {
     const options *o = args->options;
@@ -211,6 +236,8 @@ static ps_status run(ps_client *client, const ps_args *args)
     const Psd__V1__Model *model = (const Psd__V1__Model *)(void *)reply;
     if (o->graph)
         st = show_graph(client, o, model);
+    else if (o->lineage)
+        st = show_lineage(client, o, model);
     else
         ps_show_model(client, model);
     ps_reply_free(&reply);

@@ -1,0 +1,104 @@
+"""Where a model comes from: what psd knows of it stays with it, goes with it, and is signed with it; and whether somebody
+else's word for a folder counts. What psctl signs, openssl's own commands verify: no code of psd's is in that."""
+import base64
+import hashlib
+import json
+import subprocess
+
+from harness import run, wait_until
+from scenes import QUICK, Scene, job_text, key, sealing, wait_share
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def lineage(cluster, name):
+    return cluster.psctl_json("model", name, "--lineage")
+
+
+def contributors(record):
+    return {c["identity"]: (c["pushes"], c["refused"]) for c in record["contributors"]}
+
+
+def signers(cluster):
+    """A signers' CA with anna, in a folder of its own; the words that sign, and those that check."""
+    folder = cluster.dir / "signers"
+    folder.mkdir(exist_ok=True)
+    cluster.psctl("cert", "create-signer", "--name", "anna", "--cluster", "test", "--dir", folder)
+    return (["--signer-key", folder / "anna.key", "--signer-cert", folder / "anna.pem"],
+            ["--signer-ca", folder / "signer-ca.pem"], folder)
+
+
+def a_models_lineage_survives_restarts_and_what_it_came_from():
+    with Scene() as cluster:
+        cluster.begin(sealing(key(cluster, "kek")))
+        first = cluster.submit(job_text(cluster, "first", more="checkpoint: {every: 200ms}"))
+        wait_share(cluster, first, 0.3)
+        with cluster.wire.slowly():
+            folder = cluster.dir / f"state/checkpoints/{first}"
+            wait_until("a checkpoint is there", lambda: list(folder.glob("checkpoint-[0-9]*")))
+            cluster.server.kill()
+            cluster.start_server(sealing(cluster.dir / "kek"))
+        cluster.wait_job(first, timeout=90)
+        record = lineage(cluster, "first")
+        exported = cluster.dir / "first.safetensors"
+        cluster.psctl("export", "first", "-o", exported)
+        assert record["format"] == "psd-provenance/1" and record["cluster"] == "test", record
+        assert record["model"]["sha256"] == sha256(exported) and record["model"]["bytes"] == exported.stat().st_size
+        text = (cluster.dir / "job.yaml").read_text()
+        assert record["job_file"] == {"sha256": hashlib.sha256(text.encode()).hexdigest(), "text": text}
+        assert record["made"]["how"] == "train" and record["made"]["job"] == first
+        assert record["made"]["by"] == "spiffe://test/submitter/alice" and record["began_from"] == []
+        data = {(d["path"], d["sha256"], d["read_by"]) for d in record["data"]}
+        for part in ("train-features", "train-labels", "test-features", "test-labels"):
+            file = cluster.dir / f"{part}.gz"
+            assert any(d[:2] == (str(file), sha256(file)) for d in data), (file, data)
+        assert {d[2] for d in data} == {"spiffe://test/worker/w1", "spiffe://test/worker/w2"}, data
+        counts = contributors(record)
+        assert set(counts) == {"spiffe://test/worker/w1", "spiffe://test/worker/w2"}, counts
+        # each push of an mlp is one update under asp: those that a crash undid are not counted twice
+        assert sum(pushes for pushes, _ in counts.values()) == record["updates"], (counts, record["updates"])
+        assert all(refused == 0 for _, refused in counts.values()) and record["checkpoint"] > 1
+        head = record["audit_head"]
+        assert head in {f"{n}:{h}" for n, h in heads(cluster)}, head
+
+        # a model that began from it, when both it and the jobs are gone
+        child = cluster.submit(job_text(cluster, "child", epochs=1, more="initialize_from: first"))
+        cluster.wait_job(child, timeout=90)
+        cluster.psctl("delete", "first")
+        cluster.psctl("delete-job", first)
+        kept = lineage(cluster, "child")
+        assert [(b["as"], b["name"], b["sha256"]) for b in kept["began_from"]] == [("parent", "first", sha256(exported))]
+        compressed = cluster.submit(f"""kind: compress
+name: small
+model_name: child
+data: {{format: idx, test: {{features: {cluster.dir}/test-features.gz, labels: {cluster.dir}/test-labels.gz}}}}
+compress:
+  quantise: {{scheme: int8, method: round, group: row}}
+workers: 2
+""")
+        cluster.wait_job(compressed)
+        small = lineage(cluster, "small")
+        assert [b["name"] for b in small["began_from"]] == ["child"] and [a["name"] for a in small["ancestors"]] == ["first"]
+        assert small["began_from"][0]["sha256"] == kept["model"]["sha256"] and small["made"]["how"] == "compress"
+        assert {d["path"] for d in small["data"]} == {f"{cluster.dir}/test-features.gz", f"{cluster.dir}/test-labels.gz"}
+
+        # one that came from outside
+        cluster.psctl("import", exported, "back")
+        back = lineage(cluster, "back")
+        assert back["made"]["how"] == "import" and back["model"]["sha256"] == sha256(exported) and "job_file" not in back
+        shown = cluster.psctl("model", "small", "--lineage").stdout
+        assert "child" in shown and "spiffe://test/worker/w" in shown and small["model"]["sha256"] in shown, shown
+        assert b"spiffe://test/worker/w1" not in (cluster.dir / "state/psd.db").read_bytes(), "it is not sealed"
+
+
+def heads(cluster):
+    """Of each line of the audit log: its number and its SHA-256."""
+    for line in (cluster.dir / "audit.log").read_bytes().splitlines():
+        yield json.loads(line).get("seq"), hashlib.sha256(line).hexdigest()
+
+
+CASES = [a_models_lineage_survives_restarts_and_what_it_came_from]
+if __name__ == "__main__":
+    run(CASES)
