@@ -6,6 +6,7 @@
 #include "common/base/require.h"
 #include "common/security/certificate.h"
 #include "common/security/certificate_check.h"
+#include "common/security/crl_list.h"
 #include "common/security/crypto_error.h"
 #include "common/security/ecdsa.h"
 #include "common/security/pem_file.h"
@@ -104,7 +105,8 @@ static ps_status trust_all(const char *path, STACK_OF(X509) * cas, X509_STORE *s
     return PS_OK;
 }
 
-static ps_status verify(X509_STORE *store, STACK_OF(X509) * given, X509 **root)
+/* *chain: the leaf first, a CA of the file last; the caller's. */
+static ps_status verify(X509_STORE *store, STACK_OF(X509) * given, STACK_OF(X509) * *chain)
 {
     X509_STORE_CTX *context = X509_STORE_CTX_new();
     X509 *leaf = sk_X509_value(given, 0);
@@ -113,15 +115,27 @@ static ps_status verify(X509_STORE *store, STACK_OF(X509) * given, X509 **root)
     X509_STORE_CTX_set_flags(context, X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_X509_STRICT);
     ps_status st = PS_OK;
     if (X509_verify_cert(context) == 1) {
-        STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(context);
-        *root = sk_X509_value(chain, sk_X509_num(chain) - 1);
-        X509_up_ref(*root);
+        *chain = X509_STORE_CTX_get1_chain(context);
+        PS_REQUIRE(*chain);
     } else {
         ps_certificate_explain(context, PS_CERTIFICATE_FOR_CLIENT, NULL, why, sizeof why);
         st = ps_fail(PS_UNAUTHENTICATED, "%s", why);
     }
     X509_STORE_CTX_free(context);
     ERR_clear_error();
+    return st;
+}
+
+/* Is somebody of the chain revoked, as of a list that counts today? */
+static ps_status check_revoked(const char *crl, STACK_OF(X509) * cas, STACK_OF(X509) * chain)
+{
+    ps_crl_list *list = NULL;
+    ps_status st = ps_crl_list_read(crl, cas, &list);
+    if (!st)
+        st = ps_crl_list_check_dates(list, (int64_t)time(NULL));
+    if (!st)
+        st = ps_crl_list_check(list, chain);
+    ps_crl_list_unref(&list);
     return st;
 }
 
@@ -163,19 +177,23 @@ static ps_status check_chain(const ps_signer_trust *trust, STACK_OF(X509) * give
                              STACK_OF(X509) * cas, ps_signer *out)
 {
     X509_STORE *store = X509_STORE_new();
-    X509 *leaf = sk_X509_value(given, 0), *root = NULL;
+    X509 *leaf = sk_X509_value(given, 0);
+    STACK_OF(X509) *chain = NULL;
     ps_identity any;
     PS_REQUIRE(store);
     ps_status st = trust_all(trust->ca, cas, store);
     if (!st) /* who it says it is, before whether that is so: a worker's says more than its CA */
         st = ps_signer_check_leaf(leaf, &any);
     if (!st)
-        st = verify(store, given, &root);
+        st = verify(store, given, &chain);
     if (!st)
-        st = check_signer(trust, leaf, root, &out->identity);
+        st =
+            check_signer(trust, leaf, sk_X509_value(chain, sk_X509_num(chain) - 1), &out->identity);
+    if (!st && trust->crl)
+        st = check_revoked(trust->crl, cas, chain);
     if (!st)
         st = take_key(leaf, out);
-    X509_free(root);
+    sk_X509_pop_free(chain, X509_free);
     X509_STORE_free(store);
     return st;
 }
@@ -187,9 +205,6 @@ ps_status ps_signer_check(const ps_signer_trust *trust, const ps_buf *certificat
     STACK_OF(X509) *given = sk_X509_new_null(), *cas = NULL;
     PS_REQUIRE(given);
     *out = (ps_signer){0};
-    if (trust->crl)
-        return ps_fail(PS_UNIMPLEMENTED, "%s: lists of what was revoked are not read yet",
-                       trust->crl);
     ps_status st = ps_pem_read_certificates(trust->ca, "CA certificate", &cas);
     if (!st)
         st = parse(certificates, n, given);
