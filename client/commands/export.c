@@ -66,7 +66,8 @@ static const ps_flag flags[] = {
      .type = PS_FLAG_TEXTS,
      .offset = offsetof(options, recipients),
      .value = "AGE1",
-     .help = "encrypt for this recipient of age, whose age1… this is; again for each"},
+     .help = "encrypt for whom this recipient of age is (age1…), who opens it by age -d; again for "
+             "each"},
     {.name = "force",
      .type = PS_FLAG_SWITCH,
      .offset = offsetof(options, force),

@@ -21,7 +21,7 @@ typedef struct ps_age_reader ps_age_reader;
 PS_MUST_CHECK ps_status ps_age_writer_new(const ps_disk *disk, int file,
                                           const ps_age_recipients *recipients, ps_age_writer **out);
 PS_MUST_CHECK ps_status ps_age_writer_write(ps_age_writer *writer, const void *bytes, size_t len);
-/* Nothing is written after it; a second call does nothing. */
+/* Nothing is written after it; a second call says what the first one did. */
 PS_MUST_CHECK ps_status ps_age_writer_finish(ps_age_writer *writer);
 uint64_t ps_age_writer_bytes(const ps_age_writer *writer);     /* plain ones so far */
 const uint8_t *ps_age_writer_key(const ps_age_writer *writer); /* of the file, which is secret */

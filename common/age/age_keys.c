@@ -43,7 +43,7 @@ static ps_status what_it_is(ps_slice text, const char *shown, ps_status st)
                        "%.20s…: of age's recipients those of X25519 are known here (age1 and 58 "
                        "letters); this is of another kind",
                        shown);
-    return ps_wrap(st, "recipient %.80s", shown);
+    return ps_wrap(st, "%.80s", shown);
 }
 
 ps_status ps_age_recipients_add(ps_age_recipients *r, const char *text)

@@ -15,6 +15,7 @@ struct ps_age_writer {
     uint64_t number, bytes; /* of the chunk that gathers; plain ones in all */
     size_t used;
     bool finished;
+    ps_status ended; /* how that went */
     uint8_t chunk[PS_AGE_SEALED_CHUNK];
 };
 
@@ -74,10 +75,12 @@ ps_status ps_age_writer_write(ps_age_writer *w, const void *bytes, size_t len)
 
 ps_status ps_age_writer_finish(ps_age_writer *w)
 {
-    if (w->finished)
-        return PS_OK;
-    w->finished = true; /* a number is used once, whatever the disk says */
-    return flush(w, true);
+    if (!w->finished) {
+        w->finished = true; /* a number is used once, whatever the disk says */
+        w->ended = flush(w, true);
+        return w->ended;
+    }
+    return w->ended ? ps_fail(w->ended, "the end of an age file could not be written") : PS_OK;
 }
 
 uint64_t ps_age_writer_bytes(const ps_age_writer *w)
