@@ -9,7 +9,7 @@ from harness import PSCTL, SOURCE, Cluster, run, wait_until
 sys.path.insert(0, str(pathlib.Path(SOURCE) / "tests/golden/hf"))
 import make as hf  # noqa: E402
 
-TOKENIZER = [pathlib.Path(SOURCE) / "tests/golden/tokenizer/tokenizer.json"]
+TOKENIZER, VOCAB, MERGES = (pathlib.Path(SOURCE) / "tests/golden/tokenizer" / n for n in ("tokenizer.json", "vocab.json", "merges.txt"))
 
 
 def keygen(cluster, name):
@@ -88,6 +88,18 @@ def a_folder_is_encrypted_file_by_file(cluster, keys, recipients):
     for path in plain.iterdir():
         assert (cluster.dir / "hf-back" / path.name).read_bytes() == path.read_bytes(), path
     refused(cluster, "import", folder, "no", status=5, words="its files are encrypted by age, and --identity FILE opens them")
+    # somebody else's, in shards, its tokenizer in two files, and one of all left plain
+    shards, ends = cluster.dir / "shards", {}
+    hf.write(shards, "gpt2", shards=2, extras=True, tokenizer=[VOCAB, MERGES])
+    for encrypted in (False, True):
+        for path in list(shards.iterdir()) if encrypted else []:
+            if path.name != "merges.txt":
+                age_for(recipients, path.read_bytes(), path.with_name(path.name + ".age"))
+                path.unlink()
+        cluster.psctl("import", shards, "back", *(["-i", keys[1]] if encrypted else []), "--replace")
+        cluster.psctl("export", "back", "-o", cluster.dir / "ends", "--force")
+        ends[encrypted] = (cluster.dir / "ends").read_bytes()
+    assert ends[True] == ends[False]
     # plain files that a folder has from before are not left in silence
     said = cluster.psctl("export", "gpt2", "--format", "hf", "-o", plain, "--force", *flags).stderr
     assert f"{plain}/model.safetensors was there before and is not encrypted" in said, said
@@ -157,7 +169,7 @@ def the_operators_recipients_are_always_added(cluster, keys, recipients):
 def models_leave_and_come_back():
     with Cluster() as cluster:
         cluster.start_server()
-        hf.write(cluster.dir / "in", "gpt2", tokenizer=TOKENIZER)
+        hf.write(cluster.dir / "in", "gpt2", tokenizer=[TOKENIZER])
         cluster.psctl("import", cluster.dir / "in", "gpt2")
         keys, recipients = zip(*(keygen(cluster, name) for name in ("first", "second")))
         for part in (exports_open_for_each_recipient_and_for_nobody_else, a_folder_is_encrypted_file_by_file,
