@@ -26,9 +26,8 @@ static void id_of(X509 *certificate, char out[PS_DIGEST_TEXT])
     unsigned char bytes[EVP_MAX_MD_SIZE];
     unsigned n = 0;
     int done = X509_digest(certificate, EVP_sha256(), bytes, &n);
-    PS_REQUIRE(done == 1 && n == 32);
-    for (unsigned i = 0; i < n; i++)
-        (void)snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+    PS_REQUIRE(done == 1 && n == PS_DIGEST_BYTES);
+    ps_digest_text(bytes, out);
 }
 
 void ps_anchor_signer_id(const ps_anchor_signer *signer, char out[PS_DIGEST_TEXT])
