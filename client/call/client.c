@@ -75,7 +75,10 @@ static ps_status open_channel(ps_client *client, const ps_context *context)
     ps_tls_options files = {.side = PS_TLS_CLIENT,
                             .ca_file = context->ca,
                             .cert_file = context->certificate,
-                            .key_file = context->key};
+                            .key_file = context->key,
+                            .crl_file = context->crl,
+                            .crl_stale =
+                                context->crl_expired && !strcmp(context->crl_expired, "warn")};
     ps_tls_context *tls = NULL;
     ps_status st = ps_tls_context_new(&files, &tls);
     if (st) /* a certificate that is of no use is a refusal, whoever noticed it */

@@ -2,6 +2,8 @@
  * Cannot fail. */
 #include "client/cli/command.h"
 
+#include "common/conf/blocks.h"
+
 #include <string.h>
 
 static const char *const output_words[] = {"text", "json", NULL};
@@ -27,11 +29,22 @@ const ps_flag ps_global_flags[] = {
      .offset = offsetof(ps_globals, key),
      .value = "FILE",
      .help = "its private key"},
+    {.name = "crl",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(ps_globals, crl),
+     .value = "FILE",
+     .help = "the CA's list of revoked certificates: a server in it is refused"},
+    {.name = "crl-expired",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(ps_globals, crl_expired),
+     .value = "refuse|warn",
+     .words = ps_conf_crl_expired_words,
+     .help = "what a list whose time is over counts (default: refuse)"},
     {.name = "context",
      .type = PS_FLAG_TEXT,
      .offset = offsetof(ps_globals, context),
      .value = "NAME",
-     .help = "take the four above from this context"},
+     .help = "take those above from this context"},
     {.name = "output",
      .type = PS_FLAG_TEXT,
      .offset = offsetof(ps_globals, output),

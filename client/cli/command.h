@@ -62,6 +62,7 @@ typedef struct ps_command {
 /* What the flags that every command takes were set to. */
 typedef struct ps_globals {
     const char *server, *ca, *cert, *key; /* NULL: from the context */
+    const char *crl, *crl_expired;        /* likewise */
     const char *context;                  /* NULL: the current one */
     const char *output;                   /* "text" or "json"; NULL: text */
     uint64_t timeout_ms;                  /* 0: each command's own */

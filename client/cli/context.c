@@ -24,6 +24,8 @@ static const ps_conf_key context_keys[] = {
     PS_CONF_TEXT("key", ps_context, key, "", 0, 4095),
     PS_CONF_TEXT("signer_certificate", ps_context, signer_certificate, "", 0, 4095),
     PS_CONF_TEXT("signer_key", ps_context, signer_key, "", 0, 4095),
+    PS_CONF_TEXT("crl", ps_context, crl, "", 0, 4095),
+    PS_CONF_TEXT("crl_expired", ps_context, crl_expired, "", 0, 15),
     PS_CONF_END,
 };
 static const ps_conf_key contexts_keys[] = {
@@ -89,7 +91,9 @@ ps_context *ps_contexts_add(ps_contexts *contexts, const char *name)
                       .certificate = ps_strdup(""),
                       .key = ps_strdup(""),
                       .signer_certificate = ps_strdup(""),
-                      .signer_key = ps_strdup("")};
+                      .signer_key = ps_strdup(""),
+                      .crl = ps_strdup(""),
+                      .crl_expired = ps_strdup("")};
     return c;
 }
 
@@ -137,7 +141,7 @@ static void write_yaml(const char *path, const ps_contexts *contexts, ps_buf *ou
     for (size_t i = 0; i < contexts->n_contexts; i++) {
         const ps_context *c = &contexts->contexts[i];
         bool empty = !*c->server && !*c->ca && !*c->certificate && !*c->key &&
-                     !*c->signer_certificate && !*c->signer_key;
+                     !*c->signer_certificate && !*c->signer_key && !*c->crl && !*c->crl_expired;
         ps_buf_printf(out, "  \"%s\":%s\n", c->name, empty ? " {}" : "");
         put_line(out, "server", c->server);
         put_line(out, "ca", c->ca);
@@ -145,6 +149,8 @@ static void write_yaml(const char *path, const ps_contexts *contexts, ps_buf *ou
         put_line(out, "key", c->key);
         put_line(out, "signer_certificate", c->signer_certificate);
         put_line(out, "signer_key", c->signer_key);
+        put_line(out, "crl", c->crl);
+        put_line(out, "crl_expired", c->crl_expired);
     }
 }
 
@@ -212,7 +218,9 @@ static ps_status from_file(const ps_globals *globals, ps_context *out)
                             .certificate = beside(path, found->certificate),
                             .key = beside(path, found->key),
                             .signer_certificate = beside(path, found->signer_certificate),
-                            .signer_key = beside(path, found->signer_key)};
+                            .signer_key = beside(path, found->signer_key),
+                            .crl = beside(path, found->crl),
+                            .crl_expired = ps_strdup(found->crl_expired)};
     ps_contexts_free(&all);
 free_path:
     ps_free(&path);
@@ -247,6 +255,17 @@ static ps_status check_complete(const ps_context *c)
     return PS_OK;
 }
 
+static ps_status check_crl_expired(const ps_context *c)
+{
+    for (const char *const *w = ps_conf_crl_expired_words; c->crl_expired && *w; w++)
+        if (!strcmp(c->crl_expired, *w))
+            return PS_OK;
+    if (!c->crl_expired || !*c->crl_expired)
+        return PS_OK;
+    return ps_fail(PS_INVALID_ARGUMENT, "crl_expired: '%s' is neither refuse nor warn",
+                   c->crl_expired);
+}
+
 char *ps_context_with_port(const char *server)
 {
     char *host = ps_strdup("");
@@ -270,7 +289,11 @@ ps_status ps_context_resolve(const ps_globals *globals, ps_context *out)
     override(&c.ca, globals->ca, "PSCTL_CA");
     override(&c.certificate, globals->cert, "PSCTL_CERT");
     override(&c.key, globals->key, "PSCTL_KEY");
+    override(&c.crl, globals->crl, "PSCTL_CRL");
+    override(&c.crl_expired, globals->crl_expired, "PSCTL_CRL_EXPIRED");
     st = check_complete(&c);
+    if (!st)
+        st = check_crl_expired(&c);
     if (st) {
         ps_context_clear(&c);
         return st;
@@ -309,4 +332,6 @@ void ps_context_clear(ps_context *context)
     ps_free(&context->key);
     ps_free(&context->signer_certificate);
     ps_free(&context->signer_key);
+    ps_free(&context->crl);
+    ps_free(&context->crl_expired);
 }

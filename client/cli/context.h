@@ -5,6 +5,8 @@
  *     contexts:
  *       lab: {server: "psd.example:7600", ca: …/ca.pem, certificate: …/you.pem, key: …/you.key}
  *
+ * and, if it likes, crl: and crl_expired: as psd.yaml has them.
+ *
  * Paths that are not absolute are relative to the file's folder. One thread (not asserted: psctl
  * has no other). */
 #ifndef PS_CLI_CONTEXT_H
@@ -18,6 +20,7 @@ typedef struct ps_context {
     char *name;
     char *server, *ca, *certificate, *key; /* "" or NULL: not set */
     char *signer_certificate, *signer_key; /* likewise: with which models are signed */
+    char *crl, *crl_expired;               /* likewise: no list is looked at; "refuse" */
 } ps_context;
 
 typedef struct ps_contexts {

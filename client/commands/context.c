@@ -54,6 +54,8 @@ static void put_context(ps_json_writer *w, const ps_context *c)
     ps_json_put_string(w, "key", c->key);
     ps_json_put_string(w, "signer_certificate", c->signer_certificate);
     ps_json_put_string(w, "signer_key", c->signer_key);
+    ps_json_put_string(w, "crl", c->crl);
+    ps_json_put_string(w, "crl_expired", c->crl_expired);
     ps_json_object_end(w);
 }
 
@@ -137,6 +139,9 @@ static void show_one(ps_client *client, const ps_context *c, bool current)
     ps_table_field(t, "key", "%s", c->key);
     ps_table_field(t, "signer certificate", "%s", c->signer_certificate);
     ps_table_field(t, "signer key", "%s", c->signer_key);
+    if (*c->crl)
+        ps_table_field(t, "crl", "%s (expired: %s)", c->crl,
+                       *c->crl_expired ? c->crl_expired : "refuse");
     ps_table_render(t, &client->style, &client->out);
     ps_table_free(&t);
 }
@@ -215,7 +220,13 @@ static ps_status set_parts(ps_context *c, const ps_globals *g)
     st = set_path(&c->ca, g->ca);
     if (!st)
         st = set_path(&c->certificate, g->cert);
-    return st ? st : set_path(&c->key, g->key);
+    if (!st)
+        st = set_path(&c->key, g->key);
+    if (!st && g->crl_expired) {
+        ps_free(&c->crl_expired);
+        c->crl_expired = ps_strdup(g->crl_expired);
+    }
+    return st ? st : set_path(&c->crl, g->crl);
 }
 
 static ps_status run_set(ps_client *client, const ps_args *args)

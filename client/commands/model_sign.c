@@ -17,7 +17,7 @@ typedef struct options {
     const char *key, *certificate, *signature; /* sign */
     uint64_t shard_size;
     bool force;
-    const char *public_key, *ca, *crl, *identity; /* verify */
+    const char *public_key, *ca, *identity; /* verify */
     ps_texts ignored;
 } options;
 
@@ -42,7 +42,6 @@ static const ps_flag sign_flags[] = {
 
 static const ps_flag verify_flags[] = {
     FLAG("signer-ca", PS_FLAG_TEXT, ca, "FILE", "certificate of the signers' CA that you trust"),
-    FLAG("crl", PS_FLAG_TEXT, crl, "FILE", "what that CA has revoked"),
     FLAG("identity", PS_FLAG_TEXT, identity, "URI",
          "it must be signed by this one, spiffe://CLUSTER/signer/NAME"),
     FLAG("public-key", PS_FLAG_TEXT, public_key, "FILE", "the key that you trust, instead of a CA"),
@@ -92,7 +91,7 @@ static ps_status check(ps_client *client, const options *o)
         return ps_client_usage(client,
                                "whom do you trust? --signer-ca FILE, the certificate of the "
                                "signers' CA, or --public-key FILE");
-    if (o->public_key && (o->crl || o->identity))
+    if (o->public_key && (client->globals.crl || o->identity))
         return ps_client_usage(client, "--crl and --identity are of certificates: --signer-ca");
     if (!o->identity)
         return PS_OK;
@@ -116,7 +115,7 @@ static ps_status run_verify(ps_client *client, const ps_args *args)
         .folder = args->operands.at[0],
         .signature = o->signature,
         .public_key = o->public_key,
-        .trust = {.ca = o->ca, .crl = o->crl, .identity = o->identity},
+        .trust = {.ca = o->ca, .crl = client->globals.crl, .identity = o->identity},
         .ignored = ignored};
     st = ps_model_verify(&request, &found);
     if (!st)

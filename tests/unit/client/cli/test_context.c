@@ -19,9 +19,10 @@ static void begin(void)
     ck_assert_ptr_nonnull(mkdtemp(dir));
     file = ps_asprintf("%s/conf/config.yaml", dir);
     setenv("PSCTL_CONFIG", file, 1);
-    static const char *const names[] = {"PSCTL_SERVER", "PSCTL_CA", "PSCTL_CERT", "PSCTL_KEY",
-                                        "PSCTL_CONTEXT"};
-    for (size_t i = 0; i < 5; i++)
+    static const char *const names[] = {"PSCTL_SERVER",     "PSCTL_CA",      "PSCTL_CERT",
+                                        "PSCTL_KEY",        "PSCTL_CONTEXT", "PSCTL_CRL",
+                                        "PSCTL_CRL_EXPIRED"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         unsetenv(names[i]);
 }
 
@@ -49,6 +50,10 @@ static void save_two(void)
     lab->certificate = ps_strdup("/etc/you.pem");
     ps_free(&lab->key);
     lab->key = ps_strdup("you.key");
+    ps_free(&lab->crl);
+    lab->crl = ps_strdup("ca.crl");
+    ps_free(&lab->crl_expired);
+    lab->crl_expired = ps_strdup("warn");
     (void)ps_contexts_add(all, "empty");
     ps_free(&all->current);
     all->current = ps_strdup("lab");
@@ -114,7 +119,15 @@ START_TEST(flags_win_over_the_environment_which_wins_over_the_file)
     ck_assert_str_eq(c.key, beside); /* relative to the file */
     ps_free(&beside);
     ck_assert_str_eq(c.certificate, "/etc/you.pem");
+    beside = ps_asprintf("%s/conf/ca.crl", dir);
+    ck_assert_str_eq(c.crl, beside);
+    ck_assert_str_eq(c.crl_expired, "warn");
+    ps_free(&beside);
     ps_context_clear(&c);
+    setenv("PSCTL_CRL_EXPIRED", "ignore", 1);
+    ck_assert_int_eq(ps_context_resolve(&none, &c), PS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "'ignore' is neither refuse nor warn"));
+    (void)unsetenv("PSCTL_CRL_EXPIRED");
     setenv("PSCTL_SERVER", "env:2", 1);
     ck_ok(ps_context_resolve(&none, &c));
     ck_assert_str_eq(c.server, "env:2");
