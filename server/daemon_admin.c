@@ -128,6 +128,10 @@ void ps_daemon_status(void *daemon, Psd__V1__StatusResponse *out)
     ps_tls_dates dates = ps_tls_context_dates(tls);
     out->certificate_expires_ms = dates.own_not_after * 1000;
     out->ca_certificate_expires_ms = dates.ca_not_after * 1000;
+    out->certificate_serial = ps_strdup(dates.own_serial);
+    out->crl_number = ps_strdup(dates.crl_number);
+    out->crl_expires_ms = dates.crl_next_update * 1000;
+    out->crl_entries = dates.crl_entries;
     out->started_ms = d->started_ms;
     out->connections = (uint32_t)rpc.connections;
     out->workers = counts.workers_idle + counts.workers_busy + counts.workers_draining;

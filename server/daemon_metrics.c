@@ -103,11 +103,31 @@ static void kept_metrics(ps_daemon *d, ps_buf *out)
     ps_metric_put(out, rows);
 }
 
+/* What is in force and how long it still is, by what tells it from the one before. */
+static void tls_metrics(ps_daemon *d, const ps_tls_dates *dates, ps_buf *out)
+{
+    static const char name[] = "psd_tls_remaining_seconds";
+    double now = (double)(ps_clock_wall_ms(&d->clock) / 1000);
+    ps_metric_describe(out, name, "gauge",
+                       "How long the certificate, its CA's, and the CRL (tls.crl) in force still "
+                       "are, with serial or CRL number.");
+    ps_metric_sample(out, name, PS_LABELS({"of", "certificate"}, {"serial", dates->own_serial}),
+                     (double)dates->own_not_after - now);
+    ps_metric_sample(out, name, PS_LABELS({"of", "ca"}, {"serial", dates->ca_serial}),
+                     (double)dates->ca_not_after - now);
+    if (!dates->crl_file)
+        return;
+    ps_metric_sample(out, name, PS_LABELS({"of", "crl"}, {"serial", dates->crl_number}),
+                     (double)dates->crl_next_update - now);
+    ps_metric_describe(out, "psd_crl_entries", "gauge",
+                       "Revoked certificates in the CRL in force.");
+    ps_metric_sample(out, "psd_crl_entries", NULL, (double)dates->crl_entries);
+}
+
 static void own_metrics(ps_daemon *d, ps_buf *out)
 {
     ps_tls_context *tls = ps_tls_holder_get(d->tls);
     ps_tls_dates dates = ps_tls_context_dates(tls);
-    ps_tls_context_unref(&tls);
     const ps_metric_row rows[] = {
         {"psd_ready", "gauge", "1 when /readyz says ready.", ps_daemon_is_ready(d)},
         {"psd_certificate_expiry_timestamp_seconds", "gauge",
@@ -120,6 +140,8 @@ static void own_metrics(ps_daemon *d, ps_buf *out)
     ps_metric_describe(out, "psd_build_info", "gauge", "1, with the version that runs.");
     ps_metric_sample(out, "psd_build_info",
                      PS_LABELS({"version", d->version}, {"cluster", d->cluster}), 1);
+    tls_metrics(d, &dates, out);
+    ps_tls_context_unref(&tls); /* the texts are its */
 }
 
 /* ---- calls ---- */

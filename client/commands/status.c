@@ -28,6 +28,10 @@ static void show_json(ps_client *client, const Psd__V1__StatusResponse *s)
     ps_json_put_bool(&w, "draining", s->draining);
     ps_json_put_int(&w, "certificate_expires_ms", s->certificate_expires_ms);
     ps_json_put_int(&w, "ca_certificate_expires_ms", s->ca_certificate_expires_ms);
+    ps_json_put_string(&w, "certificate_serial", s->certificate_serial);
+    ps_json_put_string(&w, "crl_number", *s->crl_number ? s->crl_number : NULL);
+    ps_json_put_int(&w, "crl_expires_ms", s->crl_expires_ms);
+    ps_json_put_uint(&w, "crl_entries", s->crl_entries);
     ps_json_put_uint(&w, "pushes", s->pushes);
     ps_json_put_uint(&w, "pulls", s->pulls);
     ps_json_put_uint(&w, "bytes_in", s->bytes_in);
@@ -70,9 +74,13 @@ static void show_text(ps_client *client, const Psd__V1__StatusResponse *s)
     ps_table_field(t, "pulls", "%" PRIu64, s->pulls);
     ps_table_field(t, "network", "%s in, %s out", ps_human_bytes((double)s->bytes_in).text,
                    ps_human_bytes((double)s->bytes_out).text);
-    ps_table_field(t, "certificate", "until %s", ps_human_time(s->certificate_expires_ms).text);
+    ps_table_field(t, "certificate", "until %s%s%s", ps_human_time(s->certificate_expires_ms).text,
+                   *s->certificate_serial ? ", serial " : "", s->certificate_serial);
     if (s->ca_certificate_expires_ms) /* a psd of before does not say */
         ps_table_field(t, "its CA", "until %s", ps_human_time(s->ca_certificate_expires_ms).text);
+    if (*s->crl_number)
+        ps_table_field(t, "revoked", "%" PRIu64 " certificates, list %s until %s", s->crl_entries,
+                       s->crl_number, ps_human_time(s->crl_expires_ms).text);
     if (*s->sealing_key)
         ps_table_field(t, "sealed", "%" PRIu64 " files by %s%s", s->files_sealed, s->sealing_key,
                        plain_text(s->files_plain, plain));

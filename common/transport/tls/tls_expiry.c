@@ -9,17 +9,12 @@
 
 enum { HOUR_S = 3600, DAY_S = 24 * HOUR_S };
 
-/* One of hours is made anew by whoever has it (tls_renewal.h); something is wrong when it was not.
- */
-static bool is_near(int64_t not_after, int64_t life, int64_t now)
+static bool is_near(int64_t begins, int64_t ends, int64_t now)
 {
-    bool brief = life < (int64_t)PS_TLS_BRIEF_DAYS * DAY_S;
-    return not_after - now < (brief ? life / 4 : (int64_t)PS_TLS_EXPIRY_DAYS * DAY_S);
-}
-
-static int64_t own_life(const ps_tls_dates *dates)
-{
-    return dates->own_not_after - dates->own_not_before;
+    int64_t life = ends - begins, before = (int64_t)PS_TLS_EXPIRY_DAYS * DAY_S;
+    if (life <= 7 * DAY_S)
+        before = life / 4 < DAY_S ? life / 4 : DAY_S;
+    return ends - now < before;
 }
 
 /* "ends on 2026-01-01 12:00:00 UTC, in 3 days", "ended on …" */
@@ -37,9 +32,9 @@ static const char *when_text(int64_t not_after, int64_t now, char *out, size_t s
     return out;
 }
 
-static bool is_due(int64_t *told, int64_t *next, int64_t not_after, int64_t life, int64_t now)
+static bool is_due(int64_t *told, int64_t *next, int64_t begins, int64_t not_after, int64_t now)
 {
-    if (!is_near(not_after, life, now) || (*told == not_after && now < *next))
+    if (!is_near(begins, not_after, now) || (*told == not_after && now < *next))
         return false;
     *told = not_after;
     *next = now + (not_after - now < DAY_S ? HOUR_S : DAY_S);
@@ -52,16 +47,21 @@ void ps_tls_expiry_look(ps_tls_expiry *e, ps_tls_holder *holder, int64_t now)
     ps_tls_dates dates = ps_tls_context_dates(context);
     bool server = ps_tls_context_side(context) == PS_TLS_SERVER;
     char when[96];
-    if (is_due(&e->own.not_after, &e->own.next, dates.own_not_after, own_life(&dates), now))
+    if (is_due(&e->own.not_after, &e->own.next, dates.own_not_before, dates.own_not_after, now))
         ps_log(dates.own_not_after < now ? PS_LOG_ERROR : PS_LOG_WARNING, "tls",
                "certificate %s %s: issue a new one (psctl cert create-%s) and reload",
                dates.own_file, when_text(dates.own_not_after, now, when, sizeof when),
                server ? "server" : "client");
-    if (is_due(&e->ca.not_after, &e->ca.next, dates.ca_not_after, INT64_MAX, now))
+    if (is_due(&e->ca.not_after, &e->ca.next, dates.ca_not_before, dates.ca_not_after, now))
         ps_log(dates.ca_not_after < now ? PS_LOG_ERROR : PS_LOG_WARNING, "tls",
                "CA certificate %s %s, and with it every certificate it signed: add a new CA to the "
                "file everywhere, issue new certificates, and reload",
                dates.ca_file, when_text(dates.ca_not_after, now, when, sizeof when));
+    if (dates.crl_file &&
+        is_due(&e->crl.not_after, &e->crl.next, dates.crl_this_update, dates.crl_next_update, now))
+        ps_log(dates.crl_next_update < now ? PS_LOG_ERROR : PS_LOG_WARNING, "tls",
+               "CRL %s %s: make a new one beside the CA (psctl cert crl) and put it there",
+               dates.crl_file, when_text(dates.crl_next_update, now, when, sizeof when));
     ps_tls_context_unref(&context);
 }
 
@@ -70,15 +70,21 @@ char *ps_tls_expiry_remark(const ps_tls_context *context, int64_t now)
     ps_tls_dates dates = ps_tls_context_dates(context);
     bool server = ps_tls_context_side(context) == PS_TLS_SERVER; /* who asks runs psd */
     char when[96];
-    if (is_near(dates.ca_not_after, INT64_MAX, now) && dates.ca_not_after <= dates.own_not_after)
+    if (is_near(dates.ca_not_before, dates.ca_not_after, now) &&
+        dates.ca_not_after <= dates.own_not_after)
         return ps_asprintf("the CA's certificate %s %s; %s", dates.ca_file,
                            when_text(dates.ca_not_after, now, when, sizeof when),
                            server ? "add a new CA to the file everywhere and issue new certificates"
                                   : "who runs psd gives you new files");
-    if (is_near(dates.own_not_after, own_life(&dates), now))
+    if (is_near(dates.own_not_before, dates.own_not_after, now))
         return ps_asprintf("%s certificate %s %s; %s", server ? "the" : "your", dates.own_file,
                            when_text(dates.own_not_after, now, when, sizeof when),
                            server ? "issue a new one with psctl cert create-server"
+                                  : "who runs psd gives you a new one");
+    if (dates.crl_file && is_near(dates.crl_this_update, dates.crl_next_update, now))
+        return ps_asprintf("CRL %s %s; %s", dates.crl_file,
+                           when_text(dates.crl_next_update, now, when, sizeof when),
+                           server ? "make a new one beside the CA (psctl cert crl)"
                                   : "who runs psd gives you a new one");
     return NULL;
 }

@@ -1,23 +1,21 @@
-/* tls_expiry: says in the log, in time, that a certificate in use is about to end: from 14 days
- * before on (of one of hours: when a quarter of its life is left) once a day, in the last day and
- * afterwards every hour. Not thread-safe (not asserted:
- * it is in what a loop has). */
+/* tls_expiry: says in the log, in time, that a certificate in use, or the CRL, is about to end:
+ * from 14 days before on once a day, in the last day and afterwards every hour. What is in force
+ * for a week or less, as CRLs and renewed certificates are, would so be told all its life: of that,
+ * in the last quarter, and a day before at most. Not thread-safe (not asserted: it is in what a
+ * loop has).
+ */
 #ifndef PS_TRANSPORT_TLS_TLS_EXPIRY_H
 #define PS_TRANSPORT_TLS_TLS_EXPIRY_H
 
 #include "common/transport/tls/tls_holder.h"
 
-enum {
-    PS_TLS_EXPIRY_DAYS = 14,
-    PS_TLS_BRIEF_DAYS = 3,        /* what lives for less is one of hours */
-    PS_TLS_EXPIRY_LOOK_MS = 10000 /* how often to look */
-};
+enum { PS_TLS_EXPIRY_DAYS = 14, PS_TLS_EXPIRY_LOOK_MS = 10000 /* how often to look */ };
 
 typedef struct ps_tls_expiry {
     struct {
         int64_t not_after; /* what was told, */
         int64_t next;      /* and when it is to be told again; seconds since 1970 */
-    } own, ca;
+    } own, ca, crl;
 } ps_tls_expiry; /* zeroes: nothing is told */
 
 /* now: seconds since 1970. Call it at the start, after a reload, and while the process runs. */

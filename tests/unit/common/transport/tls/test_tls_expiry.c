@@ -3,6 +3,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/security/crl_issue.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/pki.h"
 
@@ -106,13 +107,48 @@ START_TEST(a_new_certificate_that_ends_soon_is_told_at_once)
         char command[600];
         (void)snprintf(command, sizeof command, "rm %s/psd.*", pki.folder);
         ck_assert_int_eq(system(command), 0);
-        ps_test_pki_server_at(&pki, "psd", "localhost", now - 60, now + days * DAY_S + 60);
+        ps_test_pki_server_at(&pki, "psd", "localhost", now - 20 * DAY_S, now + days * DAY_S + 60);
         ck_ok(ps_tls_holder_reload(holder));
         ps_tls_expiry_look(&expiry, holder, now);
         ps_tls_expiry_look(&expiry, holder, now);
         ck_assert_uint_eq(lines, (unsigned)days - 2);
     }
     ck_assert_ptr_nonnull(strstr(last, "in 4 days"));
+    tear_down();
+}
+END_TEST
+
+/* A list of seven days, and a certificate of a day: not all their lives. */
+START_TEST(what_is_short_lived_is_told_near_its_end)
+{
+    set_up(PS_TLS_SERVER, "psd");
+    char ca[PS_TEST_PATH_MAX], key[PS_TEST_PATH_MAX], cert[PS_TEST_PATH_MAX];
+    ps_crl_result result;
+    ck_ok(ps_crl_issue(&(ps_crl_request){.ca_cert_file = ps_test_pki_path(&pki, "ca", ".pem", ca),
+                                         .ca_key_file = ps_test_pki_path(&pki, "ca", ".key", key)},
+                       &result));
+    int64_t now = (int64_t)time(NULL), end = result.next_update;
+    ps_test_pki_client_at(&pki, PS_ROLE_WORKER, "brief", now - 60, now - 60 + DAY_S);
+    ps_tls_options options = {.side = PS_TLS_CLIENT,
+                              .ca_file = ca,
+                              .cert_file = ps_test_pki_path(&pki, "brief", ".pem", cert),
+                              .key_file = ps_test_pki_path(&pki, "brief", ".key", key),
+                              .crl_file = result.file};
+    ps_tls_holder_free(&holder);
+    ck_ok(ps_tls_holder_new(&options, &holder));
+    ck_assert_uint_eq(said_between(now, now + 17 * HOUR_S), 0);
+    ck_assert_uint_eq(said_between(now + 18 * HOUR_S + 60, now + 20 * HOUR_S), 2);
+    ck_assert_ptr_nonnull(strstr(last, "brief.pem ends on "));
+    expiry.own.not_after = now - 60 + DAY_S; /* that one is told already */
+    expiry.own.next = INT64_MAX;
+    ck_assert_uint_eq(said_between(now, end - DAY_S), 0);
+    ck_assert_uint_ge(said_between(end - DAY_S + 1, end), 23);
+    ck_assert_ptr_nonnull(strstr(last, "ca.crl ends on "));
+    ck_assert_ptr_nonnull(strstr(last, "make a new one beside the CA (psctl cert crl)"));
+    ck_assert_uint_eq(errors, 0);
+    ck_assert_uint_ge(said_between(end + 1, end + 2 * HOUR_S), 1);
+    ck_assert_uint_ge(errors, 1);
+    ps_crl_result_clear(&result);
     tear_down();
 }
 END_TEST
@@ -149,6 +185,7 @@ static const ps_check_case tests[] = {
     {&the_end_of_the_certificate_is_told_daily_then_hourly_then_as_an_error},
     {&the_end_of_the_ca_is_told_too},
     {&a_new_certificate_that_ends_soon_is_told_at_once},
+    {&what_is_short_lived_is_told_near_its_end},
     {&a_person_hears_of_the_end_that_is_nearest_in_other_words},
     {0},
 };
