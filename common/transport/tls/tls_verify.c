@@ -90,7 +90,8 @@ static ps_status check_revoked(const ps_tls_context *context, X509_STORE_CTX *st
 {
     ps_status st = ps_tls_context_check_chain(context, X509_STORE_CTX_get0_chain(store));
     if (st)
-        *error = st == PS_UNAUTHENTICATED ? X509_V_ERR_CERT_REVOKED : X509_V_ERR_UNABLE_TO_GET_CRL;
+        *error = st == PS_UNAUTHENTICATED ? X509_V_ERR_CERT_REVOKED
+                                          : X509_V_ERR_CRL_PATH_VALIDATION_ERROR;
     return st;
 }
 

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { FILES = 4, SETTLE_MS = 100, RETRY_MS = 1000 };
+enum { FILES = 4, SETTLE_MS = 100, RETRY_MS = 1000, POLL_LEAST_MS = 100 };
 enum { CA, CERTIFICATE, KEY, CRL };
 
 /* Zeroes: it is not there. */
@@ -27,7 +27,8 @@ typedef struct look {
 typedef struct part {
     look taken;        /* what was read last and taken */
     look failed;       /* what was read last and could not be, */
-    unsigned failures; /* and how often */
+    unsigned failures; /* how often, */
+    uint64_t since_ms; /* and since when */
     ps_repeat trouble;
     bool tried, changed; /* by the work under way */
     ps_error error;
@@ -68,6 +69,11 @@ static bool same(const look *a, const look *b)
     return memcmp(a, b, sizeof *a) == 0;
 }
 
+static uint64_t now_ms(void)
+{
+    return ps_clock_ns(&ps_clock_system) / 1000000;
+}
+
 /* ---- on the pool ---- */
 
 static void read_part(ps_tls_watch *w, part *p, bool crl)
@@ -82,6 +88,7 @@ static void read_part(ps_tls_watch *w, part *p, bool crl)
     if (st) {
         ps_error_save(&p->error, st);
         p->failures = same(&now, &p->failed) ? p->failures + 1 : 1;
+        p->since_ms = p->failures == 1 ? now_ms() : p->since_ms;
         p->failed = now;
         return;
     }
@@ -102,13 +109,13 @@ static void work_cb(ps_work *work)
 static void say(part *p, const char *what)
 {
     char times[PS_REPEAT_TEXT];
-    uint64_t now_ms = ps_clock_ns(&ps_clock_system) / 1000000;
+    uint64_t at_ms = now_ms();
     if (p->changed) {
         bool was = ps_repeat_over(&p->trouble);
         ps_log_notice("tls", "%s changed, read again%s", what,
                       was ? ps_repeat_text(&p->trouble, times) : "");
-    } else if (p->tried && p->failures > 1 &&
-               ps_repeat_due(&p->trouble, now_ms, p->error.message)) {
+    } else if (p->tried && p->failures && at_ms - p->since_ms >= RETRY_MS &&
+               ps_repeat_due(&p->trouble, at_ms, p->error.message)) {
         ps_log_error("tls", "%s changed and cannot be used, going on with what was there: %s%s",
                      what, p->error.message, ps_repeat_text(&p->trouble, times));
     }
@@ -132,7 +139,7 @@ static void done_cb(ps_work *work)
     if (w->again)
         ps_timer_start(w->soon, SETTLE_MS, 0);
     else if (is_first_failure(&w->certificates) || is_first_failure(&w->crl))
-        ps_timer_start(w->soon, RETRY_MS, 0);
+        ps_timer_start(w->soon, RETRY_MS + 1, 0);
     w->again = false;
     if (w->certificates.changed || w->crl.changed)
         w->changed(w->user);
@@ -199,6 +206,7 @@ void ps_tls_watch_start(ps_loop *loop, ps_tls_holder *holder, uint64_t poll_ms,
     w->crl.taken = look_at(w, true);
     ps_timer_create(loop, look_cb, w, &w->poll);
     ps_timer_create(loop, look_cb, w, &w->soon);
+    poll_ms = poll_ms < POLL_LEAST_MS ? POLL_LEAST_MS : poll_ms;
     ps_timer_start(w->poll, poll_ms, poll_ms);
     watch_folders(w);
     *out = w;

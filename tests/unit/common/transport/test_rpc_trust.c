@@ -1,5 +1,7 @@
 /* Whom a connection trusts, and for how long: certificates that are refused, expire, or lose their
  * CA; over mTLS on loopback. */
+#include "common/security/crl_issue.h"
+#include "common/security/crl_list.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/echo_rig.h"
 
@@ -166,11 +168,107 @@ START_TEST(a_channel_leaves_a_server_whose_ca_was_removed)
 }
 END_TEST
 
+/* The same files as they were read, with a list that names one certificate. */
+static ps_tls_context *with_list(ps_tls_context *context, const char *revoked)
+{
+    char ca[PS_TEST_PATH_MAX], key[PS_TEST_PATH_MAX];
+    ps_crl_result result;
+    ps_crl_list *list = NULL;
+    ps_tls_context *out = NULL;
+    ck_ok(
+        ps_crl_issue(&(ps_crl_request){.ca_cert_file = ps_test_pki_path(&rig.pki, "ca", ".pem", ca),
+                                       .ca_key_file = ps_test_pki_path(&rig.pki, "ca", ".key", key),
+                                       .names = &revoked,
+                                       .n_names = 1,
+                                       .reason = PS_CRL_KEY_COMPROMISE},
+                     &result));
+    ck_ok(ps_tls_context_read_crl(context, result.file, &list));
+    ps_tls_context_with_crl(context, list, &out);
+    ps_crl_list_unref(&list);
+    ps_crl_result_clear(&result);
+    return out;
+}
+
+static double seconds(void)
+{
+    return (double)ps_clock_ns(&ps_clock_system) * 1e-9;
+}
+
+/* At once, though a call of his is under way that others would get 30 s for; who was not revoked
+ * goes on. */
+START_TEST(who_is_revoked_is_cut_and_the_others_are_not)
+{
+    echo_rig_open(&rig, NULL);
+    ps_test_pki_client(&rig.pki, PS_ROLE_WORKER, "w2");
+    ps_tls_context *second = ps_test_pki_context(&rig.pki, PS_TLS_CLIENT, "w2");
+    echo_rig_connect(&rig, &(ps_channel_options){.tls = second, .backoff_min_ms = 5000});
+    ps_channel *of_second = rig.channel;
+    echo_call good, bad;
+    start_endless(&good);
+    echo_rig_connect(&rig, &(ps_channel_options){.backoff_min_ms = 5000});
+    start_endless(&bad);
+    ps_tls_context *now = with_list(rig.server_tls, "w1");
+    double began = seconds();
+    ps_rpc_server_set_tls(rig.server, now);
+    echo_wait(&rig, &bad);
+    ck_assert_double_lt(seconds() - began, 1.0);
+    ck_assert_int_eq(bad.status, PS_UNAVAILABLE);
+    char refused[PS_ERROR_MAX];
+    echo_rig_refused(&rig, refused);
+    ck_assert_msg(strstr(refused, "certificate of spiffe://lab/worker/w1 was revoked on "), "%s",
+                  refused);
+    ck_assert_ptr_nonnull(strstr(refused, "(keyCompromise)"));
+    echo_run_ms(&rig, 200);
+    ck_assert(!good.done);
+    ps_channel_free(&rig.channel);
+    rig.channel = of_second;
+    Psd__Test__V1__Piece request = PSD__TEST__V1__PIECE__INIT;
+    ck_ok(echo_unary(&rig, &request, NULL, NULL));
+    echo_clear(&bad);
+    ps_channel_free(&rig.channel);
+    echo_wait(&rig, &good);
+    echo_clear(&good);
+    ps_tls_context_unref(&now);
+    ps_tls_context_unref(&second);
+    echo_rig_close(&rig);
+}
+END_TEST
+
+START_TEST(a_channel_cuts_a_server_that_was_revoked)
+{
+    echo_rig_open(&rig, NULL);
+    echo_rig_connect(&rig, &(ps_channel_options){.backoff_min_ms = 50, .backoff_max_ms = 50});
+    echo_call endless;
+    start_endless(&endless);
+    ps_tls_context *now = with_list(rig.client_tls, "server/psd");
+    double began = seconds();
+    ps_channel_set_tls(rig.channel, now);
+    echo_wait(&rig, &endless);
+    ck_assert_double_lt(seconds() - began, 1.0);
+    ck_assert_int_eq(endless.status, PS_UNAVAILABLE);
+    ck_assert_msg(strstr(rig.states, "certificate of spiffe://lab/server/psd was revoked on "),
+                  "%s", rig.states);
+    Psd__Test__V1__Piece request = PSD__TEST__V1__PIECE__INIT;
+    ps_status st = PS_UNAVAILABLE; /* while it is being cut, and dials anew */
+    for (int i = 0; i < 200 && st == PS_UNAVAILABLE; i++) {
+        st = echo_unary(&rig, &request, NULL, NULL);
+        echo_run_ms(&rig, 10);
+    }
+    ck_assert_int_eq(st, PS_UNAUTHENTICATED);
+    ck_assert_msg(strstr(rig.states, "server refused: certificate of "), "%s", rig.states);
+    echo_clear(&endless);
+    ps_tls_context_unref(&now);
+    echo_rig_close(&rig);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&a_certificate_that_is_refused_is_explained_on_both_sides, 30},
     {&a_connection_does_not_outlive_its_certificate, 30},
     {&who_has_a_certificate_of_a_ca_that_was_removed_is_let_go, 30},
     {&a_channel_leaves_a_server_whose_ca_was_removed, 30},
+    {&who_is_revoked_is_cut_and_the_others_are_not, 30},
+    {&a_channel_cuts_a_server_that_was_revoked, 30},
     {0},
 };
 
