@@ -6,10 +6,12 @@
 #include "client/call/file_receive.h"
 #include "client/call/file_windows.h"
 #include "client/call/imatrix_receive.h"
+#include "client/call/signed_folder.h"
 #include "client/call/streams.h"
 #include "client/call/support.h"
 #include "client/commands/commands.h"
 #include "client/show/human.h"
+#include "client/show/signed_view.h"
 #include "common/base/crc32c.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
@@ -28,7 +30,8 @@ typedef struct options {
     const char *dtype;
     const char *activations;
     ps_texts recipients;
-    bool force;
+    const char *signer_key, *signer_cert;
+    bool sign, force;
 } options;
 
 static const char *const activation_words[] = {"int8", "fp8", NULL};
@@ -68,6 +71,20 @@ static const ps_flag flags[] = {
      .value = "AGE1",
      .help = "encrypt for whom this recipient of age is (age1…), who opens it by age -d; again for "
              "each"},
+    {.name = "sign",
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(options, sign),
+     .help = "into a folder, with psd-provenance.json, where the model comes from, and model.sig"},
+    {.name = "signer-key",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, signer_key),
+     .value = "FILE",
+     .help = "the signer's private key (or the context's)"},
+    {.name = "signer-cert",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, signer_cert),
+     .value = "FILE",
+     .help = "the signer's certificate (or the context's)"},
     {.name = "force",
      .type = PS_FLAG_SWITCH,
      .offset = offsetof(options, force),
@@ -81,6 +98,9 @@ typedef struct sink {
     ps_model_export *stream; /* or this */
     ps_export_way way;
     Psd__V1__Model *model; /* as the catalog has it */
+    ps_signer_files signer;
+    ps_signed_folder *folder; /* --sign: that it goes into; NULL: none */
+    ps_model_signed done;     /* then: what was signed */
 } sink;
 
 static ps_status take_piece(void *user, ps_slice piece)
@@ -104,6 +124,10 @@ static void report(ps_client *client, const sink *s, const char *path, uint64_t 
         ps_json_put_string(&w, "file", path);
         ps_json_put_uint(&w, "bytes", bytes);
         ps_json_put_uint(&w, "recipients", recipients);
+        if (*s->done.root) {
+            ps_json_key(&w, "signature");
+            ps_signed_json(&w, "signed", path, &s->done);
+        }
         ps_json_object_end(&w);
         ps_json_finish(client);
     } else {
@@ -114,6 +138,10 @@ static void report(ps_client *client, const sink *s, const char *path, uint64_t 
         if (recipients)
             ps_buf_printf(&client->out, ", encrypted for %zu recipient%s", recipients,
                           recipients == 1 ? "" : "s");
+        if (*s->done.signer)
+            ps_buf_printf(&client->out, ", signed by %s", s->done.signer);
+        else if (*s->done.root)
+            ps_buf_printf(&client->out, ", signed by key %s", s->done.key);
         ps_buf_putc(&client->out, '\n');
         ps_free(&shown);
     }
@@ -144,6 +172,13 @@ static ps_status find_model(ps_client *client, const char *name, sink *s)
 
 static ps_status check_usage(ps_client *client, const ps_model_format *format, const options *o)
 {
+    if (o->sign && format->sums)
+        return ps_client_usage(client, "--sign is of models; format %s is none", format->name);
+    if (!o->sign && (o->signer_key || o->signer_cert))
+        return ps_client_usage(client, "--signer-key and --signer-cert are for --sign");
+    if (o->sign && o->path && ps_target_descriptor(o->path) >= 0)
+        return ps_client_usage(client, "a signed export is a folder, which needs a name: --to "
+                                       "FOLDER");
     if (o->path && format->folder && ps_target_descriptor(o->path) >= 0)
         return ps_client_usage(client, "format %s is a folder, which needs a name: --to FOLDER",
                                format->name);
@@ -189,22 +224,56 @@ static ps_status finish(ps_client *client, sink *s, uint64_t got, uint64_t *byte
     return st;
 }
 
-static ps_status export_model(ps_client *client, const ps_model_format *format, const options *o,
-                              const char *path, sink *s)
+/* *bytes of a model in a file or folder of that path. */
+static ps_status write_model(ps_client *client, const ps_model_format *format, const options *o,
+                             const char *path, sink *s, uint64_t *bytes)
 {
     Psd__V1__ExportRequest request = PSD__V1__EXPORT_REQUEST__INIT;
     request.name = s->model->name;
     request.version = s->model->version;
-    uint64_t got = 0, bytes = 0;
+    uint64_t got = 0;
     ps_status st = open_sink(format, o, path, s);
     if (!st)
         st = ps_receive_file(client, "/psd.v1.Models/Export", &request.base, take_piece, s, &got);
     if (!st)
-        st = finish(client, s, got, &bytes);
+        st = finish(client, s, got, bytes);
     if (!st && s->stream)
         ps_print_remarks(ps_model_export_remarks(s->stream));
+    return st;
+}
+
+static ps_status export_model(ps_client *client, const ps_model_format *format, const options *o,
+                              const char *path, sink *s)
+{
+    uint64_t bytes = 0;
+    ps_status st = write_model(client, format, o, path, s, &bytes);
     if (!st)
         report(client, s, path, bytes, false);
+    return st;
+}
+
+/* Its files are signed as they lie there: encrypted, if they are. */
+static ps_status export_signed(ps_client *client, const ps_model_format *format, const options *o,
+                               const char *folder, sink *s)
+{
+    uint64_t bytes = 0;
+    ps_status st =
+        ps_signer_files_find(&client->globals, o->signer_key, o->signer_cert, &s->signer);
+    if (!st)
+        st = ps_signed_folder_begin(folder, !format->folder, &s->signer, &s->folder);
+    if (st)
+        return st;
+    const char *into = ps_signed_folder_path(s->folder);
+    char *path = format->folder ? ps_strdup(into)
+                                : ps_asprintf("%s/%s%s%s", into, s->model->name, format->ending,
+                                              ps_export_way_ending(&s->way));
+    st = write_model(client, format, o, path, s, &bytes);
+    if (!st)
+        st = ps_signed_folder_finish(&s->folder, s->model->lineage, ps_export_way_disk(&s->way),
+                                     ps_export_way_ending(&s->way), &s->done);
+    if (!st)
+        report(client, s, folder, bytes, false);
+    ps_free(&path);
     return st;
 }
 
@@ -225,8 +294,11 @@ static ps_status export_imatrix(ps_client *client, const options *o, const char 
 }
 
 /* Of a folder it is its files that are encrypted. */
-static char *path_of(const ps_model_format *format, const char *name, const sink *s)
+static char *path_of(const ps_model_format *format, const options *o, const char *name,
+                     const sink *s)
 {
+    if (o->path || o->sign)
+        return ps_strdup(o->path ? o->path : name);
     return ps_asprintf("%s%s%s", name, format->ending,
                        format->folder ? "" : ps_export_way_ending(&s->way));
 }
@@ -245,13 +317,16 @@ static ps_status run(ps_client *client, const ps_args *args)
     if (!st)
         st = find_model(client, name, &s);
     if (!st) {
-        char *path = o->path ? ps_strdup(o->path) : path_of(format, name, &s);
+        char *path = path_of(format, o, name, &s);
         st = format->sums ? export_imatrix(client, o, path, &s)
+             : o->sign    ? export_signed(client, format, o, path, &s)
                           : export_model(client, format, o, path, &s);
         ps_free(&path);
     }
     ps_new_file_drop(&s.file);
     ps_model_export_free(&s.stream);
+    ps_signed_folder_drop(&s.folder);
+    ps_signer_files_clear(&s.signer);
     ps_export_way_clear(&s.way);
     ps_reply_free(&s.model);
     return st;
@@ -261,12 +336,14 @@ const ps_command ps_command_export = {
     .name = "export",
     .operands = "NAME",
     .help = "write a stored model into a file, or a folder that transformers loads",
-    .details = "Formats hf and gguf are for language models. A tokenizer that came with the\n"
-               "model goes with it. Without --dtype, what is stored in blocks of llama.cpp's\n"
-               "keeps them in gguf. Format imatrix is no model, but llama.cpp's importance\n"
-               "matrix of the calibration that its compress job has kept. With --recipient files\n"
-               "are encrypted and end in .age, those of a folder one by one; age -d opens them,\n"
-               "and psctl import --identity.\n",
+    .details =
+        "Formats hf and gguf are for language models. A tokenizer that came with the\n"
+        "model goes with it. Without --dtype, what is stored in blocks of llama.cpp's\n"
+        "keeps them in gguf. Format imatrix is no model, but llama.cpp's importance\n"
+        "matrix of the calibration that its compress job has kept. With --recipient files\n"
+        "are encrypted and end in .age, those of a folder one by one; age -d opens them,\n"
+        "and psctl import --identity. With --sign PATH is a folder, which must not be there\n"
+        "yet; psctl model verify checks it.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 1,

@@ -93,12 +93,80 @@ workers: 2
         assert b"spiffe://test/worker/w1" not in (cluster.dir / "state/psd.db").read_bytes(), "it is not sealed"
 
 
+def openssl_says(cluster, folder, ca):
+    """Whether openssl's commands find the signature good: over DSSE's encoding, by the leaf, which the CA has signed."""
+    bundle = json.loads((folder / "model.sig").read_text())
+    envelope, dir = bundle["dsseEnvelope"], cluster.dir / "openssl"
+    dir.mkdir(exist_ok=True)
+    payload, kind = base64.b64decode(envelope["payload"]), envelope["payloadType"]
+    (dir / "signed").write_bytes(b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload))
+    (dir / "signature").write_bytes(base64.b64decode(envelope["signatures"][0]["sig"]))
+    leaf = bundle["verificationMaterial"]["x509CertificateChain"]["certificates"][0]["rawBytes"]
+    (dir / "leaf.der").write_bytes(base64.b64decode(leaf))
+    openssl = lambda *words: subprocess.run(["openssl", *map(str, words)], cwd=dir, check=True, capture_output=True, text=True)
+    openssl("x509", "-inform", "der", "-in", "leaf.der", "-out", "leaf.pem")
+    openssl("verify", "-CAfile", ca, "leaf.pem")
+    (dir / "leaf.pub").write_text(openssl("x509", "-in", "leaf.pem", "-noout", "-pubkey").stdout)
+    assert "OK" in openssl("dgst", "-sha256", "-verify", "leaf.pub", "-signature", "signature", "signed").stdout
+    # and that a TLS client of this certificate would be let in nowhere
+    tls = subprocess.run(["openssl", "verify", "-purpose", "sslclient", "-CAfile", str(ca), "leaf.pem"], cwd=dir,
+                         capture_output=True, text=True, check=False)
+    assert tls.returncode and "unsuitable certificate purpose" in tls.stderr, tls.stderr
+    return json.loads(payload)
+
+
+def what_is_exported_is_signed_and_checked():
+    with Scene() as cluster:
+        cluster.begin(QUICK)
+        cluster.wait_job(cluster.submit(job_text(cluster, "m", epochs=1)))
+        sign, check, folder = signers(cluster)
+        out = cluster.dir / "out"
+        said = cluster.psctl("export", "m", "--sign", *sign, "--to", out).stdout
+        assert "signed by spiffe://test/signer/anna" in said, said
+        assert {p.name for p in out.iterdir()} == {"m.safetensors", "psd-provenance.json", "model.sig"}
+        assert json.loads((out / "psd-provenance.json").read_text()) == lineage(cluster, "m")
+        statement = openssl_says(cluster, out, folder / "signer-ca.pem")
+        resources = {r["name"]: r["digest"] for r in statement["predicate"]["resources"]}
+        assert resources == {name: sha256(out / name) for name in ("m.safetensors", "psd-provenance.json")}
+        root = hashlib.sha256(b"".join(bytes.fromhex(resources[name]) for name in sorted(resources))).hexdigest()
+        assert statement["subject"] == [{"name": "out", "digest": {"sha256": root}}], statement["subject"]
+
+        verify = lambda *words: cluster.psctl("model", "verify", out, *words, check=False)
+        found = cluster.psctl_json("model", "verify", out, *check, "--identity", "spiffe://test/signer/anna")
+        assert found["root"] == root and found["signer"] == "spiffe://test/signer/anna" and found["provenance"], found
+        assert "spiffe://test/worker/w1" in cluster.psctl("model", "provenance", out).stdout
+
+        # nothing is left of an export that fails, nor is one replaced
+        again = cluster.psctl("export", "m", "--sign", *sign, "--to", out, check=False)
+        assert again.returncode and "there already" in again.stderr, again.stderr
+        worker = ["--signer-key", cluster.certs / "w1.key", "--signer-cert", cluster.certs / "w1.pem"]
+        refused = cluster.psctl("export", "m", "--sign", *worker, "--to", cluster.dir / "never", check=False)
+        assert refused.returncode and "spiffe://test/worker/w1 is no signer" in refused.stderr, refused.stderr
+        assert not list(cluster.dir.glob("never*"))
+
+        # whom to believe is who checks' to say
+        for words, why in ((["--signer-ca", cluster.certs / "ca.pem"], "is not one of signers"),
+                           ([*check, "--identity", "spiffe://test/signer/bert"], "not by spiffe://test/signer/bert"),
+                           ([], "whom do you trust?")):
+            done = verify(*words)
+            assert done.returncode and why in done.stderr, (words, done.stderr)
+        cluster.psctl("cert", "crl", "--ca-cert", folder / "signer-ca.pem", "--ca-key", folder / "signer-ca.key")
+        assert verify(*check, "--crl", folder / "signer-ca.crl").returncode == 0
+        cluster.psctl("cert", "revoke", "anna", "--reason", "keyCompromise", "--ca-cert", folder / "signer-ca.pem", "--ca-key",
+                      folder / "signer-ca.key")
+        done = verify(*check, "--crl", folder / "signer-ca.crl")
+        assert done.returncode and "was revoked on" in done.stderr and "keyCompromise" in done.stderr, done.stderr
+
+        # a model may be called sign
+        called = cluster.psctl("model", "--", "sign", check=False)
+        assert "model 'sign' does not exist" in called.stderr, called.stderr
+
+
 def heads(cluster):
     """Of each line of the audit log: its number and its SHA-256."""
     for line in (cluster.dir / "audit.log").read_bytes().splitlines():
         yield json.loads(line).get("seq"), hashlib.sha256(line).hexdigest()
 
 
-CASES = [a_models_lineage_survives_restarts_and_what_it_came_from]
 if __name__ == "__main__":
-    run(CASES)
+    run([a_models_lineage_survives_restarts_and_what_it_came_from, what_is_exported_is_signed_and_checked])
