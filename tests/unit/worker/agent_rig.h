@@ -18,7 +18,7 @@ static struct {
     Psd__V1__Hello hello;
     Psd__V1__WorkerMessage *sent[SENT_MAX];
     size_t count;
-    unsigned opened, closed, stopped, gone, cancelled, started;
+    unsigned opened, closed, left, stopped, gone, cancelled, started;
     uint64_t wake_ms, cancelled_lease;
 } w;
 
@@ -41,6 +41,12 @@ static inline void close_stream(void *user)
 {
     (void)user;
     w.closed++;
+}
+
+static inline void leave_stream(void *user)
+{
+    (void)user;
+    w.left++;
 }
 
 static inline void start_task(void *user, Psd__V1__Task *task)
@@ -79,6 +85,7 @@ static inline void gone(void *user)
 static const ps_agent_port port = {.open = open_stream,
                                    .send = send_message,
                                    .close = close_stream,
+                                   .leave = leave_stream,
                                    .start = start_task,
                                    .cancel = cancel_task,
                                    .stop_tasks = stop_tasks,

@@ -262,6 +262,41 @@ START_TEST(a_channel_cuts_a_server_that_was_revoked)
 }
 END_TEST
 
+/* A certificate that ends makes way for another one: no call notices. */
+START_TEST(a_channel_moves_over_to_a_new_certificate_and_no_call_is_lost)
+{
+    echo_rig_open(&rig, NULL);
+    int64_t now = time(NULL);
+    ps_test_pki_client_at(&rig.pki, PS_ROLE_WORKER, "brief", now - 60, now + 3);
+    ps_tls_context *brief = ps_test_pki_context(&rig.pki, PS_TLS_CLIENT, "brief");
+    echo_rig_connect(&rig, &(ps_channel_options){.tls = brief});
+    Psd__Test__V1__Piece request = PSD__TEST__V1__PIECE__INIT;
+    ck_ok(echo_unary(&rig, &request, NULL, NULL));
+    echo_call slow = {0};
+    echo_start_slow(&rig, &slow, 300);
+    echo_run_ms(&rig, 50);
+    ps_channel_set_tls(rig.channel, rig.client_tls);
+    ps_channel_move_over(rig.channel);
+    ps_channel_move_over(rig.channel); /* no harm while it is under way */
+    ck_ok(echo_unary(&rig, &request, NULL, NULL));
+    ck_assert(!slow.done);
+    ck_assert_uint_eq(stats().connections, 2);
+    echo_wait(&rig, &slow);
+    ck_assert_msg(slow.status == PS_OK, "%s", slow.message);
+    for (int i = 0; i < 400 && stats().connections > 1; i++)
+        echo_run_ms(&rig, 10);
+    ck_assert_uint_eq(stats().connections, 1);
+    while (time(NULL) <= now + 4) /* the old one is over */
+        echo_run_ms(&rig, 100);
+    ck_ok(echo_unary(&rig, &request, NULL, NULL));
+    ck_assert_uint_eq(stats().connections_total, 2);
+    ck_assert_ptr_null(strstr(rig.states, "down"));
+    echo_clear(&slow);
+    ps_tls_context_unref(&brief);
+    echo_rig_close(&rig);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&a_certificate_that_is_refused_is_explained_on_both_sides, 30},
     {&a_connection_does_not_outlive_its_certificate, 30},
@@ -269,6 +304,7 @@ static const ps_check_case cases[] = {
     {&a_channel_leaves_a_server_whose_ca_was_removed, 30},
     {&who_is_revoked_is_cut_and_the_others_are_not, 30},
     {&a_channel_cuts_a_server_that_was_revoked, 30},
+    {&a_channel_moves_over_to_a_new_certificate_and_no_call_is_lost, 30},
     {0},
 };
 

@@ -341,6 +341,57 @@ START_TEST(refused_attempts_are_spaced_out)
 }
 END_TEST
 
+START_TEST(a_stream_moves_over_with_its_leases_at_once)
+{
+    begin();
+    welcome();
+    give_task(7);
+    result(7);
+    forget_sent();
+    give_task(8);
+    ps_agent_move_over(w.agent);
+    ck_assert_uint_eq(w.left, 1);
+    ck_assert_uint_eq(w.opened, 2);
+    ck_assert_uint_eq(w.closed, 0);
+    ck_assert_str_eq(ps_agent_state(w.agent), "dialling");
+    ck_assert_uint_eq(w.count, 1); /* hello: what runs, and what may have been lost */
+    ck_assert_uint_eq(w.sent[0]->hello->n_leases, 2);
+    forget_sent();
+    ps_agent_move_over(w.agent); /* and once more, before psd has said anything */
+    ck_assert_uint_eq(w.left, 2);
+    ck_assert_uint_eq(w.opened, 3);
+    forget_sent();
+    welcome();
+    ck_assert_str_eq(ps_agent_state(w.agent), "attached");
+    ck_assert_uint_eq(w.count, 1);
+    ck_assert_uint_eq(w.sent[0]->result->lease_id, 7);
+    ck_assert_uint_eq(w.cancelled + w.stopped, 0);
+    result(8);
+    ck_assert_uint_eq(w.sent[1]->result->lease_id, 8);
+    end();
+}
+END_TEST
+
+START_TEST(a_worker_that_is_away_or_leaves_does_not_move_over)
+{
+    begin();
+    ps_agent_ended(w.agent, PS_UNAVAILABLE, "reset");
+    ps_agent_move_over(w.agent); /* the next one is new anyway */
+    ck_assert_uint_eq(w.left, 0);
+    ck_assert_uint_eq(w.opened, 1);
+    pass(w.wake_ms);
+    ck_assert_uint_eq(w.opened, 2);
+    welcome();
+    ps_agent_stop(w.agent);
+    ck_assert_uint_eq(w.closed, 1);
+    ps_agent_move_over(w.agent);
+    ck_assert_uint_eq(w.left, 0);
+    ps_agent_ended(w.agent, PS_OK, "");
+    ck_assert_uint_eq(w.gone, 1);
+    end();
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&hello_goes_first_and_heartbeats_follow_the_welcome},
     {&reports_made_while_away_arrive_as_one_after_the_reconnect},
@@ -358,6 +409,8 @@ static const ps_check_case tests[] = {
     {&psd_that_is_back_in_time_takes_the_result_of_a_stopping_worker},
     {&a_result_that_nobody_takes_is_given_up_with_the_worker},
     {&refused_attempts_are_spaced_out},
+    {&a_stream_moves_over_with_its_leases_at_once},
+    {&a_worker_that_is_away_or_leaves_does_not_move_over},
     {0}};
 
 int main(void)
