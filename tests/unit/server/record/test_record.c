@@ -2,6 +2,7 @@
 #include "server/record/record.h"
 
 #include "common/base/mem.h"
+#include "common/seal/sealed_disk.h"
 #include "server/record/record_file.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/fault_disk.h"
@@ -220,12 +221,52 @@ START_TEST(pushes_do_not_wait_for_the_disk)
 }
 END_TEST
 
+static ps_sealed_form identity_of_all(void *user, const char *name, ps_buf *aad)
+{
+    (void)user, (void)name;
+    ps_buf_puts(aad, "record");
+    return PS_SEALED_LOG;
+}
+
+/* A sealed log that ends at a part is one, as it grows: that it was cut there shows by the position
+ * that the checkpoint has, which is sealed as a whole. */
+START_TEST(a_sealed_one_that_was_cut_at_a_part_is_not_gone_on_with)
+{
+    ps_secret *kek = ps_secret_random();
+    const ps_sealed_disk_conf conf = {
+        .disk = &ps_disk_system, .ring = ps_keyring_new(&kek), .identity = identity_of_all};
+    ps_sealed_disk *sealed = ps_sealed_disk_new(&conf);
+    const ps_disk *disk = ps_sealed_disk_row(sealed);
+    ps_record_file *file;
+    uint64_t whole;
+    ck_ok(ps_record_file_open(disk, path, ps_slice_str("head"), 0, &file));
+    ck_ok(ps_record_file_sync(file));
+    int raw;
+    ck_ok(ps_disk_system.open(NULL, path, PS_DISK_READ, &raw));
+    ck_ok(ps_disk_system.size(NULL, raw, &whole));
+    ps_disk_system.close(NULL, raw);
+    ck_ok(ps_record_file_append(file, ps_slice_str("a push")));
+    ck_ok(ps_record_file_sync(file)); /* another part */
+    const uint64_t position = ps_record_file_bytes(file);
+    ps_record_file_close(&file);
+    ck_assert_int_eq(truncate(path, (off_t)whole), 0);
+    ck_assert_int_eq(ps_record_file_open(disk, path, ps_slice_str("head"), position, &file),
+                     PS_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "the checkpoint counts on 10"));
+    ck_ok(ps_record_file_open(disk, path, ps_slice_str("head"), 4, &file)); /* which is there */
+    ps_record_file_close(&file);
+    ck_ok(ps_record_file_remove(disk, path));
+    ps_sealed_disk_free(&sealed);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&an_update_of_more_pushes_than_may_be_held_is_not_recorded},
     {&a_training_that_diverges_leaves_a_record_that_can_be_read},
     {&one_that_cannot_be_gone_on_with_leaves_no_copy_on_a_full_disk},
     {&one_that_has_ended_stays_so},
     {&pushes_do_not_wait_for_the_disk},
+    {&a_sealed_one_that_was_cut_at_a_part_is_not_gone_on_with},
     {0},
 };
 
