@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIECE = 1 << 20 };
-
 typedef struct options {
     ps_texts keys;
     const char *as, *cluster, *output;
@@ -97,34 +95,7 @@ static ps_status open_disk(const options *o, whose *w, ps_sealed_disk **disk)
     return st;
 }
 
-typedef ps_status (*put_function)(void *to, const void *bytes, size_t len);
-
-static ps_status copy(const ps_disk *from, int in, put_function put, void *to)
-{
-    uint8_t *piece = ps_alloc(PIECE);
-    size_t got = 1;
-    ps_status st = PS_OK;
-    while (!st && got) {
-        st = from->read(from->state, in, piece, PIECE, &got);
-        if (!st && got)
-            st = put(to, piece, got);
-    }
-    ps_free(&piece);
-    return st;
-}
-
 /* ---- seal ---- */
-
-typedef struct sealing {
-    const ps_disk *disk;
-    ps_whole_file *file;
-} sealing;
-
-static ps_status put_sealed(void *to, const void *bytes, size_t len)
-{
-    const sealing *s = to;
-    return ps_disk_write_all(s->disk, ps_whole_file_handle(s->file), bytes, len);
-}
 
 /* A file that is there, and its key, make room only for who says so: and stay until what replaces
  * them is whole. */
@@ -141,15 +112,16 @@ static ps_status seal_to(const ps_disk *row, const char *from, const char *to, b
 {
     int in;
     char *temporary = ps_asprintf("%s.tmp", to);
-    sealing s = {.disk = row};
+    ps_whole_file *out = NULL;
     ps_status st = ps_disk_system.open(NULL, from, PS_DISK_READ, &in);
     if (!st) {
-        st = ps_whole_file_open(row, temporary, to, &s.file);
+        st = ps_whole_file_open(row, temporary, to, &out);
         if (!st)
-            st = copy(&ps_disk_system, in, put_sealed, &s);
+            st = ps_disk_pour(&ps_disk_system, in, UINT64_MAX, ps_disk_put_end,
+                              &(ps_disk_end){row, ps_whole_file_handle(out)});
         if (!st)
-            st = ps_whole_file_place(&s.file, to, force);
-        ps_whole_file_drop(&s.file);
+            st = ps_whole_file_place(&out, to, force);
+        ps_whole_file_drop(&out);
         ps_disk_system.close(NULL, in);
     }
     ps_free(&temporary);
@@ -190,7 +162,7 @@ static ps_status unseal_to(const ps_disk *row, const char *from, const options *
     st = ps_new_file_open(
         o->output, &(ps_new_file_options){.force = o->force, .secret = true, .mode = 0600}, &out);
     if (!st)
-        st = copy(row, in, put_plain, out);
+        st = ps_disk_pour(row, in, UINT64_MAX, put_plain, out);
     if (!st)
         st = ps_new_file_finish(&out);
     ps_new_file_drop(&out);

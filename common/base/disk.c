@@ -277,6 +277,34 @@ ps_status ps_disk_each(const ps_disk *disk, const char *path, ps_disk_visit visi
     return st;
 }
 
+ps_status ps_disk_pour(const ps_disk *disk, int file, uint64_t bytes, ps_disk_put put, void *to)
+{
+    enum { PIECE = 1 << 20 };
+    uint8_t *piece = ps_try_alloc_raw(PIECE);
+    size_t got = 1;
+    ps_status st = piece ? PS_OK : ps_fail(PS_NO_MEMORY, "no memory for a mebibyte");
+    while (!st && bytes && got) {
+        size_t want = bytes < PIECE ? (size_t)bytes : PIECE;
+        st = disk->read(disk->state, file, piece, want, &got);
+        if (!st && got)
+            st = put(to, piece, got);
+        else if (!st && bytes != UINT64_MAX)
+            st = ps_fail(PS_CORRUPT, "the file ends %llu bytes too early",
+                         (unsigned long long)bytes);
+        bytes -= bytes == UINT64_MAX ? 0 : got;
+    }
+    if (piece)
+        ps_wipe(piece, PIECE);
+    ps_free(&piece);
+    return st;
+}
+
+ps_status ps_disk_put_end(void *to, const void *bytes, size_t len)
+{
+    const ps_disk_end *end = to;
+    return ps_disk_write_all(end->disk, end->file, bytes, len);
+}
+
 ps_status ps_disk_read_file(const ps_disk *disk, const char *path, size_t limit, ps_buf *out)
 {
     int file;

@@ -79,6 +79,18 @@ char *ps_disk_folder_of(const char *path); /* "." for a name alone; the caller's
 typedef ps_status (*ps_disk_visit)(void *user, const char *path);
 PS_MUST_CHECK ps_status ps_disk_each(const ps_disk *disk, const char *path, ps_disk_visit visit,
                                      void *user);
+/* Gives bytes of the file, from where it stands, to `put` in pieces of a mebibyte at most, until it
+ * fails; what it held of them is wiped. bytes: so many, PS_CORRUPT when the file ends before;
+ * UINT64_MAX: all that follow. */
+typedef ps_status (*ps_disk_put)(void *to, const void *bytes, size_t len);
+PS_MUST_CHECK ps_status ps_disk_pour(const ps_disk *disk, int file, uint64_t bytes, ps_disk_put put,
+                                     void *to);
+/* For `put`: all of it to the end of a file; to is a ps_disk_end. */
+typedef struct ps_disk_end {
+    const ps_disk *disk;
+    int file;
+} ps_disk_end;
+ps_status ps_disk_put_end(void *to, const void *bytes, size_t len);
 /* Appends the whole file to out; PS_RESOURCE_EXHAUSTED beyond limit bytes. */
 PS_MUST_CHECK ps_status ps_disk_read_file(const ps_disk *disk, const char *path, size_t limit,
                                           ps_buf *out);

@@ -14,8 +14,6 @@
 
 #include <string.h>
 
-enum { PIECE = 1 << 20 };
-
 #define UNFINISHED PS_SIDECAR ".tmp" /* whole_file.h's name for a FILE.key */
 
 static const ps_disk *below(const ps_sealed_disk *s)
@@ -172,22 +170,6 @@ ps_status ps_sealed_disk_rewrap(ps_sealed_disk *s, const char *path, bool *chang
 
 /* ---- sealing in place ---- */
 
-static ps_status copy(const ps_disk *from, int in, const ps_disk *to, int out)
-{
-    uint8_t *piece = ps_try_alloc_raw(PIECE);
-    size_t got = 1;
-    ps_status st = piece ? PS_OK : ps_fail(PS_NO_MEMORY, "no memory for a mebibyte");
-    while (!st && got) {
-        st = from->read(from->state, in, piece, PIECE, &got);
-        if (!st && got)
-            st = ps_disk_write_all(to, out, piece, got);
-    }
-    if (piece)
-        ps_wipe(piece, PIECE);
-    ps_free(&piece);
-    return st;
-}
-
 /* path.sealing, whole and on disk, with its key pending. */
 static ps_status write_beside(ps_sealed_disk *s, const char *path, const char *beside)
 {
@@ -198,7 +180,8 @@ static ps_status write_beside(ps_sealed_disk *s, const char *path, const char *b
         return st;
     st = ps_whole_file_open(&s->row, beside, path, &out);
     if (!st)
-        st = copy(below(s), in, &s->row, ps_whole_file_handle(out));
+        st = ps_disk_pour(below(s), in, UINT64_MAX, ps_disk_put_end,
+                          &(ps_disk_end){&s->row, ps_whole_file_handle(out)});
     if (!st)
         st = ps_whole_file_keep(&out);
     ps_whole_file_drop(&out);

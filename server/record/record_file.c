@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-enum { PIECE = 1 << 16 };
-
 struct ps_record_file {
     const ps_disk *disk;
     char *path;
@@ -19,21 +17,6 @@ struct ps_record_file {
 static char *fresh_of(const char *path)
 {
     return ps_asprintf("%s" PS_RECORD_FILE_FRESH, path);
-}
-
-static ps_status copy(const ps_disk *disk, int from, int to, uint64_t bytes)
-{
-    uint8_t *piece = ps_alloc(PIECE);
-    ps_status st = PS_OK;
-    for (uint64_t done = 0; !st && done < bytes;) {
-        size_t n = bytes - done < PIECE ? (size_t)(bytes - done) : PIECE;
-        st = ps_disk_read_full(disk, from, piece, n);
-        if (!st)
-            st = ps_disk_write_all(disk, to, piece, n);
-        done += n;
-    }
-    free(piece);
-    return st;
 }
 
 /* Is it of the same training? */
@@ -63,7 +46,7 @@ static ps_status copy_prefix(const ps_disk *disk, const char *path, int to, ps_s
         return st;
     st = check_head(disk, from, head, position);
     if (!st)
-        st = copy(disk, from, to, position);
+        st = ps_disk_pour(disk, from, position, ps_disk_put_end, &(ps_disk_end){disk, to});
     disk->close(disk->state, from);
     return st;
 }

@@ -227,24 +227,13 @@ static ps_status move_record(const ps_lifecycle *l, uint64_t job_id, uint64_t by
 typedef struct copying {
     const ps_disk *disk;
     int from;
-    uint64_t left;
+    uint64_t bytes;
 } copying;
 
 static ps_status fill_copy(void *user, ps_safetensors_sink sink)
 {
-    enum { PIECE = 1 << 20 };
-    copying *c = user;
-    uint8_t *piece = ps_alloc(PIECE);
-    ps_status st = PS_OK;
-    while (!st && c->left) {
-        size_t n = c->left < PIECE ? (size_t)c->left : PIECE;
-        st = ps_disk_read_full(c->disk, c->from, piece, n);
-        if (!st)
-            st = sink.write(sink.state, piece, n);
-        c->left -= n;
-    }
-    ps_free(&piece);
-    return st;
+    const copying *c = user;
+    return ps_disk_pour(c->disk, c->from, c->bytes, sink.write, sink.state);
 }
 
 /* On a disk that seals, what grew is sealed in another way, and as something else, than what stays.
@@ -252,7 +241,7 @@ static ps_status fill_copy(void *user, ps_safetensors_sink sink)
 static ps_status copy_record(const ps_lifecycle *l, uint64_t job_id, uint64_t bytes)
 {
     char *path = path_of(job_id);
-    copying c = {.disk = l->conf.files.disk, .left = bytes};
+    copying c = {.disk = l->conf.files.disk, .bytes = bytes};
     ps_status st = ps_stored_file_open(&l->conf.files, path, &c.from);
     if (!st) {
         st = ps_artifact_file_make(&l->conf.files, job_id, PS_INFLUENCE_FILE, fill_copy, &c);

@@ -71,9 +71,54 @@ START_TEST(reading_stops_at_its_limit_and_says_what_is_missing)
 }
 END_TEST
 
+/* To the end, so many, and more than there are. */
+START_TEST(a_file_is_poured_into_another)
+{
+    enum { BYTES = (2 << 20) + 5 };
+    static uint8_t bytes[BYTES];
+    make_folder();
+    const ps_disk *d = &ps_disk_system;
+    for (size_t i = 0; i < BYTES; i++)
+        bytes[i] = (uint8_t)(i * 7 + i / 251);
+    int in, out;
+    char other[128];
+    (void)snprintf(other, sizeof other, "%s.other", path);
+    ck_ok(d->open(d->state, path, PS_DISK_CREATE, &in));
+    ck_ok(ps_disk_write_all(d, in, bytes, BYTES));
+    d->close(d->state, in);
+    static const struct {
+        uint64_t from, bytes, got;
+        ps_status st;
+    } cases[] = {{0, UINT64_MAX, BYTES, PS_OK},
+                 {3, UINT64_MAX, BYTES - 3, PS_OK},
+                 {0, 7, 7, PS_OK},
+                 {0, BYTES, BYTES, PS_OK},
+                 {0, 0, 0, PS_OK},
+                 {1, BYTES, BYTES - 1, PS_CORRUPT}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ck_ok(d->open(d->state, path, PS_DISK_READ, &in));
+        ck_ok(d->open(d->state, other, PS_DISK_CREATE, &out));
+        ck_ok(d->seek(d->state, in, cases[i].from));
+        ck_assert_int_eq(
+            ps_disk_pour(d, in, cases[i].bytes, ps_disk_put_end, &(ps_disk_end){d, out}),
+            cases[i].st);
+        d->close(d->state, in);
+        d->close(d->state, out);
+        ps_buf all = PS_BUF_EMPTY;
+        ck_ok(ps_disk_read_file(d, other, BYTES, &all));
+        ck_assert_uint_eq(all.len, cases[i].got);
+        ck_assert(!all.len || !memcmp(all.data, bytes + cases[i].from, all.len));
+        ps_buf_free(&all);
+        ck_ok(d->unlink(d->state, other));
+    }
+    remove_folder();
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&failures_have_their_code_and_the_path},
     {&reading_stops_at_its_limit_and_says_what_is_missing},
+    {&a_file_is_poured_into_another},
     {0},
 };
 
