@@ -6,6 +6,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/mutex.h"
+#include "common/base/text.h"
 #include "common/loop/loop.h"
 #include "common/seal/key_source.h"
 #include "common/seal/sealed_name.h"
@@ -88,9 +89,8 @@ static ps_status refuse_sealed(void *user, const char *path)
 {
     const ps_sealing *s = user;
     ps_buf aad = PS_BUF_EMPTY;
-    size_t len = strlen(path), end = strlen(PS_SIDECAR);
-    bool is = len > end && !strcmp(path + len - end, PS_SIDECAR);
-    char *name = ps_asprintf("%.*s", (int)(is ? len - end : 0), path);
+    bool is = ps_text_ends(path, PS_SIDECAR);
+    char *name = ps_asprintf("%.*s", is ? (int)(strlen(path) - strlen(PS_SIDECAR)) : 0, path);
     is = is && ps_sealed_name((void *)(uintptr_t)&s->names, name, &aad);
     ps_status st =
         is ? ps_fail(PS_FAILED_PRECONDITION, "%s is sealed: name its key under sealing.kek", name)

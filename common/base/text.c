@@ -82,3 +82,9 @@ size_t ps_text_columns(const char *text, size_t len)
         at += ps_text_cluster(text + at, len - at, &columns);
     return total;
 }
+
+bool ps_text_ends(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && !strcmp(text + n - m, end);
+}

@@ -27,4 +27,7 @@ size_t ps_text_cluster(const char *text, size_t len, size_t *columns);
 /* Cells that text takes on a terminal. */
 size_t ps_text_columns(const char *text, size_t len);
 
+/* Does it end so? */
+bool ps_text_ends(const char *text, const char *end);
+
 #endif

@@ -6,6 +6,7 @@
 #include "common/model/hf_places.h"
 
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "common/format/numbers.h"
 
 #include <inttypes.h>
@@ -31,17 +32,11 @@ static const ps_arch *arch_of(const search *s)
     return ps_arch_find(s->about->model->architecture);
 }
 
-static bool ends(const char *name, const char *end)
-{
-    size_t n = strlen(name), e = strlen(end);
-    return n >= e && !strcmp(name + n - e, end);
-}
-
 /* Buffers that older versions saved: transformers makes them of the config, whatever a file has. */
 static bool is_buffer(const search *s, const char *name)
 {
     for (const char *const *end = arch_of(s)->hf.buffers; *end; end++)
-        if (ends(name, *end))
+        if (ps_text_ends(name, *end))
             return true;
     return false;
 }

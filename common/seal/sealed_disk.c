@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "common/base/text.h"
 #include "common/base/whole_file.h"
 #include "common/seal/sealed_disk_internal.h"
 
@@ -331,7 +332,7 @@ typedef struct listing {
 static void without_keys(void *user, const char *name)
 {
     const listing *l = user;
-    if (!ps_sealed_ends(name, PS_SIDECAR))
+    if (!ps_text_ends(name, PS_SIDECAR))
         l->each(l->user, name);
 }
 

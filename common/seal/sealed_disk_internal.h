@@ -53,7 +53,6 @@ PS_MUST_CHECK ps_status ps_sealed_key_save(const ps_sealed_disk *sealed, const c
 PS_MUST_CHECK ps_status ps_sealed_key_remove(const ps_sealed_disk *sealed, const char *path);
 PS_MUST_CHECK ps_status ps_sealed_exists(const ps_sealed_disk *sealed, const char *path, bool *is);
 char *ps_sealed_key_path(const char *path); /* the caller's */
-bool ps_sealed_ends(const char *name, const char *with);
 
 /* ---- sealed_disk.c; with the lock ---- */
 

@@ -6,12 +6,6 @@
 
 #include <string.h>
 
-bool ps_sealed_ends(const char *name, const char *with)
-{
-    size_t a = strlen(name), b = strlen(with);
-    return a >= b && !strcmp(name + a - b, with);
-}
-
 char *ps_sealed_key_path(const char *path)
 {
     return ps_asprintf("%s" PS_SIDECAR, path);

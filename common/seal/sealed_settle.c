@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "common/base/text.h"
 #include "common/base/whole_file.h"
 #include "common/seal/sealed_disk_internal.h"
 
@@ -100,14 +101,14 @@ static ps_status settle_key(const ps_sealed_disk *s, const char *key)
 static ps_status settle_others(void *user, const char *path)
 {
     ps_sealed_disk *s = user;
-    if (ps_sealed_ends(path, PS_SEALED_BESIDE))
+    if (ps_text_ends(path, PS_SEALED_BESIDE))
         return settle_sealing(s, path);
-    return ps_sealed_ends(path, UNFINISHED) ? below(s)->unlink(below(s)->state, path) : PS_OK;
+    return ps_text_ends(path, UNFINISHED) ? below(s)->unlink(below(s)->state, path) : PS_OK;
 }
 
 static ps_status settle_keys(void *user, const char *path)
 {
-    return ps_sealed_ends(path, PS_SIDECAR) ? settle_key(user, path) : PS_OK;
+    return ps_text_ends(path, PS_SIDECAR) ? settle_key(user, path) : PS_OK;
 }
 
 ps_status ps_sealed_disk_settle(ps_sealed_disk *s, const char *folder)

@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/base/mutex.h"
 #include "common/base/rng.h"
+#include "common/base/text.h"
 #include "common/base/whole_file.h"
 #include "common/loop/loop.h"
 #include "server/catalog/models.h"
@@ -180,12 +181,6 @@ static bool begins(const char *name, const char *with)
     return strncmp(name, with, strlen(with)) == 0;
 }
 
-static bool ends(const char *name, const char *with)
-{
-    size_t a = strlen(name), b = strlen(with);
-    return a >= b && strcmp(name + a - b, with) == 0;
-}
-
 /* Files that the catalog does not know are somebody's to look at. */
 static ps_status look_at_stranger(const ps_stored_files *files, const char *path)
 {
@@ -207,8 +202,9 @@ static ps_status sweep_one(void *user, const char *full)
         (void)ps_stored_file_remove(files, path);
         return PS_OK;
     }
-    return begins(path, "models/") && ends(name, ".safetensors") ? look_at_stranger(files, path)
-                                                                 : PS_OK;
+    return begins(path, "models/") && ps_text_ends(name, ".safetensors")
+               ? look_at_stranger(files, path)
+               : PS_OK;
 }
 
 static ps_status sweep(const ps_stored_files *files, const char *folder)

@@ -1,21 +1,16 @@
 #include "server/metrics/exposition.h"
 
 #include "common/base/require.h"
+#include "common/base/text.h"
 
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
-static bool ends_in(const char *name, const char *end)
-{
-    size_t n = strlen(name), m = strlen(end);
-    return n >= m && strcmp(name + n - m, end) == 0;
-}
-
 void ps_metric_describe(ps_buf *out, const char *name, const char *type, const char *help)
 {
-    PS_REQUIRE(ends_in(name, "_total") == (strcmp(type, "counter") == 0));
+    PS_REQUIRE(ps_text_ends(name, "_total") == (strcmp(type, "counter") == 0));
     ps_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
