@@ -8,6 +8,7 @@ from harness import PSCTL, SOURCE, Cluster, run, wait_until
 
 sys.path.insert(0, str(pathlib.Path(SOURCE) / "tests/golden/hf"))
 import make as hf  # noqa: E402
+from test_lineage import signers  # noqa: E402
 
 TOKENIZER, VOCAB, MERGES = (pathlib.Path(SOURCE) / "tests/golden/tokenizer" / n for n in ("tokenizer.json", "vocab.json", "merges.txt"))
 
@@ -105,6 +106,22 @@ def a_folder_is_encrypted_file_by_file(cluster, keys, recipients):
     assert f"{plain}/model.safetensors was there before and is not encrypted" in said, said
 
 
+def what_is_signed_is_what_lies_there(cluster, keys, recipients):
+    """The encrypted files: who has no key can check whom they are from."""
+    sign, check, _ = signers(cluster)
+    for form in ("safetensors", "hf"):
+        folder, plain = cluster.dir / f"signed-{form}", cluster.dir / ("plain.safetensors" if form == "safetensors" else "hf/model.safetensors")
+        cluster.psctl("export", "gpt2", "--format", form, "-o", folder, "--sign", *sign, "-r", recipients[0])
+        assert all(p.suffix == ".age" for p in folder.iterdir() if p.name != "model.sig"), list(folder.iterdir())
+        cluster.psctl("model", "verify", folder, *check)
+        (model,) = folder.glob("*.safetensors.age")
+        assert age(keys[0], model) == plain.read_bytes()
+        cluster.psctl("import", folder if form == "hf" else model, "back", "-i", keys[0], "--replace")
+        age_for(recipients[:1], plain.read_bytes(), model)  # the same numbers, encrypted by somebody else
+        done = cluster.psctl("model", "verify", folder, *check, check=False)
+        assert done.returncode and model.name in done.stderr, done.stderr
+
+
 def what_is_no_age_file_for_us_is_refused_in_a_line(cluster, keys, recipients):
     whole = cluster.dir / "model.safetensors.age"
     data, broken = whole.read_bytes(), cluster.dir / "broken.age"
@@ -172,7 +189,7 @@ def models_leave_and_come_back():
         hf.write(cluster.dir / "in", "gpt2", tokenizer=[TOKENIZER])
         cluster.psctl("import", cluster.dir / "in", "gpt2")
         keys, recipients = zip(*(keygen(cluster, name) for name in ("first", "second")))
-        for part in (exports_open_for_each_recipient_and_for_nobody_else, a_folder_is_encrypted_file_by_file,
+        for part in (exports_open_for_each_recipient_and_for_nobody_else, a_folder_is_encrypted_file_by_file, what_is_signed_is_what_lies_there,
                      what_is_no_age_file_for_us_is_refused_in_a_line, the_operators_recipients_are_always_added):
             part(cluster, keys, recipients)
 
