@@ -45,7 +45,7 @@ static void seal(ps_daemon *d)
     if (now < d->seal_ms && !asked)
         return;
     ps_sealing_counts counts;
-    ps_sealing_pass(d->sealing, WORK_MS, &counts);
+    ps_sealing_upkeep(d->sealing, WORK_MS, &counts);
     d->seal_ms = now + (counts.left && counts.done ? 0 : PASS_MS);
 }
 

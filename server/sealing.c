@@ -10,14 +10,19 @@
 #include "common/loop/loop.h"
 #include "common/seal/key_source.h"
 #include "common/seal/sealed_name.h"
+#include "server/sealing_known.h"
 
 #include <string.h>
 
 struct ps_sealing {
     char *data_dir, *cluster;
     ps_sealed_names names;
-    ps_sealed_disk *disk; /* NULL: plain */
-    ps_mutex one;         /* pass at a time */
+    ps_sealed_disk *disk;   /* NULL: plain */
+    ps_mutex one;           /* pass at a time, and what follows */
+    ps_sealing_known known; /* by this key, since this time: */
+    uint32_t known_key;
+    uint64_t known_ms;
+
     ps_mutex last_mutex;
     ps_sealing_state last;
     char **recipients; /* of exports */
@@ -171,6 +176,7 @@ void ps_sealing_close(ps_sealing **sealing)
         return;
     ps_sealed_disk_free(&s->disk);
     set_recipients(s, NULL, 0);
+    ps_sealing_known_clear(&s->known);
     ps_mutex_destroy(&s->one);
     ps_mutex_destroy(&s->last_mutex);
     ps_free(&s->data_dir);
@@ -252,6 +258,8 @@ typedef struct pass {
     ps_sealing *sealing;
     uint64_t until; /* then nothing more is done, only counted */
     uint64_t sealed, wrapped;
+    bool trusts; /* what is known is not looked at */
+    ps_sealing_known seen;
     ps_sealing_counts *counts;
 } pass;
 
@@ -301,8 +309,14 @@ static ps_status mend(pass *p, const char *path, ps_sealed_kind *kind, uint32_t 
 static ps_status look_at(void *user, const char *path)
 {
     pass *p = user;
+    const uint32_t current = p->counts->keys[0].id;
     ps_sealed_kind kind;
     uint32_t kek;
+    if (p->trusts && ps_sealing_known_has(&p->sealing->known, path)) {
+        ps_sealing_known_add(&p->seen, path);
+        count(p->counts, PS_SEALED_YES, current);
+        return PS_OK;
+    }
     ps_status st = ps_sealed_disk_look(p->sealing->disk, path, &kind, &kek);
     if (st) {
         p->counts->unreadable++;
@@ -315,6 +329,8 @@ static ps_status look_at(void *user, const char *path)
         return PS_OK;
     if (st)
         ps_log_warning("sealing", "%s", ps_error_message());
+    else if (kind == PS_SEALED_YES && kek == current)
+        ps_sealing_known_add(&p->seen, path);
     count(p->counts, kind, kek);
     return PS_OK;
 }
@@ -381,16 +397,38 @@ static void look_everywhere(pass *p)
                       (unsigned long long)p->counts->left);
 }
 
-void ps_sealing_pass(ps_sealing *s, uint64_t ms, ps_sealing_counts *out)
+/* What was seen is known from here on. A psd that has another key, and an hour after the last time
+ * that all was looked at, knows nothing: somebody may have changed a file behind its back. */
+static void run_pass(ps_sealing *s, uint64_t ms, bool trusts, ps_sealing_counts *out)
 {
+    enum { TRUSTED_MS = 3600000 };
+    const uint64_t now = ps_clock_ms(&ps_clock_system);
+    uint32_t current = 0;
     ps_loop_require_off();
     *out = (ps_sealing_counts){0};
     if (!s->disk)
         return;
     ps_mutex_lock(&s->one);
-    look_everywhere(
-        &(pass){.sealing = s, .until = ps_clock_ms(&ps_clock_system) + ms, .counts = out});
+    (void)ps_sealed_disk_key(s->disk, 0, &current);
+    trusts = trusts && s->known_key == current && now - s->known_ms < TRUSTED_MS;
+    pass p = {.sealing = s, .until = now + ms, .trusts = trusts, .counts = out};
+    look_everywhere(&p);
+    ps_sealing_known_clear(&s->known);
+    s->known = p.seen;
+    ps_sealing_known_settle(&s->known);
+    s->known_key = out->keys[0].id;
+    s->known_ms = trusts ? s->known_ms : now;
     ps_mutex_unlock(&s->one);
+}
+
+void ps_sealing_pass(ps_sealing *s, uint64_t ms, ps_sealing_counts *out)
+{
+    run_pass(s, ms, false, out);
+}
+
+void ps_sealing_upkeep(ps_sealing *s, uint64_t ms, ps_sealing_counts *out)
+{
+    run_pass(s, ms, true, out);
 }
 
 ps_status ps_sealing_retire(ps_sealing *s, uint32_t id)

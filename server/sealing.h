@@ -50,6 +50,9 @@ typedef struct ps_sealing_counts {
 /* Seals what it finds plain, and wraps anew what is not wrapped by the current key, until ms have
  * gone by; what cannot be is told to the log. out: as it is then. */
 void ps_sealing_pass(ps_sealing *sealing, uint64_t ms, ps_sealing_counts *out);
+/* The same, from time to time: files of which it knows that they are as they should be are not read
+ * again, but once an hour. */
+void ps_sealing_upkeep(ps_sealing *sealing, uint64_t ms, ps_sealing_counts *out);
 /* What the last pass came to; zeros before the first, and when nothing is sealed. Any thread. */
 typedef struct ps_sealing_state {
     uint32_t key;
