@@ -2,6 +2,7 @@
  * reads them (psd.yaml(5)). */
 #include "client/call/client.h"
 #include "client/commands/commands.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
 #include "common/base/whole_file.h"
@@ -128,6 +129,16 @@ static ps_status seal_to(const ps_disk *row, const char *from, const char *to, b
     return st;
 }
 
+/* What a psctl seal --force left that was killed between its key's name and its file's. */
+static ps_status settle(ps_sealed_disk *disk, const char *to)
+{
+    bool was = false;
+    ps_status st = ps_sealed_disk_settle_file(disk, to, &was);
+    if (!st && was)
+        ps_log_warning("seal", "%s: a psctl seal that was killed is brought to its end first", to);
+    return st;
+}
+
 static ps_status run_seal(ps_client *client, const ps_args *args)
 {
     (void)client;
@@ -137,6 +148,8 @@ static ps_status run_seal(ps_client *client, const ps_args *args)
     whose w = {.path = o->output, .as = o->as};
     ps_sealed_disk *disk = NULL;
     ps_status st = open_disk(o, &w, &disk);
+    if (!st)
+        st = settle(disk, o->output);
     if (!st)
         st = check_room(o->output, o->force);
     if (!st)
@@ -170,6 +183,24 @@ static ps_status unseal_to(const ps_disk *row, const char *from, const options *
     return st;
 }
 
+/* Then its key is another file's. */
+static ps_status hint(const char *from, ps_status st)
+{
+    char *beside = ps_asprintf("%s" PS_SEALED_BESIDE, from);
+    int file;
+    ps_error error;
+    ps_error_save(&error, st);
+    if (st == PS_CORRUPT && !ps_disk_system.open(NULL, beside, PS_DISK_READ, &file)) {
+        ps_disk_system.close(NULL, file);
+        st = ps_fail(st, "%s; %s is there: a psctl seal --force was killed, run it again",
+                     error.message, beside);
+    } else {
+        st = ps_error_raise(&error);
+    }
+    ps_free(&beside);
+    return st;
+}
+
 static ps_status check_name(const whose *w)
 {
     ps_buf aad = PS_BUF_EMPTY;
@@ -197,7 +228,7 @@ static ps_status run_unseal(ps_client *client, const ps_args *args)
     if (!st)
         st = open_disk(o, &w, &disk);
     if (!st)
-        st = unseal_to(ps_sealed_disk_row(disk), path, o);
+        st = hint(path, unseal_to(ps_sealed_disk_row(disk), path, o));
     ps_sealed_disk_free(&disk);
     ps_free(&data_dir);
     return st;

@@ -44,6 +44,12 @@ const ps_disk *ps_sealed_disk_row(const ps_sealed_disk *sealed);
 /* At the start, before a file of the folder is opened: what a crash left of FILE.key and of sealing
  * in place is brought to its end, or removed. A folder that is not there is settled. */
 PS_MUST_CHECK ps_status ps_sealed_disk_settle(ps_sealed_disk *sealed, const char *folder);
+/* FILE.sealing: what is to take FILE's place. */
+#define PS_SEALED_BESIDE ".sealing"
+/* The same of one file, in a folder that may hold what is somebody else's. *was: there was
+ * something to settle. */
+PS_MUST_CHECK ps_status ps_sealed_disk_settle_file(ps_sealed_disk *sealed, const char *path,
+                                                   bool *was);
 /* A plain file becomes a sealed one of the same bytes; nothing to do for one that is. Whoever has
  * it open reads on. On failure, and after a crash, it is what it was. */
 PS_MUST_CHECK ps_status ps_sealed_disk_seal(ps_sealed_disk *sealed, const char *path);

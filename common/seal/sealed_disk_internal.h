@@ -60,7 +60,4 @@ char *ps_sealed_key_path(const char *path); /* the caller's */
  * first the key, so that no file is ever without. */
 PS_MUST_CHECK ps_status ps_sealed_give_name(ps_sealed_disk *sealed, ps_pending *pending);
 
-/* What is being sealed in its place is written there. */
-#define PS_SEALED_BESIDE ".sealing"
-
 #endif

@@ -119,6 +119,17 @@ ps_status ps_sealed_disk_settle(ps_sealed_disk *s, const char *folder)
     return st == PS_NOT_FOUND ? PS_OK : st;
 }
 
+ps_status ps_sealed_disk_settle_file(ps_sealed_disk *s, const char *path, bool *was)
+{
+    char *beside = ps_asprintf("%s" PS_SEALED_BESIDE, path);
+    *was = false;
+    ps_status st = ps_sealed_exists(s, beside, was);
+    if (!st && *was)
+        st = settle_sealing(s, beside);
+    ps_free(&beside);
+    return st;
+}
+
 /* ---- looking ---- */
 
 ps_status ps_sealed_disk_look(ps_sealed_disk *s, const char *path, ps_sealed_kind *kind,

@@ -121,6 +121,29 @@ def a_training_is_sealed_from_its_first_checkpoint_and_survives_kill_9():
         refuses_to_start(cluster, QUICK, "is sealed: name its key under sealing.kek")
 
 
+def a_killed_seal(cluster, by, out):
+    """--force, killed before the new key has its name, and after: the files are put so by hand."""
+    sealed, key, beside, others = (cluster.dir / name for name in ("sealed", "sealed.key", "sealed.sealing", "others.key"))
+    others.write_text("a key of something else")
+    (cluster.dir / "second").write_bytes(b"second")
+    for after in (False, True):
+        old, old_key, plain = sealed.read_bytes(), key.read_bytes(), out.read_bytes()
+        key.unlink()
+        sealed.unlink()
+        cluster.psctl("seal", cluster.dir / "second", *by, "-o", sealed)
+        sealed.rename(beside)
+        sealed.write_bytes(old)
+        if not after:
+            key.write_bytes(old_key)
+        said = cluster.psctl("unseal", sealed, *by, "-o", out, "--force", check=False)
+        assert bool(said.returncode) == after, said
+        assert not after or "sealed.sealing is there: a psctl seal --force was killed" in said.stderr, said
+        said = cluster.psctl("seal", cluster.dir / "second", *by, "-o", sealed, check=False)
+        assert "brought to its end" in said.stderr and "is there already" in said.stderr and not beside.exists(), said
+        cluster.psctl("unseal", sealed, *by, "-o", out, "--force")
+        assert out.read_bytes() == (b"second" if after else plain) and others.exists()
+
+
 def a_folder_that_was_plain_is_sealed_in_the_background():
     with Scene() as cluster:
         cluster.begin(QUICK)
@@ -156,6 +179,7 @@ def a_folder_that_was_plain_is_sealed_in_the_background():
         assert cluster.psctl("seal", cluster.dir / "no-such", *by, "-o", cluster.dir / "sealed", "--force", check=False).returncode
         cluster.psctl("unseal", cluster.dir / "sealed", *by, "-o", out, "--force")
         assert out.read_bytes() == plain
+        a_killed_seal(cluster, by, out)
 
 
 if __name__ == "__main__":
