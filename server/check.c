@@ -9,7 +9,7 @@
 #include "common/transport/tcp/listen.h"
 #include "common/transport/tls/tls_conf.h"
 #include "server/data_lock.h"
-#include "server/guard/signer.h"
+#include "server/guard/issuer.h"
 #include "server/sealing.h"
 
 #include <errno.h>
@@ -89,7 +89,7 @@ static void try_signer(const ps_server_conf *conf, ps_trial *t)
 {
     if (conf->identity.renew)
         ps_trial_add(t, "identity",
-                     ps_signer_try(&(ps_signer_conf){.source = conf->identity.signer,
+                     ps_issuer_try(&(ps_issuer_conf){.source = conf->identity.signer,
                                                      .ca_file = conf->tls.ca,
                                                      .leaf_ms = conf->identity.leaf_ms}));
 }

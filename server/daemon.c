@@ -53,22 +53,12 @@ static ps_account *account_of(void *user, const ps_identity *peer)
 
 /* ---- create ---- */
 
-static ps_status open_signer(ps_daemon *d)
-{
-    if (!d->conf->identity.renew)
-        return PS_OK;
-    return ps_signer_open(&(ps_signer_conf){.source = d->conf->identity.signer,
-                                            .ca_file = d->conf->tls.ca,
-                                            .leaf_ms = d->conf->identity.leaf_ms},
-                          &d->clock, &d->signer);
-}
-
 static ps_status open_security(ps_daemon *d)
 {
     const ps_tls_options options = ps_tls_conf_options(&d->conf->tls, PS_TLS_SERVER);
     ps_status st = ps_tls_holder_new(&options, &d->tls);
     if (!st)
-        st = open_signer(d);
+        st = ps_daemon_open_issuer(d);
     if (st)
         return st;
     char *path = *d->conf->audit_log ? ps_strdup(d->conf->audit_log)
@@ -190,7 +180,7 @@ static void fill_services(ps_daemon *d)
     d->services.sessions = d->sessions;
     d->services.audit = d->audit;
     d->services.quotas = d->quotas;
-    d->services.signer = d->signer;
+    d->services.issuer = d->issuer;
     /* the message that is one too many comes before it is refused */
     d->services.push_bytes = d->conf->limits.push_bytes + d->conf->limits.message_bytes;
     d->services.heartbeat_ms = (unsigned)d->conf->jobs.heartbeat_ms;
@@ -493,7 +483,7 @@ void ps_daemon_free(ps_daemon **daemon)
     ps_sealing_close(&d->sealing);
     ps_room_free(&d->room);
     ps_audit_close(&d->audit);
-    ps_signer_close(&d->signer);
+    ps_issuer_close(&d->issuer);
     ps_tls_holder_free(&d->tls);
     ps_data_lock_release(&d->data_lock); /* last: all that is in there is closed */
     ps_free(daemon);

@@ -31,7 +31,7 @@ struct ps_daemon {
     ps_tls_watch *tls_watch;
     ps_audit *audit;
     ps_quotas *quotas;
-    ps_signer *signer; /* NULL: certificates are not renewed */
+    ps_issuer *issuer; /* NULL: certificates are not renewed */
     ps_catalog *catalog;
     ps_sealing *sealing;
     ps_room *room;
@@ -67,6 +67,9 @@ PS_MUST_CHECK ps_status ps_daemon_drain(void *daemon, bool on);
 void ps_daemon_set_draining(ps_daemon *daemon, bool on);
 /* At the start: drains when that was set before. */
 PS_MUST_CHECK ps_status ps_daemon_drain_as_before(ps_daemon *daemon);
+
+/* As section identity of psd.yaml says; after tls (daemon_identity.c). */
+PS_MUST_CHECK ps_status ps_daemon_open_issuer(ps_daemon *daemon);
 
 /* The keys that psd.yaml names now (daemon_keys.c). Off the loops. */
 PS_MUST_CHECK ps_status ps_daemon_read_keys(ps_daemon *daemon);

@@ -10,7 +10,7 @@
 #include "common/seal/keyring.h"
 #include "common/security/certificate_issue.h"
 #include "server/guard/audit_forward.h"
-#include "server/guard/signer.h"
+#include "server/guard/issuer.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -193,7 +193,7 @@ static ps_status check_identity(const ps_server_identity *i, const ps_conf_doc *
 {
     if (i->renew && !*i->signer)
         return ps_conf_fail(doc, "identity.signer", "is needed with identity.renew");
-    if (*i->signer && ps_signer_check(i->signer))
+    if (*i->signer && ps_issuer_check(i->signer))
         return ps_conf_fail(doc, "identity.signer", "%s", ps_error_message());
     return PS_OK;
 }

@@ -56,7 +56,7 @@ typedef struct ps_server_sealing {
 typedef struct ps_server_identity {
     bool renew;       /* psd gives new certificates (Identity.Renew) */
     uint64_t leaf_ms; /* that live so long */
-    char *signer;     /* who signs them (guard/signer.h); "": nobody */
+    char *signer;     /* who signs them (guard/issuer.h); "": nobody */
 } ps_server_identity;
 
 typedef struct ps_server_conf {

@@ -182,6 +182,13 @@ const char *ps_certificate_key_type(EVP_PKEY *key, char out[PS_CERTIFICATE_KEY_T
     return out;
 }
 
+const uint8_t *ps_certificate_line(const uint8_t serial[PS_CERTIFICATE_SERIAL])
+{
+    static const uint8_t none[PS_CERTIFICATE_LINE];
+    const uint8_t *line = serial + PS_CERTIFICATE_SERIAL - 2 * PS_CERTIFICATE_LINE;
+    return memcmp(line, none, sizeof none) ? line : NULL;
+}
+
 const char *ps_certificate_serial_hex(X509 *cert, char out[PS_CERTIFICATE_SERIAL_MAX])
 {
     ps_slice serial = slice_of_string(X509_get0_serialNumber(cert));

@@ -22,6 +22,7 @@ struct X509_name_st; /* X509_NAME */
 #define PS_CERTIFICATE_KEY_TYPE_MAX 32
 #define PS_CERTIFICATE_SERIAL_MAX   48
 #define PS_CERTIFICATE_SERIAL       20 /* bytes of a serial number (RFC 5280 section 4.1.2.2) */
+#define PS_CERTIFICATE_LINE         8  /* of these, see ps_certificate_line */
 
 typedef struct ps_certificate_info {
     char subject[PS_CERTIFICATE_NAME_MAX]; /* one line, control characters escaped */
@@ -62,6 +63,9 @@ const char *ps_certificate_name_text(const struct X509_name_st *name, char *out,
 /* The issuer's name on one line. Returns out. */
 const char *ps_certificate_issuer_text(struct x509_st *cert, char *out, size_t size);
 
+/* Certificates that were renewed from one another (certificate_renew.h) have eight bytes of their
+ * serial numbers in common: where these are. NULL: zeros, so it is of no line. */
+const uint8_t *ps_certificate_line(const uint8_t serial[PS_CERTIFICATE_SERIAL]);
 /* The CN of a subject, printable; "" when there is none. Returns out. */
 const char *ps_certificate_common_name(const struct X509_name_st *subject,
                                        char out[PS_CERTIFICATE_NAME_MAX]);

@@ -2,7 +2,9 @@
  * text, so that no fact can smuggle in a second one. Fails only where OpenSSL does (memory). */
 #include "common/security/certificate_build.h"
 
+#include "common/security/certificate.h"
 #include "common/security/crypto_error.h"
+#include "common/security/secret.h"
 
 #include <openssl/ec.h>
 #include <openssl/rsa.h>
@@ -190,11 +192,14 @@ static bool add_key_identifiers(X509 *cert, X509 *issuer)
     return good;
 }
 
-static bool set_serial(X509 *cert)
+static bool set_serial(X509 *cert, const uint8_t *line)
 {
-    BIGNUM *number = BN_new();
-    bool good = number && BN_rand(number, SERIAL_BITS, BN_RAND_TOP_ANY, BN_RAND_BOTTOM_ANY) == 1 &&
-                !BN_is_zero(number) &&
+    uint8_t bytes[SERIAL_BITS / 8];
+    ps_random_public(bytes, sizeof bytes);
+    if (line)
+        memcpy(bytes, line, PS_CERTIFICATE_LINE);
+    BIGNUM *number = BN_bin2bn(bytes, sizeof bytes, NULL);
+    bool good = number && !BN_is_zero(number) &&
                 BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert)) != NULL;
     BN_free(number);
     return good;
@@ -203,7 +208,7 @@ static bool set_serial(X509 *cert)
 static bool fill(X509 *cert, const ps_certificate_facts *facts, EVP_PKEY *key, X509 *issuer)
 {
     X509_NAME *subject = X509_get_subject_name(cert);
-    return X509_set_version(cert, X509_VERSION_3) == 1 && set_serial(cert) &&
+    return X509_set_version(cert, X509_VERSION_3) == 1 && set_serial(cert, facts->line) &&
            add_string(subject, "O", facts->cluster) && add_string(subject, "OU", facts->unit) &&
            add_string(subject, "CN", facts->common_name) &&
            X509_set_issuer_name(cert, issuer ? X509_get_subject_name(issuer) : subject) == 1 &&

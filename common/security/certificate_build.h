@@ -22,6 +22,7 @@ typedef struct ps_certificate_facts {
     int64_t not_before, not_after;
     bool is_ca;
     bool for_server, for_client; /* extended key usage */
+    const uint8_t *line; /* of the serial number (ps_certificate_line); NULL: one of its own */
     bool for_signing; /* likewise, of signers and of their CA, which for that is good for no other
                          (RFC 5280 section 4.2.1.12, as OpenSSL and others hold CAs to it) */
 } ps_certificate_facts;

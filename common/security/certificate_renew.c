@@ -61,6 +61,9 @@ ps_status ps_certificate_renew(X509 *before, EVP_PKEY *key, X509 *ca, EVP_PKEY *
         .for_server = who.role == PS_ROLE_SERVER,
         .for_client = who.role != PS_ROLE_SERVER,
     };
+    uint8_t serial[PS_CERTIFICATE_SERIAL];
+    if (ps_certificate_serial(before, serial))
+        facts.line = ps_certificate_line(serial);
     set_validity(&facts, ca, life_s);
     if (facts.not_after <= facts.not_before)
         st = ps_fail(PS_FAILED_PRECONDITION, "the CA's certificate has expired");

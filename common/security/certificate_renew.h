@@ -22,7 +22,7 @@ PS_MUST_CHECK ps_status ps_certificate_authority(struct stack_st_X509 *cas, stru
 
 /* For key, with identity, CN, hosts and use of `before`; in force for life_s seconds from now, and
  * no longer than its CA. A tenth of that, at most five minutes, lies before now: others' clocks may
- * be behind. The caller's. */
+ * be behind. Its serial number is of the line of `before`. The caller's. */
 PS_MUST_CHECK ps_status ps_certificate_renew(struct x509_st *before, struct evp_pkey_st *key,
                                              struct x509_st *ca, struct evp_pkey_st *ca_key,
                                              int64_t life_s, struct x509_st **out);

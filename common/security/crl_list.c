@@ -378,6 +378,21 @@ ps_status ps_crl_list_check(const ps_crl_list *list, const STACK_OF(X509) * chai
     return PS_OK;
 }
 
+ps_status ps_crl_list_check_line(const ps_crl_list *list, X509 *cert)
+{
+    uint8_t serial[PS_CRL_SERIAL];
+    const uint8_t *line = ps_certificate_serial(cert, serial) ? ps_certificate_line(serial) : NULL;
+    for (size_t i = 0; line && i < list->n; i++) {
+        const ps_crl *crl = &list->at[i].crl;
+        for (size_t k = 0; k < crl->n_entries; k++) {
+            const uint8_t *other = ps_certificate_line(crl->entries[k].serial);
+            if (other && memcmp(other, line, PS_CERTIFICATE_LINE) == 0)
+                return fail_revoked(cert, true, &crl->entries[k]);
+        }
+    }
+    return PS_OK;
+}
+
 const ps_crl *ps_crl_list_first(const ps_crl_list *list)
 {
     return &list->at[0].crl;

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 struct stack_st_X509;
+struct x509_st;
 
 typedef struct ps_crl_list ps_crl_list;
 
@@ -47,6 +48,10 @@ bool ps_crl_list_same(const ps_crl_list *a, const ps_crl_list *b);
  * was revoked on 2026-01-01 12:00:00 UTC (keyCompromise)". */
 PS_MUST_CHECK ps_status ps_crl_list_check(const ps_crl_list *list,
                                           const struct stack_st_X509 *chain);
+
+/* Was it, or one that it was renewed from or that was renewed from that, revoked? By whatever CA.
+ * PS_UNAUTHENTICATED likewise. Goes through all entries. */
+PS_MUST_CHECK ps_status ps_crl_list_check_line(const ps_crl_list *list, struct x509_st *cert);
 
 struct ps_crl;
 /* The first one of the file: for who makes the next (crl_issue.c). */

@@ -10,7 +10,7 @@
 static ps_status check_caller(const ps_services *services, const ps_caller *caller)
 {
     char when[PS_CERTIFICATE_TIME_MAX];
-    if (!services->signer)
+    if (!services->issuer)
         return ps_fail(PS_FAILED_PRECONDITION,
                        "psd renews no certificates (identity.renew in psd.yaml)");
     if (!caller->certificate)
@@ -42,7 +42,7 @@ static ps_status renew(ps_services *services, const ps_caller *caller,
     ps_certificate_info made = {0};
     ps_status st = check_caller(services, caller);
     if (!st)
-        st = ps_signer_renew(services->signer, caller->certificate,
+        st = ps_issuer_renew(services->issuer, caller->certificate,
                              ps_slice_of(in->request.data, in->request.len), &chain, &made);
     char *what = NULL;
     if (!st) {

@@ -7,7 +7,7 @@
 #include "psd/v1/admin.pb-c.h"
 #include "server/catalog/artifacts.h"
 #include "server/guard/audit.h"
-#include "server/guard/signer.h"
+#include "server/guard/issuer.h"
 #include "server/quota/quotas.h"
 #include "server/runs/lifecycle.h"
 #include "server/service/sessions.h"
@@ -40,7 +40,7 @@ struct ps_services {
     ps_sessions *sessions;
     ps_audit *audit;
     ps_quotas *quotas;
-    ps_signer *signer; /* NULL: psd renews no certificates */
+    ps_issuer *issuer; /* NULL: psd renews no certificates */
     ps_services_daemon daemon;
     size_t push_bytes; /* what one push may make us hold */
     unsigned heartbeat_ms, lease_timeout_ms;

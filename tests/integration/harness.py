@@ -220,7 +220,8 @@ class Cluster:
         shutil.copytree(kept, self.certs, dirs_exist_ok=True)
 
     # daemons ------------------------------------------------------------------------------------------
-    def start_server(self, extra="", env=None, wait=True):
+    def start_server(self, extra="", env=None, wait=True, tls=""):
+        """extra: more of its configuration; tls: more of its section tls, ", crl: FILE"."""
         config = self.dir / "psd.yaml"
         port_file = self.dir / "port"
         port_file.unlink(missing_ok=True)
@@ -228,7 +229,7 @@ class Cluster:
 metrics: {{address: 127.0.0.1, port: {self.metrics_port}}}
 data_dir: {self.dir}/state
 audit_log: {self.dir}/audit.log
-tls: {{ca: {self.certs}/ca.pem, certificate: {self.certs}/psd.pem, key: {self.certs}/psd.key}}
+tls: {{ca: {self.certs}/ca.pem, certificate: {self.certs}/psd.pem, key: {self.certs}/psd.key{tls}}}
 {extra}
 """)
         self.server = Process("psd", [PSD, "--config", config, "--port-file", port_file], self.dir / "psd.log", env)

@@ -10,6 +10,15 @@ def openssl(*arguments):
     subprocess.run(["openssl", *[str(a) for a in arguments]], check=True, capture_output=True, text=True)
 
 
+def request(folder, name, uri, subject=None, key=("EC", "-pkeyopt", "ec_paramgen_curve:P-256"), more=()):
+    """A certificate request in DER, for a new key in NAME-new.key. uri None: without any name."""
+    key_file, csr = folder / f"{name}-new.key", folder / f"{name}-new.csr"
+    openssl("genpkey", "-algorithm", *key, "-out", key_file)
+    names = ["-addext", f"subjectAltName={uri}"] if uri else []
+    openssl("req", "-new", "-key", key_file, "-subj", subject or f"/CN={name}", *names, *more, "-outform", "DER", "-out", csr)
+    return csr.read_bytes()
+
+
 class Pki:
     def __init__(self, certs):
         self.certs = certs

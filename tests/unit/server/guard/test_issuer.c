@@ -1,9 +1,10 @@
-/* signer: by a key, and by hooks of every kind. */
-#include "server/guard/signer.h"
+/* issuer: by a key, and by hooks of every kind. */
+#include "server/guard/issuer.h"
 
 #include "common/base/disk.h"
 #include "common/base/process.h"
 #include "common/security/certificate_request.h"
+#include "common/security/crl_issue.h"
 #include "common/security/pem_file.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/pki.h"
@@ -41,11 +42,11 @@ static void end(void)
 }
 
 static ps_status open_signer(const char *kind, const char *name, unsigned patience_ms,
-                             ps_signer **out)
+                             ps_issuer **out)
 {
     (void)snprintf(source, sizeof source, "%s%s/%s", kind, pki.folder, name);
-    return ps_signer_open(
-        &(ps_signer_conf){
+    return ps_issuer_open(
+        &(ps_issuer_conf){
             .source = source, .ca_file = "ca.pem", .leaf_ms = 3600000, .patience_ms = patience_ms},
         &ps_clock_system, out);
 }
@@ -57,11 +58,11 @@ static bool shell(const char *command)
     return system(line) == 0;
 }
 
-static void expect_good(ps_signer *signer)
+static void expect_good(ps_issuer *signer)
 {
     ps_buf chain = PS_BUF_EMPTY;
     ps_certificate_info made;
-    ck_ok(ps_signer_renew(signer, w1, ps_buf_slice(&request), &chain, &made));
+    ck_ok(ps_issuer_renew(signer, w1, ps_buf_slice(&request), &chain, &made));
     ck_assert_str_eq(made.identity.name, "w1");
     ck_assert_int_gt(made.not_after, (int64_t)time(NULL) + 1000);
     ps_certificate_info_clear(&made);
@@ -70,20 +71,20 @@ static void expect_good(ps_signer *signer)
 
 START_TEST(a_key_signs_and_the_list_beside_it_knows)
 {
-    ps_signer *signer = NULL;
+    ps_issuer *signer = NULL;
     begin();
     ck_ok(open_signer("file:", "ca.key", 0, &signer));
     expect_good(signer);
     expect_good(signer);
     ck_assert(shell("test $(grep -c worker/w1 ca.issued) = 3"));
-    ps_signer_close(&signer);
+    ps_issuer_close(&signer);
     end();
 }
 END_TEST
 
 static void refuse_to_open(const char *kind, const char *name, ps_status wanted, const char *words)
 {
-    ps_signer *signer = NULL;
+    ps_issuer *signer = NULL;
     ps_status st = open_signer(kind, name, 0, &signer);
     ck_assert_msg(st == wanted && strstr(ps_error_message(), words) &&
                       strstr(ps_error_message(), "identity.signer"),
@@ -104,9 +105,9 @@ START_TEST(who_cannot_sign_is_told_at_the_start)
     ck_assert_int_eq(chmod("ca.key", 0644), 0);
     refuse_to_open("file:", "ca.key", PS_FAILED_PRECONDITION,
                    "others may read it (mode 644): chmod 600 it");
-    ck_assert_int_eq(ps_signer_check("file:"), PS_INVALID_ARGUMENT);
-    ck_assert_int_eq(ps_signer_check(""), PS_INVALID_ARGUMENT);
-    ck_ok(ps_signer_check("exec:/x"));
+    ck_assert_int_eq(ps_issuer_check("file:"), PS_INVALID_ARGUMENT);
+    ck_assert_int_eq(ps_issuer_check(""), PS_INVALID_ARGUMENT);
+    ck_ok(ps_issuer_check("exec:/x"));
     end();
 }
 END_TEST
@@ -141,12 +142,12 @@ static const char short_life[] =
 
 START_TEST(a_hook_gets_the_request_and_prints_the_chain)
 {
-    ps_signer *signer = NULL;
+    ps_issuer *signer = NULL;
     begin();
     put_hook(short_life);
     ck_ok(open_signer("exec:", "hook", 60000, &signer));
     expect_good(signer);
-    ps_signer_close(&signer);
+    ps_issuer_close(&signer);
     end();
 }
 END_TEST
@@ -170,18 +171,18 @@ START_TEST(a_hook_that_does_not_do_it_is_no_way_to_a_certificate)
     };
     begin();
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        ps_signer *signer = NULL;
+        ps_issuer *signer = NULL;
         ps_buf chain = PS_BUF_EMPTY;
         ps_certificate_info made;
         put_hook(bad[i].script);
         ck_ok(open_signer("exec:", "hook", bad[i].patience_ms, &signer));
-        ps_status st = ps_signer_renew(signer, w1, ps_buf_slice(&request), &chain, &made);
+        ps_status st = ps_issuer_renew(signer, w1, ps_buf_slice(&request), &chain, &made);
         ck_assert_msg(st == PS_UNAVAILABLE, "%zu: %s", i, ps_status_name(st));
         ck_assert_ptr_nonnull(strstr(ps_error_message(), "the signer gave no certificate for "
                                                          "spiffe://lab/worker/w1"));
         ck_assert_ptr_null(strstr(ps_error_message(), pki.folder)); /* no paths of ours */
         ck_assert_uint_eq(chain.len, 0);
-        ps_signer_close(&signer);
+        ps_issuer_close(&signer);
         ps_buf_free(&chain);
     }
     ck_assert(shell("rm -f csr ext made hook hook.log"));
@@ -191,22 +192,22 @@ END_TEST
 
 START_TEST(a_request_that_is_none_reaches_no_signer)
 {
-    ps_signer *signer = NULL;
+    ps_issuer *signer = NULL;
     ps_buf chain = PS_BUF_EMPTY;
     ps_certificate_info made;
     begin();
     put_hook("touch ${0%/*}/asked\n");
     ck_ok(open_signer("exec:", "hook", 0, &signer));
-    ck_assert_int_eq(ps_signer_renew(signer, w1, ps_slice_str("hello"), &chain, &made),
+    ck_assert_int_eq(ps_issuer_renew(signer, w1, ps_slice_str("hello"), &chain, &made),
                      PS_INVALID_ARGUMENT);
     ck_assert(shell("rm w1.pem w1.key"));
     ps_test_pki_client(&pki, PS_ROLE_ADMIN, "w1"); /* another one, in the same file */
     ps_certificate_unref(&w1);
     ck_ok(ps_pem_read_certificate("w1.pem", "certificate", &w1));
-    ck_assert_int_eq(ps_signer_renew(signer, w1, ps_buf_slice(&request), &chain, &made),
+    ck_assert_int_eq(ps_issuer_renew(signer, w1, ps_buf_slice(&request), &chain, &made),
                      PS_PERMISSION_DENIED);
     ck_assert(shell("test ! -e asked"));
-    ps_signer_close(&signer);
+    ps_issuer_close(&signer);
     ps_buf_free(&chain);
     end();
 }
@@ -214,17 +215,72 @@ END_TEST
 
 START_TEST(a_key_that_is_gone_is_no_end)
 {
-    ps_signer *signer = NULL;
+    ps_issuer *signer = NULL;
     ps_buf chain = PS_BUF_EMPTY;
     ps_certificate_info made;
     begin();
     ck_ok(open_signer("file:", "ca.key", 0, &signer));
     ck_assert_int_eq(rename("ca.key", "away"), 0);
-    ck_assert_int_eq(ps_signer_renew(signer, w1, ps_buf_slice(&request), &chain, &made),
+    ck_assert_int_eq(ps_issuer_renew(signer, w1, ps_buf_slice(&request), &chain, &made),
                      PS_UNAVAILABLE);
     ck_assert_int_eq(rename("away", "ca.key"), 0);
     expect_good(signer);
-    ps_signer_close(&signer);
+    ps_issuer_close(&signer);
+    end();
+}
+END_TEST
+
+/* Whoever renewed a stolen certificate in time does not renew what he got. */
+START_TEST(what_comes_of_a_revoked_certificate_is_not_renewed)
+{
+    ps_issuer *signer = NULL;
+    ps_tls_holder *tls = NULL;
+    ps_buf chain = PS_BUF_EMPTY;
+    ps_certificate_info made;
+    ps_crl_result result;
+    const char *serial, *revoked[] = {"w2"};
+    char one[PS_CERTIFICATE_SERIAL_MAX];
+    begin();
+    ps_test_pki_server(&pki, "psd", "localhost");
+    ps_test_pki_client(&pki, PS_ROLE_WORKER, "w2");
+    serial = ps_certificate_serial_hex(w1, one);
+    ps_crl_request list = {
+        .ca_cert_file = "ca.pem", .ca_key_file = "ca.key", .names = revoked, .n_names = 1};
+    ck_ok(ps_crl_issue(&list, &result));
+    ps_tls_options options = {.side = PS_TLS_SERVER,
+                              .ca_file = "ca.pem",
+                              .cert_file = "psd.pem",
+                              .key_file = "psd.key",
+                              .crl_file = "ca.crl"};
+    ck_ok(ps_tls_holder_new(&options, &tls));
+    (void)snprintf(source, sizeof source, "file:%s/ca.key", pki.folder);
+    ck_ok(ps_issuer_open(
+        &(ps_issuer_conf){.source = source, .ca_file = "ca.pem", .leaf_ms = 3600000, .tls = tls},
+        &ps_clock_system, &signer));
+    ck_ok(ps_issuer_renew(signer, w1, ps_buf_slice(&request), &chain, &made));
+    ck_assert(strncmp(made.serial, serial, 16) == 0 && strcmp(made.serial, serial) != 0);
+    FILE *file = fopen("w1.pem", "w");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_uint_eq(fwrite(chain.data, 1, chain.len, file), chain.len);
+    ck_assert_int_eq(fclose(file), 0);
+    ps_crl_result_clear(&result);
+    list = (ps_crl_request){
+        .ca_cert_file = "ca.pem", .ca_key_file = "ca.key", .serials = &serial, .n_serials = 1};
+    ck_ok(ps_crl_issue(&list, &result)); /* the first one alone */
+    ck_ok(ps_tls_holder_reload_crl(tls));
+    for (int i = 0; i < 2; i++) { /* the first, and what came of it */
+        ck_assert_int_eq(ps_issuer_renew(signer, w1, ps_buf_slice(&request), &chain, &made),
+                         PS_UNAUTHENTICATED);
+        ck_assert_ptr_nonnull(
+            strstr(ps_error_message(), "certificate of spiffe://lab/worker/w1 was revoked on "));
+        ps_certificate_unref(&w1);
+        ck_ok(ps_pem_read_certificate("w1.pem", "certificate", &w1));
+    }
+    ps_crl_result_clear(&result);
+    ps_certificate_info_clear(&made);
+    ps_issuer_close(&signer);
+    ps_tls_holder_free(&tls);
+    ps_buf_free(&chain);
     end();
 }
 END_TEST
@@ -236,11 +292,12 @@ static const ps_check_case tests[] = {
     {&a_hook_that_does_not_do_it_is_no_way_to_a_certificate},
     {&a_request_that_is_none_reaches_no_signer},
     {&a_key_that_is_gone_is_no_end},
+    {&what_comes_of_a_revoked_certificate_is_not_renewed},
     {0},
 };
 
 int main(void)
 {
     ps_process_begin();
-    return ps_check_main("guard/signer", tests);
+    return ps_check_main("guard/issuer", tests);
 }

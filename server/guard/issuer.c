@@ -1,7 +1,7 @@
 /* Happy path: the identity has one to spare, the request is for what its sender has, a row of the
  * table signs, and what came of it is looked at like a stranger's. Why a signer did not sign is in
  * the log: the caller is told no paths of ours. */
-#include "server/guard/signer.h"
+#include "server/guard/issuer.h"
 
 #include "common/base/disk.h"
 #include "common/base/log.h"
@@ -11,6 +11,7 @@
 #include "common/security/authority.h"
 #include "common/security/certificate_renew.h"
 #include "common/security/certificate_request.h"
+#include "common/security/crl_list.h"
 #include "common/security/issued.h"
 #include "common/security/pem_file.h"
 #include "server/guard/renew_limit.h"
@@ -26,8 +27,8 @@
 
 enum { CLOCK_SLACK_S = 300 };
 
-struct ps_signer {
-    ps_signer_conf conf; /* its texts are ours */
+struct ps_issuer {
+    ps_issuer_conf conf; /* its texts are ours */
     char *source, *ca_file;
     ps_renew_limit *limit;
     atomic_uint under_way;
@@ -35,7 +36,7 @@ struct ps_signer {
 
 /* What is to be signed. */
 typedef struct order {
-    const ps_signer_conf *conf;
+    const ps_issuer_conf *conf;
     struct x509_st *before;
     struct X509_req_st *request;
     struct evp_pkey_st *key; /* the request's */
@@ -164,7 +165,7 @@ static size_t row_of(const char *source, const char **where)
     return i;
 }
 
-ps_status ps_signer_check(const char *source)
+ps_status ps_issuer_check(const char *source)
 {
     const char *where;
     if (row_of(source, &where) < ROWS)
@@ -173,11 +174,11 @@ ps_status ps_signer_check(const char *source)
                    source);
 }
 
-ps_status ps_signer_try(const ps_signer_conf *conf)
+ps_status ps_issuer_try(const ps_issuer_conf *conf)
 {
     struct stack_st_X509 *cas = NULL;
     const char *where;
-    ps_status st = ps_signer_check(conf->source);
+    ps_status st = ps_issuer_check(conf->source);
     if (!st)
         st = ps_pem_read_certificates(conf->ca_file, "CA file", &cas);
     if (!st)
@@ -186,24 +187,24 @@ ps_status ps_signer_try(const ps_signer_conf *conf)
     return st ? ps_wrap(st, "identity.signer") : PS_OK;
 }
 
-ps_status ps_signer_open(const ps_signer_conf *conf, const ps_clock *clock, ps_signer **out)
+ps_status ps_issuer_open(const ps_issuer_conf *conf, const ps_clock *clock, ps_issuer **out)
 {
-    ps_status st = ps_signer_try(conf);
+    ps_status st = ps_issuer_try(conf);
     if (st)
         return st;
-    ps_signer *s = ps_new(ps_signer);
+    ps_issuer *s = ps_new(ps_issuer);
     s->conf = *conf;
     s->conf.source = s->source = ps_strdup(conf->source);
     s->conf.ca_file = s->ca_file = ps_strdup(conf->ca_file);
-    s->conf.patience_ms = conf->patience_ms ? conf->patience_ms : PS_SIGNER_PATIENCE_MS;
+    s->conf.patience_ms = conf->patience_ms ? conf->patience_ms : PS_ISSUER_PATIENCE_MS;
     s->limit = ps_renew_limit_create(conf->leaf_ms, clock);
     *out = s;
     return PS_OK;
 }
 
-void ps_signer_close(ps_signer **signer)
+void ps_issuer_close(ps_issuer **signer)
 {
-    ps_signer *s = *signer;
+    ps_issuer *s = *signer;
     if (!s)
         return;
     ps_renew_limit_free(&s->limit);
@@ -259,7 +260,7 @@ static ps_status sign(order *o, ps_buf *chain, ps_certificate_info *made)
                    o->identity);
 }
 
-static ps_status make(ps_signer *s, struct x509_st *cert, const ps_identity *who, ps_slice der,
+static ps_status make(ps_issuer *s, struct x509_st *cert, const ps_identity *who, ps_slice der,
                       ps_buf *chain, ps_certificate_info *made)
 {
     char identity[PS_IDENTITY_TEXT_MAX];
@@ -278,17 +279,32 @@ static ps_status make(ps_signer *s, struct x509_st *cert, const ps_identity *who
     return st;
 }
 
-ps_status ps_signer_renew(ps_signer *s, struct x509_st *cert, ps_slice request, ps_buf *chain,
+/* Connections of who is revoked are cut. But whoever stole a certificate may have renewed it before
+ * that: so what comes of a revoked one is not renewed either. */
+static ps_status check_revoked(const ps_issuer *s, struct x509_st *cert)
+{
+    if (!s->conf.tls)
+        return PS_OK;
+    ps_tls_context *tls = ps_tls_holder_get(s->conf.tls);
+    const ps_crl_list *crl = ps_tls_context_crl(tls);
+    ps_status st = crl ? ps_crl_list_check_line(crl, cert) : PS_OK;
+    ps_tls_context_unref(&tls);
+    return st;
+}
+
+ps_status ps_issuer_renew(ps_issuer *s, struct x509_st *cert, ps_slice request, ps_buf *chain,
                           ps_certificate_info *made)
 {
     ps_loop_require_off();
     ps_identity who;
     ps_status st = ps_certificate_identity(cert, &who);
     if (!st)
+        st = check_revoked(s, cert);
+    if (!st)
         st = ps_renew_limit_begin(s->limit, &who);
     if (st)
         return st;
-    if (atomic_fetch_add(&s->under_way, 1) < PS_SIGNER_AT_ONCE)
+    if (atomic_fetch_add(&s->under_way, 1) < PS_ISSUER_AT_ONCE)
         st = make(s, cert, &who, request, chain, made);
     else
         st = ps_fail(PS_UNAVAILABLE, "certificates for others are being made; try again");
