@@ -248,6 +248,18 @@ static void next_number(const ps_crl *last, uint8_t out[PS_CRL_SERIAL])
         ;
 }
 
+/* Of what has ended, the list of issued certificates keeps what the CRL still has. */
+static void shrink(const ps_crl_request *request, desk *d, ps_crl_entry *entries, size_t n)
+{
+    const ps_crl now = {.entries = entries, .n_entries = n};
+    bool *keep = ps_alloc_array(d->issued.n + 1, sizeof *keep);
+    for (size_t i = 0; i < d->issued.n; i++)
+        keep[i] =
+            d->issued.rows[i].not_after >= d->now || ps_crl_find(&now, d->issued.rows[i].serial);
+    ps_issued_shrink(request->ca_cert_file, d->ca.cert, &d->issued, keep, &d->lock);
+    ps_free(&keep);
+}
+
 static ps_status write_next(const ps_crl_request *request, desk *d, ps_crl_result *out)
 {
     int days = request->days ? request->days : PS_CRL_DAYS_MAX;
@@ -265,6 +277,8 @@ static ps_status write_next(const ps_crl_request *request, desk *d, ps_crl_resul
         st = ps_new_file_save(
             out->file, ps_buf_slice(&pem),
             &(ps_new_file_options){.force = true, .mode = 0644, .disk = request->disk});
+    if (!st)
+        shrink(request, d, entries, out->entries);
     out->next_update = plan.next_update;
     out->written = !st;
     (void)ps_crl_number_text(number, out->number);

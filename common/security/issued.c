@@ -5,7 +5,9 @@
 
 #include "common/base/buf.h"
 #include "common/base/disk.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/new_file.h"
 #include "common/base/require.h"
 #include "common/json/json.h"
 #include "common/security/authority.h"
@@ -16,6 +18,7 @@
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,7 +34,7 @@ static void key_text(X509 *ca, char out[KEY_TEXT])
         (void)snprintf(out + 2 * i, 3, "%02x", digest[i]);
 }
 
-static void put_head(ps_buf *out, X509 *ca, bool complete)
+static void put_head(ps_buf *out, X509 *ca, bool complete, int64_t begun)
 {
     char key[KEY_TEXT];
     ps_json_writer w = ps_json_writer_to(out);
@@ -39,29 +42,34 @@ static void put_head(ps_buf *out, X509 *ca, bool complete)
     ps_json_object(&w);
     ps_json_put_uint(&w, "issued", 1);
     ps_json_put_string(&w, "ca", key);
-    ps_json_put_int(&w, "begun", (int64_t)time(NULL));
+    ps_json_put_int(&w, "begun", begun);
     ps_json_put_bool(&w, "complete", complete);
     ps_json_object_end(&w);
     ps_buf_putc(out, '\n');
 }
 
-static ps_status put_row(ps_buf *out, X509 *cert)
+static void put_row(ps_buf *out, const ps_issued_row *row)
+{
+    char number[PS_CRL_NUMBER_TEXT];
+    ps_json_writer w = ps_json_writer_to(out);
+    ps_json_object(&w);
+    ps_json_put_string(&w, "identity", row->identity);
+    ps_json_put_string(&w, "serial", ps_crl_serial_text(row->serial, number));
+    ps_json_put_int(&w, "not_after", row->not_after);
+    ps_json_object_end(&w);
+    ps_buf_putc(out, '\n');
+}
+
+static ps_status row_of(X509 *cert, ps_issued_row *out)
 {
     ps_identity who;
-    uint8_t serial[PS_CERTIFICATE_SERIAL];
-    char text[PS_IDENTITY_TEXT_MAX], number[PS_CRL_NUMBER_TEXT];
+    *out = (ps_issued_row){.not_after = ps_certificate_not_after(cert)};
     ps_status st = ps_certificate_identity(cert, &who);
     if (st)
         return st;
-    if (!ps_certificate_serial(cert, serial))
+    if (!ps_certificate_serial(cert, out->serial))
         return ps_fail(PS_INVALID_ARGUMENT, "its serial number is too long");
-    ps_json_writer w = ps_json_writer_to(out);
-    ps_json_object(&w);
-    ps_json_put_string(&w, "identity", ps_identity_format(&who, text));
-    ps_json_put_string(&w, "serial", ps_crl_serial_text(serial, number));
-    ps_json_put_int(&w, "not_after", ps_certificate_not_after(cert));
-    ps_json_object_end(&w);
-    ps_buf_putc(out, '\n');
+    (void)ps_identity_format(&who, out->identity);
     return PS_OK;
 }
 
@@ -78,19 +86,32 @@ static ps_status write_all(int fd, ps_slice bytes)
     return fsync(fd) == 0 ? PS_OK : ps_fail_errno(errno, "fsync");
 }
 
+/* Has the file that was locked still its name? Another one may have taken it meanwhile. */
+static bool is_named(int fd, const char *path)
+{
+    struct stat held, named;
+    return fstat(fd, &held) == 0 && stat(path, &named) == 0 && held.st_dev == named.st_dev &&
+           held.st_ino == named.st_ino;
+}
+
 static ps_status open_locked(const char *path, int *out)
 {
-    int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return ps_fail_errno(errno, "open");
-    while (flock(fd, LOCK_EX) != 0)
-        if (errno != EINTR) {
-            ps_status st = ps_fail_errno(errno, "lock");
-            (void)close(fd);
-            return st;
+    for (;;) {
+        int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+        if (fd < 0)
+            return ps_fail_errno(errno, "open");
+        int rc;
+        while ((rc = flock(fd, LOCK_EX)) != 0 && errno == EINTR)
+            ;
+        if (rc == 0 && is_named(fd, path)) {
+            *out = fd;
+            return PS_OK;
         }
-    *out = fd;
-    return PS_OK;
+        ps_status st = rc ? ps_fail_errno(errno, "lock") : PS_OK;
+        (void)close(fd);
+        if (st)
+            return st;
+    }
 }
 
 static ps_status explained(ps_status st, const char *path)
@@ -121,9 +142,12 @@ static ps_status add_locked(int fd, X509 *ca, X509 *cert)
         return st;
     ps_buf line = PS_BUF_EMPTY;
     if (left == 0)
-        put_head(&line, ca, false);
+        put_head(&line, ca, false, (int64_t)time(NULL));
+    ps_issued_row row;
     if (cert)
-        st = put_row(&line, cert);
+        st = row_of(cert, &row);
+    if (cert && !st)
+        put_row(&line, &row);
     if (!st && line.len)
         st = write_all(fd, ps_buf_slice(&line));
     ps_buf_free(&line);
@@ -168,7 +192,7 @@ ps_status ps_issued_begin(const char *ca_cert_file, X509 *ca)
     int fd = -1;
     char *path = ps_authority_beside(ca_cert_file, "issued");
     ps_buf head = PS_BUF_EMPTY;
-    put_head(&head, ca, true);
+    put_head(&head, ca, true, (int64_t)time(NULL));
     ps_status st = open_locked(path, &fd);
     if (!st && ftruncate(fd, 0) != 0)
         st = ps_fail_errno(errno, "write");
@@ -181,6 +205,45 @@ ps_status ps_issued_begin(const char *ca_cert_file, X509 *ca)
     ps_buf_free(&head);
     ps_free(&path);
     return st;
+}
+
+enum { SHRINK_LEAST = 1000 }; /* rows that go at once: fewer are not worth it */
+
+/* The new file takes the name while the old one is locked: whoever waits for that lock finds that
+ * it has no name any more, and asks for the new one's. */
+static ps_status write_anew(const char *path, ps_slice text, int *fd)
+{
+    int fresh = -1;
+    const ps_new_file_options options = {.force = true, .mode = 0644};
+    ps_status st = ps_new_file_save(path, text, &options);
+    if (!st)
+        st = open_locked(path, &fresh);
+    if (st)
+        return st;
+    (void)close(*fd);
+    *fd = fresh;
+    return PS_OK;
+}
+
+void ps_issued_shrink(const char *ca_cert_file, X509 *ca, const ps_issued *issued, const bool *keep,
+                      int *fd)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < issued->n; i++)
+        kept += keep[i];
+    if (issued->n - kept < SHRINK_LEAST || issued->n - kept < kept)
+        return;
+    ps_buf text = PS_BUF_EMPTY;
+    put_head(&text, ca, issued->complete, issued->begun);
+    for (size_t i = 0; i < issued->n; i++)
+        if (keep[i])
+            put_row(&text, &issued->rows[i]);
+    char *path = ps_authority_beside(ca_cert_file, "issued");
+    if (write_anew(path, ps_buf_slice(&text), fd))
+        ps_log_warning("security", "the list of what the CA issued stays as long as it is: %s",
+                       ps_error_message());
+    ps_free(&path);
+    ps_buf_free(&text);
 }
 
 /* ---- reading ---- */

@@ -9,8 +9,9 @@
  *     {"identity":"spiffe://lab/worker/w1","serial":"8f…","not_after":1769904000}
  *
  * is there before the certificate is: one that could not be written after all is a line too many,
- * which hurts nobody. Lines are only ever added, under a lock (flock(2)), and are on the disk when
- * the call returns. Calls block. Any thread, any process. */
+ * which hurts nobody. Lines are added under a lock (flock(2)), and are on the disk when the call
+ * returns; those of certificates that have ended are taken out now and then, when a CRL is made.
+ * Calls block. Any thread, any process. */
 #ifndef PS_SECURITY_ISSUED_H
 #define PS_SECURITY_ISSUED_H
 
@@ -26,7 +27,7 @@ typedef struct ps_issued_row {
 typedef struct ps_issued {
     int64_t begun;
     bool complete;
-    ps_issued_row *rows; /* in the order of issue; owned */
+    ps_issued_row *rows; /* in the order of the file; owned */
     size_t n;
 } ps_issued;
 
@@ -40,6 +41,12 @@ PS_MUST_CHECK ps_status ps_issued_add(const char *ca_cert_file, struct x509_st *
 PS_MUST_CHECK ps_status ps_issued_read(const char *ca_cert_file, struct x509_st *ca,
                                        ps_issued *out);
 void ps_issued_clear(ps_issued *issued);
+
+/* Rows whose `keep` is false go, when they are half of the list and many: under the lock (*fd,
+ * which is that of the list afterwards). A list that cannot be written anew stays as it is, with a
+ * warning in the log. */
+void ps_issued_shrink(const char *ca_cert_file, struct x509_st *ca, const ps_issued *issued,
+                      const bool *keep, int *fd);
 
 /* For who changes what is beside a CA: one at a time. *fd is closed to give it back. Makes the list
  * if there is none. */
