@@ -69,6 +69,30 @@ START_TEST(a_command_of_two_words_is_found_by_both)
 }
 END_TEST
 
+/* "model" is both; a model may be called as the second word of another. */
+START_TEST(a_command_that_begins_others_is_meant_where_none_of_them_is)
+{
+    static const struct {
+        const char *said, *command;
+        size_t operands;
+    } lines[] = {{"model sign", "model sign", 0},
+                 {"model sign x", "model sign", 1},
+                 {"model x", "model", 1},
+                 {"model -- sign", "model", 1},
+                 {"model --lineage sign", "model", 1},
+                 {"--output json model verify x", "model verify", 1},
+                 {"model x sign", "model", 2}};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        ps_status st = parse(lines[i].said);
+        ck_assert_msg(line.command && !strcmp(line.command->name, lines[i].command), "%s",
+                      lines[i].said);
+        ck_assert_uint_eq(line.args.operands.n, lines[i].operands);
+        ck_assert_int_eq(st == PS_OK, line.args.operands.n == 1);
+        ps_command_line_clear(&line);
+    }
+}
+END_TEST
+
 START_TEST(a_misspelt_name_gets_the_one_that_was_meant)
 {
     refuses("sumbit x", "unknown command 'sumbit'; did you mean 'submit'?");
@@ -185,6 +209,7 @@ static const ps_check_case tests[] = {
     {&global_flags_stand_before_and_after_the_command},
     {&flags_and_operands_mix},
     {&a_command_of_two_words_is_found_by_both},
+    {&a_command_that_begins_others_is_meant_where_none_of_them_is},
     {&a_misspelt_name_gets_the_one_that_was_meant},
     {&a_wrong_value_says_what_is_allowed},
     {&operands_are_counted},

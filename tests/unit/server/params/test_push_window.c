@@ -147,11 +147,77 @@ START_TEST(windows_survive_saving_without_what_was_not_final)
 }
 END_TEST
 
+/* "a:3/1 b:0/2 ", by name. */
+static void add_count(void *user, const char *client, uint64_t pushes, uint64_t refused)
+{
+    ps_buf_printf(user, "%s:%llu/%llu ", client, (unsigned long long)pushes,
+                  (unsigned long long)refused);
+}
+
+static void counts_are(const char *wanted)
+{
+    ps_buf text = PS_BUF_EMPTY;
+    ps_push_windows_count(windows, add_count, &text);
+    ck_assert_str_eq(ps_buf_cstr(&text), wanted);
+    ps_buf_free(&text);
+}
+
+/* Over incarnations and restarts; what waits for the end of a clock is pushed again after one. */
+START_TEST(who_pushed_how_often_survives_saving)
+{
+    ps_push_windows_create(&windows);
+    ps_push_ticket pending;
+    for (uint64_t i = 1; i <= 300; i++)
+        apply("a", 1, i, i);
+    apply("a", 2, 1, 301);
+    (void)known("a", 2, 1); /* the same again is no other push */
+    ck_ok(begin("a", 2, 2, &pending));
+    finish(&pending, 302, 8);
+    ps_push_windows_reject(windows, "a");
+    counts_are("a:302/1 ");
+    ps_push_windows_reject(windows, "b");
+    ps_buf saved[2] = {PS_BUF_EMPTY, PS_BUF_EMPTY};
+    ps_push_windows_save(windows, 8, &saved[0]);
+    ps_push_windows_save(windows, 0, &saved[1]);
+    ps_push_windows_free(&windows);
+    for (int i = 0; i < 2; i++) {
+        ps_push_windows_create(&windows);
+        ck_ok(ps_push_windows_load(windows, ps_buf_slice(&saved[i])));
+        counts_are(i ? "a:302/1 b:0/1 " : "a:301/1 b:0/1 ");
+        ps_push_windows_free(&windows);
+        ps_buf_free(&saved[i]);
+    }
+}
+END_TEST
+
+/* As a psd of before has saved it: version 1, one client, its incarnation, newest, no slot. */
+START_TEST(windows_of_a_psd_that_did_not_count_are_read)
+{
+    ps_buf old = PS_BUF_EMPTY;
+    ps_buf_put_u64le(&old, 1);
+    ps_buf_put_u64le(&old, 1);
+    ps_buf_put_u64le(&old, 1);
+    ps_buf_puts(&old, "a");
+    ps_buf_put_u64le(&old, 7);
+    ps_buf_put_u64le(&old, 40);
+    ps_buf_put_u64le(&old, 0);
+    ps_push_windows_create(&windows);
+    ck_ok(ps_push_windows_load(windows, ps_buf_slice(&old)));
+    counts_are("a:0/0 ");
+    apply("a", 7, 41, 5);
+    counts_are("a:1/0 ");
+    ps_push_windows_free(&windows);
+    ps_buf_free(&old);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&the_window_slides_and_what_fell_out_is_an_error},
     {&a_push_under_way_is_not_begun_twice},
     {&a_new_incarnation_fences_the_old},
     {&windows_survive_saving_without_what_was_not_final},
+    {&who_pushed_how_often_survives_saving},
+    {&windows_of_a_psd_that_did_not_count_are_read},
     {0},
 };
 
