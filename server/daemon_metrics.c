@@ -3,6 +3,7 @@
  * are copied under the scheduler's mutex. */
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/seal/seal_memory.h"
 #include "server/daemon_internal.h"
 #include "server/metrics/exposition.h"
 #include "server/metrics/process.h"
@@ -79,6 +80,8 @@ static void kept_metrics(ps_daemon *d, ps_buf *out)
          (double)l.last_pause_ns * 1e-9},
         {"psd_parameter_bytes", "gauge", "Memory of running jobs' parameters.",
          (double)ps_daemon_parameter_bytes(d)},
+        {"psd_sealed_files_bytes", "gauge", "Memory that open sealed files hold.",
+         (double)ps_seal_memory_held()},
         {"psd_data_dir_free_bytes", "gauge", "Free space where data_dir is.",
          (double)fs.f_bavail * unit},
         {"psd_data_dir_size_bytes", "gauge", "Size of the file system where data_dir is.",

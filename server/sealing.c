@@ -3,16 +3,20 @@
 #include "server/sealing.h"
 
 #include "common/base/clock.h"
+#include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/mutex.h"
 #include "common/base/text.h"
 #include "common/loop/loop.h"
 #include "common/seal/key_source.h"
+#include "common/seal/seal_memory.h"
 #include "common/seal/sealed_name.h"
 #include "server/sealing_known.h"
 
 #include <string.h>
+
+enum { PART_OF_MEMORY = 16 }; /* for files that are open, where that is more than the least */
 
 struct ps_sealing {
     char *data_dir, *cluster;
@@ -153,6 +157,11 @@ ps_status ps_sealing_open(const ps_server_sealing *conf, const char *data_dir, c
     ps_mutex_init(&s->one);
     ps_mutex_init(&s->last_mutex);
     set_recipients(s, conf->export_recipients, conf->n_export_recipients);
+    ps_limits limits;
+    ps_limits_read(&limits);
+    ps_seal_memory_set_most(limits.memory / PART_OF_MEMORY > PS_SEAL_MEMORY_MOST
+                                ? limits.memory / PART_OF_MEMORY
+                                : PS_SEAL_MEMORY_MOST);
     if (ring)
         s->disk = ps_sealed_disk_new(&(ps_sealed_disk_conf){.disk = &ps_disk_system,
                                                             .ring = ring,

@@ -31,7 +31,8 @@ void ps_seal_writer_free(ps_seal_writer **writer);           /* NULL is nothing 
 PS_MUST_CHECK ps_status ps_seal_reader_new(const ps_disk *disk, int file, const ps_secret *key,
                                            ps_slice aad, ps_seal_reader **out);
 uint64_t ps_seal_reader_bytes(const ps_seal_reader *reader); /* plain ones, in all */
-/* *got bytes at `at`: fewer than len only at the end. PS_CORRUPT: which segment does not
+/* *got bytes at `at`: fewer than len only at the end. PS_RESOURCE_EXHAUSTED, at the first read:
+ * those that are open hold too much (seal_memory.h). PS_CORRUPT: which segment does not
  * authenticate; nothing of it is given out. */
 PS_MUST_CHECK ps_status ps_seal_reader_read(ps_seal_reader *reader, uint64_t at, void *out,
                                             size_t len, size_t *got);

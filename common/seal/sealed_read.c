@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "common/seal/seal_lanes.h"
+#include "common/seal/seal_memory.h"
 #include "common/security/aead.h"
 
 enum { SLOT = PS_SEAL_SEGMENT };
@@ -68,8 +69,10 @@ void ps_seal_reader_free(ps_seal_reader **reader)
     if (!*reader)
         return;
     ps_seal_stream_free(&(*reader)->stream);
-    if ((*reader)->slots)
+    if ((*reader)->slots) {
         ps_wipe((*reader)->slots, (*reader)->batch * SLOT);
+        ps_seal_memory_give((*reader)->batch);
+    }
     ps_free(&(*reader)->slots);
     ps_free(reader);
 }
@@ -87,15 +90,26 @@ static uint8_t *slot_of(const ps_seal_reader *r, uint64_t first, uint64_t number
     return r->slots + (number - first) * SLOT + (number ? 0 : ps_seal_stream_header(r->stream).len);
 }
 
+/* As many as there is room for, at the first read. */
+static ps_status need_slots(ps_seal_reader *r)
+{
+    size_t batch;
+    ps_status st = r->slots ? PS_OK : ps_seal_memory_take(r->batch, &batch);
+    if (st || r->slots)
+        return st;
+    r->batch = batch;
+    r->slots = ps_try_alloc_raw(batch * SLOT);
+    if (r->slots)
+        return PS_OK;
+    ps_seal_memory_give(batch);
+    return ps_fail(PS_NO_MEMORY, "no memory to open a sealed file in");
+}
+
 /* Segments first to first + n - 1, sealed, into the slots; what was kept there is gone. */
 static ps_status fetch(ps_seal_reader *r, uint64_t first, size_t n)
 {
     PS_REQUIRE(n && n <= r->batch && first + n <= r->segments);
     r->kept = 0;
-    if (!r->slots)
-        r->slots = ps_try_alloc_raw(r->batch * SLOT);
-    if (!r->slots)
-        return ps_fail(PS_NO_MEMORY, "no memory to open a sealed file in");
     uint8_t *to = slot_of(r, first, first);
     size_t bytes = 0;
     for (size_t i = 0; i < n; i++)
@@ -181,11 +195,13 @@ ps_status ps_seal_reader_read(ps_seal_reader *r, uint64_t at, void *out, size_t 
     *got = 0;
     if (at >= r->bytes && r->bytes)
         return PS_OK;
+    ps_status st = need_slots(r);
+    if (st)
+        return st;
     if (!r->bytes) /* an empty one is a segment, too */
         return r->kept ? PS_OK : keep(r, 0, 1);
     if (len > r->bytes - at)
         len = (size_t)(r->bytes - at);
-    ps_status st = PS_OK;
     while (!st && *got < len) {
         size_t n = 0;
         st = read_some(r, at + *got, to + *got, len - *got, on, &n);

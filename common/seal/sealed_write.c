@@ -7,6 +7,7 @@
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "common/seal/seal_lanes.h"
+#include "common/seal/seal_memory.h"
 #include "common/security/aead.h"
 
 enum { SLOT = PS_SEAL_SEGMENT };
@@ -22,6 +23,7 @@ struct ps_seal_writer {
     size_t filled;   /* plain bytes of the one behind them */
     uint64_t bytes;
     bool finished;
+    size_t held;    /* slots that are counted */
     uint8_t *ready; /* as many slots, sealed and not yet written: */
     size_t n_ready; /* so many bytes */
     ps_error error; /* of their writing */
@@ -56,6 +58,7 @@ void ps_seal_writer_free(ps_seal_writer **writer)
     ps_seal_stream_free(&(*writer)->stream);
     if ((*writer)->slots)
         ps_wipe((*writer)->slots, (*writer)->batch * SLOT);
+    ps_seal_memory_give((*writer)->held);
     ps_free(&(*writer)->slots);
     ps_free(&(*writer)->ready); /* it has what was sealed */
     ps_free(writer);
@@ -75,6 +78,8 @@ static uint8_t *slot_at(const ps_seal_writer *w, size_t i)
 
 static ps_status need_slots(ps_seal_writer *w)
 {
+    if (!w->held)
+        ps_seal_memory_count(w->held = 2 * w->batch);
     if (!w->slots)
         w->slots = ps_try_alloc_raw(w->batch * SLOT);
     if (!w->ready)

@@ -3,6 +3,8 @@
 
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "common/seal/seal_lanes.h"
+#include "common/seal/seal_memory.h"
 #include "common/security/aead.h"
 #include "tests/lib/check_main.h"
 
@@ -224,11 +226,47 @@ START_TEST(segments_keep_their_order_and_their_number)
 }
 END_TEST
 
+/* Readers get less while much is held, and one is refused in the end; writers never are. */
+START_TEST(what_open_files_hold_has_an_end)
+{
+    enum { FILES = 40, BYTES = 3 << 20 };
+    begin();
+    ps_secret *key = ps_secret_random();
+    static uint8_t bytes[BYTES];
+    opened o[FILES];
+    size_t got, n = 0;
+    seal("sealed", key, BYTES, BYTES);
+    ck_assert_uint_eq(ps_seal_memory_held(), 0); /* nothing is open */
+    ps_seal_memory_set_most(16 << 20);
+    ps_status st = PS_OK;
+    for (; !st && n < FILES; n++) {
+        ck_ok(open_it("sealed", key, aad, &o[n])); /* costs nothing yet */
+        st = ps_seal_reader_read(o[n].reader, 5, bytes, BYTES, &got);
+        ck_assert(st || (got == BYTES - 5 && bytes[0] == byte_at(5) &&
+                         bytes[got - 1] == byte_at(BYTES - 1)));
+        ck_assert_uint_le(ps_seal_memory_held(), 16 << 20);
+    }
+    ck_assert_int_eq(st, PS_RESOURCE_EXHAUSTED);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "hold 16 MiB already"));
+    ck_assert_uint_ge(n, 16 / PS_SEAL_BATCH_MOST + 1);
+    seal("changed", key, BYTES, BYTES);
+    close_it(&o[0]);
+    ck_ok(ps_seal_reader_read(o[n - 1].reader, 5, bytes, BYTES, &got)); /* now there is room */
+    for (size_t i = 1; i < n; i++)
+        close_it(&o[i]);
+    ck_assert_uint_eq(ps_seal_memory_held(), 0);
+    ps_seal_memory_set_most(PS_SEAL_MEMORY_MOST);
+    ps_secret_free(&key);
+    end();
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&bytes_come_back_whatever_the_pieces, 120},
     {&a_read_anywhere_opens_only_where_its_bytes_lie, 60},
     {&no_changed_byte_is_accepted, 60},
     {&segments_keep_their_order_and_their_number, 60},
+    {&what_open_files_hold_has_an_end, 60},
     {0},
 };
 
