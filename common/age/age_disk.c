@@ -9,6 +9,8 @@
 #include "common/base/require.h"
 #include "common/security/secret.h"
 
+#include <sys/stat.h>
+
 typedef struct age_open {
     ps_list link;
     int file;
@@ -159,7 +161,10 @@ static ps_status open_age(ps_age_disk *d, const char *path, int file)
 
 static ps_status open_path(ps_age_disk *d, const char *path, int *file)
 {
+    struct stat about;
     bool is_age = false;
+    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode)) /* who opens a pipe may wait for ever */
+        return ps_fail(PS_INVALID_ARGUMENT, "%s: not a regular file", path);
     ps_status st = d->below->open(d->below->state, path, PS_DISK_READ, file);
     if (st)
         return st;

@@ -1,9 +1,9 @@
 /* age_disk: a row of disk.h before another one: what is created through it becomes an age file for
  * its recipients, and what is opened for reading is opened by its identities; a file that is not
- * encrypted is read as it is. NAME is read of NAME.age where that is there (plain_first: where NAME
- * is not), so a folder of encrypted files is to its readers what it was before. A file that was
- * created here can be read without an identity as long as the row lives: whoever checks what he
- * wrote.
+ * encrypted is read as it is, and what is no file, a pipe say, is refused. NAME is read of NAME.age
+ * where that is there (plain_first: where NAME is not), so a folder of encrypted files is to its
+ * readers what it was before. A file that was created here can be read without an identity as long
+ * as the row lives: whoever checks what he wrote.
  *
  * What is written to a descriptor that the row has not opened, standard output say, is encrypted
  * likewise; fsync ends such a file, and is to be called for it, too. Files are written from the

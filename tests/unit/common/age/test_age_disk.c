@@ -244,6 +244,9 @@ START_TEST(who_is_not_meant_is_told_so)
     put_file(r->encrypted, "-----BEGIN AGE ENCRYPTED FILE-----\n", 35);
     ck_assert_int_eq(read_model(ps_age_disk_row(other), r->path, &back), PS_FAILED_PRECONDITION);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "armor"));
+    ck_assert_int_eq(unlink(r->encrypted), 0);
+    ck_assert_int_eq(mkfifo(r->encrypted, 0600), 0); /* nobody writes there */
+    ck_assert_int_eq(read_model(ps_age_disk_row(other), r->path, &back), PS_INVALID_ARGUMENT);
     ps_age_disk_free(&other);
     ps_age_disk_free(&none);
     ps_buf_free(&back);
