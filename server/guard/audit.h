@@ -40,7 +40,7 @@ typedef enum ps_audit_outcome {
 
 /* What is NULL is left out of the line. */
 typedef struct ps_audit_event {
-    const char *event;   /* "handshake", "call", "start", "reload", … */
+    const char *event;   /* "handshake", "session" (cut), "call", "start", "reload", … */
     const char *address; /* of the peer, "192.0.2.7:4711" */
     const ps_identity *identity;
     const char *call; /* "/psd.v1.Jobs/Submit" */

@@ -1,5 +1,6 @@
 """Revoked certificates against running daemons: cut on every listener and in both directions, refused with day and reason,
 and the lists that are not taken."""
+import json
 import queue
 import signal
 import socket
@@ -155,6 +156,9 @@ def psd_cuts_a_revoked_worker_in_the_middle_of_a_push_on_every_listener():
                     log = cluster.server.text()
                     line = f"certificate of spiffe://test/worker/{bad} was revoked on "
                     assert "connection cut" in log and line in log and f"({REASON})" in log, log[-2000:]
+                    cut = [event for event in map(json.loads, (cluster.dir / "audit.log").read_text().splitlines())
+                           if event["event"] == "session" and event["identity"] == f"spiffe://test/worker/{bad}"]
+                    assert cut and cut[0]["outcome"] == "refused" and line in cut[0]["reason"], cut
                     # and does not come back
                     seen = len(log)
                     with cluster.channel_to(door, bad) as again:
