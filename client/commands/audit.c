@@ -10,7 +10,7 @@
 #include <string.h>
 
 typedef struct options {
-    const char *head, *ca, *certificate;
+    const char *head, *certificate;
 } options;
 
 typedef struct verifying {
@@ -88,7 +88,7 @@ static void show_anchors(ps_client *client, const ps_anchor_found *found, const 
     if (found->signers > 1)
         ps_buf_printf(&client->out, ", %u certificates", found->signers);
     ps_buf_puts(&client->out, ")\n");
-    if (!o->ca && !o->certificate)
+    if (!client->globals.ca && !o->certificate)
         ps_buf_puts(&client->out, "without --ca or --certificate nobody can tell whether that is "
                                   "psd's key\n");
 }
@@ -117,9 +117,10 @@ static void show(ps_client *client, const ps_audit_check *check, const ps_anchor
 }
 
 /* Who wants to know whose they are wants some. */
-static ps_status check_anchors(const ps_anchor_found *found, const options *o)
+static ps_status check_anchors(const ps_client *client, const ps_anchor_found *found,
+                               const options *o)
 {
-    if (found->anchors || (!o->ca && !o->certificate))
+    if (found->anchors || (!client->globals.ca && !o->certificate))
         return PS_OK;
     return ps_fail(PS_CORRUPT, "no line of them is signed: there is no anchor");
 }
@@ -135,7 +136,7 @@ static ps_status verify(ps_client *client, verifying *v, const ps_args *args)
         st = ps_audit_check_end(&v->chain);
     ps_anchor_check_found(v->anchors, &found);
     if (!st)
-        st = check_anchors(&found, o);
+        st = check_anchors(client, &found, o);
     if (!st)
         show(client, &v->chain, &found, o);
     return st;
@@ -144,7 +145,7 @@ static ps_status verify(ps_client *client, verifying *v, const ps_args *args)
 static ps_status run(ps_client *client, const ps_args *args)
 {
     const options *o = args->options;
-    const ps_anchor_trust trust = {.ca = o->ca, .certificate = o->certificate};
+    const ps_anchor_trust trust = {.ca = client->globals.ca, .certificate = o->certificate};
     ps_audit_head wanted;
     verifying v = {0};
     ps_status st = o->head ? ps_audit_head_parse(o->head, &wanted) : PS_OK;
@@ -164,11 +165,6 @@ static const ps_flag flags[] = {
      .offset = offsetof(options, head),
      .value = "N:SHA256",
      .help = "a line that must be there, as psctl status, /metrics or the log showed it"},
-    {.name = "ca",
-     .type = PS_FLAG_TEXT,
-     .offset = offsetof(options, ca),
-     .value = "FILE",
-     .help = "signed lines must be of a server whose certificate this CA has signed"},
     {.name = "certificate",
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, certificate),
@@ -183,7 +179,8 @@ const ps_command ps_command_audit_verify = {
     .help = "say whether an audit log is whole and as it was written",
     .details =
         "Several FILEs are read one after the other: the oldest first. A FILE - is standard\n"
-        "input.\n",
+        "input. With --ca the signed lines must be of a server whose certificate this CA has\n"
+        "signed.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 1,
