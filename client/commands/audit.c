@@ -74,8 +74,10 @@ static void show_json(ps_client *client, const ps_audit_check *check, const ps_a
     ps_buf_putc(&client->out, '\n');
 }
 
-static void show_anchors(ps_client *client, const ps_anchor_found *found, const options *o)
+static void show_anchors(ps_client *client, const ps_audit_check *check,
+                         const ps_anchor_found *found, const options *o)
 {
+    const uint64_t after = check->head.seq - found->signed_to - 1; /* behind the anchor */
     char who[PS_IDENTITY_TEXT_MAX];
     if (!found->anchors) {
         ps_buf_puts(&client->out, "no line of them is signed\n");
@@ -88,6 +90,12 @@ static void show_anchors(ps_client *client, const ps_anchor_found *found, const 
     if (found->signers > 1)
         ps_buf_printf(&client->out, ", %u certificates", found->signers);
     ps_buf_puts(&client->out, ")\n");
+    if (after)
+        ps_buf_printf(&client->out,
+                      "the last %" PRIu64
+                      " lines are not signed: who may write the file could have "
+                      "made them\n",
+                      after);
     if (!client->globals.ca && !o->certificate)
         ps_buf_puts(&client->out, "without --ca or --certificate nobody can tell whether that is "
                                   "psd's key\n");
@@ -105,7 +113,7 @@ static void show(ps_client *client, const ps_audit_check *check, const ps_anchor
     ps_buf_printf(&client->out,
                   "%" PRIu64 " lines, %" PRIu64 " to %" PRIu64 ", unbroken\nhead %s\n",
                   check->lines, check->first, check->head.seq, head);
-    show_anchors(client, found, o);
+    show_anchors(client, check, found, o);
     if (check->others)
         ps_buf_printf(&client->out,
                       "%" PRIu64
