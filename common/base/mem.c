@@ -6,8 +6,11 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define ALIGNMENT 64
+#define LARGE     (64u << 10) /* bytes */
 
 static _Thread_local struct {
     bool (*fails)(void *user);
@@ -54,6 +57,16 @@ char *ps_asprintf(const char *format, ...)
     return must(n < 0 ? NULL : out);
 }
 
+/* What is so large is of parameters, of data, or of what a model makes of them, and in no core dump
+ * (madvise(2)). A page is marked as a whole, and stays so when the allocator gives it to somebody
+ * else: whose bytes are left out as well is no loss. */
+static void leave_out_of_dumps(void *p, size_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)p / page * page;
+    if (bytes >= LARGE)
+        (void)madvise((void *)begin, (uintptr_t)p + bytes - begin, MADV_DONTDUMP);
+}
+
 void *ps_try_alloc_raw(size_t bytes)
 {
     if (test_hook.fails && test_hook.fails(test_hook.user))
@@ -61,7 +74,10 @@ void *ps_try_alloc_raw(size_t bytes)
     if (bytes > SIZE_MAX - ALIGNMENT)
         return NULL;
     size_t rounded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    return aligned_alloc(ALIGNMENT, rounded ? rounded : ALIGNMENT);
+    void *p = aligned_alloc(ALIGNMENT, rounded ? rounded : ALIGNMENT);
+    if (p)
+        leave_out_of_dumps(p, rounded);
+    return p;
 }
 
 void *ps_try_alloc(size_t bytes)

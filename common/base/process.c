@@ -22,15 +22,29 @@ void ps_process_begin(void)
     (void)signal(SIGXFSZ, SIG_IGN);
 }
 
+bool ps_process_sanitized(void)
+{
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { DUMPABLE = 1 };
+    return true;
 #else
-enum { DUMPABLE = 0 };
+    return false;
 #endif
+}
+
+/* proc(5): no mapping of any kind. Before PR_SET_DUMPABLE, after which the file is root's. */
+static void dump_nothing(void)
+{
+    int fd = open("/proc/self/coredump_filter", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    (void)!write(fd, "0", 1);
+    (void)close(fd);
+}
 
 void ps_process_protect(void)
 {
     const struct rlimit none = {0, 0};
     (void)setrlimit(RLIMIT_CORE, &none);
-    (void)prctl(PR_SET_DUMPABLE, DUMPABLE);
+    dump_nothing();
+    (void)prctl(PR_SET_DUMPABLE, ps_process_sanitized() ? 1 : 0);
 }

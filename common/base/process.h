@@ -8,11 +8,16 @@
 #ifndef PS_BASE_PROCESS_H
 #define PS_BASE_PROCESS_H
 
+#include <stdbool.h>
+
 void ps_process_begin(void);
 
-/* What it holds is nobody else's: no core dumps, and no other process of the same user may look
- * into it (PR_SET_DUMPABLE, prctl(2)); for daemons. Sanitizers look into their own process, so
- * under them only core dumps end. */
+/* What it holds is nobody else's: no core dumps, nothing in one that root takes all the same, and
+ * no other process of the same user may look into it (PR_SET_DUMPABLE, prctl(2)); for daemons.
+ * Sanitizers look into their own process, so under them only core dumps end. */
 void ps_process_protect(void);
+
+/* Was this built with a sanitizer that reads what it likes for its reports? */
+bool ps_process_sanitized(void);
 
 #endif
