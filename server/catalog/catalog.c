@@ -102,7 +102,8 @@ enum { SCHEMA_VERSION = sizeof migrations / sizeof *migrations };
 static const char *const exclusive = "PRAGMA locking_mode=EXCLUSIVE";
 static const char *const settings =
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
-    "PRAGMA trusted_schema=OFF;";
+    "PRAGMA trusted_schema=OFF;"
+    "PRAGMA temp_store=MEMORY;"; /* what is sorted is nowhere on the disk as it is */
 
 /* One number that a pragma answers with, or a query. */
 static ps_status pragma_number(ps_catalog *c, const char *sql, int64_t *out)
