@@ -19,6 +19,7 @@
 #ifndef PS_GPU_BACKEND_H
 #define PS_GPU_BACKEND_H
 
+#include "common/base/landlock.h"
 #include "common/base/status.h"
 #include "gpu/tensor.h"
 
@@ -68,6 +69,8 @@ typedef struct ps_backend_options {
 PS_MUST_CHECK ps_status ps_backend_open(const char *name, const ps_backend_options *options,
                                         ps_backend **out);
 void ps_backend_close(ps_backend **b);
+/* What opening it takes. */
+void ps_backend_allow(const char *name, ps_landlock *landlock);
 
 /* "cpu (no CUDA driver)", "cuda:0": the device and why, for the line that psworker logs at start.
  * Returns out. */

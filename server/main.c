@@ -5,6 +5,7 @@
 #include "common/base/process.h"
 #include "common/conf/options.h"
 #include "server/check.h"
+#include "server/confine.h"
 #include "server/daemon.h"
 #include "server/options.h"
 
@@ -19,7 +20,9 @@ enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE };
 static int serve(const ps_server_options *options)
 {
     ps_daemon *daemon = NULL;
-    ps_status st = ps_log_start();
+    ps_status st = ps_server_confine(options);
+    if (!st)
+        st = ps_log_start();
     if (!st)
         st = ps_daemon_create(options, PSD_VERSION, &daemon);
     if (st) {

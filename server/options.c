@@ -116,6 +116,7 @@ static const ps_conf_key server_keys[] = {
     PS_CONF_MAP("retention", ps_server_conf, retention, retention_keys),
     PS_CONF_MAP("sealing", ps_server_conf, sealing, sealing_keys),
     PS_CONF_MAP("identity", ps_server_conf, identity, identity_keys),
+    PS_CONF_WORD("landlock", ps_server_conf, landlock, "auto", ps_conf_landlock_words),
     PS_CONF_DURATION("shutdown_grace", ps_server_conf, shutdown_grace_ms, "10s", 0, 3600000),
     PS_CONF_MAP("keepalive", ps_server_conf, keepalive, ps_conf_keepalive_keys),
     PS_CONF_END,

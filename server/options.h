@@ -77,6 +77,7 @@ typedef struct ps_server_conf {
     ps_retention retention;
     ps_server_sealing sealing;
     ps_server_identity identity;
+    unsigned landlock; /* ps_landlock_mode */
     uint64_t shutdown_grace_ms;
     ps_conf_keepalive keepalive;
 } ps_server_conf;

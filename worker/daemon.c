@@ -3,6 +3,7 @@
  * reach psd is not a failure: the channels try again for as long as the daemon runs. */
 #include "worker/daemon.h"
 
+#include "common/base/landlock.h"
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -254,6 +255,7 @@ ps_status ps_worker_daemon_create(const ps_worker_start *start, ps_worker_daemon
     d->start = *start;
     ps_log_set_level(ps_conf_log_level(&conf->log));
     ps_limits_log("psworker", ps_limits_raise_files());
+    ps_landlock_log("psworker");
     const ps_tls_options tls = ps_tls_conf_options(&conf->tls, PS_TLS_CLIENT);
     ps_status st = ps_tls_holder_new(&tls, &d->tls);
     if (!st)

@@ -6,6 +6,7 @@
 #include "common/base/process.h"
 #include "common/conf/options.h"
 #include "worker/check.h"
+#include "worker/confine.h"
 #include "worker/daemon.h"
 
 #include <stdio.h>
@@ -21,7 +22,9 @@ static int work(const ps_worker_options *options, int argc, char **argv)
     ps_worker_start start = {
         .options = options, .version = PSD_VERSION, .argc = argc, .argv = argv};
     ps_worker_end end = PS_WORKER_SUPERSEDED;
-    ps_status st = ps_log_start();
+    ps_status st = ps_worker_confine(options);
+    if (!st)
+        st = ps_log_start();
     while (!st && end == PS_WORKER_SUPERSEDED) {
         ps_worker_daemon *daemon = NULL;
         st = ps_worker_daemon_create(&start, &daemon);

@@ -33,6 +33,8 @@ const ps_conf_key ps_conf_keepalive_keys[] = {
     PS_CONF_END,
 };
 
+const char *const ps_conf_landlock_words[] = {"auto", "require", "off", NULL};
+
 ps_log_level ps_conf_log_level(const ps_conf_log *log)
 {
     return (ps_log_level)(PS_LOG_ERROR + log->level);

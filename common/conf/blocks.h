@@ -26,6 +26,9 @@ typedef struct ps_conf_log {
 extern const ps_conf_key ps_conf_log_keys[];
 ps_log_level ps_conf_log_level(const ps_conf_log *log);
 
+/* `landlock:` in the order of ps_landlock_mode. */
+extern const char *const ps_conf_landlock_words[];
+
 /* `listen:` and `metrics:` */
 typedef struct ps_conf_listen {
     char *address; /* a name, IPv4 or IPv6 address, without brackets */

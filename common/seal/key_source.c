@@ -116,12 +116,35 @@ static ps_status from_program(const char *path, unsigned patience_ms, ps_secret 
     return st;
 }
 
+/* ---- what is to stay open for it ---- */
+
+static void allow_file(const char *path, ps_landlock *landlock)
+{
+    ps_landlock_allow_beside(landlock, PS_LANDLOCK_READ, path);
+}
+
+static void allow_credentials(const char *name, ps_landlock *landlock)
+{
+    (void)name;
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    if (folder)
+        ps_landlock_allow(landlock, PS_LANDLOCK_READ, folder);
+}
+
+static void allow_program(const char *path, ps_landlock *landlock)
+{
+    ps_landlock_allow_program(landlock, path);
+}
+
 /* ---- the table ---- */
 
 static const struct {
     const char *prefix;
     ps_status (*read)(const char *where, unsigned patience_ms, ps_secret **key);
-} rows[] = {{"file:", from_file}, {"credential:", from_credential}, {"exec:", from_program}};
+    void (*allow)(const char *where, ps_landlock *landlock);
+} rows[] = {{"file:", from_file, allow_file},
+            {"credential:", from_credential, allow_credentials},
+            {"exec:", from_program, allow_program}};
 enum { ROWS = sizeof rows / sizeof *rows };
 
 static size_t row_of(const char *source)
@@ -147,8 +170,16 @@ ps_status ps_key_source_read(const char *source, unsigned patience_ms, ps_secret
     if (st)
         return st;
     size_t i = row_of(source);
-    st = rows[i].read(source + strlen(rows[i].prefix), patience_ms, key);
+    const char *where = source + strlen(rows[i].prefix);
+    st = ps_landlock_explain(rows[i].read(where, patience_ms, key), where);
     return st ? ps_wrap(st, "%s", source) : PS_OK;
+}
+
+void ps_key_source_allow(const char *source, ps_landlock *landlock)
+{
+    size_t i = row_of(source);
+    if (i < ROWS)
+        rows[i].allow(source + strlen(rows[i].prefix), landlock);
 }
 
 ps_status ps_key_source_create(const char *path, ps_secret **key)

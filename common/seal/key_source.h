@@ -8,6 +8,7 @@
 #ifndef PS_SEAL_KEY_SOURCE_H
 #define PS_SEAL_KEY_SOURCE_H
 
+#include "common/base/landlock.h"
 #include "common/base/slice.h"
 #include "common/base/status.h"
 #include "common/security/secret.h"
@@ -18,6 +19,8 @@ PS_MUST_CHECK ps_status ps_key_source_check(const char *source);
 PS_MUST_CHECK ps_status ps_key_source_read(const char *source, unsigned patience_ms,
                                            ps_secret **key);
 enum { PS_KEY_SOURCE_PATIENCE_MS = 10000 };
+/* What reading it again takes. */
+void ps_key_source_allow(const char *source, ps_landlock *landlock);
 /* A new key, into a file of mode 0600 that is not there yet. */
 PS_MUST_CHECK ps_status ps_key_source_create(const char *path, ps_secret **key);
 

@@ -4,6 +4,7 @@
 #include "common/security/pem_file.h"
 
 #include "common/base/buf.h"
+#include "common/base/landlock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/security/crypto_error.h"
@@ -42,7 +43,7 @@ static ps_status read_file(const char *path, const char *what, bool secret, ps_b
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return ps_fail_errno(errno, "%s %s", what, path);
+        return ps_landlock_explain(ps_fail_errno(errno, "%s %s", what, path), path);
     struct stat s;
     if (secret && fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && (s.st_mode & 077))
         ps_log_warning("security",

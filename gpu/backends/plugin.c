@@ -2,6 +2,8 @@
  * mapped, and CUDA's libraries do not take well to being unloaded. */
 #include "gpu/backends/plugin.h"
 
+#include "common/base/mem.h"
+
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdio.h>
@@ -58,6 +60,8 @@ static ps_status probe_driver(void)
 
 #define PLUGIN "libpsd-cuda.so"
 
+enum { LIBRARY_FOLDERS = 32 };
+
 /* FOLDER of the running program, without the slash; false when nobody says. */
 static bool program_folder(char *out, size_t size)
 {
@@ -97,4 +101,33 @@ ps_status ps_cuda_open(const ps_backend_options *options, ps_backend **out)
     if (access(path, R_OK) != 0)
         return ps_fail(PS_UNAVAILABLE, "a CUDA driver, but no plugin %s", path);
     return ps_plugin_open(path, options, out);
+}
+
+static void allow_folders_of(ps_landlock *landlock, const char *list)
+{
+    char *copy = ps_strdup(list), *rest = copy, *folder;
+    for (int n = 0; n < LIBRARY_FOLDERS && (folder = strsep(&rest, ":")); n++)
+        if (*folder)
+            ps_landlock_allow(landlock, PS_LANDLOCK_READ, folder);
+    ps_free(&copy);
+}
+
+void ps_cuda_allow(ps_landlock *landlock)
+{
+    const char *named = getenv("PSD_CUDA_PLUGIN"), *libraries = getenv("LD_LIBRARY_PATH"),
+               *cache = getenv("CUDA_CACHE_PATH"), *home = getenv("HOME");
+    char path[PATH_MAX + sizeof "/../gpu/cuda/" PLUGIN];
+    if (named && *named)
+        (void)snprintf(path, sizeof path, "%s", named);
+    else
+        find_plugin(path, sizeof path);
+    ps_landlock_allow_beside(landlock, PS_LANDLOCK_READ, path);
+    if (libraries)
+        allow_folders_of(landlock, libraries);
+    ps_landlock_allow(landlock, PS_LANDLOCK_DEVICE, "/dev");
+    ps_landlock_allow(landlock, PS_LANDLOCK_RUN, "/usr/bin/nvidia-modprobe");
+    if (!cache && home)
+        (void)snprintf(path, sizeof path, "%s/.nv", home);
+    if (cache || home)
+        ps_landlock_allow(landlock, PS_LANDLOCK_WRITE, cache ? cache : path);
 }

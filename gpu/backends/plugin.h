@@ -35,5 +35,8 @@ PS_MUST_CHECK ps_status ps_plugin_open_entry(const ps_backend_plugin_entry *entr
  * to two seconds; then the plugin libpsd-cuda.so, by its full path: where PSD_CUDA_PLUGIN says, or
  * in the build's folder, or where it was installed. PS_UNAVAILABLE without either. */
 PS_MUST_CHECK ps_status ps_cuda_open(const ps_backend_options *options, ps_backend **out);
+/* The plugin, the driver and what that reads, writes and runs: devices that it makes known, code
+ * that it has translated before. */
+void ps_cuda_allow(ps_landlock *landlock);
 
 #endif

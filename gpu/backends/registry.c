@@ -64,3 +64,10 @@ ps_status ps_backend_open(const char *name, const ps_backend_options *options, p
 {
     return ps_backend_open_among(ps_backend_rows, name, options, out);
 }
+
+/* The CPU's is part of the program, but for OpenBLAS, which is the system's. */
+void ps_backend_allow(const char *name, ps_landlock *landlock)
+{
+    if (strcmp(name, "cpu") != 0)
+        ps_cuda_allow(landlock);
+}

@@ -148,11 +148,24 @@ static ps_status sign_by_program(const char *path, const order *o, ps_buf *chain
 
 /* ---- the table ---- */
 
+/* The list of what was issued is written beside it. */
+static void allow_file(const char *path, ps_landlock *landlock)
+{
+    ps_landlock_allow_beside(landlock, PS_LANDLOCK_WRITE, path);
+}
+
+static void allow_program(const char *path, ps_landlock *landlock)
+{
+    ps_landlock_allow_program(landlock, path);
+}
+
 static const struct {
     const char *prefix;
     ps_status (*try)(const char *where, struct stack_st_X509 *cas);
     ps_status (*sign)(const char *where, const order *o, ps_buf *chain);
-} rows[] = {{"file:", try_file, sign_by_file}, {"exec:", try_program, sign_by_program}};
+    void (*allow)(const char *where, ps_landlock *landlock);
+} rows[] = {{"file:", try_file, sign_by_file, allow_file},
+            {"exec:", try_program, sign_by_program, allow_program}};
 enum { ROWS = sizeof rows / sizeof *rows };
 
 static size_t row_of(const char *source, const char **where)
@@ -172,6 +185,14 @@ ps_status ps_issuer_check(const char *source)
         return PS_OK;
     return ps_fail(PS_INVALID_ARGUMENT, "'%s': a signer is named as file:PATH or exec:PROGRAM",
                    source);
+}
+
+void ps_issuer_allow(const char *source, ps_landlock *landlock)
+{
+    const char *where;
+    size_t row = row_of(source, &where);
+    if (row < ROWS)
+        rows[row].allow(where, landlock);
 }
 
 ps_status ps_issuer_try(const ps_issuer_conf *conf)

@@ -15,6 +15,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/clock.h"
+#include "common/base/landlock.h"
 #include "common/security/certificate.h"
 #include "common/transport/tls/tls_holder.h"
 
@@ -35,6 +36,8 @@ typedef struct ps_issuer ps_issuer;
 
 /* PS_INVALID_ARGUMENT: no such kind of signer, with those that there are. */
 PS_MUST_CHECK ps_status ps_issuer_check(const char *source);
+/* What signing takes. */
+void ps_issuer_allow(const char *source, ps_landlock *landlock);
 /* Could it sign? A key is read, and held against the CAs; of a program, whether it may be run. */
 PS_MUST_CHECK ps_status ps_issuer_try(const ps_issuer_conf *conf);
 /* The same, for keeps. Texts are copied, the clock is borrowed. */

@@ -42,6 +42,7 @@ static const ps_conf_key worker_keys[] = {
     PS_CONF_BYTES("message_bytes", ps_worker_conf, message_bytes, "4MiB", 64 << 10, 1 << 30),
     PS_CONF_MAP("keepalive", ps_worker_conf, keepalive, ps_conf_keepalive_keys),
     PS_CONF_MAP("reconnect", ps_worker_conf, reconnect, reconnect_keys),
+    PS_CONF_WORD("landlock", ps_worker_conf, landlock, "auto", ps_conf_landlock_words),
     PS_CONF_DURATION("shutdown_grace", ps_worker_conf, shutdown_grace_ms, "10s", 0, 3600000),
     PS_CONF_END,
 };

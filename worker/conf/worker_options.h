@@ -36,6 +36,7 @@ typedef struct ps_worker_conf {
     uint64_t message_bytes; /* one gRPC message, in or out */
     ps_conf_keepalive keepalive;
     ps_worker_reconnect reconnect;
+    unsigned landlock; /* ps_landlock_mode */
     uint64_t shutdown_grace_ms;
 } ps_worker_conf;
 

@@ -39,17 +39,25 @@ static void close_file(ps_spool *spool)
     spool->in = spool->out = -1;
 }
 
+const char *ps_spool_folder(size_t i)
+{
+    const char *folders[PS_SPOOL_FOLDERS] = {getenv("TMPDIR"), getenv("STATE_DIRECTORY"),
+                                             "/var/tmp", "/tmp"};
+    PS_REQUIRE(i < PS_SPOOL_FOLDERS);
+    return folders[i] && folders[i][0] == '/' ? folders[i] : NULL;
+}
+
 /* The first failure is told: it is of the folder that was meant. */
 static ps_status open_file(ps_spool *spool)
 {
-    const char *folders[] = {getenv("TMPDIR"), getenv("STATE_DIRECTORY"), "/var/tmp", "/tmp"};
     ps_error first = {0};
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-        if (!folders[i] || folders[i][0] != '/')
+    for (size_t i = 0; i < PS_SPOOL_FOLDERS; i++) {
+        const char *folder = ps_spool_folder(i);
+        if (!folder)
             continue;
-        ps_status st = make_file(spool, folders[i]);
+        ps_status st = make_file(spool, folder);
         if (!st) {
-            spool->folder = ps_strdup(folders[i]);
+            spool->folder = ps_strdup(folder);
             spool->key = ps_secret_random();
             spool->writer = ps_seal_writer_new(spool->disk, spool->out, spool->key, (ps_slice){0});
             return PS_OK;

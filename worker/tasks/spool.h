@@ -19,7 +19,10 @@
 #include "common/base/disk.h"
 #include "common/seal/sealed_file.h"
 
-enum { PS_SPOOL_MEMORY = 1 << 20 };
+enum { PS_SPOOL_MEMORY = 1 << 20, PS_SPOOL_FOLDERS = 4 };
+
+/* Where files may be made, the first first; NULL: none is named there. */
+const char *ps_spool_folder(size_t i);
 
 typedef struct ps_spool {
     const ps_disk *disk;

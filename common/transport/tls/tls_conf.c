@@ -15,6 +15,16 @@ ps_tls_options ps_tls_conf_options(const ps_conf_tls *conf, ps_tls_side side)
                             .crl_stale = conf->crl_expired == PS_CONF_CRL_WARN};
 }
 
+void ps_tls_conf_allow(const ps_conf_tls *conf, bool renewed, ps_landlock *landlock)
+{
+    const unsigned own = renewed ? PS_LANDLOCK_WRITE : PS_LANDLOCK_READ;
+    ps_landlock_allow_beside(landlock, PS_LANDLOCK_READ, conf->ca);
+    ps_landlock_allow_beside(landlock, own, conf->certificate);
+    ps_landlock_allow_beside(landlock, own, conf->key);
+    if (*conf->crl)
+        ps_landlock_allow_beside(landlock, PS_LANDLOCK_READ, conf->crl);
+}
+
 void ps_tls_conf_try(const ps_conf_tls *conf, ps_tls_side side, ps_trial *trial)
 {
     const ps_tls_options options = ps_tls_conf_options(conf, side);
