@@ -24,6 +24,8 @@ static void rpc_metrics(ps_daemon *d, ps_buf *out)
         {"psd_open_connections", "gauge", "Open gRPC connections.", (double)s.connections},
         {"psd_connections_total", "counter", "gRPC connections accepted.",
          (double)s.connections_total},
+        {"psd_connections_pq_total", "counter",
+         "gRPC connections whose key was agreed on by X25519MLKEM768.", (double)s.connections_pq},
         {"psd_handshakes_refused_total", "counter", "TLS handshakes refused.",
          (double)s.handshakes_refused},
         {"psd_calls_total", "counter", "Calls begun.", (double)s.calls},

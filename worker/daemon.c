@@ -168,7 +168,7 @@ static void state_cb(void *user, bool up, const char *reason)
 {
     ps_worker_daemon *d = user;
     if (up)
-        ps_log_info("psworker", "connected server=%s", d->target);
+        ps_log_info("psworker", "connected server=%s group=%s", d->target, reason);
     else
         ps_log_warning("psworker", "not connected server=%s: %s", d->target, reason);
     if (!up && d->core)

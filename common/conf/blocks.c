@@ -6,6 +6,7 @@
 #include <string.h>
 
 const char *const ps_conf_crl_expired_words[] = {"refuse", "warn", NULL};
+static const char *const group_words[] = {"auto", "pq", "classic", NULL};
 
 const ps_conf_key ps_conf_tls_keys[] = {
     PS_CONF_TEXT("ca", ps_conf_tls, ca, NULL, 1, 4095),
@@ -15,6 +16,7 @@ const ps_conf_key ps_conf_tls_keys[] = {
     PS_CONF_WORD("crl_expired", ps_conf_tls, crl_expired, "refuse", ps_conf_crl_expired_words),
     PS_CONF_DURATION("watch", ps_conf_tls, watch_ms, "10s", 0, 86400000),
     PS_CONF_BOOL("renew", ps_conf_tls, renew, "true"),
+    PS_CONF_WORD("groups", ps_conf_tls, groups, "auto", group_words),
     PS_CONF_END,
 };
 

@@ -5,7 +5,7 @@
 #include "common/base/log.h"
 #include "common/conf/conf.h"
 
-/* `tls:` PEM files; all three are required. */
+/* `tls:` PEM files, of which all three are required, and how keys are agreed on. */
 typedef struct ps_conf_tls {
     char *ca;             /* the cluster's CA certificate */
     char *certificate;    /* this program's certificate (chain) */
@@ -14,6 +14,7 @@ typedef struct ps_conf_tls {
     unsigned crl_expired; /* ps_conf_crl_expired: what one that has expired counts */
     bool renew;           /* certificate and key are made anew in time, where psd does so */
     uint64_t watch_ms;    /* how often the files are looked at; 0: only when asked */
+    unsigned groups;      /* ps_tls_groups */
 } ps_conf_tls;
 typedef enum ps_conf_crl_expired { PS_CONF_CRL_REFUSE, PS_CONF_CRL_WARN } ps_conf_crl_expired;
 extern const char *const ps_conf_crl_expired_words[]; /* "refuse", "warn", NULL */

@@ -24,7 +24,7 @@ typedef struct ps_channel_options {
     unsigned backoff_max_ms;       /* 0: 10,000 */
     unsigned keepalive_ms;         /* 0: 20,000 */
     unsigned keepalive_timeout_ms; /* 0: 10,000 */
-    /* up: connected and verified. down: why. May be NULL. */
+    /* up: connected and verified; reason: the group of TLS. down: why. May be NULL. */
     void (*on_state)(void *user, bool up, const char *reason);
     void *user;
 } ps_channel_options;

@@ -81,7 +81,7 @@ static void up_cb(void *owner, ps_http2 *conn)
         ps_call_unref(call);
     }
     ps_channel_set_timer(channel);
-    tell(channel, true, "connected");
+    tell(channel, true, ps_tls_layer_group(ps_http2_layer(conn)));
 }
 
 static void draining_cb(void *owner, ps_http2 *conn)

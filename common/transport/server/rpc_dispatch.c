@@ -8,6 +8,7 @@
 #include "common/base/log.h"
 #include "common/base/require.h"
 #include "common/transport/call/message_internal.h"
+#include "common/transport/tls/tls.h"
 
 #include <string.h>
 
@@ -136,9 +137,11 @@ static void unary_cb(void *owner, ps_call *call, ps_slice bytes)
 
 static void up_cb(void *owner, ps_http2 *conn)
 {
-    (void)conn;
     ps_rpc_connection *connection = owner;
+    const char *group = ps_tls_layer_group(ps_http2_layer(conn));
     connection->up = true;
+    connection->home->server->connections_pq += strstr(group, "MLKEM") != NULL;
+    ps_log_debug("rpc", "up address=%s group=%s", connection->address, group);
     ps_rpc_connection_verify(connection);
 }
 

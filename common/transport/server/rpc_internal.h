@@ -53,7 +53,7 @@ struct ps_rpc_server {
     uint16_t port;
     ps_budget *budget;
     ps_http2_stats traffic;
-    _Atomic uint64_t connections_total, handshakes_refused, calls, calls_refused;
+    _Atomic uint64_t connections_total, connections_pq, handshakes_refused, calls, calls_refused;
     atomic_bool serving, accepting;
     atomic_uint lingering;  /* connections */
     atomic_uint tls_number; /* how often tls was replaced */

@@ -296,6 +296,7 @@ void ps_rpc_server_stats(const ps_rpc_server *constant, ps_rpc_stats *out)
 {
     ps_rpc_server *server = (ps_rpc_server *)(uintptr_t)constant; /* for its lock */
     *out = (ps_rpc_stats){.connections_total = server->connections_total,
+                          .connections_pq = server->connections_pq,
                           .handshakes_refused = server->handshakes_refused,
                           .calls = server->calls,
                           .calls_refused = server->calls_refused,

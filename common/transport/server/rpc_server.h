@@ -58,6 +58,7 @@ typedef struct ps_rpc_limits {
 
 typedef struct ps_rpc_stats {
     uint64_t connections, connections_total, handshakes_refused, calls, calls_refused;
+    uint64_t connections_pq; /* of all: by X25519MLKEM768 (tls.groups) */
     uint64_t bytes_in, bytes_out, messages_in, messages_out;
     uint64_t memory_used;
 } ps_rpc_stats;

@@ -262,6 +262,11 @@ int64_t ps_tls_layer_peer_not_after(const ps_layer *layer)
     return ps_tls_peer_not_after(t->ssl);
 }
 
+const char *ps_tls_layer_group(ps_layer *layer)
+{
+    return ps_tls_session_group(of(layer)->ssl);
+}
+
 ps_status ps_tls_layer_verify_again(ps_layer *layer, const ps_tls_context *context, bool *revoked)
 {
     return ps_tls_verify_again(of(layer)->ssl, context, revoked);

@@ -8,6 +8,7 @@
 ps_tls_options ps_tls_conf_options(const ps_conf_tls *conf, ps_tls_side side)
 {
     return (ps_tls_options){.side = side,
+                            .groups = conf->groups,
                             .ca_file = conf->ca,
                             .cert_file = conf->certificate,
                             .key_file = conf->key,

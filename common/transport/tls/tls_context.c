@@ -13,6 +13,7 @@
 #include "common/security/crl_list.h"
 #include "common/security/crypto_error.h"
 #include "common/security/pem_file.h"
+#include "common/transport/tls/tls_groups.h"
 #include "common/transport/tls/tls_verify.h"
 
 #include <openssl/err.h>
@@ -23,7 +24,6 @@
 #include <time.h>
 
 #define CIPHERS     "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256"
-#define GROUPS      "X25519:P-256"
 #define CHAIN_DEPTH 4
 #define CHAIN_MAX   (32 * 1024) /* bytes of the peer's certificates */
 
@@ -184,7 +184,6 @@ static int choose_alpn_cb(SSL *ssl, const unsigned char **out, unsigned char *ou
 static bool set_protocol(SSL_CTX *ssl, ps_tls_side side)
 {
     static const unsigned char h2[] = {2, 'h', '2'};
-    char groups[] = GROUPS; /* OpenSSL's macro drops const */
     SSL_CTX_set_security_level(ssl, 2);
     SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
                                  SSL_OP_CIPHER_SERVER_PREFERENCE);
@@ -197,8 +196,7 @@ static bool set_protocol(SSL_CTX *ssl, ps_tls_side side)
         return false;
     return SSL_CTX_set_min_proto_version(ssl, TLS1_3_VERSION) == 1 &&
            SSL_CTX_set_max_proto_version(ssl, TLS1_3_VERSION) == 1 &&
-           SSL_CTX_set_num_tickets(ssl, 0) == 1 && SSL_CTX_set_ciphersuites(ssl, CIPHERS) == 1 &&
-           SSL_CTX_set1_groups_list(ssl, groups) == 1;
+           SSL_CTX_set_num_tickets(ssl, 0) == 1 && SSL_CTX_set_ciphersuites(ssl, CIPHERS) == 1;
 }
 
 static bool set_trust(SSL_CTX *ssl, const material *m)
@@ -259,6 +257,9 @@ static ps_status trust_fill(const ps_tls_options *options, const material *m, tr
     if (!t->ssl || !set_protocol(t->ssl, t->side) || !set_trust(t->ssl, m))
         return ps_crypto_fail(PS_INTERNAL, "tls context of %s", options->cert_file);
     set_buffers(t->ssl, options);
+    st = ps_tls_groups_set(t->ssl, options->groups);
+    if (st)
+        return st;
     return options->unchecked ? PS_OK : check_own(options, m, t);
 }
 

@@ -5,7 +5,7 @@
  * read again (SIGHUP, tls_watch.h); connections keep the context they began with, and their peer is
  * verified by the new one as well.
  *
- * Every context: TLS 1.3 only (RFC 8446), AES-256-GCM first, groups X25519 and P-256, ALPN h2
+ * Every context: TLS 1.3 only (RFC 8446), AES-256-GCM first, groups as in tls_groups.h, ALPN h2
  * mandatory (RFC 9113 section 3.2), no tickets and no resumption (that would skip the
  * verification), no compression, no renegotiation. Both sides show a certificate. A peer is
  * accepted when its chain ends in our CA, is in force today, has the extended key usage of its
@@ -31,8 +31,16 @@ struct stack_st_X509;
 
 typedef enum ps_tls_side { PS_TLS_SERVER, PS_TLS_CLIENT } ps_tls_side;
 
+/* How the key of a session is agreed on, in the order of the words of tls.groups. */
+typedef enum ps_tls_groups {
+    PS_TLS_GROUPS_AUTO,    /* X25519MLKEM768 first, where OpenSSL has it */
+    PS_TLS_GROUPS_PQ,      /* it alone */
+    PS_TLS_GROUPS_CLASSIC, /* X25519 and P-256 */
+} ps_tls_groups;
+
 typedef struct ps_tls_options {
     ps_tls_side side;
+    ps_tls_groups groups;
     const char *ca_file;   /* PEM, one or more CA certificates */
     const char *cert_file; /* PEM, our certificate, then intermediates if there are any */
     const char *key_file;  /* PEM, its private key, without a pass phrase */

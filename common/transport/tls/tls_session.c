@@ -75,6 +75,12 @@ ps_status ps_tls_session_established(SSL *ssl, ps_identity *peer)
     return ps_tls_peer_identity(ssl, peer);
 }
 
+const char *ps_tls_session_group(SSL *ssl)
+{
+    const char *name = SSL_group_to_name(ssl, (int)SSL_get_negotiated_group(ssl));
+    return name ? name : "unknown";
+}
+
 int64_t ps_tls_peer_not_after(const SSL *ssl)
 {
     const ps_tls_state *state = ps_tls_state_of(ssl);

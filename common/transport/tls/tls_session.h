@@ -27,6 +27,9 @@ PS_MUST_CHECK ps_status ps_tls_session_established(struct ssl_st *ssl, ps_identi
 /* The identity of the peer's verified certificate. PS_UNAUTHENTICATED when there is none. */
 PS_MUST_CHECK ps_status ps_tls_peer_identity(struct ssl_st *ssl, ps_identity *out);
 
+/* By which group the key was agreed on ("X25519MLKEM768", tls_groups.h). */
+const char *ps_tls_session_group(struct ssl_st *ssl);
+
 /* Until when the peer's whole chain is in force, seconds since 1970; 0 when none was verified. */
 int64_t ps_tls_peer_not_after(const struct ssl_st *ssl);
 
