@@ -7,7 +7,6 @@
  * on disk allows at any time. */
 #include "server/daemon.h"
 
-#include "common/base/landlock.h"
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -265,7 +264,6 @@ static ps_status open_all(ps_daemon *d)
     ps_log_set_level(ps_conf_log_level(&d->conf->log));
     d->files = ps_limits_raise_files();
     ps_limits_log("psd", d->files);
-    ps_landlock_log("psd");
     ps_work_set_threads(ps_server_threads(d->conf, ps_cores()));
     ps_status st = ps_disk_mkdir_if_missing(&ps_disk_system, d->conf->data_dir);
     if (!st)

@@ -1,6 +1,7 @@
 /* psd: the parameter server daemon. Reads its options, builds the daemon, runs it until SIGTERM.
  *
  * Exit status: 0 stopped as asked; 1 could not start or run on; 2 wrong flags or configuration. */
+#include "common/base/landlock.h"
 #include "common/base/log.h"
 #include "common/base/process.h"
 #include "common/conf/options.h"
@@ -23,6 +24,8 @@ static int serve(const ps_server_options *options)
     ps_status st = ps_server_confine(options);
     if (!st)
         st = ps_log_start();
+    if (!st)
+        ps_landlock_log("psd");
     if (!st)
         st = ps_daemon_create(options, PSD_VERSION, &daemon);
     if (st) {
