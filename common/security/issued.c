@@ -154,13 +154,14 @@ static ps_status add_locked(int fd, X509 *ca, X509 *cert)
     return st;
 }
 
-ps_status ps_issued_lock(const char *ca_cert_file, X509 *ca, int *out)
+/* Locked, with a head, and a line for cert unless that is NULL. */
+static ps_status open_list(const char *ca_cert_file, X509 *ca, X509 *cert, int *out)
 {
     int fd = -1;
     char *path = ps_authority_beside(ca_cert_file, "issued");
     ps_status st = open_locked(path, &fd);
     if (!st)
-        st = add_locked(fd, ca, NULL);
+        st = add_locked(fd, ca, cert);
     if (st) {
         st = explained(st, path);
         if (fd >= 0)
@@ -172,18 +173,18 @@ ps_status ps_issued_lock(const char *ca_cert_file, X509 *ca, int *out)
     return st;
 }
 
+ps_status ps_issued_lock(const char *ca_cert_file, X509 *ca, int *fd)
+{
+    return open_list(ca_cert_file, ca, NULL, fd);
+}
+
 ps_status ps_issued_add(const char *ca_cert_file, X509 *ca, X509 *cert)
 {
     int fd = -1;
-    char *path = ps_authority_beside(ca_cert_file, "issued");
-    ps_status st = open_locked(path, &fd);
+    PS_REQUIRE(cert);
+    ps_status st = open_list(ca_cert_file, ca, cert, &fd);
     if (!st)
-        st = add_locked(fd, ca, cert);
-    if (fd >= 0)
         (void)close(fd);
-    if (st)
-        st = explained(st, path);
-    ps_free(&path);
     return st;
 }
 

@@ -41,6 +41,25 @@ void ps_test_pki_close(ps_test_pki *pki)
     ck_assert_int_eq(nftw(pki->folder, remove_cb, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
+int ps_test_pki_shell(const ps_test_pki *pki, const char *command, char *out, size_t size)
+{
+    char line[4096];
+    (void)snprintf(line, sizeof line, "cd %s && (%s) 2>&1", pki->folder, command);
+    FILE *pipe = popen(line, "r");
+    ck_assert_ptr_nonnull(pipe);
+    size_t n = fread(out, 1, size - 1, pipe);
+    out[n] = 0;
+    return pclose(pipe);
+}
+
+void ps_test_pki_expect(const ps_test_pki *pki, const char *command, bool good, const char *part)
+{
+    char out[8192];
+    int rc = ps_test_pki_shell(pki, command, out, sizeof out);
+    ck_assert_msg((rc == 0) == good, "%s: status %d\n%s", command, rc, out);
+    ck_assert_msg(strstr(out, part) != NULL, "%s: '%s' is not in\n%s", command, part, out);
+}
+
 /* Fills the files in and hands the request to create_server or create_client. */
 static void create(const ps_test_pki *pki, ps_leaf_request request,
                    ps_status (*create_leaf)(const ps_leaf_request *))

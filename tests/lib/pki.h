@@ -28,6 +28,11 @@ void ps_test_pki_close(ps_test_pki *pki);
 const char *ps_test_pki_path(const ps_test_pki *pki, const char *name, const char *suffix,
                              char out[PS_TEST_PATH_MAX]);
 
+/* Runs a command of the shell in the folder: its output, and its exit status. */
+int ps_test_pki_shell(const ps_test_pki *pki, const char *command, char *out, size_t size);
+/* It succeeds or not as said, and says `part`. */
+void ps_test_pki_expect(const ps_test_pki *pki, const char *command, bool good, const char *part);
+
 void ps_test_pki_server(const ps_test_pki *pki, const char *name, const char *host);
 void ps_test_pki_client(const ps_test_pki *pki, ps_role role, const char *name);
 /* In force between the two times (seconds since 1970): one that is over, or not yet begun. */

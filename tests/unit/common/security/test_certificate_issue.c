@@ -17,24 +17,9 @@
 
 static ps_test_pki pki;
 
-/* Runs a command in the folder of the certificates; its output, and its exit status. */
-static int shell(const char *command, char *out, size_t size)
-{
-    char line[1024];
-    (void)snprintf(line, sizeof line, "cd %s && (%s) 2>&1", pki.folder, command);
-    FILE *pipe = popen(line, "r");
-    ck_assert_ptr_nonnull(pipe);
-    size_t n = fread(out, 1, size - 1, pipe);
-    out[n] = 0;
-    return pclose(pipe);
-}
-
 static void expect_output(const char *command, int status, const char *part)
 {
-    char out[8192];
-    int rc = shell(command, out, sizeof out);
-    ck_assert_msg((rc == 0) == (status == 0), "%s: status %d\n%s", command, rc, out);
-    ck_assert_msg(strstr(out, part) != NULL, "%s: '%s' is not in\n%s", command, part, out);
+    ps_test_pki_expect(&pki, command, status == 0, part);
 }
 
 static const char *at(const char *name, char out[PS_TEST_PATH_MAX])
@@ -202,7 +187,8 @@ END_TEST
 static bool is_pair(void)
 {
     char out[512];
-    return shell(
+    return ps_test_pki_shell(
+               &pki,
                "openssl x509 -in w.pem -noout -pubkey > a && openssl pkey -in w.key -pubout > b && "
                "cmp a b",
                out, sizeof out) == 0;
@@ -417,12 +403,15 @@ START_TEST(inspect_says_what_the_certificate_says)
     ck_assert_int_eq(info.not_after - info.not_before, 90 * DAY_S);
     ck_assert_int_ge(info.days_left, 89);
     ck_assert_int_le(info.days_left, 90);
-    (void)shell("openssl x509 -in psd.pem -noout -fingerprint -sha256 | cut -d= -f2 | tr -d ':\\n' "
-                "| tr A-F a-f",
-                out, sizeof out);
+    (void)ps_test_pki_shell(
+        &pki,
+        "openssl x509 -in psd.pem -noout -fingerprint -sha256 | cut -d= -f2 | tr -d ':\\n' "
+        "| tr A-F a-f",
+        out, sizeof out);
     ck_assert_str_eq(info.fingerprint, out);
-    (void)shell("openssl x509 -in psd.pem -noout -serial | cut -d= -f2 | tr -d '\\n' | tr A-F a-f",
-                out, sizeof out);
+    (void)ps_test_pki_shell(
+        &pki, "openssl x509 -in psd.pem -noout -serial | cut -d= -f2 | tr -d '\\n' | tr A-F a-f",
+        out, sizeof out);
     ck_assert_str_eq(info.serial, out);
     ps_certificate_info_clear(&info);
     ck_ok(ps_certificate_inspect(at("ca.pem", path), &info));
@@ -455,7 +444,7 @@ START_TEST(certificates_of_others_are_read_with_care)
                        "[d]\\nCN=z\\n' > c; openssl req -x509 -newkey rsa:2048 -nodes -days 1 "
                        "-keyout f.key -out f.pem -subj '/CN=a\\nb\x1b[1m' -config c -extensions e",
                        foreign[i].san);
-        ck_assert_msg(shell(command, out, sizeof out) == 0, "%s", out);
+        ck_assert_msg(ps_test_pki_shell(&pki, command, out, sizeof out) == 0, "%s", out);
         ck_ok(ps_certificate_inspect(at("f.pem", path), &info));
         ck_assert(!info.has_identity && !info.for_client && !info.for_server);
         ck_assert_msg(strstr(info.identity_error, foreign[i].says) != NULL, "%s",

@@ -20,23 +20,9 @@
 
 static ps_test_pki pki;
 
-static int shell(const char *command, char *out, size_t size)
-{
-    char line[2048];
-    (void)snprintf(line, sizeof line, "cd %s && (%s) 2>&1", pki.folder, command);
-    FILE *pipe = popen(line, "r");
-    ck_assert_ptr_nonnull(pipe);
-    size_t n = fread(out, 1, size - 1, pipe);
-    out[n] = 0;
-    return pclose(pipe);
-}
-
 static void must_say(const char *command, bool good, const char *part)
 {
-    char out[8192];
-    int rc = shell(command, out, sizeof out);
-    ck_assert_msg((rc == 0) == good, "%s: status %d\n%s", command, rc, out);
-    ck_assert_msg(strstr(out, part) != NULL, "%s: '%s' is not in\n%s", command, part, out);
+    ps_test_pki_expect(&pki, command, good, part);
 }
 
 static void set_up(void)
@@ -349,8 +335,9 @@ START_TEST(a_certificate_is_revoked_by_its_file_or_serial)
     set_up();
     char path[PS_TEST_PATH_MAX], serial[200];
     const char *file = ps_test_pki_path(&pki, "w1", ".pem", path), *number = serial;
-    ck_assert_int_eq(shell("openssl x509 -in w2.pem -noout -serial | cut -d= -f2 | tr -d '\\n'",
-                           serial, sizeof serial),
+    ck_assert_int_eq(ps_test_pki_shell(
+                         &pki, "openssl x509 -in w2.pem -noout -serial | cut -d= -f2 | tr -d '\\n'",
+                         serial, sizeof serial),
                      0);
     ps_crl_result r;
     ck_ok(issue((ps_crl_request){.files = &file, .n_files = 1, .serials = &number, .n_serials = 1},
@@ -406,9 +393,11 @@ START_TEST(who_has_ended_leaves_the_list_one_list_later)
     ps_test_pki_client_at(&pki, PS_ROLE_WORKER, "brief", now - DAY_S, now - 400);
     char out[200];
     /* its serial, as the list has it */
-    ck_assert_int_eq(shell("openssl x509 -in brief.pem -noout -serial | cut -d= -f2 | tr -d '\\n'",
-                           out, sizeof out),
-                     0);
+    ck_assert_int_eq(
+        ps_test_pki_shell(&pki,
+                          "openssl x509 -in brief.pem -noout -serial | cut -d= -f2 | tr -d '\\n'",
+                          out, sizeof out),
+        0);
     const char *serial = out;
     ps_crl_result r;
     ck_ok(issue((ps_crl_request){.serials = &serial, .n_serials = 1}, &r));
