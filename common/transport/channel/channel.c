@@ -96,6 +96,22 @@ ps_status ps_channel_create(ps_loop *loop, const ps_channel_options *options, ps
     return PS_OK;
 }
 
+void ps_channel_verify(ps_channel_link *link)
+{
+    ps_channel *channel = link->channel;
+    ps_layer *layer = ps_http2_layer(link->conn);
+    bool revoked;
+    if (!layer || !ps_tls_layer_certificate(layer) || link->verified_with == channel->tls_number)
+        return; /* one whose handshake is under way is asked when it is up */
+    link->verified_with = channel->tls_number;
+    if (!ps_tls_layer_verify_again(layer, channel->tls, &revoked))
+        return;
+    if (revoked)
+        ps_http2_cut(link->conn, ps_error_message());
+    else
+        ps_http2_retire(link->conn, ps_error_message());
+}
+
 void ps_channel_set_tls(ps_channel *channel, struct ps_tls_context *tls)
 {
     ps_loop_require_on(channel->loop);
@@ -103,24 +119,16 @@ void ps_channel_set_tls(ps_channel *channel, struct ps_tls_context *tls)
     ps_tls_context *before = channel->tls;
     channel->tls = ps_tls_context_ref(tls);
     ps_tls_context_unref(&before);
+    channel->tls_number++;
     ps_list_each_safe(node, &channel->links)
-    {
-        ps_http2 *conn = ps_container(node, ps_channel_link, link)->conn;
-        ps_layer *layer = ps_http2_layer(conn);
-        bool revoked;
-        if (!layer || !ps_tls_layer_verify_again(layer, tls, &revoked))
-            continue;
-        if (revoked)
-            ps_http2_cut(conn, ps_error_message());
-        else
-            ps_http2_retire(conn, ps_error_message());
-    }
+        ps_channel_verify(ps_container(node, ps_channel_link, link));
 }
 
 void ps_channel_move_over(ps_channel *channel)
 {
     ps_loop_require_on(channel->loop);
-    if (channel->current) /* else the next one is new anyway */
+    const ps_channel_link *link = channel->current;
+    if (link && link->made_with != channel->tls_number) /* else it, or the next one, is new */
         ps_http2_drain(channel->current->conn);
 }
 

@@ -69,7 +69,8 @@ static void up_cb(void *owner, ps_http2 *conn)
 {
     ps_channel_link *link = owner;
     ps_channel *channel = link->channel;
-    if (channel->current != link)
+    ps_channel_verify(link);
+    if (channel->current != link || !ps_http2_is_usable(conn))
         return;
     ps_channel_move(channel, PS_CHANNEL_UP);
     channel->last.code = PS_OK;
@@ -148,6 +149,7 @@ static ps_status greet(ps_channel *channel, ps_layer *tcp, const char *address)
         return st;
     }
     link->channel = channel;
+    link->made_with = link->verified_with = channel->tls_number;
     ps_list_append(&channel->links, &link->link);
     channel->refs++;
     channel->current = link;

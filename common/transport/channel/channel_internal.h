@@ -27,6 +27,7 @@ typedef struct ps_channel_link {
     ps_list link;
     ps_channel *channel;
     ps_http2 *conn;
+    unsigned made_with, verified_with; /* tls_number of these contexts */
 } ps_channel_link;
 
 struct ps_channel {
@@ -35,8 +36,9 @@ struct ps_channel {
     char *target;
     char host[256];
     ps_tls_context *tls;
-    unsigned state; /* ps_channel_state */
-    unsigned refs;  /* the user's, and one of each link */
+    unsigned tls_number; /* how often it has changed */
+    unsigned state;      /* ps_channel_state */
+    unsigned refs;       /* the user's, and one of each link */
     ps_tcp_dial *dial;
     ps_list links;
     ps_channel_link *current; /* NULL unless greeting or up */
@@ -52,7 +54,8 @@ struct ps_channel {
 
 void ps_channel_move(ps_channel *channel, ps_channel_state to);
 void ps_channel_connect(ps_channel *channel);
-void ps_channel_due(ps_channel *channel); /* due_ns has passed */
+void ps_channel_due(ps_channel *channel);      /* due_ns has passed */
+void ps_channel_verify(ps_channel_link *link); /* would the context in force accept it, too? */
 void ps_channel_set_timer(ps_channel *channel);
 void ps_channel_unref(ps_channel *channel);
 

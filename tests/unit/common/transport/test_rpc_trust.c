@@ -262,6 +262,33 @@ START_TEST(a_channel_cuts_a_server_that_was_revoked)
 }
 END_TEST
 
+/* Files that are read again while a handshake is under way are no reason to begin anew. */
+START_TEST(a_connection_that_is_being_made_is_asked_when_it_is_there)
+{
+    echo_rig_open(&rig, NULL);
+    echo_rig_connect(&rig, NULL);
+    Psd__Test__V1__Piece request = PSD__TEST__V1__PIECE__INIT;
+    for (int i = 0; i < 200; i++) { /* at every moment of it */
+        ps_tls_context *same = ps_test_pki_context(&rig.pki, PS_TLS_CLIENT, "w1");
+        ps_channel_set_tls(rig.channel, same);
+        ps_tls_context_unref(&same);
+        echo_run_ms(&rig, 1);
+    }
+    ck_ok(echo_unary(&rig, &request, NULL, NULL));
+    ck_assert_str_eq(rig.states, "up;");
+    ck_assert_uint_eq(stats().connections_total, 1);
+    ps_channel_free(&rig.channel);
+    echo_rig_connect(&rig, NULL);
+    ps_tls_context *other = from_other_ca(PS_TLS_CLIENT);
+    for (int i = 0; i < 1000 && stats().connections_total < 2; i++)
+        echo_run_ms(&rig, 1); /* psd has it, and we are about to greet */
+    ps_channel_set_tls(rig.channel, other);
+    ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_UNAUTHENTICATED);
+    ps_tls_context_unref(&other);
+    echo_rig_close(&rig);
+}
+END_TEST
+
 /* A certificate that ends makes way for another one: no call notices. */
 START_TEST(a_channel_moves_over_to_a_new_certificate_and_no_call_is_lost)
 {
@@ -304,6 +331,7 @@ static const ps_check_case cases[] = {
     {&a_channel_leaves_a_server_whose_ca_was_removed, 30},
     {&who_is_revoked_is_cut_and_the_others_are_not, 30},
     {&a_channel_cuts_a_server_that_was_revoked, 30},
+    {&a_connection_that_is_being_made_is_asked_when_it_is_there, 30},
     {&a_channel_moves_over_to_a_new_certificate_and_no_call_is_lost, 30},
     {0},
 };
