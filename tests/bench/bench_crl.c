@@ -39,7 +39,7 @@ static double processor_seconds(void)
 /* Serial numbers without order, as a CA's are. */
 static ps_status write_list(const char *ca_file, const char *key_file, size_t n, const char *path)
 {
-    uint8_t number[PS_CRL_SERIAL] = {[PS_CRL_SERIAL - 1] = 1};
+    uint8_t number[PS_CRL_SERIAL] = {0};
     ps_authority ca = {0};
     ps_buf pem = PS_BUF_EMPTY;
     ps_crl_entry *entries = ps_alloc_array(n + 1, sizeof *entries);
@@ -55,6 +55,7 @@ static ps_status write_list(const char *ca_file, const char *key_file, size_t n,
     }
     ps_status st = ps_authority_read(ca_file, key_file, &ca);
     int64_t now = (int64_t)time(NULL) - 300;
+    ps_put_u32be(number + PS_CRL_SERIAL - 4, (uint32_t)now); /* newer than any before */
     if (!st)
         st = ps_crl_build(&(ps_crl_plan){.this_update = now,
                                          .next_update = now + 7 * DAY_S,

@@ -60,6 +60,14 @@ void ps_test_pki_expect(const ps_test_pki *pki, const char *command, bool good, 
     ck_assert_msg(strstr(out, part) != NULL, "%s: '%s' is not in\n%s", command, part, out);
 }
 
+ps_status ps_test_pki_crl(const ps_test_pki *pki, ps_crl_request request, ps_crl_result *out)
+{
+    char ca[PS_TEST_PATH_MAX], key[PS_TEST_PATH_MAX];
+    request.ca_cert_file = ps_test_pki_path(pki, "ca", ".pem", ca);
+    request.ca_key_file = ps_test_pki_path(pki, "ca", ".key", key);
+    return ps_crl_issue(&request, out);
+}
+
 /* Fills the files in and hands the request to create_server or create_client. */
 static void create(const ps_test_pki *pki, ps_leaf_request request,
                    ps_status (*create_leaf)(const ps_leaf_request *))

@@ -13,6 +13,7 @@
 #define PS_TEST_PKI_H
 
 #include "common/security/certificate_issue.h"
+#include "common/security/crl_issue.h"
 #include "common/security/identity.h"
 #include "common/transport/tls/tls_context.h"
 
@@ -32,6 +33,10 @@ const char *ps_test_pki_path(const ps_test_pki *pki, const char *name, const cha
 int ps_test_pki_shell(const ps_test_pki *pki, const char *command, char *out, size_t size);
 /* It succeeds or not as said, and says `part`. */
 void ps_test_pki_expect(const ps_test_pki *pki, const char *command, bool good, const char *part);
+
+/* What psctl cert revoke and cert crl do, by this CA: ca.crl. The files of the CA are filled in. */
+PS_MUST_CHECK ps_status ps_test_pki_crl(const ps_test_pki *pki, ps_crl_request request,
+                                        ps_crl_result *out);
 
 void ps_test_pki_server(const ps_test_pki *pki, const char *name, const char *host);
 void ps_test_pki_client(const ps_test_pki *pki, ps_role role, const char *name);

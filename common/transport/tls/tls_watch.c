@@ -25,10 +25,10 @@ typedef struct look {
 
 /* One of the two parts that are read: certificates, and CRLs. */
 typedef struct part {
-    look taken;        /* what was read last and taken */
-    look failed;       /* what was read last and could not be, */
-    unsigned failures; /* how often, */
-    uint64_t since_ms; /* and since when */
+    look taken;                  /* what was read last and taken */
+    look failed;                 /* what was read last and could not be, */
+    unsigned failures;           /* how often, */
+    uint64_t since_ms, tried_ms; /* since when, and last when */
     ps_repeat trouble;
     bool tried, changed; /* by the work under way */
     ps_error error;
@@ -41,6 +41,7 @@ struct ps_tls_watch {
     const char *files[FILES]; /* the holder's; NULL: there is none */
     ps_folder_watch *folders[FILES];
     ps_timer *poll, *soon;
+    uint64_t due_ms; /* of soon; 0: it does not run */
     void (*changed)(void *user);
     void *user;
     part certificates, crl;
@@ -82,7 +83,10 @@ static void read_part(ps_tls_watch *w, part *p, bool crl)
     p->tried = p->changed = false;
     if (same(&now, &p->taken))
         return;
+    if (p->failures && same(&now, &p->failed) && now_ms() - p->tried_ms < RETRY_MS)
+        return; /* a folder may be busy with other things */
     p->tried = true;
+    p->tried_ms = now_ms();
     ps_status st =
         crl ? ps_tls_holder_reload_crl(w->holder) : ps_tls_holder_reload_certificates(w->holder);
     if (st) {
@@ -121,6 +125,16 @@ static void say(part *p, const char *what)
     }
 }
 
+/* Not later for what comes meanwhile: a log may be written to the same folder, line after line. */
+static void look_within(ps_tls_watch *w, uint64_t ms)
+{
+    uint64_t due = now_ms() + ms;
+    if (w->due_ms && w->due_ms <= due)
+        return;
+    w->due_ms = due;
+    ps_timer_start(w->soon, ms, 0);
+}
+
 static bool is_first_failure(const part *p)
 {
     return p->tried && p->failures == 1;
@@ -137,9 +151,9 @@ static void done_cb(ps_work *work)
     say(&w->certificates, "certificates");
     say(&w->crl, "CRL");
     if (w->again)
-        ps_timer_start(w->soon, SETTLE_MS, 0);
+        look_within(w, SETTLE_MS);
     else if (is_first_failure(&w->certificates) || is_first_failure(&w->crl))
-        ps_timer_start(w->soon, RETRY_MS + 1, 0);
+        look_within(w, RETRY_MS + 1);
     w->again = false;
     if (w->certificates.changed || w->crl.changed)
         w->changed(w->user);
@@ -156,13 +170,19 @@ static void look_cb(void *user)
     ps_work_submit(w->loop, &w->work);
 }
 
+static void soon_cb(void *user)
+{
+    ((ps_tls_watch *)user)->due_ms = 0;
+    look_cb(user);
+}
+
 static void event_cb(void *user)
 {
     ps_tls_watch *w = user;
     if (w->busy)
         w->again = true;
     else
-        ps_timer_start(w->soon, SETTLE_MS, 0);
+        look_within(w, SETTLE_MS);
 }
 
 /* Each folder once. */
@@ -205,7 +225,7 @@ void ps_tls_watch_start(ps_loop *loop, ps_tls_holder *holder, uint64_t poll_ms,
     w->certificates.taken = look_at(w, false);
     w->crl.taken = look_at(w, true);
     ps_timer_create(loop, look_cb, w, &w->poll);
-    ps_timer_create(loop, look_cb, w, &w->soon);
+    ps_timer_create(loop, soon_cb, w, &w->soon);
     poll_ms = poll_ms < POLL_LEAST_MS ? POLL_LEAST_MS : poll_ms;
     ps_timer_start(w->poll, poll_ms, poll_ms);
     watch_folders(w);

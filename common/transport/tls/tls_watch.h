@@ -1,7 +1,7 @@
 /* tls_watch: reads certificates, key and CRLs again when their files change, without being asked.
  *
  *     a name in their folder changes (inotify), or every poll_ms
- *         │ 100 ms without a further change
+ *         │ 100 ms later, so that what belongs together may come
  *         ▼
  *     on the pool: look at the files; read what is another file than before ──▶ changed, on the
  * loop │ cannot be used (half a pair is written) ▼ once more after a second; then what is wrong is

@@ -32,27 +32,12 @@ static void set_up(void)
     ps_test_pki_client(&pki, PS_ROLE_WORKER, "w2");
 }
 
-static ps_status issue(ps_crl_request request, ps_crl_result *out)
-{
-    char ca[PS_TEST_PATH_MAX], key[PS_TEST_PATH_MAX];
-    request.ca_cert_file = ps_test_pki_path(&pki, "ca", ".pem", ca);
-    request.ca_key_file = ps_test_pki_path(&pki, "ca", ".key", key);
-    return ps_crl_issue(&request, out);
-}
-
 static ps_crl_result revoke_name(const char *name, uint8_t reason)
 {
     ps_crl_result result;
-    ck_ok(issue((ps_crl_request){.names = &name, .n_names = 1, .reason = reason}, &result));
+    ck_ok(ps_test_pki_crl(&pki, (ps_crl_request){.names = &name, .n_names = 1, .reason = reason},
+                          &result));
     return result;
-}
-
-static void revoke_fails(ps_crl_request request, ps_status code, const char *says)
-{
-    ps_crl_result result;
-    ck_assert_int_eq(issue(request, &result), code);
-    ck_assert_msg(strstr(ps_error_message(), says), "'%s' is not in '%s'", says,
-                  ps_error_message());
 }
 
 static ps_status read_list(const char *file, const char *ca, ps_crl_list **out)
@@ -158,7 +143,7 @@ START_TEST(an_older_one_does_not_take_the_place_of_a_newer_one)
     set_up();
     ps_crl_list *first = NULL, *second = NULL, *other = NULL;
     ps_crl_result r;
-    ck_ok(issue((ps_crl_request){0}, &r));
+    ck_ok(ps_test_pki_crl(&pki, (ps_crl_request){0}, &r));
     ps_crl_result_clear(&r);
     ck_ok(read_list("ca.crl", "ca", &first));
     must_say("cp ca.crl one.crl; echo ok", true, "ok");
@@ -202,7 +187,7 @@ START_TEST(a_file_has_a_list_of_each_ca)
     ps_test_pki other, ours = pki;
     ps_test_pki_open(&other, "lab");
     pki = other;
-    ck_ok(issue((ps_crl_request){0}, &r));
+    ck_ok(ps_test_pki_crl(&pki, (ps_crl_request){0}, &r));
     ps_crl_result_clear(&r);
     pki = ours;
     char command[400];
@@ -271,7 +256,7 @@ START_TEST(no_changed_byte_is_taken)
     set_up();
     const char *names[] = {"w1", "w2"};
     ps_crl_result r;
-    ck_ok(issue((ps_crl_request){.names = names, .n_names = 2}, &r));
+    ck_ok(ps_test_pki_crl(&pki, (ps_crl_request){.names = names, .n_names = 2}, &r));
     ps_crl_result_clear(&r);
     char path[PS_TEST_PATH_MAX];
     FILE *f = fopen(ps_test_pki_path(&pki, "ca", ".crl", path), "r");
@@ -292,153 +277,6 @@ START_TEST(no_changed_byte_is_taken)
         ps_crl_list_unref(&list);
     }
     ck_assert_uint_eq(taken, 0);
-    ps_test_pki_close(&pki);
-}
-END_TEST
-
-START_TEST(a_name_is_all_its_certificates_that_have_not_ended)
-{
-    set_up();
-    int64_t now = time(NULL);
-    must_say("rm w1.*; echo ok", true, "ok");
-    ps_test_pki_client_at(&pki, PS_ROLE_WORKER, "w1", now - 7200, now - 3600); /* over */
-    must_say("rm w1.*; echo ok", true, "ok");
-    ps_test_pki_client(&pki, PS_ROLE_WORKER, "w1");
-    ps_crl_result r = revoke_name("spiffe://lab/worker/w1", PS_CRL_CESSATION);
-    ck_assert_uint_eq(r.n_revoked, 2);
-    ck_assert_uint_eq(r.entries, 2);
-    ck_assert(r.written && r.listed_from == 0);
-    ps_crl_result_clear(&r);
-    r = revoke_name("w1", PS_CRL_KEY_COMPROMISE); /* again: nothing changes */
-    ck_assert(!r.written && r.revoked[0].already);
-    ck_assert_int_eq(r.revoked[0].entry.reason, PS_CRL_CESSATION);
-    ck_assert_str_eq(r.number, "1");
-    ps_crl_result_clear(&r);
-    ps_test_pki_client_at(&pki, PS_ROLE_WORKER, "gone", now - 7200, now - 3600);
-    const char *name = "gone";
-    revoke_fails((ps_crl_request){.names = &name, .n_names = 1}, PS_FAILED_PRECONDITION,
-                 "all certificates of spiffe://lab/worker/gone have expired");
-    name = "nobody";
-    revoke_fails((ps_crl_request){.names = &name, .n_names = 1}, PS_NOT_FOUND,
-                 "this CA has issued no certificate of the name 'nobody'");
-    must_say("mkdir x && mv w2.* x/; echo ok", true, "ok");
-    ps_test_pki_client(&pki, PS_ROLE_SUBMITTER, "w2");
-    name = "w2";
-    revoke_fails((ps_crl_request){.names = &name, .n_names = 1}, PS_INVALID_ARGUMENT,
-                 "'w2' is spiffe://lab/worker/w2 and spiffe://lab/submitter/w2: say which");
-    ps_test_pki_close(&pki);
-}
-END_TEST
-
-START_TEST(a_certificate_is_revoked_by_its_file_or_serial)
-{
-    set_up();
-    char path[PS_TEST_PATH_MAX], serial[200];
-    const char *file = ps_test_pki_path(&pki, "w1", ".pem", path), *number = serial;
-    ck_assert_int_eq(ps_test_pki_shell(
-                         &pki, "openssl x509 -in w2.pem -noout -serial | cut -d= -f2 | tr -d '\\n'",
-                         serial, sizeof serial),
-                     0);
-    ps_crl_result r;
-    ck_ok(issue((ps_crl_request){.files = &file, .n_files = 1, .serials = &number, .n_serials = 1},
-                &r));
-    ck_assert_uint_eq(r.entries, 2);
-    ck_assert_str_eq(r.revoked[1].identity, "spiffe://lab/worker/w2");
-    ps_crl_result_clear(&r);
-    number = "12:3z";
-    revoke_fails((ps_crl_request){.serials = &number, .n_serials = 1}, PS_INVALID_ARGUMENT,
-                 "'12:3z' is no serial number");
-    file = ps_test_pki_path(&pki, "ca", ".pem", path);
-    revoke_fails((ps_crl_request){.files = &file, .n_files = 1}, PS_INVALID_ARGUMENT, "is a CA's");
-    ps_test_pki other, ours = pki;
-    ps_test_pki_open(&other, "lab");
-    ps_test_pki_client(&other, PS_ROLE_WORKER, "w9");
-    file = ps_test_pki_path(&other, "w9", ".pem", path);
-    pki = ours;
-    revoke_fails((ps_crl_request){.files = &file, .n_files = 1}, PS_INVALID_ARGUMENT,
-                 "is not signed by this CA");
-    ps_test_pki_close(&other);
-    ps_test_pki_close(&pki);
-}
-END_TEST
-
-START_TEST(a_ca_from_before_the_list_says_what_to_do)
-{
-    set_up();
-    must_say("rm ca.issued; echo ok", true, "ok");
-    const char *name = "w1";
-    revoke_fails((ps_crl_request){.names = &name, .n_names = 1}, PS_NOT_FOUND,
-                 "has no 'w1'; revoke a certificate from before with --file, or with the --serial");
-    ps_test_pki_client(&pki, PS_ROLE_WORKER, "w3");
-    ps_crl_result r = revoke_name("w3", PS_CRL_UNSPECIFIED);
-    ck_assert_int_ne(r.listed_from, 0);
-    ps_crl_result_clear(&r);
-    must_say("printf '{\"identity\":\"spi' >> ca.issued; echo ok", true, "ok"); /* a crash */
-    ps_test_pki_client(&pki, PS_ROLE_WORKER, "w4");
-    r = revoke_name("w4", PS_CRL_UNSPECIFIED);
-    ck_assert_uint_eq(r.entries, 2);
-    ps_crl_result_clear(&r);
-    must_say("sed -i '2s/spiffe/[/' ca.issued; sed -i '2s/^{/[/' ca.issued; echo ok", true, "ok");
-    revoke_fails((ps_crl_request){.names = &name, .n_names = 1}, PS_CORRUPT,
-                 "ca.issued: line 2 is damaged");
-    ps_test_pki_close(&pki);
-}
-END_TEST
-
-/* RFC 5280 section 5: an entry stays until a list was made after its certificate had ended. */
-START_TEST(who_has_ended_leaves_the_list_one_list_later)
-{
-    set_up();
-    int64_t now = time(NULL);
-    ps_test_pki_client_at(&pki, PS_ROLE_WORKER, "brief", now - DAY_S, now - 400);
-    char out[200];
-    /* its serial, as the list has it */
-    ck_assert_int_eq(
-        ps_test_pki_shell(&pki,
-                          "openssl x509 -in brief.pem -noout -serial | cut -d= -f2 | tr -d '\\n'",
-                          out, sizeof out),
-        0);
-    const char *serial = out;
-    ps_crl_result r;
-    ck_ok(issue((ps_crl_request){.serials = &serial, .n_serials = 1}, &r));
-    ck_assert_uint_eq(r.entries, 1);
-    ps_crl_result_clear(&r);
-    ck_ok(issue((ps_crl_request){0}, &r));
-    ck_assert_uint_eq(r.entries, 0);
-    ck_assert_str_eq(r.number, "2");
-    ps_crl_result_clear(&r);
-    ps_test_pki_close(&pki);
-}
-END_TEST
-
-/* A line a renewal, some a day for each worker: what has ended does not stay for ever. */
-START_TEST(the_list_of_what_was_issued_gets_shorter)
-{
-    set_up();
-    char path[PS_TEST_PATH_MAX], line[300];
-    FILE *f = fopen(ps_test_pki_path(&pki, "ca", ".issued", path), "a");
-    for (int i = 0; i < 1500; i++) {
-        (void)snprintf(
-            line, sizeof line,
-            "{\"identity\":\"spiffe://lab/worker/w%d\",\"serial\":\"%04x\",\"not_after\":"
-            "1700000000}\n",
-            i % 7, i + 1);
-        fputs(line, f);
-    }
-    fclose(f);
-    must_say("wc -l < ca.issued", true, "1503");
-    const char *serial = "0007"; /* ended, and in the list of the revoked until the next one */
-    ps_crl_result r;
-    ck_ok(issue((ps_crl_request){.serials = &serial, .n_serials = 1}, &r));
-    ps_crl_result_clear(&r);
-    must_say("wc -l < ca.issued", true, "4");
-    must_say("grep -c '\"serial\":\"07\"' ca.issued", true, "1");
-    ps_test_pki_client(&pki, PS_ROLE_WORKER, "w3");
-    r = revoke_name("w2", PS_CRL_UNSPECIFIED);
-    ck_assert_uint_eq(r.n_revoked, 1);
-    ck_assert_int_eq(r.listed_from, 0); /* as complete as it was */
-    ck_assert_uint_eq(r.entries, 1);
-    ps_crl_result_clear(&r);
     ps_test_pki_close(&pki);
 }
 END_TEST
@@ -469,11 +307,6 @@ static const ps_check_case cases[] = {
     {&a_file_has_a_list_of_each_ca},
     {&what_is_no_list_of_this_ca_is_refused_with_what_is_wrong, 60},
     {&no_changed_byte_is_taken, 60},
-    {&a_name_is_all_its_certificates_that_have_not_ended},
-    {&a_certificate_is_revoked_by_its_file_or_serial, 30},
-    {&a_ca_from_before_the_list_says_what_to_do},
-    {&who_has_ended_leaves_the_list_one_list_later},
-    {&the_list_of_what_was_issued_gets_shorter},
     {&numbers_and_serials_read_as_they_are_written},
     {0},
 };

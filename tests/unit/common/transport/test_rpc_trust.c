@@ -175,17 +175,13 @@ END_TEST
 /* The same files as they were read, with a list that names one certificate. */
 static ps_tls_context *with_list(ps_tls_context *context, const char *revoked)
 {
-    char ca[PS_TEST_PATH_MAX], key[PS_TEST_PATH_MAX];
     ps_crl_result result;
     ps_crl_list *list = NULL;
     ps_tls_context *out = NULL;
-    ck_ok(
-        ps_crl_issue(&(ps_crl_request){.ca_cert_file = ps_test_pki_path(&rig.pki, "ca", ".pem", ca),
-                                       .ca_key_file = ps_test_pki_path(&rig.pki, "ca", ".key", key),
-                                       .names = &revoked,
-                                       .n_names = 1,
-                                       .reason = PS_CRL_KEY_COMPROMISE},
-                     &result));
+    ck_ok(ps_test_pki_crl(
+        &rig.pki,
+        (ps_crl_request){.names = &revoked, .n_names = 1, .reason = PS_CRL_KEY_COMPROMISE},
+        &result));
     ck_ok(ps_tls_context_read_crl(context, result.file, &list));
     ps_tls_context_with_crl(context, list, &out);
     ps_crl_list_unref(&list);

@@ -37,15 +37,11 @@ static ps_tls_options options_of(ps_tls_side side, const char *name)
 
 static void put_list(const ps_test_pki *of, const char *revoked, uint8_t reason)
 {
-    char ca_file[PS_TEST_PATH_MAX], ca_key[PS_TEST_PATH_MAX], to[PS_TEST_PATH_MAX];
+    char to[PS_TEST_PATH_MAX];
     ps_crl_result result;
-    ck_ok(
-        ps_crl_issue(&(ps_crl_request){.ca_cert_file = ps_test_pki_path(of, "ca", ".pem", ca_file),
-                                       .ca_key_file = ps_test_pki_path(of, "ca", ".key", ca_key),
-                                       .names = &revoked,
-                                       .n_names = revoked ? 1 : 0,
-                                       .reason = reason},
-                     &result));
+    ck_ok(ps_test_pki_crl(
+        of, (ps_crl_request){.names = &revoked, .n_names = revoked ? 1 : 0, .reason = reason},
+        &result));
     ps_test_pki_path(&pki, "in-force", ".crl", to);
     (void)unlink(to);
     ck_assert_int_eq(link(result.file, to),

@@ -124,13 +124,11 @@ START_TEST(what_is_short_lived_is_told_near_its_end)
     set_up(PS_TLS_SERVER, "psd");
     char ca[PS_TEST_PATH_MAX], key[PS_TEST_PATH_MAX], cert[PS_TEST_PATH_MAX];
     ps_crl_result result;
-    ck_ok(ps_crl_issue(&(ps_crl_request){.ca_cert_file = ps_test_pki_path(&pki, "ca", ".pem", ca),
-                                         .ca_key_file = ps_test_pki_path(&pki, "ca", ".key", key)},
-                       &result));
+    ck_ok(ps_test_pki_crl(&pki, (ps_crl_request){0}, &result));
     int64_t now = (int64_t)time(NULL), end = result.next_update;
     ps_test_pki_client_at(&pki, PS_ROLE_WORKER, "brief", now - 60, now - 60 + DAY_S);
     ps_tls_options options = {.side = PS_TLS_CLIENT,
-                              .ca_file = ca,
+                              .ca_file = ps_test_pki_path(&pki, "ca", ".pem", ca),
                               .cert_file = ps_test_pki_path(&pki, "brief", ".pem", cert),
                               .key_file = ps_test_pki_path(&pki, "brief", ".key", key),
                               .crl_file = result.file};

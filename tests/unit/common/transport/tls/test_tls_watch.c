@@ -5,6 +5,8 @@
 #include "tests/lib/check_main.h"
 #include "tests/lib/pki.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +132,36 @@ START_TEST(half_a_pair_is_not_taken_and_said_when_it_stays_so)
 }
 END_TEST
 
+static void *write_beside(void *stop)
+{
+    char path[PS_TEST_PATH_MAX];
+    FILE *log = fopen(ps_test_pki_path(&pki, "log", "", path), "w");
+    while (!atomic_load((atomic_bool *)stop)) {
+        fputs("a line\n", log);
+        fflush(log);
+        (void)usleep(5000);
+    }
+    fclose(log);
+    return NULL;
+}
+
+START_TEST(a_folder_in_which_others_write_all_the_time_is_looked_at_all_the_same)
+{
+    pthread_t writer;
+    atomic_bool stop = false;
+    set_up(3600000);
+    ck_assert_int_eq(pthread_create(&writer, NULL, write_beside, &stop), 0);
+    ck_assert(!wait_ms(300));
+    shell("mv fresh.pem psd.pem && mv fresh.key psd.key");
+    bool taken = wait_ms(20000);
+    atomic_store(&stop, true);
+    pthread_join(writer, NULL);
+    ck_assert(taken);
+    ck_assert_str_eq(who(), "fresh");
+    tear_down();
+}
+END_TEST
+
 /* A link into another folder is what no watch sees. */
 START_TEST(what_no_watch_tells_is_found_by_looking)
 {
@@ -160,6 +192,7 @@ END_TEST
 static const ps_check_case cases[] = {
     {&a_new_pair_is_taken_without_a_signal, 60},
     {&half_a_pair_is_not_taken_and_said_when_it_stays_so, 60},
+    {&a_folder_in_which_others_write_all_the_time_is_looked_at_all_the_same, 60},
     {&what_no_watch_tells_is_found_by_looking, 60},
     {&nothing_is_watched_when_that_is_off},
     {0},
