@@ -135,6 +135,8 @@ static void own_metrics(ps_daemon *d, ps_buf *out)
     ps_tls_dates dates = ps_tls_context_dates(tls);
     const ps_metric_row rows[] = {
         {"psd_ready", "gauge", "1 when /readyz says ready.", ps_daemon_is_ready(d)},
+        {"psd_certificate_start_timestamp_seconds", "gauge",
+         "When psd's certificate began, seconds since 1970.", (double)dates.own_not_before},
         {"psd_certificate_expiry_timestamp_seconds", "gauge",
          "When psd's certificate ends, seconds since 1970.", (double)dates.own_not_after},
         {"psd_ca_certificate_expiry_timestamp_seconds", "gauge",
@@ -378,20 +380,29 @@ static void job_metrics(ps_daemon *d, ps_buf *out)
 }
 
 /* Workers have no page of their own. */
-static void certificate_metrics(ps_daemon *d, ps_buf *out)
+static void certificate_metric(const ps_worker_info *all, size_t n, bool ends, ps_buf *out)
 {
-    static const char name[] = "psd_worker_certificate_expiry_timestamp_seconds";
+    const char *name = ends ? "psd_worker_certificate_expiry_timestamp_seconds"
+                            : "psd_worker_certificate_start_timestamp_seconds";
     ps_metric_describe(out, name, "gauge",
-                       "When the certificate that a worker is attached with, or its CA, ends, "
-                       "seconds since 1970.");
-    size_t n;
-    ps_worker_info *all = ps_sched_workers(d->sched, "", 0, &n);
+                       ends ? "When the certificate that a worker is attached with, or its CA, "
+                              "ends, seconds since 1970."
+                            : "When the certificate that a worker is attached with began, seconds "
+                              "since 1970.");
     for (size_t i = 0; i < n; i++) {
         const ps_worker_info *w = &all[i];
+        int64_t ms = ends ? w->certificate_expires_ms : w->certificate_starts_ms;
         if (strcmp(w->state, "silent") != 0 && strcmp(w->state, "left") != 0)
-            ps_metric_sample(out, name, PS_LABELS({"worker", w->name}),
-                             (double)w->certificate_expires_ms * 1e-3);
+            ps_metric_sample(out, name, PS_LABELS({"worker", w->name}), (double)ms * 1e-3);
     }
+}
+
+static void certificate_metrics(ps_daemon *d, ps_buf *out)
+{
+    size_t n;
+    ps_worker_info *all = ps_sched_workers(d->sched, "", 0, &n);
+    certificate_metric(all, n, false, out);
+    certificate_metric(all, n, true, out);
     ps_worker_infos_free(&all, n);
 }
 

@@ -43,6 +43,7 @@ static void worker_json(ps_json_writer *w, const Psd__V1__Worker *worker)
     ps_json_array_end(w);
     ps_json_put_int(w, "attached_ms", worker->attached_ms);
     ps_json_put_int(w, "heard_ms", worker->heard_ms);
+    ps_json_put_int(w, "certificate_starts_ms", worker->certificate_starts_ms);
     ps_json_put_int(w, "certificate_expires_ms", worker->certificate_expires_ms);
     ps_json_object_end(w);
 }
@@ -87,7 +88,8 @@ static void remark_certificates(ps_client *client, const Psd__V1__ListWorkersRes
         const Psd__V1__Worker *worker = list->workers[i];
         int64_t ends_ms = worker->certificate_expires_ms;
         if (!ends_ms || !strcmp(worker->state, "silent") || !strcmp(worker->state, "left") ||
-            ends_ms > now_ms + PS_TLS_EXPIRY_DAYS * INT64_C(86400000))
+            !ps_tls_expiry_is_near(worker->certificate_starts_ms / 1000, ends_ms / 1000,
+                                   now_ms / 1000))
             continue;
         ps_buf line = PS_BUF_EMPTY;
         ps_buf_printf(&line, "the certificate of %s ends on %s", worker->name,

@@ -138,12 +138,14 @@ ps_status ps_sched_attach(ps_sched *s, uint64_t session, const char *worker, con
     return st ? ps_error_raise(&error) : PS_OK;
 }
 
-void ps_sched_certified(ps_sched *s, uint64_t session, int64_t expires_ms)
+void ps_sched_certified(ps_sched *s, uint64_t session, int64_t starts_ms, int64_t expires_ms)
 {
     ps_turn_begin(s);
     ps_worker *worker = ps_worker_find_session(s, session);
-    if (worker)
+    if (worker) {
+        worker->certificate_from_ms = starts_ms;
         worker->certificate_ms = expires_ms;
+    }
     ps_turn_end(s);
 }
 

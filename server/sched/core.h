@@ -44,6 +44,7 @@ struct ps_worker {
     uint64_t heard_ns;
     uint64_t detached_ns;          /* its stream has ended unasked, then; 0: it has not */
     int64_t attached_ms, heard_ms; /* since 1970 */
+    int64_t certificate_from_ms;   /* when it begins; likewise */
     int64_t certificate_ms;        /* when it ends; likewise */
     uint64_t used_ns;              /* was last given a task */
     uint64_t last_job;             /* of that task: its data may still be in memory there */

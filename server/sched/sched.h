@@ -269,7 +269,7 @@ PS_MUST_CHECK ps_status ps_sched_progress_save(ps_sched *sched, uint64_t job_id,
 PS_MUST_CHECK ps_status ps_sched_attach(ps_sched *sched, uint64_t session, const char *worker,
                                         const char *address, const ps_hello *hello);
 /* When the certificate that the session came with ends, milliseconds since 1970: to be shown. */
-void ps_sched_certified(ps_sched *sched, uint64_t session, int64_t expires_ms);
+void ps_sched_certified(ps_sched *sched, uint64_t session, int64_t starts_ms, int64_t expires_ms);
 /* The stream has ended. Its leases wait for it to come back until they expire; those that other
  * workers wait for (training under bsp) for a second. */
 void ps_sched_detach(ps_sched *sched, uint64_t session);
@@ -294,9 +294,9 @@ bool ps_sched_holds_lease(ps_sched *sched, const char *worker, uint64_t job_id);
 typedef struct ps_worker_info {
     char *name, *address;
     ps_hello hello;
-    int64_t attached_ms, heard_ms;  /* milliseconds since 1970 */
-    int64_t certificate_expires_ms; /* likewise */
-    uint64_t *jobs;                 /* of the leases it holds, n_jobs */
+    int64_t attached_ms, heard_ms;                         /* milliseconds since 1970 */
+    int64_t certificate_starts_ms, certificate_expires_ms; /* likewise */
+    uint64_t *jobs;                                        /* of the leases it holds, n_jobs */
     size_t n_jobs;
     const char *state; /* "idle", "busy", "draining", "silent", "left" (stopped in order) */
 } ps_worker_info;

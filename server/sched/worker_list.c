@@ -35,6 +35,7 @@ static void describe(const ps_sched *s, const ps_worker *worker, ps_worker_info 
                             .address = ps_strdup(worker->address),
                             .attached_ms = worker->attached_ms,
                             .heard_ms = worker->heard_ms,
+                            .certificate_starts_ms = worker->certificate_from_ms,
                             .certificate_expires_ms = worker->certificate_ms,
                             .state = state_name(ps_worker_state_of(s, worker))};
     ps_hello_copy(&worker->hello, &out->hello);

@@ -217,6 +217,7 @@ Psd__V1__Worker *ps_worker_message_new(const ps_worker_info *info)
     out->hello = hello_new(&info->hello);
     out->attached_ms = info->attached_ms;
     out->heard_ms = info->heard_ms;
+    out->certificate_starts_ms = info->certificate_starts_ms;
     out->certificate_expires_ms = info->certificate_expires_ms;
     out->state = ps_strdup(info->state);
     out->jobs = numbers(info->jobs, info->n_jobs);

@@ -19,8 +19,9 @@ typedef struct attach_call {
     ps_services *services;
     char worker[PS_IDENTITY_PART_MAX + 1];
     char address[64];
-    int64_t certificate_ms; /* when the worker's certificate ends, since 1970 */
-    ps_list queue;          /* of received; on the loop */
+    int64_t certificate_from_ms; /* when the worker's certificate began, */
+    int64_t certificate_ms;      /* and when it ends, since 1970 */
+    ps_list queue;               /* of received; on the loop */
     unsigned queued;
     ps_list batch; /* what the work at hand handles */
     bool working;
@@ -66,7 +67,8 @@ static ps_status hello(attach_call *a, const Psd__V1__Hello *message)
     ps_status st = ps_sched_attach(a->services->sched, a->session, a->worker, a->address, &hello);
     a->attached = !st;
     if (!st)
-        ps_sched_certified(a->services->sched, a->session, a->certificate_ms);
+        ps_sched_certified(a->services->sched, a->session, a->certificate_from_ms,
+                           a->certificate_ms);
     return st;
 }
 
@@ -246,6 +248,8 @@ void ps_workers_attach(ps_call *call, void *services)
     a->services = services;
     (void)snprintf(a->worker, sizeof a->worker, "%s", ps_call_peer(call)->name);
     (void)snprintf(a->address, sizeof a->address, "%s", ps_call_peer_address(call));
+    struct x509_st *certificate = ps_rpc_peer_certificate(call);
+    a->certificate_from_ms = certificate ? ps_certificate_not_before(certificate) * 1000 : 0;
     int64_t not_after = ps_call_peer_not_after(call);
     a->certificate_ms = not_after > INT64_MAX / 1000 ? INT64_MAX : not_after * 1000;
     ps_list_init(&a->queue);

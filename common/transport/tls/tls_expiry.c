@@ -9,7 +9,7 @@
 
 enum { HOUR_S = 3600, DAY_S = 24 * HOUR_S };
 
-static bool is_near(int64_t begins, int64_t ends, int64_t now)
+bool ps_tls_expiry_is_near(int64_t begins, int64_t ends, int64_t now)
 {
     int64_t life = ends - begins, before = (int64_t)PS_TLS_EXPIRY_DAYS * DAY_S;
     if (life <= 7 * DAY_S)
@@ -34,7 +34,7 @@ static const char *when_text(int64_t not_after, int64_t now, char *out, size_t s
 
 static bool is_due(int64_t *told, int64_t *next, int64_t begins, int64_t not_after, int64_t now)
 {
-    if (!is_near(begins, not_after, now) || (*told == not_after && now < *next))
+    if (!ps_tls_expiry_is_near(begins, not_after, now) || (*told == not_after && now < *next))
         return false;
     *told = not_after;
     *next = now + (not_after - now < DAY_S ? HOUR_S : DAY_S);
@@ -70,18 +70,18 @@ char *ps_tls_expiry_remark(const ps_tls_context *context, int64_t now)
     ps_tls_dates dates = ps_tls_context_dates(context);
     bool server = ps_tls_context_side(context) == PS_TLS_SERVER; /* who asks runs psd */
     char when[96];
-    if (is_near(dates.ca_not_before, dates.ca_not_after, now) &&
+    if (ps_tls_expiry_is_near(dates.ca_not_before, dates.ca_not_after, now) &&
         dates.ca_not_after <= dates.own_not_after)
         return ps_asprintf("the CA's certificate %s %s; %s", dates.ca_file,
                            when_text(dates.ca_not_after, now, when, sizeof when),
                            server ? "add a new CA to the file everywhere and issue new certificates"
                                   : "who runs psd gives you new files");
-    if (is_near(dates.own_not_before, dates.own_not_after, now))
+    if (ps_tls_expiry_is_near(dates.own_not_before, dates.own_not_after, now))
         return ps_asprintf("%s certificate %s %s; %s", server ? "the" : "your", dates.own_file,
                            when_text(dates.own_not_after, now, when, sizeof when),
                            server ? "issue a new one with psctl cert create-server"
                                   : "who runs psd gives you a new one");
-    if (dates.crl_file && is_near(dates.crl_this_update, dates.crl_next_update, now))
+    if (dates.crl_file && ps_tls_expiry_is_near(dates.crl_this_update, dates.crl_next_update, now))
         return ps_asprintf("CRL %s %s; %s", dates.crl_file,
                            when_text(dates.crl_next_update, now, when, sizeof when),
                            server ? "make a new one beside the CA (psctl cert crl)"

@@ -9,6 +9,8 @@
 
 #include "common/transport/tls/tls_holder.h"
 
+#include <stdbool.h>
+
 enum { PS_TLS_EXPIRY_DAYS = 14, PS_TLS_EXPIRY_LOOK_MS = 10000 /* how often to look */ };
 
 typedef struct ps_tls_expiry {
@@ -18,6 +20,8 @@ typedef struct ps_tls_expiry {
     } own, ca, crl;
 } ps_tls_expiry; /* zeroes: nothing is told */
 
+/* Is it time to say that what is in force between these ends? Seconds since 1970. */
+bool ps_tls_expiry_is_near(int64_t begins, int64_t ends, int64_t now);
 /* now: seconds since 1970. Call it at the start, after a reload, and while the process runs. */
 void ps_tls_expiry_look(ps_tls_expiry *expiry, ps_tls_holder *holder, int64_t now);
 
