@@ -146,7 +146,7 @@ static ps_status open_source(source *s, const options *o)
                                                        .float32 = o->float32,
                                                        .float_activations = o->float_activations},
                                 &s->model);
-    return st ? st : ps_model_file_open(disk, s->path, &s->file, &size);
+    return st ? st : ps_model_input_open(disk, s->path, &s->file, &size);
 }
 
 static void close_source(source *s)

@@ -25,7 +25,7 @@ static void close_file(ps_gguf_parts *p)
 static ps_status open_file(ps_gguf_parts *p, size_t i, uint64_t *size)
 {
     close_file(p);
-    ps_status st = ps_model_file_open(p->disk, p->at[i].path, &p->fd, size);
+    ps_status st = ps_model_input_open(p->disk, p->at[i].path, &p->fd, size);
     if (st)
         p->fd = -1;
     p->open = i;

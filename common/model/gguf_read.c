@@ -273,7 +273,7 @@ static ps_status gguf_takes(const ps_disk *disk, const char *path, bool *out)
     ps_status st = ps_model_file_kind(disk, path, &folder);
     if (st || folder)
         return st;
-    st = ps_model_file_open(disk, path, &fd, &size);
+    st = ps_model_input_open(disk, path, &fd, &size);
     if (st)
         return st;
     if (size >= sizeof first)

@@ -62,7 +62,7 @@ static ps_status add_file(ps_hf_shards *s, char *path)
     *shard = (ps_hf_shard){.path = path};
     int fd = -1;
     uint64_t size = 0;
-    ps_status st = ps_model_file_open(s->disk, shard->path, &fd, &size);
+    ps_status st = ps_model_input_open(s->disk, shard->path, &fd, &size);
     if (st)
         return st;
     st = read_header_of(s->disk, fd, shard->path, size, &shard->header);
@@ -278,7 +278,8 @@ static ps_status open_shard(ps_hf_shards *s, size_t i)
         ps_model_file_close(s->disk, s->fd);
         s->fd = -1;
     }
-    ps_status st = s->fd < 0 ? ps_model_file_open(s->disk, s->at[i].path, &s->fd, &ignored) : PS_OK;
+    ps_status st =
+        s->fd < 0 ? ps_model_input_open(s->disk, s->at[i].path, &s->fd, &ignored) : PS_OK;
     if (!st)
         s->open = i;
     return st;

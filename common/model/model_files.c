@@ -43,7 +43,7 @@ ps_status ps_model_file_kind(const ps_disk *disk, const char *path, bool *folder
     return disk && ps_model_file_there(disk, path) ? PS_OK : ps_fail_errno(error, "%s", path);
 }
 
-ps_status ps_model_file_open(const ps_disk *disk, const char *path, int *file, uint64_t *size)
+ps_status ps_model_input_open(const ps_disk *disk, const char *path, int *file, uint64_t *size)
 {
     return disk ? open_of(disk, path, file, size) : ps_regular_open(path, file, size);
 }

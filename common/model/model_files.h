@@ -10,8 +10,8 @@ bool ps_model_file_there(const ps_disk *disk, const char *path);
 /* Is it a folder? PS_NOT_FOUND. */
 PS_MUST_CHECK ps_status ps_model_file_kind(const ps_disk *disk, const char *path, bool *folder);
 /* As ps_regular_open and ps_regular_read; *file is ended by _close. */
-PS_MUST_CHECK ps_status ps_model_file_open(const ps_disk *disk, const char *path, int *file,
-                                           uint64_t *size);
+PS_MUST_CHECK ps_status ps_model_input_open(const ps_disk *disk, const char *path, int *file,
+                                            uint64_t *size);
 PS_MUST_CHECK ps_status ps_model_file_read(const ps_disk *disk, int file, const char *path,
                                            uint64_t at, void *out, size_t len);
 void ps_model_file_close(const ps_disk *disk, int file);
