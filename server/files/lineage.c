@@ -4,6 +4,7 @@
  * catalog, or reading a parent's file. */
 #include "server/files/lineage.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "common/json/json.h"
@@ -51,11 +52,11 @@ ps_status ps_lineage_digest(const ps_stored_files *files, const char *path,
 typedef struct before {
     const char *as, *name, *version;
     char sha256[PS_DIGEST_TEXT];
-    char *lineage; /* its record; "": it has none */
+    char *lineage; /* its record; "" or NULL: it has none */
 } before;
 
 /* Its digest stands in its record; of a psd that kept none it is computed. */
-static ps_status look_up(const ps_stored_files *files, const char *known, before *b)
+static ps_status find(const ps_stored_files *files, const char *known, before *b)
 {
     ps_status st = ps_catalog_model_lineage(files->catalog, b->version, &b->lineage);
     if (st)
@@ -69,13 +70,25 @@ static ps_status look_up(const ps_stored_files *files, const char *known, before
     return PS_OK;
 }
 
+/* A version that is damaged, or gone, is no reason to lose what was made of it. */
+static ps_status look_up(const ps_stored_files *files, const char *known, before *b)
+{
+    ps_status st = find(files, known, b);
+    if (st != PS_NOT_FOUND && st != PS_CORRUPT)
+        return st;
+    ps_log_warning("files", "model=%s version=%s is told without its digest: %s", b->name,
+                   b->version, ps_error_message());
+    *b->sha256 = '\0';
+    return PS_OK;
+}
+
 static void put_before(ps_json_writer *w, const before *b)
 {
     ps_json_object(w);
     ps_json_put_string(w, "as", b->as);
     ps_json_put_string(w, "name", b->name);
     ps_json_put_string(w, "version", b->version);
-    ps_json_put_string(w, "sha256", b->sha256);
+    ps_json_put_string(w, "sha256", *b->sha256 ? b->sha256 : NULL);
     ps_json_object_end(w);
 }
 
@@ -116,9 +129,9 @@ static ps_status put_models(const ps_stored_files *files, const ps_lineage_from 
     ps_json_key(w, "ancestors");
     ps_json_array(w);
     size_t left = PS_LINEAGE_ANCESTORS;
-    if (parent->as && !stage)
+    if (parent->lineage && !stage)
         left -= ps_lineage_copy_list(parent->lineage, "began_from", left, w);
-    if (parent->as)
+    if (parent->lineage)
         (void)ps_lineage_copy_list(parent->lineage, "ancestors", left, w);
     ps_json_array_end(w);
     return st;
@@ -171,7 +184,8 @@ ps_status ps_lineage_write(const ps_stored_files *files, ps_model_record *record
         st = look_up(files, from->parent_sha256, &parent);
     if (st)
         goto out;
-    bool stage = parent.as && record->job_id && ps_lineage_job(parent.lineage) == record->job_id;
+    bool stage =
+        parent.lineage && record->job_id && ps_lineage_job(parent.lineage) == record->job_id;
     ps_json_writer w = ps_json_writer_to(&text);
     ps_json_object(&w);
     ps_json_put_string(&w, "format", PS_LINEAGE_FORMAT);

@@ -11,6 +11,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+enum { CONTRIBUTORS_MOST = 4096 }; /* a record goes in one message */
+
 void ps_lineage_put_host(const ps_stored_host *host, ps_json_writer *w)
 {
     if (!host)
@@ -264,14 +266,17 @@ void ps_lineage_put_contributors(const ps_stored_host *host, ps_param_store *sto
         ps_push_contributors(store, count_client, &all);
     ps_json_key(w, "contributors");
     ps_json_array(w);
-    for (size_t i = 0; i < all.n; i++) {
+    for (size_t i = 0; i < all.n && i < CONTRIBUTORS_MOST; i++) {
         ps_json_object(w);
         ps_json_put_string(w, "identity", all.at[i].identity);
         ps_json_put_uint(w, "pushes", all.at[i].pushes);
         ps_json_put_uint(w, "refused", all.at[i].refused);
         ps_json_object_end(w);
-        free(all.at[i].identity);
     }
     ps_json_array_end(w);
+    if (all.n > CONTRIBUTORS_MOST)
+        ps_json_put_bool(w, "contributors_complete", false);
+    for (size_t i = 0; i < all.n; i++)
+        free(all.at[i].identity);
     free(all.at);
 }
