@@ -14,6 +14,7 @@
 #include "common/security/issued.h"
 #include "common/security/pem_file.h"
 
+#include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
@@ -145,8 +146,9 @@ static ps_status check_of_ca(const desk *d, const char *file, X509 *cert,
     char when[PS_CERTIFICATE_TIME_MAX];
     int64_t ends = ps_certificate_not_after(cert);
     bool ours = X509_verify(cert, X509_get0_pubkey(d->ca.cert)) == 1;
+    ERR_clear_error();
     if (!ours)
-        return ps_crypto_fail(PS_INVALID_ARGUMENT, "%s is not signed by this CA", file);
+        return ps_fail(PS_INVALID_ARGUMENT, "%s is not signed by this CA", file);
     if (ends < d->now)
         return ps_fail(PS_FAILED_PRECONDITION, "%s expired on %s: there is nothing to revoke", file,
                        ps_certificate_time_text(ends, when));
@@ -212,14 +214,22 @@ static int by_row_serial(const void *a, const void *b)
                   PS_CRL_SERIAL);
 }
 
-/* Has its certificate ended before the last CRL was made, which still had it? */
-static bool is_over(const desk *d, const ps_crl_entry *entry, int64_t last)
+/* Has a certificate ended, and had it when the last CRL was made? One clock that is ahead is no
+ * proof. */
+static bool has_ended(const desk *d, int64_t not_after)
+{
+    int64_t last = d->list ? ps_crl_list_first(d->list)->this_update : d->now;
+    return not_after < last && not_after < d->now;
+}
+
+/* Is it in the last CRL only because its certificate had not ended before? */
+static bool is_over(const desk *d, const ps_crl_entry *entry)
 {
     ps_issued_row key;
     memcpy(key.serial, entry->serial, PS_CRL_SERIAL);
     const ps_issued_row *row =
         d->issued.n ? bsearch(&key, d->issued.rows, d->issued.n, sizeof key, by_row_serial) : NULL;
-    return row && row->not_after < last;
+    return row && has_ended(d, row->not_after);
 }
 
 static ps_crl_entry *collect(desk *d, const ps_crl_result *result, size_t *n)
@@ -230,7 +240,7 @@ static ps_crl_entry *collect(desk *d, const ps_crl_result *result, size_t *n)
     if (d->issued.n) /* what comes now asks by serial */
         qsort(d->issued.rows, d->issued.n, sizeof *d->issued.rows, by_row_serial);
     for (size_t i = 0; i < before; i++)
-        if (!is_over(d, &last->entries[i], last->this_update))
+        if (!is_over(d, &last->entries[i]))
             all[(*n)++] = last->entries[i];
     for (size_t i = 0; i < result->n_revoked; i++)
         if (!result->revoked[i].already)
@@ -254,8 +264,8 @@ static void shrink(const ps_crl_request *request, desk *d, ps_crl_entry *entries
     const ps_crl now = {.entries = entries, .n_entries = n};
     bool *keep = ps_alloc_array(d->issued.n + 1, sizeof *keep);
     for (size_t i = 0; i < d->issued.n; i++)
-        keep[i] =
-            d->issued.rows[i].not_after >= d->now || ps_crl_find(&now, d->issued.rows[i].serial);
+        keep[i] = !has_ended(d, d->issued.rows[i].not_after) ||
+                  ps_crl_find(&now, d->issued.rows[i].serial);
     ps_issued_shrink(request->ca_cert_file, d->ca.cert, &d->issued, keep, &d->lock);
     ps_free(&keep);
 }

@@ -233,8 +233,10 @@ ps_status ps_crl_list_read(const char *path, STACK_OF(X509) * ca, ps_crl_list **
     PS_REQUIRE(path && ca);
     ps_buf text = PS_BUF_EMPTY;
     ps_status st = ps_disk_read_file(&ps_disk_system, path, PS_CRL_MOST, &text);
-    if (st)
+    if (st) {
+        ps_buf_free(&text);
         return ps_wrap(st, "CRL");
+    }
     ps_crl_list *list = ps_new(ps_crl_list);
     atomic_init(&list->references, 1);
     list->path = ps_strdup(path);

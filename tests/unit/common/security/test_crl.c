@@ -221,6 +221,7 @@ START_TEST(what_is_no_list_of_this_ca_is_refused_with_what_is_wrong)
     ps_crl_result r = revoke_name("w1", PS_CRL_UNSPECIFIED);
     ps_crl_result_clear(&r);
     must_say("head -3 ca.crl > cut.crl; cp ca.pem pem.crl; : > empty.crl; "
+             "truncate -s 134217729 huge.crl; "
              "openssl crl -in ca.crl -outform DER -out der.crl; "
              "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout x.key "
              "-subj /CN=other -days 3 -out x.pem 2>/dev/null; "
@@ -235,6 +236,7 @@ START_TEST(what_is_no_list_of_this_ca_is_refused_with_what_is_wrong)
              true, "done");
     refused("cut.crl", PS_CORRUPT, "damaged PEM");
     refused("pem.crl", PS_CORRUPT, "holds no PEM CRL");
+    refused("huge.crl", PS_RESOURCE_EXHAUSTED, "more than 134217728 bytes");
     refused("empty.crl", PS_CORRUPT, "holds no PEM CRL");
     refused("der.crl", PS_CORRUPT, "holds no PEM CRL");
     refused("absent.crl", PS_NOT_FOUND, "No such file");

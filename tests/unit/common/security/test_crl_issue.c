@@ -1,9 +1,14 @@
 /* What a CA issues is listed, and revoked by name, file or serial number. */
+#include "common/security/crl_build.h"
 #include "common/security/crl_issue.h"
+#include "common/security/crl_list.h"
+#include "common/security/pem_file.h"
 
+#include "common/base/new_file.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/pki.h"
 
+#include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -210,6 +215,50 @@ START_TEST(the_list_of_what_was_issued_gets_shorter)
 }
 END_TEST
 
+/* The CRL again, as of a year from now. */
+static void make_list_of_next_year(void)
+{
+    const uint8_t number[PS_CRL_SERIAL] = {[PS_CRL_SERIAL - 1] = 7};
+    char crl[PS_TEST_PATH_MAX], cert[PS_TEST_PATH_MAX], key[PS_TEST_PATH_MAX];
+    STACK_OF(X509) *cas = NULL;
+    ps_authority ca = {0};
+    ps_crl_list *list = NULL;
+    ps_buf pem = PS_BUF_EMPTY;
+    ps_test_pki_path(&pki, "ca", ".crl", crl);
+    ck_ok(ps_authority_read(ps_test_pki_path(&pki, "ca", ".pem", cert),
+                            ps_test_pki_path(&pki, "ca", ".key", key), &ca));
+    ck_ok(ps_pem_read_certificates(cert, "CA", &cas));
+    ck_ok(ps_crl_list_read(crl, cas, &list));
+    const ps_crl *now = ps_crl_list_first(list);
+    ck_ok(ps_crl_build(&(ps_crl_plan){.this_update = now->this_update + 365 * DAY_S,
+                                      .next_update = now->next_update + 365 * DAY_S,
+                                      .number = number,
+                                      .entries = now->entries,
+                                      .n_entries = now->n_entries},
+                       &ca, &pem));
+    ck_ok(ps_new_file_save(crl, ps_buf_slice(&pem), &(ps_new_file_options){.force = true}));
+    ps_authority_clear(&ca);
+    ps_crl_list_unref(&list);
+    ps_buf_free(&pem);
+    sk_X509_pop_free(cas, X509_free);
+}
+
+/* w1 ends within the year. */
+START_TEST(nobody_leaves_the_list_for_a_clock_that_was_wrong)
+{
+    set_up();
+    ps_crl_result r = revoke_name("w1", PS_CRL_UNSPECIFIED);
+    ps_crl_result_clear(&r);
+    make_list_of_next_year();
+    for (int i = 0; i < 2; i++) {
+        ck_ok(ps_test_pki_crl(&pki, (ps_crl_request){0}, &r));
+        ck_assert_uint_eq(r.entries, 1);
+        ps_crl_result_clear(&r);
+    }
+    ps_test_pki_close(&pki);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&a_name_is_all_its_certificates_that_have_not_ended},
     {&a_certificate_is_revoked_by_its_file_or_serial, 30},
@@ -217,6 +266,7 @@ static const ps_check_case cases[] = {
     {&who_has_ended_leaves_the_list_one_list_later},
     {&what_cannot_be_listed_is_not_made},
     {&the_list_of_what_was_issued_gets_shorter},
+    {&nobody_leaves_the_list_for_a_clock_that_was_wrong},
     {0},
 };
 
