@@ -286,15 +286,15 @@ static ps_status read_time(const char *text, int64_t *seconds)
     return PS_OK;
 }
 
-static void remember(ps_anchor_check *c, anchor *a)
+/* Both are taken over. */
+static void remember(ps_anchor_check *c, X509 *certificate, STACK_OF(X509) * above)
 {
     if (c->n == c->room) {
         c->room = c->room ? 2 * c->room : 4;
         c->all = ps_realloc(c->all, c->room * sizeof *c->all);
     }
     known *k = &c->all[c->n++];
-    *k = (known){.certificate = sk_X509_shift(a->certificates), .above = a->certificates};
-    a->certificates = NULL;
+    *k = (known){.certificate = certificate, .above = above};
     id_of(k->certificate, k->id);
 }
 
@@ -386,8 +386,10 @@ static ps_status verify(const known *k, const anchor *a, const ps_audit_head *be
 /* The certificate that signed: one that the file shows, or the one that is asked for. */
 static ps_status find_signer(ps_anchor_check *c, anchor *a, known **out)
 {
-    if (sk_X509_num(a->certificates) > 0 && !find(c, a->signer))
-        remember(c, a);
+    if (sk_X509_num(a->certificates) > 0 && !find(c, a->signer)) {
+        remember(c, sk_X509_shift(a->certificates), a->certificates);
+        a->certificates = NULL;
+    }
     *out = find(c, a->signer);
     if (*out)
         return PS_OK;
@@ -400,8 +402,7 @@ static ps_status find_signer(ps_anchor_check *c, anchor *a, known **out)
                        "file before, too",
                        a->signer);
     X509_up_ref(c->pinned);
-    sk_X509_push(a->certificates, c->pinned);
-    remember(c, a);
+    remember(c, c->pinned, NULL);
     *out = find(c, a->signer);
     return PS_OK;
 }

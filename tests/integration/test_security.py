@@ -202,6 +202,9 @@ def a_refused_call_is_told_to_both_sides_and_audited():
         for changed in (lines[:1] + lines[2:], [lines[0].replace("start", "stop ")] + lines[1:], lines[:int(head.split(":")[0]) - 1]):
             log.write_text("".join(changed))
             assert cluster.psctl("audit", "verify", log, "--head", head, check=False).returncode
+        # a zero byte hides no line behind it
+        log.write_text("\0\n".join([lines[0], lines[0] + "".join(lines[1:])]))
+        assert "follows 1" in cluster.psctl("audit", "verify", log, check=False).stderr
         # and psd's key has signed for them, before and after it was renewed
         cluster.cert("create-server", "--name", "psd", "--host", "localhost", "--force")
         cluster.psctl("reload", who="root")

@@ -268,6 +268,13 @@ START_TEST(a_certificate_is_shown_or_asked_for)
     ck_ok(check_from(3, NULL, "psd"));
     ck_ok(check_from(3, "ca", "psd"));
     is_found(check_from(3, NULL, "renewed"), "no line before it shows the certificate");
+    make_log(); /* its signer is the one asked for, and it shows another */
+    char *shown = strstr(body[2], "\"certificates\":["), others[LINE];
+    strcpy(others, strstr(body[6], "\"certificates\":["));
+    strcpy(shown, others);
+    n = 3;
+    chain();
+    ck_ok(check_from(0, NULL, "psd"));
     tear_down();
 }
 END_TEST
