@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,7 +23,7 @@ enum { MOST = 65536 };
 
 static char folder[64], path[80], to[120];
 static char got[MOST];
-static int errors;
+static atomic_int errors;
 
 static void count_errors(void *state, ps_log_level level, const char *line)
 {
