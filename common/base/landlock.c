@@ -10,7 +10,6 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/process.h"
-#include "common/base/require.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +23,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { ABI_LEAST = 2, RULES_MOST = 256 };
+enum { ABI_LEAST = 2 };
 
 #define EXECUTE     (UINT64_C(1) << 0)
 #define WRITE_FILE  (UINT64_C(1) << 1)
@@ -46,7 +45,7 @@ typedef struct rule {
 } rule;
 
 struct ps_landlock {
-    rule rules[RULES_MOST];
+    rule *rules;
     size_t n;
 };
 
@@ -68,25 +67,36 @@ void ps_landlock_free(ps_landlock **landlock)
         return;
     for (size_t i = 0; i < l->n; i++)
         ps_free(&l->rules[i].path);
+    ps_free(&l->rules);
     ps_free(landlock);
 }
 
 void ps_landlock_allow(ps_landlock *l, unsigned rights, const char *path)
 {
-    PS_REQUIRE(l->n < RULES_MOST);
+    for (size_t i = 0; i < l->n; i++) {
+        if (strcmp(l->rules[i].path, path) != 0)
+            continue;
+        l->rules[i].rights |= rights;
+        return;
+    }
+    l->rules = ps_realloc(l->rules, (l->n + 1) * sizeof *l->rules);
     l->rules[l->n++] = (rule){.rights = rights, .path = ps_strdup(path)};
+}
+
+/* The whole system is nobody's folder of keys. */
+static void allow_folder_of(ps_landlock *l, unsigned rights, const char *file)
+{
+    char *folder = ps_disk_folder_of(file);
+    ps_landlock_allow(l, rights, strcmp(folder, "/") != 0 ? folder : file);
+    ps_free(&folder);
 }
 
 void ps_landlock_allow_beside(ps_landlock *l, unsigned rights, const char *file)
 {
-    char *folder = ps_disk_folder_of(file), *real = realpath(file, NULL);
-    ps_landlock_allow(l, rights, folder);
-    ps_free(&folder);
-    if (!real)
-        return;
-    folder = ps_disk_folder_of(real);
-    ps_landlock_allow(l, rights, folder);
-    ps_free(&folder);
+    char *real = realpath(file, NULL);
+    allow_folder_of(l, rights, file);
+    if (real)
+        allow_folder_of(l, rights, real);
     free(real);
 }
 

@@ -34,7 +34,7 @@ void ps_landlock_free(ps_landlock **landlock);
 /* rights: of ps_landlock_right, or-ed. A path that is not there is left out. */
 void ps_landlock_allow(ps_landlock *landlock, unsigned rights, const char *path);
 /* The folder of a file, and that of what it is a link to: a file that takes its place by a rename
- * may be opened as well. */
+ * may be opened as well. Of a file in / it is the file alone. */
 void ps_landlock_allow_beside(ps_landlock *landlock, unsigned rights, const char *file);
 /* What is needed to run at all: libraries, names of hosts, times, /proc, random numbers. */
 void ps_landlock_allow_system(ps_landlock *landlock);

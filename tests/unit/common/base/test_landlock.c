@@ -142,6 +142,26 @@ START_TEST(a_program_that_was_named_runs_and_is_held_by_the_same)
 }
 END_TEST
 
+START_TEST(a_path_has_all_the_rights_that_were_given_to_it_and_there_may_be_many)
+{
+    ps_landlock *l = ps_landlock_new();
+    ps_landlock_allow_system(l);
+    for (int i = 0; i < 1000; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "no-such-%d", i);
+        ps_landlock_allow(l, PS_LANDLOCK_READ, at(name));
+        ps_landlock_allow_program(l, at("read/program"));
+    }
+    ps_landlock_allow_beside(l, PS_LANDLOCK_READ, "/no-such-file-of-the-whole-system");
+    ck_ok(ps_landlock_enforce(l, PS_LANDLOCK_AUTO));
+    ps_landlock_free(&l);
+    bool holds = ps_landlock_abi() >= 2 && !ps_process_sanitized();
+    ck_assert_int_eq(runs("read/program"), 0);
+    ck_assert_int_eq(opens("read/file", O_RDONLY), 0);
+    ck_assert_int_eq(opens("other/file", O_RDONLY), holds ? EACCES : 0);
+}
+END_TEST
+
 START_TEST(a_path_that_came_later_needs_a_restart)
 {
     write_file("other/closed", "x", 0);
@@ -177,6 +197,7 @@ static const ps_check_case tests[] = {
     {&only_what_was_allowed_opens},
     {&a_file_goes_from_one_folder_to_another_and_one_may_take_the_place_of_a_link},
     {&a_program_that_was_named_runs_and_is_held_by_the_same},
+    {&a_path_has_all_the_rights_that_were_given_to_it_and_there_may_be_many},
     {&a_path_that_came_later_needs_a_restart},
     {&off_restricts_nothing_and_require_takes_what_there_is},
     {0}};
