@@ -1,12 +1,14 @@
 /* parameters_push: over a connection, a push is answered when it lasts, on the loop, by whatever
  * thread that is said; a call that ends before is nobody's any more. */
 #include "psd/v1/parameters.pb-c.h"
+#include "server/params/push.h"
 #include "server/service/services.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/echo_rig.h"
 #include "tests/lib/late_committer.h"
 #include "tests/lib/params.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -91,9 +93,10 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
 static const ps_call_events events = {.on_message = message_cb, .on_end = end_cb};
 
 /* Of `count` elements of the vector: of a few it is applied on the loop, of all on the pool. */
-static void push(push_rig *r, asked *a, uint64_t sequence, uint32_t count)
+static void push_of(push_rig *r, asked *a, uint64_t sequence, uint32_t count, float value)
 {
     static float gradient[COLUMNS];
+    gradient[0] = value;
     Psd__V1__PushHeader header = PSD__V1__PUSH_HEADER__INIT;
     Psd__V1__Chunk chunk = PSD__V1__CHUNK__INIT;
     Psd__V1__PushRequest request = PSD__V1__PUSH_REQUEST__INIT;
@@ -111,6 +114,11 @@ static void push(push_rig *r, asked *a, uint64_t sequence, uint32_t count)
     const ps_payload payload = {.bytes = ps_slice_of(gradient, count * sizeof *gradient)};
     ps_call_send(a->call, &request.base, &payload);
     ps_call_half_close(a->call);
+}
+
+static void push(push_rig *r, asked *a, uint64_t sequence, uint32_t count)
+{
+    push_of(r, a, sequence, count, 0);
 }
 
 static void wait_for(push_rig *r, uint64_t position, unsigned waiting)
@@ -195,8 +203,43 @@ START_TEST(an_answer_may_come_when_the_connection_is_no_more)
 }
 END_TEST
 
+static void note_counts(void *user, const char *client, uint64_t pushes, uint64_t refused)
+{
+    ps_buf_printf(user, "%s:%llu/%llu ", client, (unsigned long long)pushes,
+                  (unsigned long long)refused);
+}
+
+/* What is no gradient counts against who pushed it. */
+START_TEST(pushes_are_counted_and_so_are_those_that_are_refused)
+{
+    push_rig r;
+    asked a;
+    ps_run *run = NULL;
+    ps_buf counted = PS_BUF_EMPTY;
+    open_rig(&r);
+    push_of(&r, &a, 1, 16, NAN);
+    wait_for_end(&r, &a);
+    ck_assert_int_eq(a.status, PS_INVALID_ARGUMENT);
+    push(&r, &a, 2, 0); /* nothing at all */
+    wait_for_end(&r, &a);
+    ck_assert_int_eq(a.status, PS_INVALID_ARGUMENT);
+    push(&r, &a, 3, counts[_i]);
+    wait_for(&r, 1, 1);
+    late_committer_answer(&r.late, 1, PS_OK);
+    wait_for_end(&r, &a);
+    ck_assert_int_eq(a.status, PS_OK);
+    ck_ok(ps_runs_find(r.services.runs, JOB, &run));
+    ps_push_contributors(ps_run_store(run), note_counts, &counted);
+    ck_assert_str_eq(ps_buf_cstr(&counted), "root:1/2 ");
+    ps_buf_free(&counted);
+    ps_run_unref(&run);
+    close_rig(&r);
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&a_push_is_answered_when_it_lasts, 0, 2},
+    {&pushes_are_counted_and_so_are_those_that_are_refused, 0, 2},
     {&a_call_that_ends_before_its_answer_is_forgotten, 0, 2},
     {&an_answer_may_come_when_the_connection_is_no_more, 0, 2},
     {0},
