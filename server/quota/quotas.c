@@ -29,13 +29,16 @@ typedef struct account {
     _Atomic uint64_t used[PS_QUOTAS];  /* of a rate: when all will have been paid for */
     _Atomic uint64_t sum[PS_QUOTAS];   /* of a sum: what it was last */
     _Atomic uint64_t refused[PS_QUOTAS];
-    _Atomic uint64_t say_ns[PS_QUOTAS]; /* a refusal is logged from then on */
+    _Atomic uint64_t say_ns[PS_QUOTAS];  /* a refusal is logged from then on */
+    _Atomic uint64_t full_ns[PS_QUOTAS]; /* a sum was too much; 0: not that one knows, */
+    _Atomic uint64_t full_freed;         /* when ps_quotas.freed was this */
 } account;
 
 struct ps_quotas {
     ps_clock clock;
     _Atomic uint64_t refused[PS_QUOTAS][PS_ROLE_COUNT];
-    ps_mutex mutex; /* the following */
+    _Atomic uint64_t freed; /* times */
+    ps_mutex mutex;         /* the following */
     ps_quota_conf conf;
     account *buckets[BUCKETS];
     size_t n;
@@ -146,7 +149,29 @@ ps_status ps_quota_check(ps_account *head, ps_quota quota, uint64_t sum, uint64_
     atomic_store(&a->sum[quota], sum);
     if (!limit || (sum <= limit && coming <= limit - sum && more <= limit - sum - coming))
         return PS_OK;
+    if (sum >= limit) { /* not for the sake of what comes, which may still fail */
+        atomic_store(&a->full_freed, atomic_load(&a->quotas->freed));
+        atomic_store(&a->full_ns[quota], ps_clock_ns(&a->quotas->clock));
+    }
     return refuse(a, quota, limit, 0);
+}
+
+ps_status ps_quota_recall(ps_account *head, ps_quota quota)
+{
+    PS_REQUIRE(quota < PS_QUOTAS && kinds[quota] == SUM);
+    account *a = head ? account_of(head) : NULL;
+    uint64_t full_ns = a ? atomic_load(&a->full_ns[quota]) : 0;
+    if (!full_ns || ps_clock_ns(&a->quotas->clock) - full_ns >= SECOND_NS ||
+        atomic_load(&a->full_freed) != atomic_load(&a->quotas->freed))
+        return PS_OK;
+    uint64_t limit = limit_of(a, quota);
+    return limit ? refuse(a, quota, limit, 0) : PS_OK;
+}
+
+void ps_quotas_freed(ps_quotas *quotas)
+{
+    if (quotas)
+        atomic_fetch_add(&quotas->freed, 1);
 }
 
 bool ps_quota_has_limit(const ps_account *head, ps_quota quota)
@@ -200,8 +225,10 @@ static void set_limits(account *a)
     uint64_t limits[PS_QUOTAS];
     ps_mutex_require_held(&a->quotas->mutex);
     ps_quota_conf_find(&a->quotas->conf, &a->who, limits);
-    for (ps_quota q = 0; q < PS_QUOTAS; q++)
+    for (ps_quota q = 0; q < PS_QUOTAS; q++) {
         atomic_store(&a->limit[q], limits[q]);
+        atomic_store(&a->full_ns[q], 0);
+    }
 }
 
 static account *make(ps_quotas *quotas, const ps_identity *who, const char *text)

@@ -33,6 +33,10 @@ void ps_quota_give(ps_account *account, ps_quota quota, uint64_t n);
  * much, and `more`? PS_RESOURCE_EXHAUSTED. */
 PS_MUST_CHECK ps_status ps_quota_check(ps_account *account, ps_quota quota, uint64_t sum,
                                        uint64_t more);
+/* Fails as ps_quota_check has within the last second, if nothing was freed and no limit changed
+ * since: whoever asks again and again costs nobody the sum. PS_OK: it is to be asked for. */
+PS_MUST_CHECK ps_status ps_quota_recall(ps_account *account, ps_quota quota);
+void ps_quotas_freed(ps_quotas *quotas); /* something that is summed has become less */
 bool ps_quota_has_limit(const ps_account *account, ps_quota quota);
 
 /* What there is now. */

@@ -260,6 +260,13 @@ static const ps_call_events in_events = {
 
 void ps_file_in(ps_call *call, ps_services *services, const ps_file_in_kind *kind)
 {
+    ps_status st = ps_call_peer(call)->role == PS_ROLE_WORKER
+                       ? PS_OK
+                       : ps_quota_recall(ps_call_account(call), PS_QUOTA_STORED);
+    if (st) { /* before a byte of it is kept */
+        ps_call_refuse(call, st);
+        return;
+    }
     file_in *f = ps_new(file_in);
     f->call = call;
     f->services = services;

@@ -71,6 +71,7 @@ static ps_status remove_model(ps_services *services, const ps_caller *caller,
     st = ps_caller_audit(services, caller, st, in->name);
     if (st)
         return st;
+    ps_quotas_freed(services->quotas);
     *reply = ps_reply_new(sizeof(Psd__V1__DeleteModelResponse),
                           (ps_message_init)psd__v1__delete_model_response__init);
     return PS_OK;

@@ -15,7 +15,9 @@ ps_status ps_caller_may_store(ps_services *services, const ps_caller *caller, ui
     if (!ps_quota_has_limit(caller->account, PS_QUOTA_STORED))
         return PS_OK;
     uint64_t sum = 0;
-    ps_status st = ps_stored_bytes_of(&services->files, caller->name, &sum);
+    ps_status st = ps_quota_recall(caller->account, PS_QUOTA_STORED);
+    if (!st)
+        st = ps_stored_bytes_of(&services->files, caller->name, &sum);
     return st ? st : ps_quota_check(caller->account, PS_QUOTA_STORED, sum, more);
 }
 

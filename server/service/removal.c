@@ -16,6 +16,7 @@ static ps_status answer(ps_services *services, const ps_caller *caller, ps_statu
     st = ps_caller_audit(services, caller, st, what);
     if (st)
         return st;
+    ps_quotas_freed(services->quotas);
     Psd__V1__RemovedResponse *out =
         PS_REPLY_NEW(Psd__V1__RemovedResponse, psd__v1__removed_response);
     out->jobs = removed->jobs;

@@ -1,12 +1,15 @@
 """What the tests of failures share: a job long enough to have a middle, and a wire that can be cut."""
 import contextlib
 import functools
+import json
+import math
 import os
 import pty
 import re
 import select
 import signal
 import socket
+import struct
 import threading
 import time
 
@@ -106,6 +109,16 @@ def ends_as_if_calm(cluster, job_id, mode="asp", timeout=90):
     assert progress["samples"] == progress["samples_total"] > 0, progress
     assert abs(progress["test_accuracy"] - accuracy) <= APART[mode], f"{progress['test_accuracy']} is not {accuracy}"
     return job
+
+
+def model_file(side):
+    """Of one layer of side × side ones: {architecture: mlp, layers: [side, side]}."""
+    shapes, at, header = {"layers.0.weight": [side, side], "layers.0.bias": [side]}, 0, {}
+    for name, shape in shapes.items():
+        end = at + 4 * math.prod(shape)
+        header[name], at = {"dtype": "F32", "shape": shape, "data_offsets": [at, end]}, end
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + struct.pack("<f", 1) * (at // 4)
 
 
 def workers(cluster):

@@ -1,18 +1,15 @@
 """What one identity may use of psd, with real daemons and a stock gRPC client: the exact edges, that two connections are
 one identity, that psworker waits and loses nothing, and that whoever vanishes gives all back."""
 import contextlib
-import json
 import signal
-import struct
 import subprocess
 import sys
 import threading
 
 import grpc
-import numpy as np
 
 from harness import Cluster, run, stubs, wait_until
-from scenes import metrics
+from scenes import metrics, model_file
 
 JOBS = "jobs: {heartbeat: 200ms, lease_timeout: 10m}"
 
@@ -100,20 +97,13 @@ def jobs_are_bounded_by_who_submits_them():
         assert "submitter/bob" in cluster.psctl("quota", "--all", who="eve").stdout
 
 
-SIDE = 512  # of a model's one layer: a MiB and its bias
-
-
-def model_file():
-    header = json.dumps({"layers.0.weight": {"dtype": "F32", "shape": [SIDE, SIDE], "data_offsets": [0, 4 * SIDE * SIDE]},
-                         "layers.0.bias": {"dtype": "F32", "shape": [SIDE],
-                                           "data_offsets": [4 * SIDE * SIDE, 4 * SIDE * (SIDE + 1)]}}).encode()
-    return struct.pack("<Q", len(header)) + header + np.ones(SIDE * (SIDE + 1), "<f4").tobytes()
+SIDE = 512
 
 
 def upload(cluster, name):
     """What psd says; None: it has it."""
     models_pb, models_grpc = stubs()["models"]
-    file = model_file()
+    file = model_file(SIDE)
 
     def messages():
         yield models_pb.ImportRequest(header=models_pb.ImportHeader(
@@ -222,16 +212,16 @@ def connections_and_calls_are_one_sum_and_a_client_that_dies_gives_them_back():
 def a_worker_that_is_held_back_waits_and_loses_nothing():
     with Cluster() as cluster:
         cluster.tiny_data(rows=1000)
-        cluster.start_server(f"{JOBS}\nquotas: {{worker: {{pushes_per_second: 40, connections: 2, streams: 6}}}}")
+        cluster.start_server(f"{JOBS}\nquotas: {{worker: {{pushes_per_second: 8, connections: 2, streams: 6}}}}")
         worker = cluster.start_worker("w1")
-        job_id = cluster.submit(cluster.tiny_job(name="slow", epochs=4, workers=1, batch=25))
+        job_id = cluster.submit(cluster.tiny_job(name="slow", epochs=2, workers=1, batch=50))
         job = cluster.wait_job(job_id)
         progress = job["progress"]
-        assert progress["samples"] == progress["samples_total"] == 4000, progress
-        assert progress["steps"] == 160, "each push counts once"
+        assert progress["samples"] == progress["samples_total"] == 2000, progress
+        assert progress["steps"] == 40, "each push counts once"
         use = use_of(cluster, "worker/w1")
         assert use["pushes_per_second"]["refused"] > 0, use
-        assert "quota of spiffe://test/worker/w1: 40 pushes a second" in worker.text()
+        assert "quota of spiffe://test/worker/w1: 8 pushes a second" in worker.text()
         assert "failed" not in worker.text()
 
 

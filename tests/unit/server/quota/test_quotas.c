@@ -160,6 +160,29 @@ START_TEST(a_sum_is_compared_and_time_does_not_help)
 }
 END_TEST
 
+START_TEST(a_sum_that_was_too_much_is_known_for_a_second_or_until_something_is_freed)
+{
+    begin("quotas: {submitter: {stored: 10}}\n");
+    ps_account *x = account(PS_ROLE_SUBMITTER, "x");
+    ck_ok(ps_quota_recall(x, PS_QUOTA_STORED)); /* nobody has asked */
+    ck_assert_int_eq(ps_quota_check(x, PS_QUOTA_STORED, 9, 2), PS_RESOURCE_EXHAUSTED);
+    ck_ok(ps_quota_recall(x, PS_QUOTA_STORED)); /* less may fit */
+    ck_assert_int_eq(ps_quota_check(x, PS_QUOTA_STORED, 10, 1), PS_RESOURCE_EXHAUSTED);
+    now.now_ns += 1000 * MS - 1;
+    ck_assert_int_eq(ps_quota_recall(x, PS_QUOTA_STORED), PS_RESOURCE_EXHAUSTED);
+    ck_assert_int_lt(ps_error_retry_ms(), 0);
+    now.now_ns += 1;
+    ck_ok(ps_quota_recall(x, PS_QUOTA_STORED));
+    ck_assert_int_eq(ps_quota_check(x, PS_QUOTA_STORED, 10, 1), PS_RESOURCE_EXHAUSTED);
+    ps_quotas_freed(quotas);
+    ck_ok(ps_quota_recall(x, PS_QUOTA_STORED));
+    ck_assert_int_eq(ps_quota_check(x, PS_QUOTA_STORED, 10, 1), PS_RESOURCE_EXHAUSTED);
+    set("quotas: {submitter: {stored: 11}}\n");
+    ck_ok(ps_quota_recall(x, PS_QUOTA_STORED));
+    ps_quotas_free(&quotas);
+}
+END_TEST
+
 START_TEST(no_limit_is_none_and_what_is_used_is_counted_all_the_same)
 {
     begin("");
@@ -280,6 +303,7 @@ static const ps_check_case tests[] = {
     {&a_rate_is_so_many_in_a_second_and_says_when_the_next_is},
     {&a_rate_holds_over_a_minute},
     {&a_sum_is_compared_and_time_does_not_help},
+    {&a_sum_that_was_too_much_is_known_for_a_second_or_until_something_is_freed},
     {&no_limit_is_none_and_what_is_used_is_counted_all_the_same},
     {&one_identity_is_one_account_and_another_is_another},
     {&a_name_beats_its_role_and_a_name_in_a_role_beats_both},
