@@ -9,11 +9,11 @@
 
 #include "common/base/mem.h"
 #include "common/base/mutex.h"
+#include "common/base/thread.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -177,16 +177,6 @@ static void *write_lines(void *user)
 
 /* ---- making, ending ---- */
 
-static int start_thread(ps_log_queue *q)
-{
-    sigset_t all, before; /* signals are for the program's own threads */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&q->thread, NULL, write_lines, q);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return rc;
-}
-
 ps_status ps_log_queue_create(int fd, size_t room, ps_log_dropped_line dropped, ps_log_queue **out)
 {
     ps_log_queue *q = ps_new(ps_log_queue);
@@ -198,7 +188,7 @@ ps_status ps_log_queue_create(int fd, size_t room, ps_log_dropped_line dropped, 
     q->ring = ps_alloc(room);
     q->size = room;
     q->idle = true;
-    int rc = start_thread(q);
+    int rc = ps_thread_start(&q->thread, write_lines, q);
     if (rc) {
         destroy(q);
         return ps_fail_errno(rc, "the log's thread");

@@ -5,8 +5,7 @@
 #include "common/base/limits.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
-
-#include <signal.h>
+#include "common/base/thread.h"
 
 #define LOOPS_MAX 256
 
@@ -21,17 +20,6 @@ static void *loop_thread(void *arg)
 {
     ps_loop_run(arg);
     return NULL;
-}
-
-/* Signals are for the main loop: a thread of this kind blocks them all. */
-static int start_thread(pthread_t *thread, ps_loop *loop)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(thread, NULL, loop_thread, loop);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return rc;
 }
 
 ps_status ps_loops_create(unsigned n, bool busy_poll, ps_loops **out)
@@ -51,7 +39,7 @@ ps_status ps_loops_create(unsigned n, bool busy_poll, ps_loops **out)
         }
         loops->n++;
         ps_loop_set_busy_poll(loops->loops[i], busy_poll);
-        int rc = start_thread(&loops->threads[i], loops->loops[i]);
+        int rc = ps_thread_start(&loops->threads[i], loop_thread, loops->loops[i]);
         if (rc) {
             ps_loops_free(&loops);
             return ps_fail_errno(rc, "thread %u of %u", i + 1, n);

@@ -9,13 +9,13 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/mutex.h"
+#include "common/base/thread.h"
 #include "common/conf/blocks.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <netdb.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -294,16 +294,6 @@ static void *send_all(void *user)
 
 /* ---- making, ending ---- */
 
-static int start_thread(ps_audit_forward *f)
-{
-    sigset_t all, before; /* signals are for the program's own threads */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&f->thread, NULL, send_all, f);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return rc;
-}
-
 static void destroy(ps_audit_forward **forward)
 {
     pthread_cond_destroy(&(*forward)->more);
@@ -327,7 +317,7 @@ ps_status ps_audit_forward_new(const char *to, ps_audit_forward **out)
     ps_mutex_init(&f->lock);
     pthread_cond_init(&f->more, NULL);
     ps_condition_init(&f->ended);
-    int rc = start_thread(f);
+    int rc = ps_thread_start(&f->thread, send_all, f);
     if (rc) {
         destroy(&f);
         return ps_fail_errno(rc, "the thread that forwards the audit log");

@@ -1,0 +1,10 @@
+/* thread: a thread that takes no signals: those are for the program's main one. Any thread. */
+#ifndef PS_BASE_THREAD_H
+#define PS_BASE_THREAD_H
+
+#include <pthread.h>
+
+/* As pthread_create: 0, or errno. The thread is the caller's to join. */
+int ps_thread_start(pthread_t *thread, void *(*work)(void *user), void *user);
+
+#endif
