@@ -5,6 +5,7 @@
 
 #include "common/loop/off_loop.h"
 #include "common/transport/tls/tls_expiry.h"
+#include "common/transport/tls/tls_renewal.h"
 #include "common/transport/tls/tls_watch.h"
 #include "server/daemon.h"
 #include "server/health.h"
@@ -53,9 +54,13 @@ struct ps_daemon {
     uint64_t expire_ms, seal_ms; /* upkeep's: the next passes */
     ps_repeat expire_trouble;    /* likewise */
     ps_signal *on_term, *on_int, *on_hup;
-    atomic_bool ready;      /* /readyz */
-    atomic_bool draining;   /* by Admin.Drain, or stopping */
-    atomic_bool keys_asked; /* SIGHUP: upkeep reads the section sealing again */
+    ps_tls_renewal own_renewal; /* upkeep's, as these: */
+    int64_t own_renewed_ms;
+    ps_repeat renew_trouble;
+    atomic_bool own_renewed; /* the files are new */
+    atomic_bool ready;       /* /readyz */
+    atomic_bool draining;    /* by Admin.Drain, or stopping */
+    atomic_bool keys_asked;  /* SIGHUP: upkeep reads the section sealing again */
 };
 
 /* As in ps_services_daemon; the user is the daemon. */
@@ -70,6 +75,10 @@ PS_MUST_CHECK ps_status ps_daemon_drain_as_before(ps_daemon *daemon);
 
 /* As section identity of psd.yaml says; after tls (daemon_identity.c). */
 PS_MUST_CHECK ps_status ps_daemon_open_issuer(ps_daemon *daemon);
+/* psd's own certificate, when it is time; upkeep's. And what came of it into force; the main
+ * loop's. */
+void ps_daemon_renew_own(ps_daemon *daemon);
+void ps_daemon_take_own(ps_daemon *daemon);
 
 /* The keys that psd.yaml names now (daemon_keys.c). Off the loops. */
 PS_MUST_CHECK ps_status ps_daemon_read_keys(ps_daemon *daemon);

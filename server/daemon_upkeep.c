@@ -55,12 +55,14 @@ static void upkeep_run(void *daemon)
     ps_room_tick(d->room);
     expire(d);
     seal(d);
+    ps_daemon_renew_own(d);
 }
 
 void ps_daemon_upkeep_cb(void *daemon)
 {
     ps_daemon *d = daemon;
     ps_loop_require_on(d->loop);
+    ps_daemon_take_own(d);
     (void)ps_off_loop_turn_submit(d->loop, &d->upkeep_turn, upkeep_run, d);
 }
 

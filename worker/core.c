@@ -189,10 +189,11 @@ void ps_worker_core_stop(ps_worker_core *c)
     ps_agent_stop(c->agent);
 }
 
-void ps_worker_core_move_over(ps_worker_core *c)
+void ps_worker_core_connected(ps_worker_core *c)
 {
     ps_loop_require_on(c->o.loop);
-    ps_agent_move_over(c->agent);
+    if (c->attach && ps_attach_is_behind(c->attach))
+        ps_agent_move_over(c->agent);
 }
 
 void ps_worker_core_not_connected(ps_worker_core *c)

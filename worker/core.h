@@ -29,9 +29,9 @@ typedef struct ps_worker_core_options {
 void ps_worker_core_create(const ps_worker_core_options *options, ps_worker_core **out);
 void ps_worker_core_start(ps_worker_core *core); /* dials */
 void ps_worker_core_stop(ps_worker_core *core);  /* see ps_agent_stop */
-/* The agent's stream moves to a new connection of `control`; and, when that cannot be made, the old
- * one makes room for it. */
-void ps_worker_core_move_over(ps_worker_core *core);
+/* What `control` says of its state. The agent's stream moves to its connection from one that was
+ * left; and, when none can be made, the old one makes room for it. */
+void ps_worker_core_connected(ps_worker_core *core);
 void ps_worker_core_not_connected(ps_worker_core *core);
 bool ps_worker_core_superseded(const ps_worker_core *core);
 unsigned ps_worker_core_running(const ps_worker_core *core); /* tasks */

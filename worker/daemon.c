@@ -106,7 +106,6 @@ static void use_tls(ps_worker_daemon *d)
     d->not_after = dates.own_not_after;
     ps_channel_move_over(d->data);
     ps_channel_move_over(d->control);
-    ps_worker_core_move_over(d->core);
 }
 
 /* Connections end with the certificate that they were made with: so they are made anew while it
@@ -171,8 +170,8 @@ static void state_cb(void *user, bool up, const char *reason)
         ps_log_info("psworker", "connected server=%s group=%s", d->target, reason);
     else
         ps_log_warning("psworker", "not connected server=%s: %s", d->target, reason);
-    if (!up && d->core)
-        ps_worker_core_not_connected(d->core);
+    if (d->core)
+        (up ? ps_worker_core_connected : ps_worker_core_not_connected)(d->core);
     ps_notify_status("%s; %s %s", d->device, up ? "connected to" : "waiting for", d->target);
 }
 

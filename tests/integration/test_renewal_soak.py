@@ -4,6 +4,7 @@ import re
 import time
 
 from harness import SLOW, Cluster, as_it_ships, run, wait_until
+from pki import Pki
 from test_renewal import by_file, identity
 
 LEAF = int(10 * SLOW)  # seconds; a worker has to start within one
@@ -61,6 +62,27 @@ def workers_with_certificates_of_seconds_lose_no_push():
 
 
 @as_it_ships
+def psd_renews_its_own_and_who_is_connected_stays_so():
+    with Cluster() as cluster:
+        cluster.tiny_data()
+        pem = cluster.certs / "psd.pem"
+        Pki(cluster.certs).issue("psd", "spiffe://test/server/psd", usage="serverAuth", hosts=["localhost"], seconds=3 * LEAF)
+        first = pem.read_bytes()
+        cluster.start_server(by_file(cluster, leaf=f"{3 * LEAF}s"))
+        worker = cluster.start_worker("w1")
+        wait_until("it is renewed", lambda: "psd's own certificate was renewed" in cluster.server.text(), 3 * LEAF)
+        assert pem.read_bytes() != first
+        ended = time.monotonic() + 3 * LEAF  # the first one is over by then
+        while time.monotonic() < ended:
+            cluster.wait_job(cluster.submit(cluster.tiny_job(epochs=5, workers=1)))
+        assert worker.text().count("agent: attached") >= 2
+        assert not re.search(r" (warning|error) ", worker.text()), worker.text()
+        assert not re.search(r" (warning|error) ", cluster.server.text()), cluster.server.text()
+        lines = [json.loads(line) for line in (cluster.dir / "audit.log").read_text().splitlines()]
+        assert [l["identity"] for l in lines if l["event"] == "renew"][0] == "spiffe://test/server/psd"
+
+
+@as_it_ships
 def a_worker_goes_on_trying_while_the_signer_fails():
     with Cluster() as cluster:
         hook = cluster.dir / "hook"
@@ -82,4 +104,5 @@ def a_worker_goes_on_trying_while_the_signer_fails():
 
 
 if __name__ == "__main__":
-    run([workers_with_certificates_of_seconds_lose_no_push, a_worker_goes_on_trying_while_the_signer_fails])
+    run([workers_with_certificates_of_seconds_lose_no_push, psd_renews_its_own_and_who_is_connected_stays_so,
+         a_worker_goes_on_trying_while_the_signer_fails])

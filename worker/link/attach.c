@@ -88,10 +88,17 @@ void ps_attach_open(ps_attach *a)
         ps_channel_call(a->channel, path, &(ps_call_options){.wait_for_ready = true}, &events, a);
 }
 
+bool ps_attach_is_behind(const ps_attach *a)
+{
+    ps_loop_require_on(ps_channel_loop(a->channel));
+    return a->call && ps_call_peer(a->call) && !ps_channel_carries(a->channel, a->call);
+}
+
 void ps_attach_leave(ps_attach *a)
 {
     ps_loop_require_on(ps_channel_loop(a->channel));
-    ps_attach_cut(a);
+    if (a->left)
+        ps_call_cancel(a->left);
     a->left = a->call;
     a->call = NULL;
 }
@@ -101,6 +108,8 @@ void ps_attach_cut(ps_attach *a)
     ps_loop_require_on(ps_channel_loop(a->channel));
     if (a->left)
         ps_call_cancel(a->left);
+    if (ps_attach_is_behind(a))
+        ps_call_cancel(a->call);
 }
 
 void ps_attach_send(ps_attach *a, const Psd__V1__WorkerMessage *message)

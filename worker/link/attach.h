@@ -21,9 +21,11 @@ void ps_attach_create(ps_channel *channel, const ps_attach_events *events, ps_at
 void ps_attach_free(ps_attach **attach);
 
 void ps_attach_open(ps_attach *attach); /* one stream at a time */
-/* This stream is left for another one: psd ends it when it has the next hello, or we do, in
- * ps_attach_cut, where that does not come to pass. */
+/* Is the stream on a connection that the channel has left? */
+bool ps_attach_is_behind(const ps_attach *attach);
+/* It is left for another one, and psd ends it when it has the next hello. */
 void ps_attach_leave(ps_attach *attach);
+/* What is on such a connection ends, to make room for another one. */
 void ps_attach_cut(ps_attach *attach);
 void ps_attach_send(ps_attach *attach, const Psd__V1__WorkerMessage *message);
 void ps_attach_close(ps_attach *attach); /* half-close: no more from us */

@@ -132,6 +132,12 @@ void ps_channel_move_over(ps_channel *channel)
         ps_http2_drain(channel->current->conn);
 }
 
+bool ps_channel_carries(const ps_channel *channel, const ps_call *call)
+{
+    ps_loop_require_on(channel->loop);
+    return channel->current && call->conn == channel->current->conn;
+}
+
 ps_loop *ps_channel_loop(const ps_channel *channel)
 {
     return channel->loop;

@@ -37,6 +37,9 @@ void ps_channel_set_tls(ps_channel *channel, struct ps_tls_context *tls);
 /* Calls from now on go over a new connection, which shows the certificate that is in force now;
  * those that run end on the one before, which is closed after them. */
 void ps_channel_move_over(ps_channel *channel);
+/* Does this call, which has begun, run on the connection that others get now? False: on one that
+ * was left, by us or by the server (GOAWAY). */
+bool ps_channel_carries(const ps_channel *channel, const ps_call *call);
 ps_loop *ps_channel_loop(const ps_channel *channel);
 bool ps_channel_is_up(const ps_channel *channel);
 /* Ends its calls with PS_CANCELLED, closes, frees later on its loop. */
