@@ -56,7 +56,17 @@ static void show_json(ps_client *client, const ps_crl_result *r)
     ps_buf_putc(&client->out, '\n');
 }
 
-static void show_text(ps_client *client, const ps_crl_result *r)
+/* Where a list of this CA is looked at. */
+static const char *whose(const char *ca)
+{
+    ps_certificate_info info = {.for_signing = false};
+    bool signers = !ps_certificate_inspect(ca, &info) && info.for_signing;
+    ps_certificate_info_clear(&info);
+    return signers ? "give it to those who check models (psctl model verify --crl)\n"
+                   : "put it where tls.crl of psd.yaml and psworker.yaml says\n";
+}
+
+static void show_text(ps_client *client, const char *ca, const ps_crl_result *r)
 {
     char serial[PS_CRL_NUMBER_TEXT], reason[16], when[PS_CERTIFICATE_TIME_MAX];
     for (size_t i = 0; i < r->n_revoked; i++) {
@@ -71,7 +81,7 @@ static void show_text(ps_client *client, const ps_crl_result *r)
                   r->entries, ps_certificate_time_text(r->next_update, when),
                   r->written ? "" : " (as it was)");
     if (r->written)
-        ps_buf_puts(&client->out, "put it where tls.crl of psd.yaml and psworker.yaml says\n");
+        ps_buf_puts(&client->out, whose(ca));
 }
 
 /* A name's certificates from before the list began are not in it. */
@@ -114,7 +124,7 @@ static ps_status issue(ps_client *client, const options *o, const ps_texts *name
     if (!st && client->json)
         show_json(client, &result);
     else if (!st)
-        show_text(client, &result);
+        show_text(client, ca, &result);
     if (!st)
         remark_gap(&result, request.n_names);
     ps_crl_result_clear(&result);
