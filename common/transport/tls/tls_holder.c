@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 struct ps_tls_holder {
@@ -85,12 +86,31 @@ static void swap_in(ps_tls_holder *holder, ps_tls_context *context)
     ps_tls_context_unref(&old);
 }
 
+/* Who opens a pipe may wait for ever, and with him everybody who reloads or ends. */
+static ps_status check_file(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) || S_ISREG(about.st_mode)
+               ? PS_OK
+               : ps_fail(PS_FAILED_PRECONDITION, "%s: not a regular file", path);
+}
+
+static ps_status check_certificates(const ps_tls_holder *holder)
+{
+    ps_status st = check_file(holder->ca_file);
+    if (!st)
+        st = check_file(holder->cert_file);
+    return st ? st : check_file(holder->key_file);
+}
+
 static ps_status certificates(ps_tls_holder *holder)
 {
     ps_tls_options files = holder->options;
     ps_tls_context *fresh = NULL, *with_crl = NULL, *old = ps_tls_holder_get(holder);
     files.crl_file = NULL; /* what is in force of CRLs stays */
-    ps_status st = ps_tls_context_new(&files, &fresh);
+    ps_status st = check_certificates(holder);
+    if (!st)
+        st = ps_tls_context_new(&files, &fresh);
     if (!st)
         st = check_same_cluster(holder, fresh);
     if (!st) {
@@ -134,7 +154,9 @@ static ps_status crl(ps_tls_holder *holder)
         return PS_OK;
     ps_tls_context *old = ps_tls_holder_get(holder);
     ps_crl_list *list = NULL;
-    ps_status st = ps_tls_context_read_crl(old, holder->crl_file, &list);
+    ps_status st = check_file(holder->crl_file);
+    if (!st)
+        st = ps_tls_context_read_crl(old, holder->crl_file, &list);
     if (!st)
         st = take_crl(holder, old, list);
     ps_crl_list_unref(&list);

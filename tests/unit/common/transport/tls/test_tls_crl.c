@@ -16,6 +16,7 @@
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -267,6 +268,9 @@ START_TEST(a_list_that_may_not_be_taken_leaves_the_old_one_in_force)
     stays("5", "holds no PEM CRL");
     ck_assert_int_eq(unlink(o.crl_file), 0);
     stays("5", "No such file or directory");
+    ck_assert_int_eq(mkfifo(o.crl_file, 0600), 0);
+    stays("5", "in-force.crl: not a regular file"); /* nobody waits for who writes there */
+    ck_assert_int_eq(unlink(o.crl_file), 0);
     ps_test_pki other;
     ps_test_pki_open(&other, "lab");
     put_list(&other, NULL, 0);
@@ -300,6 +304,11 @@ START_TEST(a_bad_certificate_holds_up_no_list_nor_the_other_way)
     put_text("in-force.crl", "no list");
     ck_assert_int_ne(ps_tls_holder_reload(holder), PS_OK);
     has(ps_error_message(), "psd.key: holds no PEM private key; CRL ");
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    ck_assert_int_ne(ps_tls_holder_reload(holder), PS_OK);
+    has(ps_error_message(), "psd.key: not a regular file; CRL ");
+    ck_assert_int_eq(unlink(path), 0);
     put_text("psd.key", kept);
     ps_tls_context *before = ps_tls_holder_get(holder), *after;
     ck_assert_int_ne(ps_tls_holder_reload(holder), PS_OK);
