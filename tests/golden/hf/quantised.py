@@ -6,9 +6,9 @@ A small random llama is imported into a psd, made into a form by a job of kind c
 the folder and computes logits in float32.
 
     meson compile -C build
-    PSD_BUILD=build tests/golden/hf/quantised.py export FOLDER      # needs what the integration tests need
+    PSD_SOURCE=. PSD_BUILD=build python tests/golden/hf/quantised.py export FOLDER      # needs what the integration tests need
     pip install torch transformers compressed-tensors gptqmodel optimum     # 2.15.0, 5.24.0, 0.20.1, 7.7.0, 2.3.0
-    tests/golden/hf/quantised.py logits FOLDER                      # writes FOLDER/logits.safetensors
+    python tests/golden/hf/quantised.py logits FOLDER               # writes FOLDER/logits.safetensors
 
 The folder of the golden files is tests/golden/hf/quantised. Only needed to make them again; the tests read the files.
 """
