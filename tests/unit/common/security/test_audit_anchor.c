@@ -226,6 +226,14 @@ START_TEST(an_anchor_that_was_changed_is_found)
     *sig = *sig == 'A' ? 'B' : 'A';
     chain();
     ck_assert_int_eq(check("ca", NULL), PS_CORRUPT);
+    make_log(); /* nothing of it reaches a terminal as it is */
+    memcpy(strstr(body[4], noon), "\\u001b[2J", 9);
+    chain();
+    is_found(check(NULL, NULL), "it has no time");
+    make_log();
+    memcpy(strstr(body[4], "\"signer\":\"") + 10, "\\u001b[2J", 9);
+    chain();
+    is_found(check(NULL, NULL), "it names no certificate");
     make_log();
     strcat(body[4], ",\"certificates\":[\"AAAA\"]");
     chain();
