@@ -126,6 +126,14 @@ static ps_status compare(const ps_folder *folder, const ps_resource *sorted, siz
     return at < folder->n_files ? not_signed(folder, folder->files[at].path) : PS_OK;
 }
 
+static ps_status changed(const ps_folder *folder, const ps_resource *r)
+{
+    return r->end ? ps_fail(PS_CORRUPT,
+                            "%s/%s is not what was signed, in bytes %" PRIu64 " to %" PRIu64,
+                            folder->path, r->path, r->begin, r->end)
+                  : ps_fail(PS_CORRUPT, "%s/%s is not what was signed", folder->path, r->path);
+}
+
 static ps_status check_digests(const ps_folder *folder, const ps_resource *sorted, size_t n)
 {
     ps_resource *found = ps_alloc_array(n, sizeof *found);
@@ -133,8 +141,7 @@ static ps_status check_digests(const ps_folder *folder, const ps_resource *sorte
     ps_status st = ps_folder_digest(folder, found, n);
     for (size_t i = 0; !st && i < n; i++)
         if (strcmp(found[i].sha256, sorted[i].sha256) != 0)
-            st = ps_fail(PS_CORRUPT, "%s/%s is not what was signed%s", folder->path, sorted[i].path,
-                         sorted[i].begin ? ", from a shard behind its first on" : "");
+            st = changed(folder, &sorted[i]);
     ps_free(&found);
     return st;
 }

@@ -248,7 +248,9 @@ START_TEST(a_folder_that_is_not_what_was_signed_is_refused)
         begin();
         ck_ok(sign_as("anna.key", "anna.pem", shards));
         save("m/sub/weights.bin", "0123456789abcdefghij012345678X");
-        refused(verify_anna(), "m/sub/weights.bin is not what was signed");
+        refused(verify_anna(), shards
+                                   ? "m/sub/weights.bin is not what was signed, in bytes 20 to 30"
+                                   : "m/sub/weights.bin is not what was signed");
         save("m/sub/weights.bin", "0123456789abcdefghij0123456789+");
         refused(verify_anna(), shards ? "has 31 bytes, and 30 are signed" : "not what was signed");
         save("m/sub/weights.bin", "0123456789abcdefghij012345678");
