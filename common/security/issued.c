@@ -12,10 +12,11 @@
 #include "common/json/json.h"
 #include "common/security/authority.h"
 #include "common/security/crl.h"
+#include "common/security/crl_list.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -154,16 +155,44 @@ static ps_status add_locked(int fd, X509 *ca, X509 *cert)
     return st;
 }
 
-/* Locked, with a head, and a line for cert unless that is NULL. */
-static ps_status open_list(const char *ca_cert_file, X509 *ca, X509 *cert, int *out)
+static ps_status look_up(const char *crl_file, X509 *ca, X509 *cert)
+{
+    ps_crl_list *list = NULL;
+    STACK_OF(X509) *cas = sk_X509_new_null(), *chain = sk_X509_new_null();
+    PS_REQUIRE(cas && chain && sk_X509_push(cas, ca) && sk_X509_push(chain, cert) &&
+               sk_X509_push(chain, ca));
+    ps_status st = ps_crl_list_read(crl_file, cas, &list);
+    if (!st)
+        st = ps_crl_list_check(list, chain);
+    ps_crl_list_unref(&list);
+    sk_X509_free(cas);
+    sk_X509_free(chain);
+    return st;
+}
+
+/* By the CRL beside the CA. What another CA signed is not in it. */
+static ps_status check_revoked(const char *ca_cert_file, X509 *ca, X509 *cert)
+{
+    char *path = ps_authority_beside(ca_cert_file, "crl");
+    bool looked_up = access(path, F_OK) == 0 && X509_check_issued(ca, cert) == X509_V_OK;
+    ps_status st = looked_up ? look_up(path, ca, cert) : PS_OK;
+    ps_free(&path);
+    return st;
+}
+
+/* Locked, with a head, and a line for cert unless that is NULL; before: NULL, or what it takes the
+ * place of. */
+static ps_status open_list(const char *ca_cert_file, X509 *ca, X509 *before, X509 *cert, int *out)
 {
     int fd = -1;
     char *path = ps_authority_beside(ca_cert_file, "issued");
     ps_status st = open_locked(path, &fd);
+    if (!st && before)
+        st = check_revoked(ca_cert_file, ca, before);
     if (!st)
         st = add_locked(fd, ca, cert);
     if (st) {
-        st = explained(st, path);
+        st = st == PS_UNAUTHENTICATED ? st : explained(st, path);
         if (fd >= 0)
             (void)close(fd);
     } else {
@@ -175,14 +204,19 @@ static ps_status open_list(const char *ca_cert_file, X509 *ca, X509 *cert, int *
 
 ps_status ps_issued_lock(const char *ca_cert_file, X509 *ca, int *fd)
 {
-    return open_list(ca_cert_file, ca, NULL, fd);
+    return open_list(ca_cert_file, ca, NULL, NULL, fd);
 }
 
 ps_status ps_issued_add(const char *ca_cert_file, X509 *ca, X509 *cert)
 {
+    return ps_issued_add_renewed(ca_cert_file, ca, NULL, cert);
+}
+
+ps_status ps_issued_add_renewed(const char *ca_cert_file, X509 *ca, X509 *before, X509 *cert)
+{
     int fd = -1;
     PS_REQUIRE(cert);
-    ps_status st = open_list(ca_cert_file, ca, cert, &fd);
+    ps_status st = open_list(ca_cert_file, ca, before, cert, &fd);
     if (!st)
         (void)close(fd);
     return st;

@@ -36,6 +36,12 @@ PS_MUST_CHECK ps_status ps_issued_begin(const char *ca_cert_file, struct x509_st
 /* cert is about to be given out. A list that is not there begins, not complete. */
 PS_MUST_CHECK ps_status ps_issued_add(const char *ca_cert_file, struct x509_st *ca,
                                       struct x509_st *cert);
+/* The same for one that takes the place of `before`: PS_UNAUTHENTICATED, and no line, when that is
+ * in the CRL beside the CA (CA.crl), whether or not it is in force anywhere yet. Revoking by name
+ * and renewing exclude each other: what was renewed before is revoked, too, and nothing is renewed
+ * after. */
+PS_MUST_CHECK ps_status ps_issued_add_renewed(const char *ca_cert_file, struct x509_st *ca,
+                                              struct x509_st *before, struct x509_st *cert);
 /* PS_NOT_FOUND: there is none; PS_CORRUPT with file and line; PS_FAILED_PRECONDITION: it is another
  * CA's. */
 PS_MUST_CHECK ps_status ps_issued_read(const char *ca_cert_file, struct x509_st *ca,

@@ -101,7 +101,7 @@ static ps_status sign_by_file(const char *path, const order *o, ps_buf *chain)
     if (!st)
         st = ps_certificate_renew(o->before, o->key, ca, key, o->life_s, &made);
     if (!st)
-        st = ps_issued_add(path, ca, made);
+        st = ps_issued_add_renewed(path, ca, o->before, made);
     if (!st)
         ps_certificate_pem(made, chain);
     ps_certificate_unref(&made);
@@ -275,6 +275,8 @@ static ps_status sign(order *o, ps_buf *chain, ps_certificate_info *made)
     if (!st)
         return PS_OK;
     chain->len = before;
+    if (st == PS_UNAUTHENTICATED) /* revoked, in a list that is not in force here yet */
+        return st;
     ps_log_error("identity", "no certificate for %s: %s: %s", o->identity, o->conf->source,
                  ps_error_message());
     return ps_fail(PS_UNAVAILABLE, "the signer gave no certificate for %s (psd's log says why)",

@@ -2,6 +2,7 @@
 #include "common/security/crl_build.h"
 #include "common/security/crl_issue.h"
 #include "common/security/crl_list.h"
+#include "common/security/issued.h"
 #include "common/security/pem_file.h"
 
 #include "common/base/new_file.h"
@@ -161,6 +162,37 @@ START_TEST(who_has_ended_leaves_the_list_one_list_later)
 }
 END_TEST
 
+static X509 *read_certificate(const char *name)
+{
+    char path[PS_TEST_PATH_MAX];
+    X509 *cert = NULL;
+    ck_ok(ps_pem_read_certificate(ps_test_pki_path(&pki, name, ".pem", path), name, &cert));
+    return cert;
+}
+
+/* The list may not be in force yet where it is renewed. */
+START_TEST(who_was_revoked_is_not_renewed_any_more)
+{
+    set_up();
+    char file[PS_TEST_PATH_MAX];
+    (void)ps_test_pki_path(&pki, "ca", ".key", file);
+    X509 *ca = read_certificate("ca"), *one = read_certificate("w1"), *two = read_certificate("w2");
+    ck_ok(ps_issued_add_renewed(file, ca, one, one)); /* there is no list */
+    ps_crl_result r = revoke_name("w1", PS_CRL_KEY_COMPROMISE);
+    ps_crl_result_clear(&r);
+    must_say("wc -l < ca.issued", true, "4");
+    ck_assert_int_eq(ps_issued_add_renewed(file, ca, one, two), PS_UNAUTHENTICATED);
+    ck_assert_ptr_nonnull(
+        strstr(ps_error_message(), "certificate of spiffe://lab/worker/w1 was revoked on "));
+    must_say("wc -l < ca.issued", true, "4");
+    ck_ok(ps_issued_add_renewed(file, ca, two, two));
+    X509_free(ca);
+    X509_free(one);
+    X509_free(two);
+    ps_test_pki_close(&pki);
+}
+END_TEST
+
 START_TEST(what_cannot_be_listed_is_not_made)
 {
     set_up();
@@ -264,6 +296,7 @@ static const ps_check_case cases[] = {
     {&a_certificate_is_revoked_by_its_file_or_serial, 30},
     {&a_ca_from_before_the_list_says_what_to_do},
     {&who_has_ended_leaves_the_list_one_list_later},
+    {&who_was_revoked_is_not_renewed_any_more},
     {&what_cannot_be_listed_is_not_made},
     {&the_list_of_what_was_issued_gets_shorter},
     {&nobody_leaves_the_list_for_a_clock_that_was_wrong},
