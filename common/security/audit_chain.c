@@ -122,14 +122,34 @@ static ps_status check_wanted(ps_audit_check *c)
                          c->head.seq);
 }
 
+/* A line that was cut is none. */
+static bool is_whole(ps_slice line)
+{
+    ps_json_reader r;
+    ps_json_token token;
+    ps_json_reader_init(&r, line);
+    bool is = !ps_json_skip(&r) && !ps_json_expect(&r, PS_JSON_END, &token);
+    ps_json_reader_free(&r);
+    return is;
+}
+
+/* Before the chain began a psd of before wrote lines; among its lines there are none but cut ones.
+ */
+static ps_status check_other(ps_audit_check *c, ps_slice line)
+{
+    if (c->begun && is_whole(line))
+        return ps_fail(PS_CORRUPT, "it has no number and follows %" PRIu64 ": it was put in",
+                       c->head.seq);
+    c->others++;
+    return PS_OK;
+}
+
 ps_status ps_audit_check_line(ps_audit_check *c, ps_slice line)
 {
     uint64_t seq;
     char prev[PS_DIGEST_TEXT];
-    if (ps_audit_line_read(line, &seq, prev)) {
-        c->others++;
-        return PS_OK;
-    }
+    if (ps_audit_line_read(line, &seq, prev))
+        return check_other(c, line);
     ps_status st = c->begun ? check_next(c, seq, prev) : check_first(c, seq, prev);
     if (st)
         return st;

@@ -214,7 +214,7 @@ START_TEST(an_anchor_that_was_changed_is_found)
     ps_audit_head_advance(&head, ps_slice_str(lines[3]));
     char text[PS_AUDIT_HEAD_TEXT];
     ps_audit_head_text(&head, text);
-    memcpy(strstr(body[4], "4:"), text, strlen(text));
+    memcpy(strstr(body[4], "\"head\":\"") + 8, text, strlen(text));
     chain();
     is_found(check("ca", NULL), "its signature is not of the lines before it");
     make_log();

@@ -90,6 +90,8 @@ START_TEST(lines_that_are_none_are_counted)
     ck_ok(ps_audit_check_line(&c, ps_slice_of(lines[1], 20)));
     ck_ok(ps_audit_check_line(&c, ps_slice_str("")));
     ck_ok(ps_audit_check_line(&c, ps_slice_str(lines[1])));
+    ck_assert_int_eq(ps_audit_check_line(&c, ps_slice_str("{\"event\":\"put in\"}")), PS_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "it has no number and follows 2"));
     ck_ok(ps_audit_check_end(&c));
     ck_assert_uint_eq(c.lines, 2);
     ck_assert_uint_eq(c.others, 3);
