@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SMALL = 1000, MOST_FILES = 4096 };
+enum { SMALL = 2000 /* some lines */, MOST_FILES = 4096 };
 
 static char folder[64], path[80];
 
@@ -92,7 +92,7 @@ START_TEST(a_full_file_gets_the_number_of_its_last_line)
 {
     make_folder();
     ps_audit *audit = open_small();
-    write_some(audit, 20);
+    write_some(audit, 40);
     ps_audit_head head = ps_audit_get_head(audit);
     ps_audit_close(&audit);
     int n = find_names();
@@ -113,7 +113,7 @@ START_TEST(a_full_file_gets_the_number_of_its_last_line)
         before = last;
     }
     ps_audit_check check = check_all();
-    ck_assert_uint_eq(check.lines, 20);
+    ck_assert_uint_eq(check.lines, 40);
     ck_assert_str_eq(check.head.sha256, head.sha256);
     remove_folder();
 }
@@ -145,6 +145,9 @@ END_TEST
 START_TEST(killed_anywhere_it_leaves_a_chain)
 {
     make_folder();
+    ps_audit *first = open_small();
+    write_some(first, 1);
+    ps_audit_close(&first);
     uint64_t lines = 0;
     for (int i = 0; i < 30; i++) {
         pid_t child = fork();
@@ -157,8 +160,6 @@ START_TEST(killed_anywhere_it_leaves_a_chain)
         usleep((useconds_t)(1000 + 173 * i));
         ck_assert_int_eq(kill(child, SIGKILL), 0);
         ck_assert_int_eq(waitpid(child, NULL, 0), child);
-        if (access(path, F_OK) && find_names() == 1)
-            continue; /* killed before it had begun */
         ps_audit *audit = open_small();
         write_some(audit, 1);
         ps_audit_close(&audit);
@@ -166,7 +167,7 @@ START_TEST(killed_anywhere_it_leaves_a_chain)
         ck_assert_uint_gt(now, lines);
         lines = now;
     }
-    ck_assert_int_gt(find_names(), 5);
+    ck_assert_int_gt(find_names(), 3);
     remove_folder();
 }
 END_TEST
@@ -359,7 +360,7 @@ START_TEST(a_full_file_ends_with_an_anchor_and_can_be_checked_alone)
     ps_audit *audit = NULL;
     ps_anchor_found found;
     ck_ok(ps_audit_open(
-        &(ps_audit_conf){.path = path, .clock = &ps_clock_system, .size = 4 * SMALL, .tls = tls},
+        &(ps_audit_conf){.path = path, .clock = &ps_clock_system, .size = 2 * SMALL, .tls = tls},
         &audit));
     ps_audit_anchor(audit); /* nothing yet */
     write_some(audit, 60);
