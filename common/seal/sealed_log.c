@@ -55,7 +55,11 @@ void ps_sealed_log_free(ps_sealed_log **out)
         return;
     ps_secret_free(&log->key);
     ps_buf_free(&log->aad);
+    if (log->pending.data)
+        ps_wipe(log->pending.data, log->pending.capacity);
     ps_buf_free(&log->pending);
+    if (log->plain)
+        ps_wipe(log->plain, SEALED_MOST);
     ps_mutex_destroy(&log->one);
     ps_free(&log->parts);
     ps_free(&log->sealed);
