@@ -39,32 +39,45 @@ static ps_status open_fd(const char *path, int *out)
     return PS_OK;
 }
 
-/* The last line of a chain among the file's last, which the next one follows; none where there is
- * none. *cut: it does not end with a newline. */
-static ps_audit_head read_head(const char *path, bool *cut)
+/* The last line of a chain among these bytes, which the next one follows; none where there is none.
+ * whole: they begin with a line, and not with a part of one. */
+static ps_audit_head last_of_bytes(const uint8_t *bytes, ssize_t n, bool whole)
 {
-    enum { TAIL = 4 * PS_AUDIT_LINE_MOST };
     ps_audit_head head = ps_audit_head_none();
     char prev[PS_DIGEST_TEXT];
-    uint8_t *tail = ps_alloc(TAIL);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    off_t size = fd >= 0 ? lseek(fd, 0, SEEK_END) : -1;
-    off_t from = size > TAIL ? size - TAIL : 0;
-    ssize_t n = size > 0 ? pread(fd, tail, TAIL, from) : 0;
-    *cut = n > 0 && tail[n - 1] != '\n';
-    for (ssize_t end = n - !*cut, begin = end; end > 0 && !head.seq; end = begin - 1, begin = end) {
-        while (begin > 0 && tail[begin - 1] != '\n')
+    const bool cut = n > 0 && bytes[n - 1] != '\n';
+    for (ssize_t end = n - !cut, begin = end; end > 0 && !head.seq; end = begin - 1, begin = end) {
+        while (begin > 0 && bytes[begin - 1] != '\n')
             begin--;
-        ps_slice line = ps_slice_of(tail + begin, (size_t)(end - begin));
+        ps_slice line = ps_slice_of(bytes + begin, (size_t)(end - begin));
         uint64_t seq;
-        if ((begin > 0 || !from) && !ps_audit_line_read(line, &seq, prev)) {
+        if ((begin > 0 || whole) && !ps_audit_line_read(line, &seq, prev)) {
             head.seq = seq - 1;
             ps_audit_head_advance(&head, line);
         }
     }
+    return head;
+}
+
+/* Likewise among the file's last. Mostly it is the very last, but a machine that lost its power may
+ * have left zeros of any number behind it. *cut: the file does not end with a newline. */
+static ps_audit_head read_head(const char *path, bool *cut)
+{
+    enum { TAIL = 4 * PS_AUDIT_LINE_MOST, TAIL_MOST = 64 << 20 };
+    ps_audit_head head = ps_audit_head_none();
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    off_t size = fd >= 0 ? lseek(fd, 0, SEEK_END) : -1, from = size;
+    *cut = false;
+    for (off_t most = TAIL; from > 0 && !head.seq && most <= TAIL_MOST; most *= 4) {
+        from = size > most ? size - most : 0;
+        uint8_t *tail = ps_alloc((size_t)(size - from));
+        ssize_t n = pread(fd, tail, (size_t)(size - from), from);
+        *cut = n > 0 && tail[n - 1] != '\n';
+        head = last_of_bytes(tail, n, !from);
+        ps_free(&tail);
+    }
     if (fd >= 0)
         (void)close(fd);
-    ps_free(&tail);
     return head;
 }
 

@@ -142,6 +142,25 @@ START_TEST(a_new_file_goes_on_from_the_old_one)
 }
 END_TEST
 
+/* What a file system may have left of lines that were not on the disk when the power went. */
+START_TEST(zeros_at_the_end_hide_no_line)
+{
+    make_folder();
+    ps_audit *audit = open_small();
+    write_some(audit, 7); /* full files, too, which end before */
+    ps_audit_close(&audit);
+    ck_assert_int_gt(find_names(), 1);
+    struct stat s;
+    ck_assert_int_eq(stat(path, &s), 0);
+    ck_assert_int_eq(truncate(path, s.st_size + 300000), 0);
+    audit = open_small();
+    write_some(audit, 1);
+    ps_audit_close(&audit);
+    ck_assert_uint_eq(check_all().lines, 8);
+    remove_folder();
+}
+END_TEST
+
 START_TEST(killed_anywhere_it_leaves_a_chain)
 {
     make_folder();
@@ -419,6 +438,7 @@ END_TEST
 static const ps_check_case cases[] = {
     {&a_full_file_gets_the_number_of_its_last_line},
     {&a_new_file_goes_on_from_the_old_one},
+    {&zeros_at_the_end_hide_no_line},
     {&killed_anywhere_it_leaves_a_chain, 60},
     {&the_oldest_full_files_go},
     {&what_cannot_turn_stays_one_file},
