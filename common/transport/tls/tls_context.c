@@ -25,6 +25,7 @@
 
 #define CIPHERS     "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256"
 #define CHAIN_DEPTH 4
+#define PAIR_TRIES  5
 #define CHAIN_MAX   (32 * 1024) /* bytes of the peer's certificates */
 
 /* The certificates with all that follows from them; contexts that differ in CRLs only share it. */
@@ -80,21 +81,34 @@ static ps_status not_ours(const ps_tls_options *options, const material *m)
                    options->key_file, options->cert_file);
 }
 
+/* Two files cannot be read at one moment, and both may be replaced between the one and the other
+ * (pem_renewal.h). */
+static ps_status pair_read(const ps_tls_options *options, material *m, bool *pair)
+{
+    material again = {.ca = m->ca};
+    m->ca = NULL;
+    material_free(m);
+    *m = again;
+    ps_status st = ps_pem_read_certificates(options->cert_file, "certificate", &m->chain);
+    if (st)
+        return st;
+    m->cert = sk_X509_shift(m->chain);
+    st = ps_pem_read_key_of(m->cert, options->key_file, &m->key);
+    *pair = !st && X509_check_private_key(m->cert, m->key) == 1;
+    ERR_clear_error(); /* a mismatch is ours to say */
+    return st;
+}
+
 static ps_status material_read(const ps_tls_options *options, material *m)
 {
     if (!options->ca_file || !options->cert_file || !options->key_file)
         return ps_fail(PS_INVALID_ARGUMENT,
                        "tls: a CA file, a certificate file and a key file are needed");
     ps_status st = ps_pem_read_certificates(options->ca_file, "CA file", &m->ca);
-    if (!st)
-        st = ps_pem_read_certificates(options->cert_file, "certificate", &m->chain);
-    if (st)
-        return st;
-    m->cert = sk_X509_shift(m->chain);
-    st = ps_pem_read_key_of(m->cert, options->key_file, &m->key);
-    if (!st && X509_check_private_key(m->cert, m->key) != 1)
-        st = not_ours(options, m);
-    return st;
+    bool pair = false;
+    for (int tries = 0; !st && !pair && tries < PAIR_TRIES; tries++)
+        st = pair_read(options, m, &pair);
+    return st || pair ? st : not_ours(options, m);
 }
 
 static ps_certificate_use own_use(ps_tls_side side)

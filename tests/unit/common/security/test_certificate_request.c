@@ -329,12 +329,12 @@ START_TEST(a_chain_is_some_certificates_in_pem)
 END_TEST
 
 static const ps_check_case tests[] = {
-    {&ours_is_one_to_openssl},
-    {&what_is_not_ones_own_is_refused_by_name},
-    {&what_is_no_request_is_refused},
-    {&a_new_one_is_like_the_one_before_but_for_key_and_dates},
-    {&what_somebody_else_signed_is_looked_at},
-    {&a_chain_is_some_certificates_in_pem},
+    {&ours_is_one_to_openssl, 60},
+    {&what_is_not_ones_own_is_refused_by_name, 60},
+    {&what_is_no_request_is_refused, 60},
+    {&a_new_one_is_like_the_one_before_but_for_key_and_dates, 60},
+    {&what_somebody_else_signed_is_looked_at, 60},
+    {&a_chain_is_some_certificates_in_pem, 60},
     {0},
 };
 

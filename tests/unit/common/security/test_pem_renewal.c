@@ -13,6 +13,7 @@
 #include "tests/lib/fault_disk.h"
 #include "tests/lib/pki.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -246,6 +247,34 @@ START_TEST(wherever_it_is_killed_there_is_a_pair)
 }
 END_TEST
 
+/* ---- read meanwhile ---- */
+
+enum { WRITTEN = 60 };
+
+/* How many. */
+static void *write_pairs(void *count)
+{
+    int *written = count;
+    while (*written < WRITTEN && !renew(NULL))
+        ++*written;
+    return NULL;
+}
+
+START_TEST(who_reads_while_it_is_replaced_has_a_pair)
+{
+    pthread_t writer;
+    int written = 0;
+    begin();
+    ck_assert_int_eq(pthread_create(&writer, NULL, write_pairs, &written), 0);
+    do
+        expect_usable();
+    while (pthread_tryjoin_np(writer, NULL) != 0);
+    ck_assert_int_eq(written, WRITTEN);
+    expect_pair();
+    end();
+}
+END_TEST
+
 /* ---- what is not begun ---- */
 
 static void refuse(const ps_pem_renewal_files *with, ps_status wanted, const char *words)
@@ -306,12 +335,13 @@ START_TEST(an_answer_that_was_not_asked_for_changes_nothing)
 END_TEST
 
 static const ps_check_case tests[] = {
-    {&a_new_pair_takes_the_place_of_the_old_one},
-    {&keys_keep_their_type},
-    {&whatever_fails_there_is_a_pair},
-    {&wherever_it_is_killed_there_is_a_pair},
-    {&what_cannot_be_written_is_not_asked_for},
-    {&an_answer_that_was_not_asked_for_changes_nothing},
+    {&a_new_pair_takes_the_place_of_the_old_one, 60},
+    {&keys_keep_their_type, 60},
+    {&whatever_fails_there_is_a_pair, 60},
+    {&wherever_it_is_killed_there_is_a_pair, 60},
+    {&who_reads_while_it_is_replaced_has_a_pair, 60},
+    {&what_cannot_be_written_is_not_asked_for, 60},
+    {&an_answer_that_was_not_asked_for_changes_nothing, 60},
     {0},
 };
 

@@ -286,13 +286,13 @@ START_TEST(what_comes_of_a_revoked_certificate_is_not_renewed)
 END_TEST
 
 static const ps_check_case tests[] = {
-    {&a_key_signs_and_the_list_beside_it_knows},
-    {&who_cannot_sign_is_told_at_the_start},
-    {&a_hook_gets_the_request_and_prints_the_chain},
-    {&a_hook_that_does_not_do_it_is_no_way_to_a_certificate},
-    {&a_request_that_is_none_reaches_no_signer},
-    {&a_key_that_is_gone_is_no_end},
-    {&what_comes_of_a_revoked_certificate_is_not_renewed},
+    {&a_key_signs_and_the_list_beside_it_knows, 60},
+    {&who_cannot_sign_is_told_at_the_start, 60},
+    {&a_hook_gets_the_request_and_prints_the_chain, 60},
+    {&a_hook_that_does_not_do_it_is_no_way_to_a_certificate, 60},
+    {&a_request_that_is_none_reaches_no_signer, 60},
+    {&a_key_that_is_gone_is_no_end, 60},
+    {&what_comes_of_a_revoked_certificate_is_not_renewed, 60},
     {0},
 };
 
