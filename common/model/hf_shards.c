@@ -230,8 +230,8 @@ ps_status ps_hf_shards_open(const ps_disk *disk, const char *folder, ps_hf_shard
     size_t first = 0;
     ps_status st;
     if (ps_model_file_there(disk, one)) { /* as transformers: the whole file wins */
-        st = add_shard(out, folder, "model.safetensors", &first);
         out->passed_over = ps_model_file_there(disk, index);
+        st = add_shard(out, folder, "model.safetensors", &first); /* last: what it says counts */
         ps_free(&index);
     } else {
         out->index = index;

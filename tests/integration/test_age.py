@@ -89,6 +89,10 @@ def a_folder_is_encrypted_file_by_file(cluster, keys, recipients):
     for path in plain.iterdir():
         assert (cluster.dir / "hf-back" / path.name).read_bytes() == path.read_bytes(), path
     refused(cluster, "import", folder, "no", status=5, words="its files are encrypted by age, and --identity FILE opens them")
+    weights = (folder / "model.safetensors.age").read_bytes()
+    age_for(recipients, b"{}", folder / "model.safetensors.age")
+    refused(cluster, "import", folder, "no", "-i", keys[0], status=6, words="model.safetensors is JSON")
+    (folder / "model.safetensors.age").write_bytes(weights)
     # somebody else's, in shards, its tokenizer in two files, and one of all left plain
     shards, ends = cluster.dir / "shards", {}
     hf.write(shards, "gpt2", shards=2, extras=True, tokenizer=[VOCAB, MERGES])
