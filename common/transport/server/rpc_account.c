@@ -61,6 +61,7 @@ ps_status ps_rpc_connection_admit(ps_rpc_connection *c)
     if (!st) {
         stop_lingering(c);
         ps_http2_keep(c->conn);
+        ps_rpc_connection_verify(c); /* against certificates that were read again meanwhile */
     }
     return st;
 }

@@ -69,8 +69,8 @@ void ps_rpc_connection_verify(ps_rpc_connection *connection)
     ps_rpc_server *server = connection->home->server;
     unsigned number = server->tls_number; /* before its context: a newer one is met again */
     ps_layer *layer = ps_http2_layer(connection->conn);
-    if (!layer || connection->tls_number == number)
-        return;
+    if (!layer || connection->lingers || connection->tls_number == number)
+        return; /* one that lingers is closed soon, or looked at when it is let in */
     connection->tls_number = number;
     ps_tls_context *tls = current_tls(server);
     bool revoked;
