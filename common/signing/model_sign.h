@@ -20,8 +20,8 @@ typedef struct ps_model_signing {
     const char *key;         /* the signer's, PEM */
     const char *certificate; /* its certificate, PEM, with those above it; NULL: a bundle by key */
     uint64_t shard_size; /* 0: by files, which every tool checks. Shards let several threads hash
-                            one large file; the command of model-signing 1.1.1 does not know them,
-                            its library does */
+                            one large file; model-signing 1.1.1 does not take those of the
+                            specification, by its command or its library */
     bool force;          /* a signature that is there is replaced */
 } ps_model_signing;
 
