@@ -188,8 +188,11 @@ void ps_pem_renewal_free(ps_pem_renewal **renewal)
     ps_pem_renewal *r = *renewal;
     if (!r)
         return;
+    ps_error callers;
+    ps_error_save(&callers, PS_INTERNAL);
     if (r->staged)
         (void)!unstage(r);
+    (void)!ps_error_raise(&callers);
     X509_free(r->before);
     EVP_PKEY_free(r->key);
     ps_buf_free(&r->request);
