@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FILE_MOST = 512 << 20, KEY_TEXT = 65 };
+enum { FILE_MOST = 512 << 20, KEY_TEXT = 65, LOCK_MS = 5000, LOCK_STEP_MS = 10 };
 
 static void key_text(X509 *ca, char out[KEY_TEXT])
 {
@@ -95,20 +95,32 @@ static bool is_named(int fd, const char *path)
            held.st_ino == named.st_ino;
 }
 
+/* A psctl that was stopped in the middle holds up no psd: not its calls, and not its end. */
+static ps_status lock(int fd)
+{
+    for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited += LOCK_STEP_MS) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return ps_fail_errno(errno, "lock");
+        if (waited >= LOCK_MS)
+            return ps_fail(PS_UNAVAILABLE,
+                           "somebody has held it for %d s: is there a psctl cert that has stopped?",
+                           LOCK_MS / 1000);
+        (void)usleep(LOCK_STEP_MS * 1000);
+    }
+    return PS_OK;
+}
+
 static ps_status open_locked(const char *path, int *out)
 {
     for (;;) {
         int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
         if (fd < 0)
             return ps_fail_errno(errno, "open");
-        int rc;
-        while ((rc = flock(fd, LOCK_EX)) != 0 && errno == EINTR)
-            ;
-        if (rc == 0 && is_named(fd, path)) {
+        ps_status st = lock(fd);
+        if (!st && is_named(fd, path)) {
             *out = fd;
             return PS_OK;
         }
-        ps_status st = rc ? ps_fail_errno(errno, "lock") : PS_OK;
         (void)close(fd);
         if (st)
             return st;

@@ -9,10 +9,13 @@
 #include "tests/lib/check_main.h"
 #include "tests/lib/pki.h"
 
+#include <fcntl.h>
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
+#include <unistd.h>
 
 #define DAY_S 86400
 
@@ -291,6 +294,23 @@ START_TEST(nobody_leaves_the_list_for_a_clock_that_was_wrong)
 }
 END_TEST
 
+START_TEST(who_holds_the_list_holds_nobody_up_for_ever)
+{
+    set_up();
+    char path[PS_TEST_PATH_MAX];
+    int held = open(ps_test_pki_path(&pki, "ca", ".issued", path), O_RDONLY | O_CLOEXEC);
+    ck_assert_int_ge(held, 0);
+    ck_assert_int_eq(flock(held, LOCK_EX), 0);
+    const char *name = "w1";
+    revoke_fails((ps_crl_request){.names = &name, .n_names = 1}, PS_UNAVAILABLE,
+                 "ca.issued: somebody has held it for 5 s");
+    ck_assert_int_eq(close(held), 0);
+    ps_crl_result r = revoke_name("w1", PS_CRL_UNSPECIFIED);
+    ps_crl_result_clear(&r);
+    ps_test_pki_close(&pki);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&a_name_is_all_its_certificates_that_have_not_ended},
     {&a_certificate_is_revoked_by_its_file_or_serial, 30},
@@ -300,6 +320,7 @@ static const ps_check_case cases[] = {
     {&what_cannot_be_listed_is_not_made},
     {&the_list_of_what_was_issued_gets_shorter},
     {&nobody_leaves_the_list_for_a_clock_that_was_wrong},
+    {&who_holds_the_list_holds_nobody_up_for_ever, 30},
     {0},
 };
 
