@@ -147,10 +147,14 @@ static ps_status mend_end(int fd, off_t size, off_t *left)
     return PS_OK;
 }
 
+static ps_status check_begin(int fd, X509 *ca);
+
 static ps_status add_locked(int fd, X509 *ca, X509 *cert)
 {
     off_t size = lseek(fd, 0, SEEK_END), left = 0;
-    ps_status st = size > 0 ? mend_end(fd, size, &left) : PS_OK;
+    ps_status st = check_begin(fd, ca); /* nothing is cut off a file that is somebody else's */
+    if (!st && size > 0)
+        st = mend_end(fd, size, &left);
     if (st)
         return st;
     ps_buf line = PS_BUF_EMPTY;
@@ -354,6 +358,23 @@ static ps_status take_head(const line *l, X509 *ca, ps_issued *out)
     out->begun = l->begun;
     out->complete = l->complete;
     return PS_OK;
+}
+
+/* A first line without its end is what a crash has left of it. */
+static ps_status check_begin(int fd, X509 *ca)
+{
+    char text[1024];
+    line l;
+    ps_issued unused;
+    ssize_t n = pread(fd, text, sizeof text, 0);
+    const char *end = n > 0 ? memchr(text, '\n', (size_t)n) : NULL;
+    if (n < 0)
+        return ps_fail_errno(errno, "read");
+    if (!end && (size_t)n < sizeof text)
+        return PS_OK;
+    if (!end || parse_line(ps_slice_of(text, (size_t)(end - text)), &l))
+        return ps_fail(PS_CORRUPT, "line 1 is not the beginning of a list");
+    return take_head(&l, ca, &unused);
 }
 
 static ps_status take_row(const line *l, ps_issued *out, size_t *room)

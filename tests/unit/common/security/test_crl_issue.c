@@ -196,10 +196,8 @@ START_TEST(who_was_revoked_is_not_renewed_any_more)
 }
 END_TEST
 
-START_TEST(what_cannot_be_listed_is_not_made)
+static void is_not_made(const char *says)
 {
-    set_up();
-    must_say("mv ca.issued away && mkdir ca.issued; echo ok", true, "ok");
     char ca[PS_TEST_PATH_MAX], ca_key[PS_TEST_PATH_MAX], cert[PS_TEST_PATH_MAX],
         key[PS_TEST_PATH_MAX];
     ck_assert_int_ne(ps_certificate_create_client(&(ps_leaf_request){
@@ -211,9 +209,22 @@ START_TEST(what_cannot_be_listed_is_not_made)
                          .key_file = ps_test_pki_path(&pki, "w3", ".key", key)}),
                      PS_OK);
     ck_assert_msg(strstr(ps_error_message(), "the list of what the CA issued, ") &&
-                      strstr(ps_error_message(), "ca.issued: open: Is a directory"),
+                      strstr(ps_error_message(), says),
                   "%s", ps_error_message());
     must_say("ls w3.*", false, "No such file");
+}
+
+START_TEST(what_cannot_be_listed_is_not_made)
+{
+    set_up();
+    must_say("mv ca.issued away && mkdir ca.issued; echo ok", true, "ok");
+    is_not_made("ca.issued: open: Is a directory");
+    must_say("rmdir ca.issued && sed '1s/\"ca\":\"./\"ca\":\"x/' away > ca.issued; echo ok", true,
+             "ok");
+    is_not_made("ca.issued: it is of another CA");
+    must_say("printf 'no\\nlist' > ca.issued; echo ok", true, "ok");
+    is_not_made("ca.issued: line 1 is not the beginning of a list");
+    must_say("cat ca.issued", true, "list"); /* as it was */
     ps_test_pki_close(&pki);
 }
 END_TEST
