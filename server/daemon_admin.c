@@ -49,12 +49,26 @@ static ps_status reload_quotas(void *daemon)
     return PS_OK;
 }
 
+/* At once, and not with the keys: an export after the answer is for who is named now. */
+static ps_status reload_recipients(void *daemon)
+{
+    ps_daemon *d = daemon;
+    ps_server_conf *fresh = NULL;
+    ps_status st = ps_server_options_reread(d->options, &fresh);
+    if (st)
+        return st;
+    ps_sealing_set_recipients(d->sealing, &fresh->sealing);
+    ps_server_conf_free(&fresh);
+    return PS_OK;
+}
+
 ps_status ps_daemon_reload(void *daemon, int64_t *certificate_expires_ms)
 {
     static const ps_reload_part parts[] = {{"certificates", reload_certificates},
                                            {"audit log", reload_audit},
                                            {"log level", reload_log_level},
-                                           {"quotas", reload_quotas}};
+                                           {"quotas", reload_quotas},
+                                           {"recipients of exports", reload_recipients}};
     ps_daemon *d = daemon;
     atomic_store(&d->keys_asked, true);
     ps_status st = ps_reload_all(parts, sizeof parts / sizeof *parts, "psd", d);

@@ -138,8 +138,8 @@ const char ps_server_usage[] =
     "  -h, --help               this text\n"
     "      --version            the version\n"
     "\n"
-    "Signals: SIGTERM stops in order, SIGHUP reads certificates, audit log, log level and quotas\n"
-    "anew.\n"
+    "Signals: SIGTERM stops in order, SIGHUP reads certificates, audit log, log level, quotas and\n"
+    "recipients of exports anew.\n"
     "Exit status: 0 stopped in order, 1 failed, 2 wrong options or configuration.\n";
 
 /* Most of them wait for the disk most of the time. */

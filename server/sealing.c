@@ -134,6 +134,11 @@ static void set_recipients(ps_sealing *s, char *const *texts, size_t n)
     ps_mutex_unlock(&s->last_mutex);
 }
 
+void ps_sealing_set_recipients(ps_sealing *s, const ps_server_sealing *conf)
+{
+    set_recipients(s, conf->export_recipients, conf->n_export_recipients);
+}
+
 char **ps_sealing_recipients(ps_sealing *s, size_t *n)
 {
     ps_mutex_lock(&s->last_mutex);
@@ -156,7 +161,7 @@ ps_status ps_sealing_open(const ps_server_sealing *conf, const char *data_dir, c
     s->names = (ps_sealed_names){s->data_dir, s->cluster};
     ps_mutex_init(&s->one);
     ps_mutex_init(&s->last_mutex);
-    set_recipients(s, conf->export_recipients, conf->n_export_recipients);
+    ps_sealing_set_recipients(s, conf);
     ps_limits limits;
     ps_limits_read(&limits);
     ps_seal_memory_set_most(limits.memory / PART_OF_MEMORY > PS_SEAL_MEMORY_MOST
@@ -257,7 +262,7 @@ ps_status ps_sealing_reload(ps_sealing *s, const ps_server_sealing *conf)
     }
     if (ring)
         ps_sealed_disk_set_keys(s->disk, &ring);
-    set_recipients(s, conf->export_recipients, conf->n_export_recipients);
+    ps_sealing_set_recipients(s, conf);
     return PS_OK;
 }
 

@@ -30,6 +30,9 @@ PS_MUST_CHECK ps_status ps_sealing_catalog(ps_sealing *sealing, ps_catalog *cata
  * that needs a restart. On failure the keys of before are in force. */
 PS_MUST_CHECK ps_status ps_sealing_reload(ps_sealing *sealing, const ps_server_sealing *conf);
 
+/* Takes sealing.export_recipients and no key: for who must not wait for one. Any thread. */
+void ps_sealing_set_recipients(ps_sealing *sealing, const ps_server_sealing *conf);
+
 /* sealing.export_recipients as they are now, and how many; the caller's, and each of them. */
 char **ps_sealing_recipients(ps_sealing *sealing, size_t *n);
 
