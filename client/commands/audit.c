@@ -97,10 +97,9 @@ static void show_anchors(ps_client *client, const ps_audit_check *check,
     ps_buf_puts(&client->out, ")\n");
     if (after)
         ps_buf_printf(&client->out,
-                      "the last %" PRIu64
-                      " lines are not signed: who may write the file could have "
-                      "made them\n",
-                      after);
+                      "the last %" PRIu64 " line%s not signed: who may write the file could have "
+                      "made %s\n",
+                      after, after == 1 ? " is" : "s are", after == 1 ? "it" : "them");
     if (!client->globals.ca && !o->certificate)
         ps_buf_puts(&client->out, "without --ca or --certificate nobody can tell whether that is "
                                   "psd's key\n");

@@ -191,7 +191,11 @@ static ps_status ensure_signers(ps_client *client, const options *o, const files
 {
     bool cert = access(f->ca_cert, F_OK) == 0, key = access(f->ca_key, F_OK) == 0;
     if (cert && o->cluster)
-        return ps_client_usage(client, "--cluster: %s is there, and says whose it is", f->ca_cert);
+        return ps_client_usage(
+            client,
+            "--cluster is for the first signer: %s is there and says which it is; "
+            "leave the flag out",
+            f->ca_cert);
     if (cert || key)
         return PS_OK; /* what is missing, the next step says */
     if (!o->cluster)

@@ -79,8 +79,9 @@ static void show_text(ps_client *client, const Psd__V1__StatusResponse *s)
     if (s->ca_certificate_expires_ms) /* a psd of before does not say */
         ps_table_field(t, "its CA", "until %s", ps_human_time(s->ca_certificate_expires_ms).text);
     if (*s->crl_number)
-        ps_table_field(t, "revoked", "%" PRIu64 " certificates, list %s until %s", s->crl_entries,
-                       s->crl_number, ps_human_time(s->crl_expires_ms).text);
+        ps_table_field(t, "revoked", "%" PRIu64 " certificate%s, list %s until %s", s->crl_entries,
+                       s->crl_entries == 1 ? "" : "s", s->crl_number,
+                       ps_human_time(s->crl_expires_ms).text);
     if (*s->sealing_key)
         ps_table_field(t, "sealed", "%" PRIu64 " files by %s%s", s->files_sealed, s->sealing_key,
                        plain_text(s->files_plain, plain));

@@ -280,10 +280,10 @@ static ps_status not_for_us(const reader *r)
                        "it is encrypted for recipients of kind %s, and those of X25519 are known "
                        "here: age -d opens it",
                        r->other);
-    return ps_fail(PS_FAILED_PRECONDITION,
-                   "it is encrypted for others: %zu recipient%s, and none of the %zu identit%s "
-                   "given is one",
-                   r->stanzas, r->stanzas == 1 ? "" : "s", n, n == 1 ? "y" : "ies");
+    return ps_fail(PS_FAILED_PRECONDITION, "it is encrypted for others: %zu recipient%s, and %s",
+                   r->stanzas, r->stanzas == 1 ? "" : "s",
+                   n == 1 ? "the identity given is not one of them"
+                          : "no identity given is one of them");
 }
 
 static ps_status read_all(reader *r)

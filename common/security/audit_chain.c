@@ -100,6 +100,12 @@ static ps_status check_first(ps_audit_check *c, uint64_t seq, const char *prev)
 
 static ps_status check_next(const ps_audit_check *c, uint64_t seq, const char *prev)
 {
+    if (seq == 1)
+        return ps_fail(PS_CORRUPT,
+                       "it has number 1 and follows %" PRIu64
+                       ": it was moved, or the oldest file is not named first (audit.log.* "
+                       "audit.log)",
+                       c->head.seq);
     if (seq != c->head.seq + 1)
         return ps_fail(PS_CORRUPT,
                        "it has number %" PRIu64 " and follows %" PRIu64

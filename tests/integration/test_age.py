@@ -71,7 +71,7 @@ def exports_open_for_each_recipient_and_for_nobody_else(cluster, keys, recipient
         refused(cluster, "import", beside, "no", "-i", keys[0], words=f"{beside} is empty", status=6)
         beside.unlink()
         refused(cluster, "import", encrypted, "no", "--identity", other, status=7,
-                words="it is encrypted for others: 2 recipients, and none of the 1 identity given is one")
+                words="it is encrypted for others: 2 recipients, and the identity given is not one of them")
         refused(cluster, "import", encrypted, "no", status=6, words="is encrypted by age; --identity FILE opens it")
 
 

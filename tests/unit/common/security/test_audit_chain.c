@@ -49,6 +49,8 @@ START_TEST(what_was_taken_moved_or_put_in_is_found)
     ck_assert_int_eq(check((int[]){0, 1, 3, 4, -1}, NULL), PS_CORRUPT);
     ck_assert_int_eq(check((int[]){0, 2, 1, 3, 4, -1}, NULL), PS_CORRUPT);
     ck_assert_int_eq(check((int[]){0, 1, 1, 2, 3, 4, -1}, NULL), PS_CORRUPT);
+    ck_assert_int_eq(check((int[]){3, 4, 0, 1, 2, -1}, NULL), PS_CORRUPT); /* audit.log* */
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "the oldest file is not named first"));
     ck_assert_int_eq(check((int[]){-1}, NULL), PS_CORRUPT);
     ck_ok(check((int[]){0, 1, 2, -1}, NULL)); /* a cut tail shows only beside a head */
     ck_assert_int_eq(check((int[]){0, 1, 2, -1}, &heads[4]), PS_CORRUPT);
