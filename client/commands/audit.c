@@ -189,10 +189,9 @@ const ps_command ps_command_audit_verify = {
     .name = "audit verify",
     .operands = "FILE ...",
     .help = "say whether an audit log is whole and as it was written",
-    .details =
-        "Several FILEs are read one after the other: the oldest first. A FILE - is standard\n"
-        "input. With --ca the signed lines must be of a server whose certificate this CA has\n"
-        "signed.\n",
+    .details = "Several FILEs are read one after the other: the oldest first. A FILE - is\n"
+               "standard input. With --ca FILE the signed lines must be of a server whose\n"
+               "certificate this CA has signed.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 1,
