@@ -176,24 +176,31 @@ ps_status ps_remote_pause(ps_remote *remote, uint64_t delay_ms)
     return st;
 }
 
+ps_status ps_remote_again(ps_remote *remote, ps_status st, bool *done)
+{
+    uint64_t delay_ms = 0;
+    ps_error error;
+    *done = !st;
+    if (!st)
+        ps_retry_succeeded(&remote->retry);
+    if (!st)
+        return st;
+    ps_error_save(&error, st);
+    if (!ps_retry_after(&remote->retry, &error, ps_clock_ms(remote->clock), &delay_ms))
+        return st;
+    return ps_remote_pause(remote, delay_ms);
+}
+
 ps_status ps_remote_unary(ps_remote *remote, const char *path, const ProtobufCMessage *message,
                           const ProtobufCMessageDescriptor *reply_type, ProtobufCMessage **reply)
 {
-    for (;;) {
-        uint64_t delay_ms = 0;
-        ps_status st = ps_remote_unary_once(remote, path, message, reply_type, reply);
-        if (!st)
-            ps_retry_succeeded(&remote->retry);
-        if (!st)
-            return st;
-        ps_error error;
-        ps_error_save(&error, st);
-        if (!ps_retry_after(&remote->retry, &error, ps_clock_ms(remote->clock), &delay_ms))
-            return st;
-        st = ps_remote_pause(remote, delay_ms);
-        if (st)
-            return st;
+    bool done = false;
+    ps_status st = PS_OK;
+    while (!st && !done) {
+        st = ps_remote_unary_once(remote, path, message, reply_type, reply);
+        st = ps_remote_again(remote, st, &done);
     }
+    return st;
 }
 
 typedef struct hop {

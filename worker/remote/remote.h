@@ -52,6 +52,10 @@ PS_MUST_CHECK ps_status ps_remote_unary(ps_remote *remote, const char *path,
                                         const ProtobufCMessageDescriptor *reply_type,
                                         ProtobufCMessage **reply);
 
+/* A call that may be made again has ended with st. PS_OK without *done: it has waited for as long
+ * as the retry, or psd, says, and is to be made again. *done: st was PS_OK. Else why it is not made
+ * again: st; or PS_CANCELLED, the task is. */
+PS_MUST_CHECK ps_status ps_remote_again(ps_remote *remote, ps_status st, bool *done);
 /* Waits; PS_CANCELLED when the task is. */
 PS_MUST_CHECK ps_status ps_remote_pause(ps_remote *remote, uint64_t delay_ms);
 

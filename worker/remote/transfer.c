@@ -262,28 +262,22 @@ static ps_status attempt(transfer *t)
 static ps_status repeat(const transfer *what)
 {
     ps_remote *remote = what->remote;
-    for (;;) {
+    bool done = false;
+    ps_status st = PS_OK;
+    while (!st && !done) {
         transfer t = *what;
-        uint64_t delay_ms = 0;
         ps_list_init(&t.ready);
         if (t.sink)
             t.sink->restart(t.sink->state);
-        ps_status st = t.source ? t.source->restart(t.source->state) : PS_OK;
+        st = t.source ? t.source->restart(t.source->state) : PS_OK;
         if (st)
             return st;
         st = attempt(&t);
-        if (!st)
-            ps_retry_succeeded(&remote->retry);
-        if (!st || t.refused.code)
+        if (st && t.refused.code)
             return st;
-        ps_error error;
-        ps_error_save(&error, st);
-        if (!ps_retry_after(&remote->retry, &error, ps_clock_ms(remote->clock), &delay_ms))
-            return st;
-        st = ps_remote_pause(remote, delay_ms);
-        if (st)
-            return st;
+        st = ps_remote_again(remote, st, &done);
     }
+    return st;
 }
 
 ps_status ps_transfer_download(ps_remote *remote, const char *path, const ProtobufCMessage *request,
