@@ -3,7 +3,7 @@
  * Failure: it is one too many. A client would understand nothing of a connection that is closed at
  * once, and make the next; so it stays for a second, in which its first call is answered with the
  * reason and when to come again, unless there is room by then. Few stay so: they hold files that
- * are others'. */
+ * are others'. Those who come from there next wait for their turn (rpc_pace.c). */
 #include "common/transport/server/rpc_internal.h"
 
 #include "common/base/require.h"
@@ -48,6 +48,7 @@ void ps_rpc_connection_enter(ps_rpc_connection *c)
     c->refused = true;
     server->handshakes_refused++;
     ps_rpc_refused(server, c->address, peer, NULL, why.message);
+    ps_rpc_pace_refused(c);
     linger(c, &why);
 }
 

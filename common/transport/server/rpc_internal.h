@@ -54,6 +54,8 @@ struct ps_rpc_server {
     ps_budget *budget;
     ps_http2_stats traffic;
     _Atomic uint64_t connections_total, connections_pq, handshakes_refused, calls, calls_refused;
+    struct ps_pace *pace; /* of the loop that accepts, the first; and its timer */
+    ps_timer *pace_timer;
     atomic_bool serving, accepting;
     atomic_uint lingering;  /* connections */
     atomic_uint tls_number; /* how often tls was replaced */
@@ -76,6 +78,14 @@ void ps_rpc_connection_gone(ps_rpc_connection *connection);
 void ps_rpc_connection_enter(ps_rpc_connection *connection);
 PS_MUST_CHECK ps_status ps_rpc_connection_admit(ps_rpc_connection *connection);
 void ps_rpc_connection_leave(ps_rpc_connection *connection);
+/* rpc_pace.c: an accepted socket that is counted is begun, at its turn, or closed; somebody from
+ * the connection's address had one too many. All but the refusal on the first loop. */
+void ps_rpc_pace_start(ps_rpc_server *server);
+void ps_rpc_pace_stop(ps_rpc_server *server);
+void ps_rpc_pace_accepted(ps_rpc_server *server, int fd);
+void ps_rpc_pace_refused(ps_rpc_connection *connection); /* on its loop */
+void ps_rpc_connection_begin(ps_rpc_server *server, int fd);
+void ps_rpc_count_connections(ps_rpc_server *server, int change); /* any thread */
 /* Runs task on every loop of the server, and waits for all. Not on a loop's thread. */
 void ps_rpc_on_every_loop(ps_rpc_server *server, void (*task)(ps_rpc_home *home));
 /* health.c, reflection.c: built-in services. */

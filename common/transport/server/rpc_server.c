@@ -1,6 +1,6 @@
-/* Happy path: one listener, on the first loop, deals sockets out to all loops in turn; each becomes
- * tcp, tls and http2 there, and stays. Stopping goes in two waves over all loops: drain (GOAWAY),
- * and after the grace period close; each wave is waited for.
+/* Happy path: one listener, on the first loop, deals sockets out to all loops in turn (some wait
+ * first: rpc_pace.c); each becomes tcp, tls and http2 there, and stays. Stopping goes in two waves
+ * over all loops: drain (GOAWAY), and after the grace period close; each wave is waited for.
  *
  * Failure: the port is taken; a connection over the limit or without a handshake is closed, and
  * told to the audit. */
@@ -11,6 +11,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "common/transport/server/pace.h"
 #include "common/transport/tls/tls.h"
 
 #include <errno.h>
@@ -24,7 +25,7 @@ typedef struct arrival {
     int fd;
 } arrival;
 
-static void count_connections(ps_rpc_server *server, int change)
+void ps_rpc_count_connections(ps_rpc_server *server, int change)
 {
     ps_mutex_lock(&server->lock);
     server->connections = (unsigned)((int)server->connections + change);
@@ -38,7 +39,7 @@ void ps_rpc_connection_gone(ps_rpc_connection *connection)
     ps_list_remove(&connection->link);
     ps_rpc_connection_leave(connection);
     ps_http2_unref(&connection->conn);
-    count_connections(connection->home->server, -1);
+    ps_rpc_count_connections(connection->home->server, -1);
     free(connection);
 }
 
@@ -148,6 +149,16 @@ static void arrived_cb(ps_loop_task *job)
     }
 }
 
+void ps_rpc_connection_begin(ps_rpc_server *server, int fd)
+{
+    ps_loop_require_on(server->homes[0].loop);
+    arrival *a = ps_new(arrival);
+    a->home = &server->homes[server->next_home++ % server->n_homes];
+    a->fd = fd;
+    ps_loop_task_init(&a->job, arrived_cb);
+    ps_loop_post(a->home->loop, &a->job);
+}
+
 static void accepted_cb(void *user, int fd)
 {
     ps_rpc_server *server = user;
@@ -164,11 +175,7 @@ static void accepted_cb(void *user, int fd)
         return;
     }
     server->connections_total++;
-    arrival *a = ps_new(arrival);
-    a->home = &server->homes[server->next_home++ % server->n_homes];
-    a->fd = fd;
-    ps_loop_task_init(&a->job, arrived_cb);
-    ps_loop_post(a->home->loop, &a->job);
+    ps_rpc_pace_accepted(server, fd);
 }
 
 static void task_cb(ps_loop_task *job)
@@ -209,6 +216,7 @@ ps_status ps_rpc_server_create(const ps_rpc_server_options *options, ps_rpc_serv
     ps_mutex_init(&server->lock);
     ps_condition_init(&server->changed);
     ps_budget_create(options->limits.memory_bytes, &server->budget);
+    ps_pace_create(&server->pace);
     server->n_homes = ps_loops_count(options->loops);
     server->homes = ps_alloc_array(server->n_homes, sizeof *server->homes);
     for (unsigned i = 0; i < server->n_homes; i++) {
@@ -246,6 +254,7 @@ static void listen_task(ps_rpc_home *home)
     ps_rpc_server *server = home->server;
     if (home != &server->homes[0])
         return;
+    ps_rpc_pace_start(server);
     ps_status st = ps_tcp_listener_start(server->listener, home->loop, accepted_cb, server);
     if (st)
         ps_log_error("rpc", "%s", ps_error_message());
@@ -328,8 +337,10 @@ void ps_rpc_server_set_serving(ps_rpc_server *server, bool serving)
 
 static void drain_task(ps_rpc_home *home)
 {
-    if (home == &home->server->homes[0])
+    if (home == &home->server->homes[0]) {
         ps_tcp_listener_free(&home->server->listener);
+        ps_rpc_pace_stop(home->server);
+    }
     ps_health_changed(home);
     ps_list_each_safe(node, &home->connections)
         ps_http2_drain(ps_container(node, ps_rpc_connection, link)->conn);
@@ -379,6 +390,7 @@ void ps_rpc_server_free(ps_rpc_server **pointer)
     ps_rpc_server_stop(server, 0);
     PS_REQUIRE(server->connections == 0);
     ps_tcp_listener_free(&server->listener);
+    ps_pace_free(&server->pace);
     ps_tls_context_unref(&server->tls);
     ps_budget_unref(&server->budget);
     pthread_cond_destroy(&server->changed);

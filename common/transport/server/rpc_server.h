@@ -78,7 +78,8 @@ typedef struct ps_rpc_server_options {
                     const char *reason);
     /* In what a peer's use is counted, of all its connections the same; NULL: in nothing. Any
      * loop's thread. One over its connections (PS_ACCOUNT_CONNECTIONS) is told so in answer to its
-     * first call, which is asked for once more then, and closed. */
+     * first call, which is asked for once more then, and closed; new ones from its address are
+     * begun slowly for a while (pace.h). */
     ps_account *(*account)(void *user, const ps_identity *peer);
     void *user;
 } ps_rpc_server_options;

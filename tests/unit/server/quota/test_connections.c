@@ -2,9 +2,14 @@
 #include "tests/lib/check_main.h"
 #include "tests/lib/echo_rig.h"
 
+#include "common/transport/server/pace.h"
 #include "server/quota/quotas.h"
 
+#include <arpa/inet.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define MIB (1u << 20)
 
@@ -130,6 +135,82 @@ START_TEST(many_too_many_do_not_stay)
 }
 END_TEST
 
+/* One that sends a record of TLS with a message that there is not, from 127.0.0.`last`. */
+static int nonsense(unsigned last)
+{
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000000 + last)},
+                       to = {.sin_family = AF_INET,
+                             .sin_port = htons(ps_rpc_server_port(rig.server)),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&own, sizeof own), 0);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    (void)!send(fd, "\x16\x03\x01\0\4\x7f\0\0\0", 9, MSG_NOSIGNAL); /* it may be closed */
+    return fd;
+}
+
+/* Was its handshake begun? Then an alert came. */
+static bool was_begun(int fd)
+{
+    char alert[64];
+    ck_assert_int_eq(poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 20000), 1);
+    bool begun = recv(fd, alert, sizeof alert, 0) > 0;
+    close(fd);
+    return begun;
+}
+
+static uint64_t now_ms(void)
+{
+    return ps_clock_ms(&ps_clock_system);
+}
+
+START_TEST(after_one_too_many_others_from_there_wait_and_get_in)
+{
+    enum { MANY = 60 };
+    open_rig(&(ps_quota_limits){.connections = 1});
+    ck_ok(ask());
+    for (int i = 0; i < 3 * PS_PACE_BURST; i++)
+        ck_assert(was_begun(nonsense(1))); /* nobody was refused for his quota */
+    open_second();
+    use(second);
+    ck_assert_int_eq(ask(), PS_RESOURCE_EXHAUSTED);
+    ps_channel_free(&second);
+    int fds[MANY];
+    uint64_t begin = now_ms();
+    for (int i = 0; i < MANY; i++)
+        fds[i] = nonsense(1);
+    ck_assert(was_begun(nonsense(2))); /* from elsewhere */
+    unsigned begun = 0;
+    for (int i = 0; i < MANY; i++)
+        begun += was_begun(fds[i]);
+    uint64_t took = now_ms() - begin;
+    ck_assert_uint_ge(begun, PS_PACE_BURST);
+    ck_assert_uint_le(begun, PS_PACE_BURST + 1 + took * PS_PACE_RATE / 1000);
+    /* another identity behind the same address, beside as many as may wait, and more that left */
+    ps_test_pki_client(&rig.pki, PS_ROLE_WORKER, "w2");
+    ps_tls_context *other = ps_test_pki_context(&rig.pki, PS_TLS_CLIENT, "w2");
+    for (int i = 0; i < PS_PACE_WAITING - 1; i++)
+        fds[i] = nonsense(1);
+    for (int i = 0; i < 3 * PS_PACE_WAITING; i++)
+        close(nonsense(1));
+    const ps_channel_options options = {.target = rig.target, .tls = other};
+    ck_ok(ps_channel_create(rig.loop, &options, &second));
+    use(second);
+    ck_ok(ask());
+    use(first); /* which has noticed nothing */
+    ck_ok(ask());
+    for (int i = 0; i < PS_PACE_WAITING - 1; i++)
+        (void)was_begun(fds[i]);
+    ps_channel_free(&second);
+    for (int i = 0; i < PS_PACE_BURST + 3; i++)
+        fds[i] = nonsense(1); /* some wait while the server stops */
+    close_rig();
+    ps_tls_context_unref(&other);
+    for (int i = 0; i < PS_PACE_BURST + 3; i++)
+        close(fds[i]);
+}
+END_TEST
+
 START_TEST(calls_of_two_connections_are_one_sum)
 {
     enum { WAIT_MS = 60000 };
@@ -248,6 +329,7 @@ END_TEST
 static const ps_check_case tests[] = {
     {&one_connection_too_many_is_told_so_and_may_come_later, 60},
     {&many_too_many_do_not_stay, 60},
+    {&after_one_too_many_others_from_there_wait_and_get_in, 60},
     {&calls_of_two_connections_are_one_sum, 60},
     {&bytes_that_are_held_are_one_sum_and_come_back, 60},
     {&answers_that_nobody_takes_are_of_the_same_sum, 60},
