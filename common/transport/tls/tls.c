@@ -264,7 +264,7 @@ int64_t ps_tls_layer_peer_not_after(const ps_layer *layer)
 
 const char *ps_tls_layer_group(ps_layer *layer)
 {
-    return ps_tls_session_group(of(layer)->ssl);
+    return layer->ops == &tls_ops ? ps_tls_session_group(of(layer)->ssl) : "";
 }
 
 ps_status ps_tls_layer_verify_again(ps_layer *layer, const ps_tls_context *context, bool *revoked)

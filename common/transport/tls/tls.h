@@ -20,7 +20,8 @@ const ps_identity *ps_tls_layer_peer(const ps_layer *layer);
 struct x509_st *ps_tls_layer_certificate(const ps_layer *layer);
 /* Until when the peer's certificate and those it depends on are in force; seconds since 1970. */
 int64_t ps_tls_layer_peer_not_after(const ps_layer *layer);
-/* By which group the key was agreed on, after the handshake; valid as long as OpenSSL is. */
+/* By which group the key was agreed on, after the handshake; valid as long as OpenSSL is. "": the
+ * layer is another one, of a test that has no TLS. */
 const char *ps_tls_layer_group(ps_layer *layer);
 /* Would this context, made of files that were read again, accept the peer as well? After the
  * handshake; PS_UNAUTHENTICATED or PS_PERMISSION_DENIED with the reason; *revoked: it was revoked,
