@@ -92,20 +92,21 @@ ps_status ps_manifest_check_path(const char *path, size_t len)
 
 /* ---- order ---- */
 
-/* As a resource is called: bytes of UTF-8 have the order of code points. */
-static void name_of(const ps_resource *r, bool shards, char *out, size_t size)
+void ps_manifest_name(const ps_resource *r, bool shard, char out[PS_MANIFEST_NAME_MOST])
 {
-    if (shards)
-        (void)snprintf(out, size, "%s:%" PRIu64 ":%" PRIu64, r->path, r->begin, r->end);
+    if (shard)
+        (void)snprintf(out, PS_MANIFEST_NAME_MOST, "%s:%" PRIu64 ":%" PRIu64, r->path, r->begin,
+                       r->end);
     else
-        (void)snprintf(out, size, "%s", r->path);
+        (void)snprintf(out, PS_MANIFEST_NAME_MOST, "%s", r->path);
 }
 
+/* Bytes of UTF-8 have the order of code points. */
 static int by_name(const ps_resource *a, const ps_resource *b, bool shards)
 {
-    char left[PS_MANIFEST_PATH_MOST + 48], right[PS_MANIFEST_PATH_MOST + 48];
-    name_of(a, shards, left, sizeof left);
-    name_of(b, shards, right, sizeof right);
+    char left[PS_MANIFEST_NAME_MOST], right[PS_MANIFEST_NAME_MOST];
+    ps_manifest_name(a, shards, left);
+    ps_manifest_name(b, shards, right);
     return strcmp(left, right);
 }
 
@@ -119,12 +120,20 @@ static int by_shard_name(const void *a, const void *b)
     return by_name(a, b, true);
 }
 
-/* Shards of a file in the order in which they follow each other. */
 static int by_place(const void *a, const void *b)
 {
     const ps_resource *x = a, *y = b;
     int order = strcmp(x->path, y->path);
     return order ? order : (x->begin > y->begin) - (x->begin < y->begin);
+}
+
+ps_resource *ps_manifest_by_place(const ps_manifest *m)
+{
+    ps_resource *sorted = ps_alloc_array(m->n_resources + 1, sizeof *sorted);
+    if (m->n_resources)
+        memcpy(sorted, m->resources, m->n_resources * sizeof *sorted);
+    qsort(sorted, m->n_resources, sizeof *sorted, by_place);
+    return sorted;
 }
 
 static unsigned digit(char c)
@@ -187,10 +196,7 @@ static ps_status check_file(const ps_resource *r, const ps_resource *before)
 ps_status ps_manifest_check(const ps_manifest *m)
 {
     ps_status st = PS_OK;
-    ps_resource *sorted = ps_alloc_array(m->n_resources + 1, sizeof *sorted);
-    if (m->n_resources)
-        memcpy(sorted, m->resources, m->n_resources * sizeof *sorted);
-    qsort(sorted, m->n_resources, sizeof *sorted, by_place);
+    ps_resource *sorted = ps_manifest_by_place(m);
     for (size_t i = 0; !st && i < m->n_resources; i++) {
         const ps_resource *before = i ? &sorted[i - 1] : NULL;
         st = m->shard_size ? check_shard(m, &sorted[i], before) : check_file(&sorted[i], before);

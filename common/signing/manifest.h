@@ -15,8 +15,9 @@
 #include <stdint.h>
 
 enum {
-    PS_MANIFEST_FILES_MOST = 100000, /* resources */
-    PS_MANIFEST_PATH_MOST = 4096,    /* bytes of a path */
+    PS_MANIFEST_FILES_MOST = 100000,                    /* resources */
+    PS_MANIFEST_PATH_MOST = 4096,                       /* bytes of a path */
+    PS_MANIFEST_NAME_MOST = PS_MANIFEST_PATH_MOST + 48, /* of a resource's name */
 };
 
 typedef struct ps_resource {
@@ -35,6 +36,11 @@ typedef struct ps_manifest {
 } ps_manifest;
 
 void ps_manifest_free(ps_manifest *manifest);
+/* What a resource is called: its path, or of a shard "path:begin:end". */
+void ps_manifest_name(const ps_resource *resource, bool shard, char out[PS_MANIFEST_NAME_MOST]);
+/* A copy of the resources, by path, shards of a file in the order in which they follow each other.
+ * Freed by ps_free; the paths are the manifest's. */
+ps_resource *ps_manifest_by_place(const ps_manifest *manifest);
 /* A path that a model may have: UTF-8, relative, without "." and "..", without empty parts.
  * PS_INVALID_ARGUMENT says what is wrong with it. */
 PS_MUST_CHECK ps_status ps_manifest_check_path(const char *path, size_t len);

@@ -13,7 +13,6 @@
 #include "common/signing/statement.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- the signature ---- */
@@ -81,15 +80,6 @@ static ps_status check_signature(const ps_model_verifying *request, const ps_bun
 
 /* ---- the files ---- */
 
-/* What has to be there, a path after the other in the order of ps_folder_list: shards of a file lie
- * beside each other. */
-static int by_path(const void *a, const void *b)
-{
-    const ps_resource *x = a, *y = b;
-    int order = strcmp(x->path, y->path);
-    return order ? order : (x->begin > y->begin) - (x->begin < y->begin);
-}
-
 static ps_status not_signed(const ps_folder *folder, const char *path)
 {
     return ps_fail(PS_CORRUPT, "%s/%s is not signed; --ignore %s says that it need not be",
@@ -148,9 +138,7 @@ static ps_status check_digests(const ps_folder *folder, const ps_resource *sorte
 
 static ps_status check_files(const ps_folder *folder, const ps_manifest *m)
 {
-    ps_resource *sorted = ps_alloc_array(m->n_resources, sizeof *sorted);
-    memcpy(sorted, m->resources, m->n_resources * sizeof *sorted);
-    qsort(sorted, m->n_resources, sizeof *sorted, by_path);
+    ps_resource *sorted = ps_manifest_by_place(m); /* the order of ps_folder_list, too */
     ps_status st = compare(folder, sorted, m->n_resources);
     if (!st)
         st = check_digests(folder, sorted, m->n_resources);

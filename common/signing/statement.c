@@ -6,7 +6,6 @@
 #include "common/base/require.h"
 #include "common/json/json_rows.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +13,7 @@
 #define STATEMENT_TYPE "https://in-toto.io/Statement/v1"
 #define PREDICATE_TYPE "https://model_signing/signature/v1.0"
 
-enum { NAME_MOST = PS_MANIFEST_PATH_MOST + 48, IGNORED_MOST = 1000 };
+enum { IGNORED_MOST = 1000 };
 
 /* ---- writing ---- */
 
@@ -37,14 +36,13 @@ static void put_serialization(ps_json_writer *w, const ps_manifest *m)
 
 static void put_resource(ps_json_writer *w, const ps_manifest *m, const ps_resource *r)
 {
-    char *name = m->shard_size ? ps_asprintf("%s:%" PRIu64 ":%" PRIu64, r->path, r->begin, r->end)
-                               : ps_strdup(r->path);
+    char name[PS_MANIFEST_NAME_MOST];
+    ps_manifest_name(r, m->shard_size > 0, name);
     ps_json_object(w);
     ps_json_put_string(w, "name", name);
     ps_json_put_string(w, "digest", r->sha256);
     ps_json_put_string(w, "algorithm", "sha256");
     ps_json_object_end(w);
-    ps_free(&name);
 }
 
 static void put_subject(ps_json_writer *w, const ps_manifest *m)
@@ -228,7 +226,7 @@ typedef struct resource {
 
 static ps_status read_name(ps_json_reader *r, void *user)
 {
-    return ps_json_rows_text(r, NAME_MOST, &((resource *)user)->name);
+    return ps_json_rows_text(r, PS_MANIFEST_NAME_MOST, &((resource *)user)->name);
 }
 
 static ps_status read_digest(ps_json_reader *r, void *user)
