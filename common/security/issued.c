@@ -13,31 +13,30 @@
 #include "common/security/authority.h"
 #include "common/security/crl.h"
 #include "common/security/crl_list.h"
+#include "common/security/digest.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/x509v3.h>
-#include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { FILE_MOST = 512 << 20, KEY_TEXT = 65, LOCK_MS = 5000, LOCK_STEP_MS = 10 };
+enum { FILE_MOST = 512 << 20, LOCK_MS = 5000, LOCK_STEP_MS = 10 };
 
-static void key_text(X509 *ca, char out[KEY_TEXT])
+static void key_text(X509 *ca, char out[PS_DIGEST_TEXT])
 {
     uint8_t digest[EVP_MAX_MD_SIZE];
     unsigned len = 0;
     int done = X509_pubkey_digest(ca, EVP_sha256(), digest, &len);
-    PS_REQUIRE(done == 1 && len == (KEY_TEXT - 1) / 2);
-    for (unsigned i = 0; i < len; i++)
-        (void)snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    PS_REQUIRE(done == 1 && len == PS_DIGEST_BYTES);
+    ps_digest_text(digest, out);
 }
 
 static void put_head(ps_buf *out, X509 *ca, bool complete, int64_t begun)
 {
-    char key[KEY_TEXT];
+    char key[PS_DIGEST_TEXT];
     ps_json_writer w = ps_json_writer_to(out);
     key_text(ca, key);
     ps_json_object(&w);
@@ -76,15 +75,8 @@ static ps_status row_of(X509 *cert, ps_issued_row *out)
 
 static ps_status write_all(int fd, ps_slice bytes)
 {
-    while (bytes.len) {
-        ssize_t n = write(fd, bytes.data, bytes.len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return ps_fail_errno(errno, "write");
-        bytes = ps_slice_of(bytes.data + n, bytes.len - (size_t)n);
-    }
-    return fsync(fd) == 0 ? PS_OK : ps_fail_errno(errno, "fsync");
+    ps_status st = ps_disk_write_all(&ps_disk_system, fd, bytes.data, bytes.len);
+    return st ? st : ps_disk_system.fsync(ps_disk_system.state, fd);
 }
 
 /* Has the file that was locked still its name? Another one may have taken it meanwhile. */
@@ -300,7 +292,7 @@ void ps_issued_shrink(const char *ca_cert_file, X509 *ca, const ps_issued *issue
 /* ---- reading ---- */
 
 typedef struct line {
-    char identity[PS_IDENTITY_TEXT_MAX], serial[PS_CRL_NUMBER_TEXT], ca[KEY_TEXT];
+    char identity[PS_IDENTITY_TEXT_MAX], serial[PS_CRL_NUMBER_TEXT], ca[PS_DIGEST_TEXT];
     int64_t not_after, begun;
     bool complete;
 } line;
@@ -347,7 +339,7 @@ static ps_status parse_line(ps_slice bytes, line *out)
 
 static ps_status take_head(const line *l, X509 *ca, ps_issued *out)
 {
-    char key[KEY_TEXT];
+    char key[PS_DIGEST_TEXT];
     key_text(ca, key);
     if (!*l->ca)
         return ps_fail(PS_CORRUPT, "line 1 is not the beginning of a list");
