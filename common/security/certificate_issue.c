@@ -14,6 +14,7 @@
 #include "common/security/issued.h"
 #include "common/security/pem_file.h"
 #include "common/security/pem_pair.h"
+#include "common/security/signer.h"
 
 #include <openssl/bio.h>
 #include <openssl/pem.h>
@@ -120,16 +121,10 @@ ps_status ps_certificate_create_ca(const ps_ca_request *request)
     return st ? st : issue(&facts, NULL, request->cert_file, &to);
 }
 
-static bool is_of_signers(X509 *ca)
-{
-    return (X509_get_extension_flags(ca) & EXFLAG_XKUSAGE) &&
-           X509_get_extended_key_usage(ca) == XKU_CODE_SIGN;
-}
-
 /* Each kind of CA issues its own kind of leaves. */
 static ps_status check_kind(const ps_leaf_request *request, X509 *ca, ps_role role)
 {
-    if (is_of_signers(ca) == (role == PS_ROLE_SIGNER))
+    if (ps_signer_is_for_code(ca) == (role == PS_ROLE_SIGNER))
         return PS_OK;
     return role == PS_ROLE_SIGNER
                ? ps_fail(PS_INVALID_ARGUMENT,

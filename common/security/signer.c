@@ -24,7 +24,7 @@ void ps_signer_free(ps_signer *signer)
 
 /* ---- the leaf ---- */
 
-static bool signs_code(X509 *cert)
+bool ps_signer_is_for_code(X509 *cert)
 {
     return (X509_get_extension_flags(cert) & EXFLAG_XKUSAGE) &&
            X509_get_extended_key_usage(cert) == XKU_CODE_SIGN;
@@ -61,7 +61,7 @@ ps_status ps_signer_check_leaf(X509 *leaf, ps_identity *out)
     ps_identity_format(&who, text);
     if (who.role != PS_ROLE_SIGNER)
         return ps_fail(PS_UNAUTHENTICATED, "%s is no signer", text);
-    if (!signs_code(leaf) || !signs_bytes(leaf))
+    if (!ps_signer_is_for_code(leaf) || !signs_bytes(leaf))
         return ps_fail(PS_UNAUTHENTICATED, "certificate of %s is not one for signing (codeSigning)",
                        text);
     st = check_dates(leaf, text);
@@ -94,7 +94,7 @@ static ps_status trust_all(const char *path, STACK_OF(X509) * cas, X509_STORE *s
 {
     for (int i = 0; i < sk_X509_num(cas); i++) {
         X509 *ca = sk_X509_value(cas, i);
-        if (X509_check_ca(ca) != 1 || !signs_code(ca))
+        if (X509_check_ca(ca) != 1 || !ps_signer_is_for_code(ca))
             return ps_fail(PS_INVALID_ARGUMENT,
                            "CA certificate %s: is not one of signers ('psctl cert create-signer' "
                            "makes one); whom a cluster lets connect is not who signs its models",

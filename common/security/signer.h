@@ -10,6 +10,7 @@
 #include "common/base/status.h"
 #include "common/security/identity.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,5 +36,7 @@ PS_MUST_CHECK ps_status ps_signer_check(const ps_signer_trust *trust, const ps_b
                                         size_t n, ps_signer *out);
 /* Of a leaf alone: its role, use and dates; before something is signed with it. */
 PS_MUST_CHECK ps_status ps_signer_check_leaf(struct x509_st *leaf, ps_identity *out);
+/* Is it, a leaf or the signers' CA, for signing code and for nothing else? */
+bool ps_signer_is_for_code(struct x509_st *cert);
 
 #endif
