@@ -8,6 +8,7 @@
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "common/security/certificate.h"
+#include "common/security/certificate_build.h"
 #include "common/security/certificate_check.h"
 #include "common/security/crypto_error.h"
 #include "common/security/pem_file.h"
@@ -45,12 +46,6 @@ static size_t text_of(const char *time, const ps_audit_head *head, char *out, si
     return (size_t)n;
 }
 
-/* Ed25519 and Ed448 take the text as it is. */
-static const EVP_MD *digest_for(const EVP_PKEY *key)
-{
-    return EVP_PKEY_is_a(key, "ED25519") || EVP_PKEY_is_a(key, "ED448") ? NULL : EVP_sha256();
-}
-
 /* ---- writing ---- */
 
 static bool sign(EVP_PKEY *key, ps_slice text, ps_buf *out)
@@ -58,7 +53,8 @@ static bool sign(EVP_PKEY *key, ps_slice text, ps_buf *out)
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     size_t n = SIGNATURE_MOST;
     ps_buf_reserve(out, n);
-    bool done = context && EVP_DigestSignInit(context, NULL, digest_for(key), NULL, key) == 1 &&
+    bool done = context &&
+                EVP_DigestSignInit(context, NULL, ps_certificate_digest_for(key), NULL, key) == 1 &&
                 EVP_DigestSign(context, out->data, &n, text.data, text.len) == 1;
     out->len = done ? n : 0;
     EVP_MD_CTX_free(context);
@@ -374,10 +370,11 @@ static ps_status verify(const known *k, const anchor *a, const ps_audit_head *be
     EVP_PKEY *key = X509_get0_pubkey(k->certificate);
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     size_t n = text_of(a->time, before, text, sizeof text);
-    bool right = key && context &&
-                 EVP_DigestVerifyInit(context, NULL, digest_for(key), NULL, key) == 1 &&
-                 EVP_DigestVerify(context, a->signature.data, a->signature.len,
-                                  (const unsigned char *)text, n) == 1;
+    bool right =
+        key && context &&
+        EVP_DigestVerifyInit(context, NULL, ps_certificate_digest_for(key), NULL, key) == 1 &&
+        EVP_DigestVerify(context, a->signature.data, a->signature.len, (const unsigned char *)text,
+                         n) == 1;
     EVP_MD_CTX_free(context);
     ERR_clear_error();
     return right ? PS_OK

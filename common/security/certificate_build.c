@@ -219,12 +219,18 @@ static bool fill(X509 *cert, const ps_certificate_facts *facts, EVP_PKEY *key, X
            add_key_identifiers(cert, issuer) && add_names(cert, facts);
 }
 
+const EVP_MD *ps_certificate_digest_for(const EVP_PKEY *key)
+{
+    return EVP_PKEY_is_a(key, "ED25519") || EVP_PKEY_is_a(key, "ED448") ? NULL : EVP_sha256();
+}
+
 ps_status ps_certificate_build(const ps_certificate_facts *facts, EVP_PKEY *key, X509 *issuer,
                                EVP_PKEY *issuer_key, X509 **out)
 {
     X509 *cert = X509_new();
+    EVP_PKEY *signer = issuer ? issuer_key : key;
     if (!cert || !fill(cert, facts, key, issuer) ||
-        X509_sign(cert, issuer ? issuer_key : key, EVP_sha256()) == 0) {
+        X509_sign(cert, signer, ps_certificate_digest_for(signer)) == 0) {
         X509_free(cert);
         return ps_crypto_fail(PS_INTERNAL, "making the certificate of %s", facts->uri);
     }

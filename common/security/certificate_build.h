@@ -11,6 +11,7 @@
 
 struct x509_st;
 struct evp_pkey_st;
+struct evp_md_st;
 
 typedef struct ps_certificate_facts {
     const char *cluster;      /* subject O */
@@ -33,6 +34,9 @@ PS_MUST_CHECK ps_status ps_certificate_new_key(struct evp_pkey_st **out);
  * algorithm. */
 PS_MUST_CHECK ps_status ps_certificate_new_key_like(struct evp_pkey_st *key,
                                                     struct evp_pkey_st **out);
+/* With what a key signs: SHA-256; NULL, as OpenSSL wants it, of Ed25519 and Ed448, which have
+ * theirs in them (RFC 8410 section 3). */
+const struct evp_md_st *ps_certificate_digest_for(const struct evp_pkey_st *key);
 /* Signed by issuer_key in the name of issuer; issuer NULL: self-signed with key. The caller's. */
 PS_MUST_CHECK ps_status ps_certificate_build(const ps_certificate_facts *facts,
                                              struct evp_pkey_st *key, struct x509_st *issuer,

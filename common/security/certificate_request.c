@@ -3,6 +3,7 @@
 #include "common/security/certificate_request.h"
 
 #include "common/security/certificate.h"
+#include "common/security/certificate_build.h"
 #include "common/security/crypto_error.h"
 
 #include <openssl/err.h>
@@ -32,12 +33,6 @@ static bool set_common_name(X509_REQ *request, const char *name)
                                       (const unsigned char *)name, -1, -1, 0) == 1;
 }
 
-/* Ed25519 has its digest in it. */
-static const EVP_MD *digest_for(EVP_PKEY *key)
-{
-    return EVP_PKEY_get_base_id(key) == EVP_PKEY_ED25519 ? NULL : EVP_sha256();
-}
-
 ps_status ps_certificate_request_make(X509 *cert, EVP_PKEY *key, ps_buf *out)
 {
     char name[PS_CERTIFICATE_NAME_MAX];
@@ -47,7 +42,7 @@ ps_status ps_certificate_request_make(X509 *cert, EVP_PKEY *key, ps_buf *out)
     if (request &&
         set_common_name(request, ps_certificate_common_name(X509_get_subject_name(cert), name)) &&
         copy_names(cert, request) && X509_REQ_set_pubkey(request, key) == 1 &&
-        X509_REQ_sign(request, key, digest_for(key)) > 0)
+        X509_REQ_sign(request, key, ps_certificate_digest_for(key)) > 0)
         len = i2d_X509_REQ(request, &der);
     X509_REQ_free(request);
     if (len <= 0)

@@ -2,6 +2,7 @@
  * only where OpenSSL does (memory). */
 #include "common/security/crl_build.h"
 
+#include "common/security/certificate_build.h"
 #include "common/security/crypto_error.h"
 
 #include <openssl/pem.h>
@@ -88,7 +89,8 @@ ps_status ps_crl_build(const ps_crl_plan *plan, const ps_authority *ca, ps_buf *
     char *text = NULL;
     ps_status st = PS_OK;
     if (!crl || !bio || !fill(crl, plan, ca->cert) ||
-        X509_CRL_sign(crl, ca->key, EVP_sha256()) == 0 || PEM_write_bio_X509_CRL(bio, crl) != 1) {
+        X509_CRL_sign(crl, ca->key, ps_certificate_digest_for(ca->key)) == 0 ||
+        PEM_write_bio_X509_CRL(bio, crl) != 1) {
         st = ps_crypto_fail(PS_INTERNAL, "making the CRL");
     } else {
         long len = BIO_get_mem_data(bio, &text);

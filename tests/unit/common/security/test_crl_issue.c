@@ -83,6 +83,28 @@ START_TEST(a_name_is_all_its_certificates_that_have_not_ended)
 }
 END_TEST
 
+START_TEST(a_ca_of_ed25519_that_somebody_else_made_signs_both)
+{
+    ps_test_pki_open(&pki, "lab");
+    must_say("rm ca.*; openssl req -x509 -newkey ed25519 -nodes -days 9 -keyout ca.key -out ca.pem "
+             "-subj /O=lab/CN=ours -addext subjectAltName=URI:spiffe://lab "
+             "-addext keyUsage=critical,keyCertSign,cRLSign && echo made",
+             true, "made");
+    ps_test_pki_client(&pki, PS_ROLE_WORKER, "w1");
+    must_say("openssl verify -purpose sslclient -CAfile ca.pem w1.pem", true, "OK");
+    ps_crl_result r = revoke_name("w1", PS_CRL_KEY_COMPROMISE);
+    ck_assert(r.written);
+    ps_crl_result_clear(&r);
+    must_say("openssl crl -in ca.crl -CAfile ca.pem -noout 2>&1", true, "verify OK");
+    must_say("openssl verify -crl_check -CRLfile ca.crl -CAfile ca.pem w1.pem 2>&1", false,
+             "certificate revoked");
+    r = revoke_name("w1", PS_CRL_KEY_COMPROMISE); /* by its own list */
+    ck_assert(!r.written && r.revoked[0].already);
+    ps_crl_result_clear(&r);
+    ps_test_pki_close(&pki);
+}
+END_TEST
+
 START_TEST(a_certificate_is_revoked_by_its_file_or_serial)
 {
     set_up();
@@ -324,6 +346,7 @@ END_TEST
 
 static const ps_check_case cases[] = {
     {&a_name_is_all_its_certificates_that_have_not_ended},
+    {&a_ca_of_ed25519_that_somebody_else_made_signs_both, 60},
     {&a_certificate_is_revoked_by_its_file_or_serial, 30},
     {&a_ca_from_before_the_list_says_what_to_do},
     {&who_has_ended_leaves_the_list_one_list_later},
