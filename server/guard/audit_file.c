@@ -214,11 +214,6 @@ ps_status ps_audit_file_reopen(ps_audit_file *f)
     return PS_OK;
 }
 
-const char *ps_audit_file_path(const ps_audit_file *file)
-{
-    return file->path;
-}
-
 const ps_audit_head *ps_audit_file_head(const ps_audit_file *file)
 {
     return &file->head;

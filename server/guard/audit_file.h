@@ -25,7 +25,6 @@ typedef struct ps_audit_file ps_audit_file;
 PS_MUST_CHECK ps_status ps_audit_file_open(const char *path, uint64_t most, ps_audit_file **out);
 void ps_audit_file_close(ps_audit_file **file);
 
-const char *ps_audit_file_path(const ps_audit_file *file);
 /* The last line that is whole. */
 const ps_audit_head *ps_audit_file_head(const ps_audit_file *file);
 
