@@ -48,14 +48,12 @@ void ps_lineage_put_job(const ps_job_record *job, const ps_model_record *model, 
     ps_json_object_end(w);
 }
 
-/* "spiffe://lab/worker/NAME"; without a cluster, of a test, the name alone. */
-static void put_worker(const ps_stored_host *host, ps_slice name, ps_json_writer *w)
+/* "spiffe://lab/worker/NAME", the caller's; without a cluster, of a test, the name alone. */
+static char *worker_text(const ps_stored_host *host, ps_slice name)
 {
-    char *text = host ? ps_asprintf("spiffe://%s/%s/%.*s", host->cluster,
-                                    ps_role_name(PS_ROLE_WORKER), (int)name.len, name.data)
-                      : ps_asprintf("%.*s", (int)name.len, name.data);
-    ps_json_string(w, text);
-    ps_free(&text);
+    return host ? ps_asprintf("spiffe://%s/%s/%.*s", host->cluster, ps_role_name(PS_ROLE_WORKER),
+                              (int)name.len, name.data)
+                : ps_asprintf("%.*s", (int)name.len, name.data);
 }
 
 void ps_lineage_put_data(const ps_stored_host *host, const ps_job_record *job, ps_json_writer *w)
@@ -74,8 +72,9 @@ void ps_lineage_put_data(const ps_stored_host *host, const ps_job_record *job, p
         ps_json_string_n(w, source.path);
         ps_json_put_uint(w, "bytes", source.bytes);
         ps_json_put_string(w, "sha256", *source.sha256 ? source.sha256 : NULL);
-        ps_json_key(w, "read_by");
-        put_worker(host, source.worker, w);
+        char *worker = worker_text(host, source.worker);
+        ps_json_put_string(w, "read_by", worker);
+        ps_free(&worker);
         ps_json_object_end(w);
     }
     ps_json_array_end(w);
@@ -122,21 +121,19 @@ static void count(contributors *c, const char *identity, uint64_t pushes, uint64
 static void count_client(void *user, const char *client, uint64_t pushes, uint64_t refused)
 {
     contributors *c = user;
-    char *identity = c->host ? ps_asprintf("spiffe://%s/%s/%s", c->host->cluster,
-                                           ps_role_name(PS_ROLE_WORKER), client)
-                             : ps_strdup(client);
+    char *identity = worker_text(c->host, ps_slice_str(client));
     count(c, identity, pushes, refused);
     ps_free(&identity);
 }
 
 /* {"identity":…,"pushes":N,"refused":N} */
-static void count_element(contributors *c, ps_slice bytes)
+static void count_element(void *all, ps_slice element)
 {
     ps_json_reader in;
     ps_json_token token;
     char *identity = NULL;
     uint64_t pushes = 0, refused = 0;
-    ps_json_reader_init(&in, bytes);
+    ps_json_reader_init(&in, element);
     ps_status st = ps_json_expect(&in, PS_JSON_OBJECT, &token);
     while (ps_json_member(&in, &token, &st)) {
         bool is_name = ps_slice_is(token.text, "identity");
@@ -150,7 +147,7 @@ static void count_element(contributors *c, ps_slice bytes)
             *to = token.u64;
     }
     if (!st && identity)
-        count(c, identity, pushes, refused);
+        count(all, identity, pushes, refused);
     ps_free(&identity);
     ps_json_reader_free(&in);
 }
@@ -193,21 +190,16 @@ static size_t each_element(const char *lineage, const char *key, size_t most,
     return n;
 }
 
-static void raw(ps_json_writer *w, ps_slice json)
+static void copy_json(void *writer, ps_slice json)
 {
     char *text = ps_asprintf("%.*s", (int)json.len, json.data);
-    ps_json_embed(w, text);
+    ps_json_embed(writer, text);
     ps_free(&text);
-}
-
-static void copy_element(void *user, ps_slice element)
-{
-    raw(user, element);
 }
 
 size_t ps_lineage_copy_list(const char *lineage, const char *key, size_t most, ps_json_writer *w)
 {
-    return each_element(lineage, key, most, copy_element, w);
+    return each_element(lineage, key, most, copy_json, w);
 }
 
 void ps_lineage_sha256(const char *lineage, char out[PS_DIGEST_TEXT])
@@ -244,7 +236,7 @@ ps_status ps_lineage_copy_others(const char *lineage, ps_json_writer *w)
         st = ps_json_value(&in, &value);
         if (!st && !skip) {
             ps_json_key(w, key);
-            raw(w, value);
+            copy_json(w, value);
         }
         ps_free(&key);
     }
@@ -252,16 +244,11 @@ ps_status ps_lineage_copy_others(const char *lineage, ps_json_writer *w)
     return st;
 }
 
-static void count_one(void *user, ps_slice element)
-{
-    count_element(user, element);
-}
-
 void ps_lineage_put_contributors(const ps_stored_host *host, ps_param_store *store,
                                  const char *earlier, ps_json_writer *w)
 {
     contributors all = {.host = host};
-    (void)each_element(earlier, "contributors", SIZE_MAX, count_one, &all);
+    (void)each_element(earlier, "contributors", SIZE_MAX, count_element, &all);
     if (store)
         ps_push_contributors(store, count_client, &all);
     ps_json_key(w, "contributors");
