@@ -360,15 +360,20 @@ void ps_http2_cut(ps_http2 *conn, const char *reason)
     ps_http2_close(conn, PS_UNAVAILABLE, reason);
 }
 
+static void end_within(ps_http2 *conn, uint64_t ms, const char *reason)
+{
+    snprintf(conn->retired_for, sizeof conn->retired_for, "%s", reason);
+    conn->retired_ns = ps_http2_now(conn) + ms * 1000000ull;
+    ps_http2_timer_at(conn, conn->retired_ns);
+}
+
 void ps_http2_retire(ps_http2 *conn, const char *reason)
 {
     ps_loop_require_on(conn->loop);
     if (!ps_http2_is_alive(conn) || conn->retired_ns != PS_NEVER)
         return;
     say_untrusted(conn, "retired", reason);
-    snprintf(conn->retired_for, sizeof conn->retired_for, "%s", reason);
-    conn->retired_ns = ps_http2_now(conn) + conn->limits.stall_ms * 1000000ull;
-    ps_http2_timer_at(conn, conn->retired_ns);
+    end_within(conn, conn->limits.stall_ms, reason);
     ps_http2_drain(conn);
 }
 
@@ -376,11 +381,8 @@ void ps_http2_close_within(ps_http2 *conn, unsigned ms, const char *reason)
 {
     ps_loop_require_on(conn->loop);
     PS_REQUIRE(conn->server);
-    if (!ps_http2_is_alive(conn) || conn->retired_ns != PS_NEVER)
-        return;
-    snprintf(conn->retired_for, sizeof conn->retired_for, "%s", reason);
-    conn->retired_ns = ps_http2_now(conn) + ms * 1000000ull;
-    ps_http2_timer_at(conn, conn->retired_ns);
+    if (ps_http2_is_alive(conn) && conn->retired_ns == PS_NEVER)
+        end_within(conn, ms, reason);
 }
 
 void ps_http2_keep(ps_http2 *conn)
