@@ -245,21 +245,25 @@ close_below:
     return st;
 }
 
+static const tls *seen(const ps_layer *layer)
+{
+    return (const void *)((const char *)layer - offsetof(tls, layer));
+}
+
 const ps_identity *ps_tls_layer_peer(const ps_layer *layer)
 {
-    return &((const tls *)(const void *)((const char *)layer - offsetof(tls, layer)))->peer;
+    return &seen(layer)->peer;
 }
 
 X509 *ps_tls_layer_certificate(const ps_layer *layer)
 {
-    const tls *t = (const void *)((const char *)layer - offsetof(tls, layer));
+    const tls *t = seen(layer);
     return t->established ? SSL_get0_peer_certificate(t->ssl) : NULL;
 }
 
 int64_t ps_tls_layer_peer_not_after(const ps_layer *layer)
 {
-    const tls *t = (const void *)((const char *)layer - offsetof(tls, layer));
-    return ps_tls_peer_not_after(t->ssl);
+    return ps_tls_peer_not_after(seen(layer)->ssl);
 }
 
 const char *ps_tls_layer_group(ps_layer *layer)
@@ -274,8 +278,7 @@ ps_status ps_tls_layer_verify_again(ps_layer *layer, const ps_tls_context *conte
 
 const char *ps_tls_layer_claim(const ps_layer *layer)
 {
-    const tls *t = (const void *)((const char *)layer - offsetof(tls, layer));
-    return ps_tls_peer_claim(t->ssl);
+    return ps_tls_peer_claim(seen(layer)->ssl);
 }
 
 void ps_tls_layer_set_rekey(ps_layer *layer, uint64_t bytes)
