@@ -92,18 +92,26 @@ static void lost_cb(void *user, const char *why)
     ps_worker_core_stop(d->core);
 }
 
+/* What the certificate that is in force says of its life. True: it is another one than before. */
+static bool note_certificate(ps_worker_daemon *d, const ps_tls_context *context)
+{
+    ps_tls_dates dates = ps_tls_context_dates(context);
+    bool other = d->not_after != dates.own_not_after;
+    d->not_after = dates.own_not_after;
+    if (d->renewal)
+        ps_renewal_has(d->renewal, dates.own_not_before, dates.own_not_after);
+    return other;
+}
+
 static void use_tls(ps_worker_daemon *d)
 {
     ps_tls_context *context = ps_tls_holder_get(d->tls);
     ps_channel_set_tls(d->control, context);
     ps_channel_set_tls(d->data, context);
-    ps_tls_dates dates = ps_tls_context_dates(context);
+    bool other = note_certificate(d, context);
     ps_tls_context_unref(&context);
-    if (d->renewal)
-        ps_renewal_has(d->renewal, dates.own_not_before, dates.own_not_after);
-    if (d->not_after == dates.own_not_after)
+    if (!other)
         return;
-    d->not_after = dates.own_not_after;
     ps_channel_move_over(d->data);
     ps_channel_move_over(d->control);
 }
@@ -289,11 +297,8 @@ ps_status ps_worker_daemon_create(const ps_worker_start *start, ps_worker_daemon
                                                 .user = d},
                           &d->renewal);
     ps_tls_context *context = ps_tls_holder_get(d->tls);
-    ps_tls_dates dates = ps_tls_context_dates(context);
+    (void)note_certificate(d, context);
     ps_tls_context_unref(&context);
-    d->not_after = dates.own_not_after;
-    if (d->renewal)
-        ps_renewal_has(d->renewal, dates.own_not_before, dates.own_not_after);
     *out = d;
     return PS_OK;
 }
