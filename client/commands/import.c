@@ -8,6 +8,7 @@
 #include "client/commands/commands.h"
 #include "common/age/age_disk.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "common/model/model_files.h"
 #include "common/model/model_in.h"
 
@@ -115,7 +116,7 @@ static ps_status open_identities(source *s, const char *identity)
     if (st)
         return ps_wrap(st, "--identity");
     bool there = !ps_model_file_kind(NULL, s->path, &folder) && !folder;
-    bool ends = len > end && !strcmp(s->path + len - end, PS_AGE_ENDING);
+    bool ends = len > end && ps_text_ends(s->path, PS_AGE_ENDING);
     s->age = ps_age_disk_new(&(ps_age_disk_conf){
         .disk = &ps_disk_system, .identities = s->identities, .plain_first = there && !ends});
     if (there && ends)
