@@ -181,10 +181,10 @@ ps_status ps_remote_again(ps_remote *remote, ps_status st, bool *done)
     uint64_t delay_ms = 0;
     ps_error error;
     *done = !st;
-    if (!st)
+    if (!st) {
         ps_retry_succeeded(&remote->retry);
-    if (!st)
-        return st;
+        return PS_OK;
+    }
     ps_error_save(&error, st);
     if (!ps_retry_after(&remote->retry, &error, ps_clock_ms(remote->clock), &delay_ms))
         return st;
