@@ -257,11 +257,11 @@ static ps_status check_complete(const ps_context *c)
 
 static ps_status check_crl_expired(const ps_context *c)
 {
-    for (const char *const *w = ps_conf_crl_expired_words; c->crl_expired && *w; w++)
-        if (!strcmp(c->crl_expired, *w))
-            return PS_OK;
     if (!c->crl_expired || !*c->crl_expired)
         return PS_OK;
+    for (const char *const *w = ps_conf_crl_expired_words; *w; w++)
+        if (!strcmp(c->crl_expired, *w))
+            return PS_OK;
     return ps_fail(PS_INVALID_ARGUMENT, "crl_expired: '%s' is neither refuse nor warn",
                    c->crl_expired);
 }
