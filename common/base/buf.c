@@ -1,5 +1,6 @@
 #include "common/base/buf.h"
 
+#include "common/base/bits.h"
 #include "common/base/mem.h"
 
 #include <stdarg.h>
@@ -61,9 +62,7 @@ void ps_buf_put_u64le(ps_buf *buf, uint64_t v)
 
 void ps_buf_put_f64le(ps_buf *buf, double v)
 {
-    uint64_t bits;
-    memcpy(&bits, &v, sizeof bits);
-    ps_buf_put_u64le(buf, bits);
+    ps_buf_put_u64le(buf, ps_bits_of_double(v));
 }
 
 void ps_buf_printf(ps_buf *buf, const char *format, ...)

@@ -2,22 +2,9 @@
  * upper half of a float. Cannot fail. */
 #include "common/base/half.h"
 
+#include "common/base/bits.h"
+
 #include <math.h>
-#include <string.h>
-
-static uint32_t bits_of(float v)
-{
-    uint32_t bits;
-    memcpy(&bits, &v, sizeof bits);
-    return bits;
-}
-
-static float float_of(uint32_t bits)
-{
-    float v;
-    memcpy(&v, &bits, sizeof v);
-    return v;
-}
 
 /* x / 2^shift, rounded to nearest, ties to even; shift 1..31 */
 static uint32_t shift_even(uint32_t x, unsigned shift)
@@ -28,7 +15,7 @@ static uint32_t shift_even(uint32_t x, unsigned shift)
 
 uint16_t ps_f16_of(float v)
 {
-    uint32_t bits = bits_of(v), sign = bits >> 16 & 0x8000, mantissa = bits & 0x7fffff;
+    uint32_t bits = ps_bits_of_float(v), sign = bits >> 16 & 0x8000, mantissa = bits & 0x7fffff;
     int exponent = (int)(bits >> 23 & 0xff) - 127 + 15;
     if ((bits & 0x7f800000) == 0x7f800000)
         return (uint16_t)(sign | 0x7c00 | (mantissa ? 0x200 | mantissa >> 13 : 0));
@@ -46,17 +33,17 @@ float ps_f16_value(uint16_t h)
 {
     uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, mantissa = h & 0x3ff;
     if (exponent == 31)
-        return float_of(sign | 0x7f800000 | mantissa << 13);
+        return ps_float_of_bits(sign | 0x7f800000 | mantissa << 13);
     if (exponent == 0) {
         float v = ldexpf((float)mantissa, -24);
         return sign ? -v : v;
     }
-    return float_of(sign | (exponent + 112) << 23 | mantissa << 13);
+    return ps_float_of_bits(sign | (exponent + 112) << 23 | mantissa << 13);
 }
 
 uint16_t ps_bf16_of(float v)
 {
-    uint32_t bits = bits_of(v);
+    uint32_t bits = ps_bits_of_float(v);
     if ((bits & 0x7fffffff) > 0x7f800000)
         return (uint16_t)(bits >> 16 | 0x40);
     return (uint16_t)shift_even(bits, 16);
@@ -64,5 +51,5 @@ uint16_t ps_bf16_of(float v)
 
 float ps_bf16_value(uint16_t b)
 {
-    return float_of((uint32_t)b << 16);
+    return ps_float_of_bits((uint32_t)b << 16);
 }

@@ -1,5 +1,7 @@
 #include "common/base/slice.h"
 
+#include "common/base/bits.h"
+
 ps_cursor ps_cursor_of(ps_slice bytes)
 {
     /* no arithmetic with NULL, not even adding 0 (C17 6.5.6) */
@@ -54,10 +56,7 @@ uint64_t ps_read_u64le(ps_cursor *c)
 
 double ps_read_f64le(ps_cursor *c)
 {
-    uint64_t bits = ps_read_u64le(c);
-    double v;
-    memcpy(&v, &bits, sizeof v);
-    return v;
+    return ps_double_of_bits(ps_read_u64le(c));
 }
 
 uint32_t ps_read_u32be(ps_cursor *c)

@@ -3,6 +3,7 @@
  * that of the header and of the columns. */
 #include "common/compress/imatrix.h"
 
+#include "common/base/bits.h"
 #include "common/base/mem.h"
 #include "common/compress/calibration.h"
 #include "common/compress/store_plan.h"
@@ -217,9 +218,7 @@ static uint64_t padded(uint64_t bytes)
 
 static void put_float(ps_buf *out, float v)
 {
-    uint32_t bits;
-    memcpy(&bits, &v, sizeof bits);
-    ps_buf_put_u32le(out, bits);
+    ps_buf_put_u32le(out, ps_bits_of_float(v));
 }
 
 static ps_status put_file(const ps_imatrix *m, uint64_t tokens, const entry *entries, size_t n,

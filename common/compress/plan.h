@@ -30,13 +30,13 @@
 #ifndef PS_COMPRESS_PLAN_H
 #define PS_COMPRESS_PLAN_H
 
+#include "common/base/bits.h"
 #include "common/conf/job_spec.h"
 #include "common/model/model_forms.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 /* Bytes that psd gives the sums of one window unless it is told otherwise; how fast a worker is
  * taken to be. */
@@ -258,9 +258,7 @@ void ps_plan_axis(const ps_plan *plan, const ps_plan_tensor *tensor, bool column
  * doubling. */
 static inline size_t ps_plan_bin_of(float saliency)
 {
-    uint32_t bits;
-    memcpy(&bits, &saliency, sizeof bits);
-    return bits >> 19 & (PS_PLAN_BINS - 1);
+    return ps_bits_of_float(saliency) >> 19 & (PS_PLAN_BINS - 1);
 }
 
 /* The layer of a window's last input: no layer behind it has to be run for the window. */

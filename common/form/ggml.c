@@ -3,6 +3,7 @@
  * Cannot fail; numbers beyond what a form takes give some codes. */
 #include "common/form/ggml.h"
 
+#include "common/base/bits.h"
 #include "common/base/require.h"
 #include "common/base/vector.h"
 
@@ -13,9 +14,7 @@
 int32_t ps_ggml_nearest(float v)
 {
     float shifted = v + 12582912.0f;
-    uint32_t bits;
-    memcpy(&bits, &shifted, sizeof bits);
-    return (int32_t)(bits & 0x7fffff) - 0x400000;
+    return (int32_t)(ps_bits_of_float(shifted) & 0x7fffff) - 0x400000;
 }
 
 int32_t ps_ggml_truncated(float v)

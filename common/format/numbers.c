@@ -1,6 +1,7 @@
 /* Piece by piece, nothing is held. It fails where a number is not finite and where a read does. */
 #include "common/format/numbers.h"
 
+#include "common/base/bits.h"
 #include "common/base/half.h"
 #include "common/base/slice.h"
 
@@ -19,10 +20,8 @@ bool ps_numbers_known(ps_safetensors_dtype dtype)
 
 static float narrow(const uint8_t *bytes)
 {
-    uint64_t bits;
     double v;
-    memcpy(&bits, bytes, sizeof bits);
-    memcpy(&v, &bits, sizeof v);
+    memcpy(&v, bytes, sizeof v);
     return (float)v;
 }
 

@@ -1,10 +1,10 @@
 /* Values are appended as they come; nothing can fail. */
 #include "common/model/gguf_keys.h"
 
+#include "common/base/bits.h"
 #include "common/model/gguf_types.h"
 
 #include <stdio.h>
-#include <string.h>
 
 void ps_gguf_put_text(ps_buf *out, ps_slice text)
 {
@@ -30,11 +30,8 @@ void ps_gguf_key_u32(ps_gguf_keys *k, const char *key, int64_t v)
 
 void ps_gguf_key_float(ps_gguf_keys *k, const char *key, double v)
 {
-    float narrow = (float)v;
-    uint32_t bits;
-    memcpy(&bits, &narrow, sizeof bits);
     begin(k, key, PS_GGUF_FLOAT);
-    ps_buf_put_u32le(k->out, bits);
+    ps_buf_put_u32le(k->out, ps_bits_of_float((float)v));
 }
 
 void ps_gguf_key_text(ps_gguf_keys *k, const char *key, const char *v)

@@ -1,4 +1,5 @@
 /* The values of keys that a header was found to hold whole: only their types can be wrong. */
+#include "common/base/bits.h"
 #include "common/model/gguf_parse.h"
 
 static ps_status wrong(const ps_gguf_key *key, const char *wanted)
@@ -42,14 +43,8 @@ ps_status ps_gguf_get_real(const ps_gguf_key *key, double *out)
     if (key->type != PS_GGUF_FLOAT && key->type != PS_GGUF_DOUBLE)
         return wrong(key, "a float");
     uint64_t bits = bits_of(key->bytes);
-    if (key->type == PS_GGUF_DOUBLE) {
-        memcpy(out, &bits, sizeof bits);
-        return PS_OK;
-    }
-    uint32_t narrow_bits = (uint32_t)bits;
-    float narrow;
-    memcpy(&narrow, &narrow_bits, sizeof narrow);
-    *out = (double)narrow;
+    *out = key->type == PS_GGUF_DOUBLE ? ps_double_of_bits(bits)
+                                       : (double)ps_float_of_bits((uint32_t)bits);
     return PS_OK;
 }
 

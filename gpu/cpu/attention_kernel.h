@@ -10,6 +10,7 @@
 #ifndef PS_CPU_ATTENTION_KERNEL_H
 #define PS_CPU_ATTENTION_KERNEL_H
 
+#include "common/base/bits.h"
 #include "gpu/cpu/attention_rows.h"
 
 enum { ROWS = PS_CPU_QUARTERS };
@@ -28,10 +29,7 @@ INLINE float take_one(ps_dtype type, const void *x, int64_t i)
         return ((const float *)x)[i];
     if (type == PS_DTYPE_I8)
         return (float)((const int8_t *)x)[i];
-    uint32_t bits = (uint32_t)((const uint16_t *)x)[i] << 16;
-    float y;
-    __builtin_memcpy(&y, &bits, sizeof y);
-    return y;
+    return ps_float_of_bits((uint32_t)((const uint16_t *)x)[i] << 16);
 }
 
 INLINE const void *head_of(ps_dtype type, const ps_cpu_key_rows *r, int row, int64_t head)

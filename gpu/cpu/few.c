@@ -1,5 +1,6 @@
 #include "gpu/cpu/few.h"
 
+#include "common/base/bits.h"
 #include "gpu/cpu/vector.h"
 
 static inline float from_float(float x)
@@ -9,10 +10,7 @@ static inline float from_float(float x)
 
 static inline float from_bf16(uint16_t x)
 {
-    uint32_t bits = (uint32_t)x << 16;
-    float y;
-    memcpy(&y, &bits, sizeof y);
-    return y;
+    return ps_float_of_bits((uint32_t)x << 16);
 }
 
 int64_t ps_cpu_few_quarter(const ps_few *f)

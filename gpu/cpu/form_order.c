@@ -129,8 +129,9 @@ static void move_words(const place *p, size_t at, sorted_rows w, bool load)
             size_t word = k * sizeof(uint32_t);
             uint8_t *order = p->order + (at + word) * PS_FORM_ROWS_TOGETHER + r * sizeof(uint32_t);
             uint8_t *there = load == p->out ? order : p->files + r * p->apart + at + word;
-            memcpy(load ? (void *)&w[k][r] : there, load ? (void *)there : &w[k][r],
-                   sizeof(uint32_t));
+            uint32_t unit = w[k][r];
+            memcpy(load ? (uint8_t *)&unit : there, load ? there : (uint8_t *)&unit, sizeof unit);
+            w[k][r] = unit;
         }
 }
 

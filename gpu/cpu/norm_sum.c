@@ -1,6 +1,7 @@
 /* The norm of all elements, clipping by it, and the search for NaN and infinity. Each thread sums
  * up pieces, whose sums are added in their order: the result is the same for any number of threads.
  */
+#include "common/base/bits.h"
 #include "gpu/cpu/cpu.h"
 #include "gpu/cpu/run.h"
 #include "gpu/cpu/vector.h"
@@ -65,9 +66,7 @@ static bool has_bad(const float *x, int64_t n)
 {
     uint32_t bad = 0;
     for (int64_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, &x[i], sizeof bits);
-        bad |= (bits & 0x7F800000u) == 0x7F800000u;
+        bad |= (ps_bits_of_float(x[i]) & 0x7F800000u) == 0x7F800000u;
     }
     return bad != 0;
 }

@@ -2,6 +2,7 @@
 #ifndef PS_CPU_QUANTISE_H
 #define PS_CPU_QUANTISE_H
 
+#include "common/base/bits.h"
 #include "gpu/cpu/vector.h"
 
 #include <stdint.h>
@@ -14,14 +15,10 @@ static inline __attribute__((always_inline)) float ps_cpu_largest(const float *x
     uint32_t most = 0;
     PS_SIMD_MAX(most)
     for (int64_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, &x[i], sizeof bits);
-        bits &= 0x7FFFFFFFu;
+        uint32_t bits = ps_bits_of_float(x[i]) & 0x7FFFFFFFu;
         most = bits > most ? bits : most;
     }
-    float out;
-    memcpy(&out, &most, sizeof out);
-    return out;
+    return ps_float_of_bits(most);
 }
 
 /* ps_cpu_block_to_bytes for a caller that is PS_VECTOR and may know n. Adding 1.5·2^23 rounds to
@@ -40,10 +37,7 @@ ps_cpu_to_bytes(int8_t *restrict q, const float *restrict x, int64_t n)
         float v = x[i] / scale;
         v = v > 127.0f ? 127.0f : v;
         v = v < -127.0f ? -127.0f : v;
-        v += 12582912.0f;
-        uint32_t bits;
-        memcpy(&bits, &v, sizeof bits);
-        q[i] = (int8_t)(uint8_t)bits;
+        q[i] = (int8_t)(uint8_t)ps_bits_of_float(v + 12582912.0f);
     }
     return scale;
 }

@@ -1,5 +1,6 @@
 #include "gpu/cpu/run.h"
 
+#include "common/base/bits.h"
 #include "common/base/mem.h"
 #include "gpu/cpu/vector.h"
 
@@ -76,8 +77,7 @@ void ps_cpu_to_bf16(uint16_t *restrict y, const float *restrict x, int64_t n)
 {
     PS_SIMD
     for (int64_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, &x[i], sizeof bits);
+        uint32_t bits = ps_bits_of_float(x[i]);
         uint32_t rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
         uint32_t quiet = (bits >> 16) | 0x40u;
         y[i] = (uint16_t)((bits & 0x7FFFFFFFu) > 0x7F800000u ? quiet : rounded);
@@ -88,10 +88,8 @@ PS_VECTOR
 void ps_cpu_from_bf16(float *restrict y, const uint16_t *restrict x, int64_t n)
 {
     PS_SIMD
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t bits = (uint32_t)x[i] << 16;
-        memcpy(&y[i], &bits, sizeof bits);
-    }
+    for (int64_t i = 0; i < n; i++)
+        y[i] = ps_float_of_bits((uint32_t)x[i] << 16);
 }
 
 const float *ps_cpu_load(ps_tensor t, int64_t at, int64_t n, float *scratch)

@@ -3,6 +3,7 @@
  * The k-th largest is found bit by bit, from the top: bits of floats above 0 stand in the order of
  * the floats, and a count of those at or above a candidate, which vectorises, says whether its bit
  * is one. A row takes at most 31 such counts, whatever is in it, and nothing is sorted. */
+#include "common/base/bits.h"
 #include "gpu/cpu/cpu.h"
 #include "gpu/cpu/run.h"
 #include "gpu/cpu/vector.h"
@@ -20,9 +21,7 @@ typedef struct topk_run {
 
 static inline uint32_t bits_of(float x)
 {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return x > 0 ? bits : 0;
+    return x > 0 ? ps_bits_of_float(x) : 0;
 }
 
 PS_VECTOR

@@ -7,9 +7,10 @@
 #ifndef PS_CPU_VECTOR_H
 #define PS_CPU_VECTOR_H
 
+#include "common/base/bits.h"
+
 #include <math.h>
 #include <stdint.h>
-#include <string.h>
 
 /* Sanitizers' run-times are not up yet when the loader asks which version to take. */
 #if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__) && __GNUC__ >= 12 && \
@@ -45,25 +46,16 @@ static inline float ps_vector_exp(float x)
     p = p * r + 0.5f;
     p = p * r + 1.0f;
     p = p * r + 1.0f;
-    uint32_t bits;
-    memcpy(&bits, &shifted, sizeof bits);
-    bits = (bits - 0x4B400000u + 127u) << 23;
-    float power;
-    memcpy(&power, &bits, sizeof power);
-    return p * power;
+    return p * ps_float_of_bits((ps_bits_of_float(shifted) - 0x4B400000u + 127u) << 23);
 }
 
 /* log x within 2e-7 relative for normal x; NaN stays. x = 2^n·m, 1/√2 <= m < √2, and log m is twice
  * the series of artanh at (m - 1)/(m + 1) (rest 1e-9). */
 static inline float ps_vector_log(float x)
 {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
+    uint32_t bits = ps_bits_of_float(x);
     int32_t n = (int32_t)(bits - 0x3F3504F3u) >> 23;
-    bits -= (uint32_t)n << 23;
-    float m;
-    memcpy(&m, &bits, sizeof m);
-    m = x == x ? m : x;
+    float m = x == x ? ps_float_of_bits(bits - ((uint32_t)n << 23)) : x;
     float s = (m - 1.0f) / (m + 1.0f), q = s * s;
     float p = 1.0f / 9;
     p = p * q + 1.0f / 7;

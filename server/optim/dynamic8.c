@@ -5,6 +5,7 @@
  * code; nothing can fail. */
 #include "server/optim/dynamic8.h"
 
+#include "common/base/bits.h"
 #include "common/base/require.h"
 #include "common/base/vector.h"
 
@@ -85,13 +86,10 @@ static float greatest(const float *numbers, size_t n)
 {
     uint32_t top = 0;
     for (size_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, &numbers[i], sizeof bits);
-        bits &= 0x7fffffff;
+        uint32_t bits = ps_bits_of_float(numbers[i]) & 0x7fffffff;
         top = bits > top ? bits : top;
     }
-    float out;
-    memcpy(&out, &top, sizeof out);
+    float out = ps_float_of_bits(top);
     return out < FLT_MAX ? out : FLT_MAX;
 }
 

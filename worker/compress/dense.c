@@ -6,6 +6,8 @@
 #include "common/base/require.h"
 #include "gpu/cpu/vector.h"
 
+#include <string.h>
+
 enum { ROWS = 4, COLUMNS = 16 };
 
 /* c[4, 16] += a[4, k]·b[k, 16] */

@@ -3,6 +3,7 @@
  * the lower one; so nothing is copied. */
 #include "worker/compress/sparse.h"
 
+#include "common/base/bits.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "common/compress/plan.h"
@@ -74,10 +75,7 @@ ps_status ps_sparse_rows(const ps_salient *tensor, const ps_sparsity *want, floa
 /* Not negative, so that its bits are in the order of its values. */
 static uint32_t bits_of(const ps_salient *t, uint64_t i)
 {
-    float value = (float)ps_saliency(t, i / t->columns, i % t->columns);
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
+    return ps_bits_of_float((float)ps_saliency(t, i / t->columns, i % t->columns));
 }
 
 void ps_sparse_count(const ps_salient *tensor, double *counts)

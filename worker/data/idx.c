@@ -3,6 +3,7 @@
  * cannot be, a file that is shorter or longer than it says, and labels that do not fit. */
 #include "worker/data/idx.h"
 
+#include "common/base/bits.h"
 #include "common/base/mem.h"
 #include "common/base/slice.h"
 #include "common/format/source.h"
@@ -10,7 +11,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <string.h>
 
 enum { MAX_DIMS = 8, PIECE = 512 };
 
@@ -68,10 +68,6 @@ static uint64_t read_be(const uint8_t *p, size_t bytes)
 static double value_at(const idx_file *f, size_t i)
 {
     const uint8_t *p = f->values + i * size_of(f->type);
-    uint32_t word = 0;
-    uint64_t wide = 0;
-    float narrow = 0;
-    double real = 0;
     switch (f->type) {
     case IDX_U8:
         return *p;
@@ -82,13 +78,9 @@ static double value_at(const idx_file *f, size_t i)
     case IDX_I32:
         return (int32_t)read_be(p, 4);
     case IDX_F32:
-        word = (uint32_t)read_be(p, 4);
-        memcpy(&narrow, &word, sizeof narrow);
-        return (double)narrow;
+        return (double)ps_float_of_bits((uint32_t)read_be(p, 4));
     case IDX_F64:
-        wide = read_be(p, 8);
-        memcpy(&real, &wide, sizeof real);
-        return real;
+        return ps_double_of_bits(read_be(p, 8));
     }
     return 0;
 }

@@ -12,6 +12,7 @@
 #include "worker/explain/best_rows.h"
 #include "worker/explain/room.h"
 
+#include "common/base/bits.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
 
@@ -151,11 +152,8 @@ static void find_best(const ps_train_scores *s, float *pairs)
 static ps_status read_contents(const ps_train_scores *s, uint64_t row, size_t wide, float *out)
 {
     ps_status st = ps_dataset_read(s->x->train, &row, 1, out, NULL);
-    for (size_t k = 0; !st && s->x->language && k < wide; k++) {
-        int32_t token;
-        memcpy(&token, &out[k], sizeof token);
-        out[k] = (float)token;
-    }
+    for (size_t k = 0; !st && s->x->language && k < wide; k++)
+        out[k] = (float)(int32_t)ps_bits_of_float(out[k]);
     return st;
 }
 

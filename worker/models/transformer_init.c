@@ -1,5 +1,6 @@
 /* From a configuration to parameters, and to a model with all its memory. Fails on sizes that make
  * no model, and where the device has no room. */
+#include "common/base/bits.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "worker/models/transformer.h"
@@ -172,9 +173,7 @@ static ps_status fill_ones(ps_transformer *t)
 {
     if (!ps_tensor_present(t->ones))
         return PS_OK;
-    static const float one = 1;
-    uint32_t bits;
-    memcpy(&bits, &one, sizeof bits);
+    uint32_t bits = ps_bits_of_float(1);
     size_t bytes = ps_tensor_bytes(t->ones), size = ps_dtype_bytes(t->type);
     bits = t->type == PS_DTYPE_BF16 ? bits >> 16 : bits; /* bfloat16: the upper half */
     uint8_t *rows = ps_try_alloc_raw(bytes);

@@ -2,7 +2,7 @@
  * bytes of JSON: the measures; little-endian. */
 #include "server/sched/kinds/epoch_means.h"
 
-#include <string.h>
+#include "common/base/bits.h"
 
 static ps_epoch_sums *open_epoch(ps_epoch_means *m, uint32_t epoch)
 {
@@ -42,11 +42,9 @@ bool ps_epoch_means_of(const ps_epoch_means *m, uint32_t epoch, double *loss,
 static void put_sums(const ps_epoch_sums *sums, ps_buf *out)
 {
     uint8_t bytes[16], length[4];
-    uint64_t bits;
     ps_buf json = PS_BUF_EMPTY;
-    memcpy(&bits, &sums->loss, sizeof bits);
     ps_put_u64le(bytes, sums->samples);
-    ps_put_u64le(bytes + 8, bits);
+    ps_put_u64le(bytes + 8, ps_bits_of_double(sums->loss));
     ps_metric_list_format(&sums->metrics, &json);
     ps_put_u32le(length, (uint32_t)json.len);
     ps_buf_append(out, bytes, sizeof bytes);
@@ -67,8 +65,7 @@ void ps_epoch_means_save(const ps_epoch_means *m, ps_buf *out)
 static ps_status read_sums(ps_epoch_sums *sums, ps_cursor *c)
 {
     sums->samples = ps_read_u64le(c);
-    uint64_t bits = ps_read_u64le(c);
-    memcpy(&sums->loss, &bits, sizeof bits);
+    sums->loss = ps_read_f64le(c);
     return ps_metric_list_parse(ps_read_bytes(c, ps_read_u32le(c)), &sums->metrics);
 }
 
