@@ -84,6 +84,15 @@ static bool convert_x(ps_stream *s, sixteens_run *r)
 
 /* ---- products ---- */
 
+/* A line of the cache each, as far apart as y's rows are: what comes by itself comes too late. */
+static void fetch(const ps_form_product *p, int64_t first, int rows, int64_t column)
+{
+    const char *y = ps_tensor_address(p->y);
+    int64_t size = (int64_t)ps_dtype_bytes(p->y.dtype);
+    for (int m = 0; m < rows; m++)
+        __builtin_prefetch(y + ((first + m) * p->ld_y + column) * size, 1);
+}
+
 /* Sums of `rows` rows of x from `first` on, with a sixteen, to y. */
 static void store(const ps_form_product *p, int64_t first, int rows, int64_t column, float *sums)
 {
@@ -122,6 +131,7 @@ static void multiply(const sixteens_run *r, int64_t i, int64_t begin, int64_t en
     for (; begin < end; begin += c.rows) {
         c.rows = end - begin < PS_FORM_ROWS_X ? (int)(end - begin) : PS_FORM_ROWS_X;
         take_rows(r, begin, &c);
+        fetch(r->p, begin, c.rows, i * PS_FORM_ROWS_TOGETHER);
         (r->exact ? r->kernels->exact : r->kernels->rounded)(&c);
         store(r->p, begin, c.rows, i * PS_FORM_ROWS_TOGETHER, sums);
     }
