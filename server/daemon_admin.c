@@ -13,52 +13,50 @@ void ps_daemon_use_tls(ps_daemon *d)
     ps_tls_context_unref(&tls);
 }
 
-static ps_status reload_certificates(void *daemon)
+typedef struct reloading {
+    ps_daemon *daemon;
+    ps_server_conf *fresh; /* psd.yaml and the flags, read once for all parts; NULL: */
+    ps_error unread;       /* why they could not be */
+} reloading;
+
+static ps_status reload_certificates(void *state)
 {
-    ps_daemon *d = daemon;
+    ps_daemon *d = ((reloading *)state)->daemon;
     ps_status st = ps_tls_holder_reload(d->tls); /* one of its parts may have been taken */
     ps_daemon_use_tls(d);
     return st;
 }
 
-static ps_status reload_audit(void *daemon)
+static ps_status reload_audit(void *state)
 {
-    return ps_audit_reopen(((ps_daemon *)daemon)->audit);
+    return ps_audit_reopen(((reloading *)state)->daemon->audit);
 }
 
-static ps_status reload_log_level(void *daemon)
+static ps_status reload_log_level(void *state)
 {
-    ps_server_conf *fresh = NULL;
-    ps_status st = ps_server_options_reread(((ps_daemon *)daemon)->options, &fresh);
-    if (st)
-        return st;
-    ps_log_set_level(ps_conf_log_level(&fresh->log));
-    ps_server_conf_free(&fresh);
+    const reloading *r = state;
+    if (!r->fresh)
+        return ps_error_raise(&r->unread);
+    ps_log_set_level(ps_conf_log_level(&r->fresh->log));
     return PS_OK;
 }
 
-static ps_status reload_quotas(void *daemon)
+static ps_status reload_quotas(void *state)
 {
-    ps_daemon *d = daemon;
-    ps_server_conf *fresh = NULL;
-    ps_status st = ps_server_options_reread(d->options, &fresh);
-    if (st)
-        return st;
-    ps_quotas_set(d->quotas, &fresh->quotas);
-    ps_server_conf_free(&fresh);
+    const reloading *r = state;
+    if (!r->fresh)
+        return ps_error_raise(&r->unread);
+    ps_quotas_set(r->daemon->quotas, &r->fresh->quotas);
     return PS_OK;
 }
 
 /* At once, and not with the keys: an export after the answer is for who is named now. */
-static ps_status reload_recipients(void *daemon)
+static ps_status reload_recipients(void *state)
 {
-    ps_daemon *d = daemon;
-    ps_server_conf *fresh = NULL;
-    ps_status st = ps_server_options_reread(d->options, &fresh);
-    if (st)
-        return st;
-    ps_sealing_set_recipients(d->sealing, &fresh->sealing);
-    ps_server_conf_free(&fresh);
+    const reloading *r = state;
+    if (!r->fresh)
+        return ps_error_raise(&r->unread);
+    ps_sealing_set_recipients(r->daemon->sealing, &r->fresh->sealing);
     return PS_OK;
 }
 
@@ -70,8 +68,13 @@ ps_status ps_daemon_reload(void *daemon, int64_t *certificate_expires_ms)
                                            {"quotas", reload_quotas},
                                            {"recipients of exports", reload_recipients}};
     ps_daemon *d = daemon;
+    reloading r = {.daemon = d};
     atomic_store(&d->keys_asked, true);
-    ps_status st = ps_reload_all(parts, sizeof parts / sizeof *parts, "psd", d);
+    ps_status st = ps_server_options_reread(d->options, &r.fresh);
+    if (st)
+        ps_error_save(&r.unread, st);
+    st = ps_reload_all(parts, sizeof parts / sizeof *parts, "psd", &r);
+    ps_server_conf_free(&r.fresh);
     ps_tls_context *tls = ps_tls_holder_get(d->tls);
     *certificate_expires_ms = ps_tls_context_dates(tls).own_not_after * 1000;
     ps_tls_context_unref(&tls);
