@@ -14,22 +14,20 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PIECE = 1 << 20 };
+static ps_status add_piece(void *digest, const void *bytes, size_t len)
+{
+    ps_digest_add(digest, bytes, len);
+    return PS_OK;
+}
 
 ps_status ps_lineage_digest_open(const ps_disk *disk, int file, char out[PS_DIGEST_TEXT])
 {
     ps_loop_require_off();
-    uint8_t *piece = ps_alloc(PIECE);
     ps_digest *digest = ps_digest_new();
-    size_t got = 1;
     ps_status st = disk->seek(disk->state, file, 0);
-    while (!st && got) {
-        st = disk->read(disk->state, file, piece, PIECE, &got);
-        if (!st && got)
-            ps_digest_add(digest, piece, got);
-    }
+    if (!st)
+        st = ps_disk_pour(disk, file, UINT64_MAX, add_piece, digest);
     ps_digest_end(&digest, out);
-    ps_free(&piece);
     return st;
 }
 
