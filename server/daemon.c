@@ -11,6 +11,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/notify.h"
+#include "common/conf/changed.h"
 #include "common/transport/tls/tls_conf.h"
 #include "server/daemon_internal.h"
 #include "server/data_lock.h"
@@ -250,11 +251,12 @@ static void tls_changed_cb(void *user)
 static void hangup_cb(void *user, int number)
 {
     ps_daemon *d = user;
-    int64_t expires;
+    Psd__V1__ReloadResponse unread = PSD__V1__RELOAD_RESPONSE__INIT;
     if (!atomic_load(&d->ready)) /* stopping: there is no server any more */
         return;
     ps_notify_reloading();
-    (void)!ps_daemon_reload(d, &expires); /* the log has it */
+    (void)!ps_daemon_reload(d, &unread); /* the log has it */
+    ps_conf_changed_free(&unread.needs_restart, unread.n_needs_restart);
     expiry_tick_cb(d);
     ps_notify_ready(NULL);
 }

@@ -1,6 +1,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/reload.h"
+#include "common/conf/changed.h"
 #include "server/catalog/settings.h"
 #include "server/daemon_internal.h"
 
@@ -60,7 +61,18 @@ static ps_status reload_recipients(void *state)
     return PS_OK;
 }
 
-ps_status ps_daemon_reload(void *daemon, int64_t *certificate_expires_ms)
+/* What the file says now, and only a restart takes. */
+static void find_untaken(const reloading *r, Psd__V1__ReloadResponse *out)
+{
+    static const char *const taken[] = {"log.level", "quotas", "sealing", NULL};
+    if (!r->fresh)
+        return;
+    out->needs_restart =
+        ps_conf_changed(&ps_server_schema, r->daemon->conf, r->fresh, taken, &out->n_needs_restart);
+    ps_conf_changed_log("psd", out->needs_restart, out->n_needs_restart);
+}
+
+ps_status ps_daemon_reload(void *daemon, Psd__V1__ReloadResponse *out)
 {
     static const ps_reload_part parts[] = {{"certificates", reload_certificates},
                                            {"audit log", reload_audit},
@@ -74,9 +86,10 @@ ps_status ps_daemon_reload(void *daemon, int64_t *certificate_expires_ms)
     if (st)
         ps_error_save(&r.unread, st);
     st = ps_reload_all(parts, sizeof parts / sizeof *parts, "psd", &r);
+    find_untaken(&r, out);
     ps_server_conf_free(&r.fresh);
     ps_tls_context *tls = ps_tls_holder_get(d->tls);
-    *certificate_expires_ms = ps_tls_context_dates(tls).own_not_after * 1000;
+    out->certificate_expires_ms = ps_tls_context_dates(tls).own_not_after * 1000;
     ps_tls_context_unref(&tls);
     return st;
 }

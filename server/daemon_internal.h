@@ -64,7 +64,7 @@ struct ps_daemon {
 };
 
 /* As in ps_services_daemon; the user is the daemon. */
-PS_MUST_CHECK ps_status ps_daemon_reload(void *daemon, int64_t *certificate_expires_ms);
+PS_MUST_CHECK ps_status ps_daemon_reload(void *daemon, Psd__V1__ReloadResponse *out);
 void ps_daemon_use_tls(ps_daemon *daemon); /* the context in force is another one */
 void ps_daemon_status(void *daemon, Psd__V1__StatusResponse *out);
 PS_MUST_CHECK ps_status ps_daemon_drain(void *daemon, bool on);

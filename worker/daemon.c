@@ -9,6 +9,7 @@
 #include "common/base/mem.h"
 #include "common/base/notify.h"
 #include "common/base/reload.h"
+#include "common/conf/changed.h"
 #include "common/conf/trial.h"
 #include "common/transport/channel/channel.h"
 #include "common/transport/tls/tls_conf.h"
@@ -137,12 +138,18 @@ static ps_status reload_certificates(void *user)
 
 static ps_status reload_log_level(void *user)
 {
+    static const char *const taken[] = {"log.level", NULL};
     const ps_worker_daemon *d = user;
     ps_worker_options *options;
+    size_t n = 0;
     ps_status st = ps_worker_options_parse(d->start.argc, d->start.argv, &options);
     if (st)
         return st;
     ps_log_set_level(ps_conf_log_level(&options->conf->log));
+    char **others =
+        ps_conf_changed(&ps_worker_schema, d->start.options->conf, options->conf, taken, &n);
+    ps_conf_changed_log("psworker", others, n);
+    ps_conf_changed_free(&others, n);
     ps_worker_options_free(&options);
     return PS_OK;
 }

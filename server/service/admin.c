@@ -25,7 +25,7 @@ static ps_status reload(ps_services *services, const ps_caller *caller,
 {
     Psd__V1__ReloadResponse *out = PS_REPLY_NEW(Psd__V1__ReloadResponse, psd__v1__reload_response);
     *reply = &out->base;
-    ps_status st = services->daemon.reload(services->daemon.user, &out->certificate_expires_ms);
+    ps_status st = services->daemon.reload(services->daemon.user, out);
     return ps_caller_audit(services, caller, st, NULL);
 }
 

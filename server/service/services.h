@@ -18,7 +18,7 @@ typedef struct ps_services ps_services;
 
 /* What Admin and Models ask of the daemon. Off the loop; any thread. */
 typedef struct ps_services_daemon {
-    PS_MUST_CHECK ps_status (*reload)(void *user, int64_t *certificate_expires_ms);
+    PS_MUST_CHECK ps_status (*reload)(void *user, Psd__V1__ReloadResponse *out);
     /* Texts are borrowed, but sealing_key and audit_head, which are the caller's. */
     void (*status)(void *user, Psd__V1__StatusResponse *out);
     /* With PS_OK it is stored, and holds over a restart; otherwise nothing has changed. */

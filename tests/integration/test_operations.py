@@ -274,6 +274,7 @@ def sighup_reads_certificates_log_level_and_audit_file_again():
         assert new < until, "the new certificate ends sooner"
         assert re.search(r"warning tls: certificate \S+/psd.pem ends on .* in 8 days: issue a new one \(psctl cert create-server\)",
                          server.text()), server.text()
+        assert "in force after a restart" not in server.text(), "nothing of the kind has changed"
         wait_until("debug lines", lambda: " debug " in server.text())
         cluster.psctl("cancel", "1", who="eve", check=False)
         wait_until("the audit log is a new file", lambda: audit.exists() and "eve" in audit.read_text())
@@ -293,6 +294,18 @@ def sighup_reads_certificates_log_level_and_audit_file_again():
         cluster.psctl("jobs")
         assert " debug " not in server.text()[seen:], "the level is not taken"
         (cluster.certs / "psd.key").write_bytes(key)
+
+        # what a reload does not take is named, in the answer and in the log; --listen wins over listen, which so has not changed
+        text = config.read_text()
+        config.write_text(text.replace("psd.key}", f"psd.key, crl: {cluster.dir}/no.crl}}") + "limits: {streams: 99}\n")
+        told = "changed, in force after a restart: tls.crl, limits.streams\n"
+        assert cluster.psctl("reload", who="root").stdout.endswith(told)
+        assert cluster.psctl_json("reload", who="root")["needs_restart"] == ["tls.crl", "limits.streams"]
+        assert "changed in the configuration, in force after a restart: tls.crl, limits.streams\n" in server.text()
+        assert "no.crl" not in server.text(), "a name, not what it says"
+        config.write_text(text)
+        assert cluster.psctl_json("reload", who="root")["needs_restart"] == []
+
         config.write_text(config.read_text() + "unknwon: 1\n")
         refused = cluster.psctl("reload", who="root", check=False)
         assert refused.returncode == 6, refused
@@ -580,7 +593,7 @@ def admin_commands_in_json_and_their_statuses():
         status = cluster.psctl_json("status", who="root")
         assert status["workers"] == 0 and not status["draining"] and status["cluster"] == "test"
         assert cluster.psctl_json("reload", who="root") == {
-            "certificate_expires_ms": status["certificate_expires_ms"]}
+            "certificate_expires_ms": status["certificate_expires_ms"], "needs_restart": []}
         assert cluster.psctl_json("checkpoint", who="root") == {"jobs": 0, "bytes": 0}
         assert cluster.psctl_json("drain", who="root") == {"draining": True, "running_tasks": 0}
         assert cluster.psctl_json("drain", "--off", who="root")["draining"] is False

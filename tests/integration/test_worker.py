@@ -340,9 +340,10 @@ def certificates_and_log_level_are_read_again():
         worker = cluster.start_worker("w1", extra="log: {level: info}")
         wait_until("attached", lambda: "attached" in worker.text())
         config = cluster.dir / "w1.yaml"
-        config.write_text(config.read_text().replace("level: info", "level: debug"))
+        config.write_text(config.read_text().replace("level: info", "level: debug") + "slots: 1\n")
         worker.signal(signal.SIGHUP)
         wait_until("reloaded", lambda: "reloaded certificates, log level" in worker.text())
+        assert "changed in the configuration, in force after a restart: slots\n" in worker.text(), worker.text()
         (cluster.certs / "w1.pem").write_text("not a certificate\n")
         worker.signal(signal.SIGHUP)
         wait_until("each by itself", lambda: "psworker: reloaded log level" in worker.text())
