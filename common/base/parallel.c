@@ -2,8 +2,7 @@
 #include "common/base/parallel.h"
 
 #include "common/base/limits.h"
-
-#include <pthread.h>
+#include "common/base/thread.h"
 
 typedef struct job {
     void (*work)(void *state);
@@ -24,7 +23,7 @@ void ps_parallel_run(size_t most, void (*work)(void *state), void *state)
     size_t want = ps_cores() < PS_PARALLEL_MAX ? ps_cores() : PS_PARALLEL_MAX, others = 0;
     if (want > most)
         want = most;
-    while (others + 1 < want && pthread_create(&threads[others], NULL, thread_main, &j) == 0)
+    while (others + 1 < want && ps_thread_start(&threads[others], thread_main, &j) == 0)
         others++;
     work(state);
     while (others)

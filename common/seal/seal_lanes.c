@@ -17,9 +17,6 @@ typedef struct run {
     const ps_seal_part *parts;
     size_t n;
     bool open;
-    void (*beside)(void *user);
-    void *user;
-    atomic_flag begun;
     atomic_size_t lane, next;
     ps_error errors[PS_SEAL_BATCH_MOST];
 } run;
@@ -41,8 +38,6 @@ static void work(void *state)
 {
     run *r = state;
     size_t lane = atomic_fetch_add(&r->lane, 1);
-    if (r->beside && !atomic_flag_test_and_set(&r->begun))
-        r->beside(r->user);
     for (size_t i; (i = atomic_fetch_add(&r->next, 1)) < r->n;)
         one_part(r, lane, i);
 }
@@ -50,20 +45,17 @@ static void work(void *state)
 static ps_status run_parts(run *r)
 {
     PS_REQUIRE(r->n <= PS_SEAL_BATCH_MOST);
-    size_t tasks = r->n + (r->beside ? 1 : 0);
-    if (tasks)
-        ps_parallel_run(tasks, work, r);
+    if (r->n)
+        ps_parallel_run(r->n, work, r);
     for (size_t i = 0; i < r->n; i++)
         if (r->errors[i].code)
             return ps_error_raise(&r->errors[i]);
     return PS_OK;
 }
 
-void ps_seal_parts(ps_seal_stream *stream, const ps_seal_part *parts, size_t n,
-                   void (*beside)(void *user), void *user)
+void ps_seal_parts(ps_seal_stream *stream, const ps_seal_part *parts, size_t n)
 {
-    run r = {.stream = stream, .parts = parts, .n = n, .beside = beside, .user = user};
-    atomic_flag_clear(&r.begun);
+    run r = {.stream = stream, .parts = parts, .n = n};
     ps_status st = run_parts(&r);
     PS_REQUIRE(!st);
 }

@@ -21,9 +21,7 @@ typedef struct ps_seal_part {
     uint8_t *out;
 } ps_seal_part;
 
-/* beside, if not NULL, is called once meanwhile, on one of the threads. */
-void ps_seal_parts(ps_seal_stream *stream, const ps_seal_part *parts, size_t n,
-                   void (*beside)(void *user), void *user);
+void ps_seal_parts(ps_seal_stream *stream, const ps_seal_part *parts, size_t n);
 /* The failure of the first part, by number, that has one. */
 PS_MUST_CHECK ps_status ps_seal_parts_open(ps_seal_stream *stream, const ps_seal_part *parts,
                                            size_t n);
