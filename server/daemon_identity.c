@@ -43,9 +43,11 @@ static ps_status renew(ps_daemon *d)
     ps_pem_renewal *pair = NULL;
     ps_buf chain = PS_BUF_EMPTY;
     ps_error error;
-    ps_status st = ps_pem_renewal_begin(
-        &(ps_pem_renewal_files){.cert = files->certificate, .key = files->key, .ca = files->ca},
-        &pair);
+    ps_status st = ps_pem_renewal_begin(&(ps_pem_renewal_files){.cert = files->certificate,
+                                                                .key = files->key,
+                                                                .ca = files->ca,
+                                                                .wait_ms = PS_PEM_SWAP_WAIT_MS},
+                                        &pair);
     if (!st)
         st = ask(d, pair, &chain);
     if (!st)

@@ -2,52 +2,37 @@
  * to remove it would let two daemons lock two files of one name. */
 #include "server/data_lock.h"
 
+#include "common/base/file_lock.h"
 #include "common/base/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
-static ps_status taken(int fd, const char *data_dir)
+static ps_status taken(const char *path, const char *data_dir)
 {
     char owner[32] = "";
-    ssize_t n = read(fd, owner, sizeof owner - 1);
-    owner[n > 0 ? n : 0] = 0;
-    owner[strspn(owner, "0123456789")] = 0;
-    return ps_fail(PS_FAILED_PRECONDITION, "data_dir %s: another psd works in it%s%s", data_dir,
-                   *owner ? ", process " : "", owner);
-}
-
-static void say_owner(int fd)
-{
-    char owner[32];
-    int n = snprintf(owner, sizeof owner, "%ld\n", (long)getpid());
-    /* only for the message above; a full disk is found out elsewhere */
-    ssize_t written = ftruncate(fd, 0) == 0 ? write(fd, owner, (size_t)n) : 0;
-    (void)written;
+    long process = ps_file_lock_process(path);
+    if (process)
+        (void)snprintf(owner, sizeof owner, ", process %ld", process);
+    return ps_fail(PS_FAILED_PRECONDITION, "data_dir %s: another psd works in it%s", data_dir,
+                   owner);
 }
 
 ps_status ps_data_lock_take(const char *data_dir, int *out)
 {
     char *path = ps_asprintf("%s/lock", data_dir);
-    ps_status st = PS_OK;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        st = ps_fail_errno(errno, "open %s", path);
-    else if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-        st = errno == EWOULDBLOCK ? taken(fd, data_dir) : ps_fail_errno(errno, "lock %s", path);
+    ps_status st = ps_file_lock_open(path, O_RDWR | O_NOFOLLOW, 0600, 0, out);
+    if (st == PS_UNAVAILABLE)
+        st = taken(path, data_dir);
+    else if (st)
+        st = ps_wrap(st, "%s", path);
+    else
+        ps_file_lock_say(*out);
     ps_free(&path);
-    if (st) {
-        if (fd >= 0)
-            (void)close(fd);
-        return st;
-    }
-    say_owner(fd);
-    *out = fd;
-    return PS_OK;
+    return st;
 }
 
 bool ps_data_lock_is_taken(const char *data_dir)

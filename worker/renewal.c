@@ -131,11 +131,12 @@ static void begin_cb(ps_work *w)
 {
     ps_renewal *r = ps_container(w, ps_renewal, work);
     const ps_conf_tls *files = r->o.files;
-    ps_error_save(
-        &r->error,
-        ps_pem_renewal_begin(
-            &(ps_pem_renewal_files){.cert = files->certificate, .key = files->key, .ca = files->ca},
-            &r->pair));
+    ps_error_save(&r->error,
+                  ps_pem_renewal_begin(&(ps_pem_renewal_files){.cert = files->certificate,
+                                                               .key = files->key,
+                                                               .ca = files->ca,
+                                                               .wait_ms = PS_PEM_SWAP_WAIT_MS},
+                                       &r->pair));
 }
 
 static void due_cb(void *user)

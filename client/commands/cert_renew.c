@@ -53,7 +53,9 @@ static ps_status renew(ps_client *client, const ps_context *c)
     ps_status st = ps_client_connect(client); /* with the pair that is there */
     if (!st)
         st = ps_pem_renewal_begin(
-            &(ps_pem_renewal_files){.cert = c->certificate, .key = c->key, .ca = c->ca}, &pair);
+            &(ps_pem_renewal_files){
+                .cert = c->certificate, .key = c->key, .ca = c->ca, .wait_ms = PS_PEM_SWAP_WAIT_MS},
+            &pair);
     if (!st)
         st = ask(client, pair, &reply);
     if (!st) {

@@ -5,6 +5,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/disk.h"
+#include "common/base/file_lock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
@@ -18,12 +19,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/x509v3.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { FILE_MOST = 512 << 20, LOCK_MS = 5000, LOCK_STEP_MS = 10 };
+enum { FILE_MOST = 512 << 20, LOCK_MS = 5000 };
 
 static void key_text(X509 *ca, char out[PS_DIGEST_TEXT])
 {
@@ -79,44 +78,14 @@ static ps_status write_all(int fd, ps_slice bytes)
     return st ? st : ps_disk_system.fsync(ps_disk_system.state, fd);
 }
 
-/* Has the file that was locked still its name? Another one may have taken it meanwhile. */
-static bool is_named(int fd, const char *path)
-{
-    struct stat held, named;
-    return fstat(fd, &held) == 0 && stat(path, &named) == 0 && held.st_dev == named.st_dev &&
-           held.st_ino == named.st_ino;
-}
-
 /* A psctl that was stopped in the middle holds up no psd: not its calls, and not its end. */
-static ps_status lock(int fd)
-{
-    for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited += LOCK_STEP_MS) {
-        if (errno != EWOULDBLOCK && errno != EINTR)
-            return ps_fail_errno(errno, "lock");
-        if (waited >= LOCK_MS)
-            return ps_fail(PS_UNAVAILABLE,
-                           "somebody has held it for %d s: is there a psctl cert that has stopped?",
-                           LOCK_MS / 1000);
-        (void)usleep(LOCK_STEP_MS * 1000);
-    }
-    return PS_OK;
-}
-
 static ps_status open_locked(const char *path, int *out)
 {
-    for (;;) {
-        int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-        if (fd < 0)
-            return ps_fail_errno(errno, "open");
-        ps_status st = lock(fd);
-        if (!st && is_named(fd, path)) {
-            *out = fd;
-            return PS_OK;
-        }
-        (void)close(fd);
-        if (st)
-            return st;
-    }
+    ps_status st = ps_file_lock_open(path, O_RDWR | O_APPEND, 0644, LOCK_MS, out);
+    if (st == PS_UNAVAILABLE)
+        return ps_fail(st, "somebody has held it for %d s: is there a psctl cert that has stopped?",
+                       LOCK_MS / 1000);
+    return st;
 }
 
 static ps_status explained(ps_status st, const char *path)

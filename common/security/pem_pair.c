@@ -1,12 +1,14 @@
-/* Happy path: both are written whole under other names; the old ones step aside, the new ones take
- * the names; the old ones go. What fails on the way is undone: the old ones come back, as the files
- * that they were. */
+/* Happy path: both are written whole under other names, and take their own one right after the
+ * other; what fails on the way is undone. Those of a pair that is there are replaced as a renewal
+ * replaces them. */
 #include "common/security/pem_pair.h"
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
+#include "common/security/certificate_renew.h"
 #include "common/security/crypto_error.h"
+#include "common/security/pem_swap.h"
 
 #include <openssl/bio.h>
 #include <openssl/pem.h>
@@ -14,6 +16,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* Written, but without its name until it is finished. */
 static ps_status begin_file(const char *file, BIO *bio, const ps_new_file_options *options,
@@ -52,134 +55,100 @@ static ps_status begin_key(const ps_pem_pair *p, ps_new_file **out)
     return st;
 }
 
-/* A file that was there, while the new one takes its name. */
-typedef struct before {
-    const ps_disk *disk;
-    const char *file;   /* as it was given */
-    bool missing;       /* there was none */
-    char *path, *aside; /* NULL: it is missing, or no file (a pipe, say), or stays */
-} before;
-
-enum { OLD_MOST = 100 };
-
-/* NAME.old, or NAME.old.2 and so on where somebody has kept something of that name. */
-static ps_status rename_aside(const ps_disk *disk, const char *path, char **out)
+static bool is_file(const char *path)
 {
-    ps_status st = PS_ALREADY_EXISTS;
-    for (int i = 1; st == PS_ALREADY_EXISTS && i <= OLD_MOST; i++) {
-        char *aside = i == 1 ? ps_asprintf("%s.old", path) : ps_asprintf("%s.old.%d", path, i);
-        st = disk->rename_new(disk->state, path, aside);
-        if (st)
-            free(aside);
-        else
-            *out = aside;
-    }
-    return st;
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISREG(about.st_mode);
 }
 
-static ps_status step_aside(const ps_pem_pair *p, const char *file, before *out)
+/* ---- where there was none, or no file ---- */
+
+typedef struct half {
+    const char *file;
+    ps_new_file *written; /* until it has its name */
+    bool made;            /* there was nothing of its name */
+} half;
+
+static ps_status finish(half *h)
 {
-    struct stat s;
-    char *path = realpath(file, NULL);
-    *out = (before){.disk = p->disk ? p->disk : &ps_disk_system, .file = file, .missing = !path};
-    if (!path || stat(path, &s) || !S_ISREG(s.st_mode) || !p->force) {
-        free(path);
-        return PS_OK;
-    }
-    ps_status st = rename_aside(out->disk, path, &out->aside);
-    if (st)
-        free(path);
-    else
-        out->path = path;
+    h->made = access(h->file, F_OK) != 0;
+    ps_status st = ps_new_file_finish(&h->written);
+    if (st == PS_ALREADY_EXISTS) /* meanwhile, and somebody else's */
+        h->made = false;
     return st;
 }
 
 /* Also what failed may have got its name: only that this is on disk was not said. */
-static ps_status undo(const before *b)
+static void undo(const half *h, const ps_disk *disk)
 {
-    if (b->aside)
-        return b->disk->rename(b->disk->state, b->aside, b->path);
-    char *made = b->missing ? realpath(b->file, NULL) : NULL;
-    ps_status st = made ? b->disk->unlink(b->disk->state, made) : PS_OK;
-    free(made);
-    return st;
-}
-
-static void forget(const before *b)
-{
-    if (b->aside && b->disk->unlink(b->disk->state, b->aside))
-        ps_log_warning("security", "the file from before stays: %s: %s", b->aside,
+    char *made = h->made ? realpath(h->file, NULL) : NULL;
+    if (made && disk->unlink(disk->state, made))
+        ps_log_warning("security", "a file without its other half stays: %s: %s", made,
                        ps_error_message());
+    free(made);
 }
 
-static void before_free(before *b)
-{
-    free(b->aside);
-    free(b->path);
-}
-
-static const char *where(const before *b)
-{
-    return b->aside ? b->aside : "nothing";
-}
-
-static ps_status undo_both(const before *key, const before *cert, ps_status why)
+static ps_status name_both(const ps_pem_pair *p, half *first, half *second)
 {
     ps_error error;
-    ps_error_save(&error, why);
-    bool undone = undo(key) == PS_OK;
-    undone = undo(cert) == PS_OK && undone;
-    (void)ps_error_raise(&error);
-    return undone
-               ? why
-               : ps_wrap(why, "%s and %s may be of two pairs (what was there before is %s and %s)",
-                         key->file, cert->file, where(key), where(cert));
-}
-
-static ps_status finish(ps_new_file **file, before *b)
-{
-    ps_status st = ps_new_file_finish(file);
-    if (st == PS_ALREADY_EXISTS) /* meanwhile, and somebody else's */
-        b->missing = false;
-    return st;
-}
-
-static ps_status name_both(const ps_pem_pair *p, ps_new_file **keys, ps_new_file **certs)
-{
-    before key = {0}, cert = {0};
-    ps_status st = step_aside(p, p->key_file, &key);
-    if (st)
-        return st;
-    st = step_aside(p, p->cert_file, &cert);
+    const ps_disk *disk = p->disk ? p->disk : &ps_disk_system;
+    ps_status st = finish(first);
     if (!st)
-        st = finish(keys, &key);
-    if (!st)
-        st = finish(certs, &cert);
+        st = finish(second);
+    ps_error_save(&error, st);
     if (st) {
-        st = undo_both(&key, &cert, st);
-    } else {
-        forget(&key);
-        forget(&cert);
+        undo(first, disk);
+        undo(second, disk);
     }
-    before_free(&key);
-    before_free(&cert);
+    return ps_error_raise(&error);
+}
+
+/* One that is there goes last: then nothing can fail any more that would need it. */
+static ps_status write_first(const ps_pem_pair *p)
+{
+    sigset_t all, mask;
+    half key = {.file = p->key_file}, cert = {.file = p->cert_file};
+    bool last = is_file(p->key_file) && !is_file(p->cert_file);
+    ps_status st = begin_key(p, &key.written);
+    if (!st)
+        st = begin_certificate(p, &cert.written);
+    if (!st) {
+        (void)sigfillset(&all);
+        (void)pthread_sigmask(SIG_BLOCK, &all, &mask);
+        st = last ? name_both(p, &cert, &key) : name_both(p, &key, &cert);
+        (void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
+    }
+    ps_new_file_drop(&key.written);
+    ps_new_file_drop(&cert.written);
     return st;
+}
+
+/* ---- a pair that is there ---- */
+
+static ps_status replace(const ps_pem_pair *p)
+{
+    ps_pem_swap *swap = NULL;
+    ps_buf chain = PS_BUF_EMPTY;
+    ps_error error;
+    sigset_t all, mask;
+    ps_certificate_pem(p->cert, &chain);
+    ps_status st =
+        ps_pem_swap_begin(p->cert_file, p->key_file, p->disk, PS_PEM_SWAP_WAIT_MS, &swap);
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_BLOCK, &all, &mask);
+    if (!st)
+        st = ps_pem_swap_stage(swap, p->key);
+    if (!st)
+        st = ps_pem_swap_finish(swap, ps_buf_slice(&chain));
+    ps_error_save(&error, st);
+    ps_pem_swap_free(&swap);
+    (void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
+    ps_buf_free(&chain);
+    return ps_error_raise(&error);
 }
 
 ps_status ps_pem_pair_write(const ps_pem_pair *p)
 {
-    sigset_t all, mask;
-    ps_new_file *keys = NULL, *certs = NULL;
-    ps_status st = begin_key(p, &keys);
-    if (!st)
-        st = begin_certificate(p, &certs);
-    if (!st) {
-        (void)sigfillset(&all);
-        (void)pthread_sigmask(SIG_BLOCK, &all, &mask);
-        st = name_both(p, &keys, &certs);
-        (void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
-    }
-    ps_new_file_drop(&keys);
-    ps_new_file_drop(&certs);
-    return st;
+    bool there = p->force && is_file(p->cert_file) && is_file(p->key_file);
+    return there ? replace(p) : write_first(p);
 }

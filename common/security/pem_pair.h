@@ -15,10 +15,9 @@ typedef struct ps_pem_pair {
     const ps_disk *disk; /* NULL: ps_disk_system */
 } ps_pem_pair;
 
-/* Both files, or neither: when one cannot be written the other is as it was. No signal that can be
- * blocked ends the process in between; when it is killed there, what was there before is
- * KEY_FILE.old and CERT_FILE.old (.old.2 and so on where there are such files already: they stay).
- * Nothing else may write these files meanwhile. */
+/* Both files, or neither. A pair that is there is replaced as pem_swap.h says, one writer at a
+ * time: killed at any point, or after a failure, it is the one or the other, whole. Of a new one no
+ * signal that can be blocked leaves half. PS_UNAVAILABLE: another process is at it. */
 PS_MUST_CHECK ps_status ps_pem_pair_write(const ps_pem_pair *pair);
 
 #endif

@@ -1,75 +1,29 @@
-/* Happy path: as drawn in the header. Every file is written by new_file.h, so that its name, its
- * owner and links to it stay what they are. */
+/* Happy path: as drawn in the header; the files are pem_swap's. */
 #include "common/security/pem_renewal.h"
 
 #include "common/base/buf.h"
 #include "common/base/mem.h"
-#include "common/base/new_file.h"
 #include "common/base/target.h"
 #include "common/security/certificate_build.h"
 #include "common/security/certificate_renew.h"
 #include "common/security/certificate_request.h"
 #include "common/security/crypto_error.h"
 #include "common/security/pem_file.h"
+#include "common/security/pem_swap.h"
 
+#include <errno.h>
 #include <openssl/bio.h>
-#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <sys/stat.h>
 
 struct ps_pem_renewal {
-    char *cert_file, *key_file, *ca_file, *next_file;
-    const ps_disk *disk;
+    char *cert_file, *key_file, *ca_file;
+    ps_pem_swap *swap;
     X509 *before;
     EVP_PKEY *key;
     ps_buf request;
-    bool staged; /* next_file is ours, and nobody needs it yet */
 };
-
-/* Certificates are for everybody, keys for their owner. */
-static ps_status save(const ps_disk *disk, const char *path, BIO *bio, bool secret)
-{
-    char *text = NULL;
-    long len = BIO_get_mem_data(bio, &text);
-    return ps_new_file_save(
-        path, ps_slice_of(text, (size_t)len),
-        &(ps_new_file_options){
-            .force = true, .secret = secret, .mode = secret ? 0600 : 0644, .disk = disk});
-}
-
-static ps_status save_key(const ps_pem_renewal *r, const char *path, EVP_PKEY *key)
-{
-    BIO *bio = BIO_new(BIO_s_secmem()); /* wiped when it is freed */
-    ps_status st;
-    if (!bio || PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) != 1)
-        st = ps_crypto_fail(PS_INTERNAL, "private key %s", path);
-    else
-        st = save(r->disk, path, bio, true);
-    BIO_free(bio);
-    return st;
-}
-
-static ps_status save_chain(const ps_pem_renewal *r, STACK_OF(X509) * chain)
-{
-    BIO *bio = BIO_new(BIO_s_mem());
-    bool good = bio != NULL;
-    for (int i = 0; good && i < sk_X509_num(chain); i++)
-        good = PEM_write_bio_X509(bio, sk_X509_value(chain, i)) == 1;
-    ps_status st = good ? save(r->disk, r->cert_file, bio, false)
-                        : ps_crypto_fail(PS_INTERNAL, "certificate %s", r->cert_file);
-    BIO_free(bio);
-    return st;
-}
-
-/* The pair is whole in its two files. */
-static ps_status unstage(ps_pem_renewal *r)
-{
-    r->staged = false;
-    const ps_disk *disk = r->disk ? r->disk : &ps_disk_system;
-    ps_status st = disk->unlink(disk->state, r->next_file);
-    return st == PS_NOT_FOUND ? PS_OK : st;
-}
 
 /* ---- begin ---- */
 
@@ -77,27 +31,16 @@ static ps_status check_files(const ps_pem_renewal *r)
 {
     const char *files[] = {r->cert_file, r->key_file};
     struct stat about;
-    for (int i = 0; i < 2; i++)
-        if (stat(files[i], &about) == 0 && !S_ISREG(about.st_mode))
+    for (int i = 0; i < 2; i++) {
+        if (stat(files[i], &about) != 0)
+            return ps_fail_errno(errno, "%s", files[i]);
+        if (!S_ISREG(about.st_mode))
             return ps_fail(PS_FAILED_PRECONDITION, "%s is no file: it cannot be renewed", files[i]);
+    }
     if (!ps_target_same(r->cert_file, r->key_file))
         return PS_OK;
     return ps_fail(PS_FAILED_PRECONDITION,
                    "%s holds certificate and key: to be renewed they need two files", r->cert_file);
-}
-
-/* A renewal before this one may have been cut off between its two files. */
-static ps_status settle(ps_pem_renewal *r, EVP_PKEY *key)
-{
-    EVP_PKEY *there = NULL;
-    ps_status st = ps_pem_read_key(r->key_file, &there);
-    if (!st && EVP_PKEY_eq(there, key) != 1) {
-        st = save_key(r, r->key_file, key);
-        st = st ? st : unstage(r);
-    }
-    EVP_PKEY_free(there);
-    ERR_clear_error();
-    return st;
 }
 
 static ps_status read_pair(ps_pem_renewal *r, EVP_PKEY **key)
@@ -108,22 +51,22 @@ static ps_status read_pair(ps_pem_renewal *r, EVP_PKEY **key)
     if (!st && X509_check_private_key(r->before, *key) != 1)
         st = ps_crypto_fail(PS_FAILED_PRECONDITION, "private key %s does not belong to %s",
                             r->key_file, r->cert_file);
-    return st ? st : settle(r, *key);
+    return st;
 }
 
-static ps_status begin(ps_pem_renewal *r)
+static ps_status begin(ps_pem_renewal *r, const ps_pem_renewal_files *files)
 {
     EVP_PKEY *before = NULL;
     ps_status st = check_files(r);
+    if (!st)
+        st = ps_pem_swap_begin(r->cert_file, r->key_file, files->disk, files->wait_ms, &r->swap);
     if (!st)
         st = read_pair(r, &before);
     if (!st)
         st = ps_certificate_new_key_like(before, &r->key);
     EVP_PKEY_free(before);
-    if (!st) {
-        r->staged = true;
-        st = save_key(r, r->next_file, r->key);
-    }
+    if (!st)
+        st = ps_pem_swap_stage(r->swap, r->key);
     return st ? st : ps_certificate_request_make(r->before, r->key, &r->request);
 }
 
@@ -133,11 +76,9 @@ ps_status ps_pem_renewal_begin(const ps_pem_renewal_files *files, ps_pem_renewal
     *r = (ps_pem_renewal){.cert_file = ps_strdup(files->cert),
                           .key_file = ps_strdup(files->key),
                           .ca_file = ps_strdup(files->ca),
-                          .next_file = ps_asprintf("%s" PS_PEM_NEXT, files->key),
-                          .disk = files->disk,
                           .request = PS_BUF_EMPTY};
     ps_error error;
-    ps_error_save(&error, begin(r));
+    ps_error_save(&error, begin(r, files));
     if (error.code)
         ps_pem_renewal_free(&r);
     else
@@ -167,18 +108,28 @@ static ps_status check_chain(const ps_pem_renewal *r, STACK_OF(X509) * chain)
     return st;
 }
 
+static ps_status write_chain(const ps_pem_renewal *r, STACK_OF(X509) * chain)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    bool good = bio != NULL;
+    for (int i = 0; good && i < sk_X509_num(chain); i++)
+        good = PEM_write_bio_X509(bio, sk_X509_value(chain, i)) == 1;
+    char *text = NULL;
+    long len = good ? BIO_get_mem_data(bio, &text) : 0;
+    ps_status st = good ? ps_pem_swap_finish(r->swap, ps_slice_of(text, (size_t)len))
+                        : ps_crypto_fail(PS_INTERNAL, "certificate %s", r->cert_file);
+    BIO_free(bio);
+    return st;
+}
+
 ps_status ps_pem_renewal_finish(ps_pem_renewal *r, ps_slice text)
 {
     STACK_OF(X509) *chain = NULL;
     ps_status st = ps_certificate_chain_read(text, &chain);
     if (!st)
         st = check_chain(r, chain);
-    if (!st) {
-        r->staged = false; /* from here on it may be needed */
-        st = save_chain(r, chain);
-        st = st ? st : save_key(r, r->key_file, r->key);
-        st = st ? st : unstage(r);
-    }
+    if (!st)
+        st = write_chain(r, chain);
     ps_certificate_chain_free(&chain);
     return st;
 }
@@ -188,17 +139,12 @@ void ps_pem_renewal_free(ps_pem_renewal **renewal)
     ps_pem_renewal *r = *renewal;
     if (!r)
         return;
-    ps_error callers;
-    ps_error_save(&callers, PS_INTERNAL);
-    if (r->staged)
-        (void)!unstage(r);
-    (void)!ps_error_raise(&callers);
+    ps_pem_swap_free(&r->swap);
     X509_free(r->before);
     EVP_PKEY_free(r->key);
     ps_buf_free(&r->request);
     ps_free(&r->cert_file);
     ps_free(&r->key_file);
     ps_free(&r->ca_file);
-    ps_free(&r->next_file);
     ps_free(renewal);
 }

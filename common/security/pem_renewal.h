@@ -1,29 +1,30 @@
 /* pem_renewal: a certificate and its key, two files in use, make way for new ones.
  *
- *     KEY_FILE.next is written ─▶ the request goes to a signer ─▶ CERT_FILE is replaced
- *                                         ─▶ KEY_FILE is replaced ─▶ KEY_FILE.next goes
+ *     lock, KEY_FILE.next ─▶ the request goes to a signer ─▶ both files are replaced (pem_swap.h)
  *
- * Each file is there whole at any moment, and so is a pair: who reads CERT_FILE and a KEY_FILE that
- * does not belong to it finds the key in KEY_FILE.next (ps_pem_read_key_of), whether a renewal is
- * under way or its process was killed. The next renewal puts that right. Blocks. One renewal of a
- * pair at a time; not thread-safe (not asserted: it is its maker's alone). */
+ * There is a pair at any moment, for who reads it as pem_file.h does, and a renewal at a time, from
+ * its begin on, whichever processes want one. Blocks. Not thread-safe (not asserted: it is its
+ * maker's alone). */
 #ifndef PS_SECURITY_PEM_RENEWAL_H
 #define PS_SECURITY_PEM_RENEWAL_H
 
 #include "common/base/disk.h"
 #include "common/base/slice.h"
+#include "common/security/pem_swap.h"
 
 struct x509_st;
 
 typedef struct ps_pem_renewal_files {
     const char *cert, *key, *ca; /* ca: who may have signed the new one */
     const ps_disk *disk;         /* that is written to; NULL: ps_disk_system */
+    unsigned wait_ms;            /* for one that is under way: PS_PEM_SWAP_WAIT_MS, say */
 } ps_pem_renewal_files;
 
 typedef struct ps_pem_renewal ps_pem_renewal;
 
 /* Reads the pair, makes a key of the same type and writes it down. Names are copied. Fails before
- * anything is asked for when the folders cannot be written. */
+ * anything is asked for when the folders cannot be written; PS_UNAVAILABLE: another process is at
+ * it, and has been for wait_ms. */
 PS_MUST_CHECK ps_status ps_pem_renewal_begin(const ps_pem_renewal_files *files,
                                              ps_pem_renewal **out);
 /* DER, for ps_certificate_request_read; and the certificate that is to be replaced. Both are its

@@ -4,6 +4,7 @@
 
 #include "common/base/mem.h"
 #include "common/security/certificate.h"
+#include "common/security/certificate_issue.h"
 #include "common/security/certificate_renew.h"
 #include "common/security/certificate_request.h"
 #include "common/security/pem_file.h"
@@ -73,6 +74,7 @@ static ps_status renew(const ps_disk *disk)
     ps_pem_renewal_files with = files;
     ps_pem_renewal *renewal = NULL;
     with.disk = disk;
+    with.wait_ms = 60000; /* machines may be slow */
     ps_status st = ps_pem_renewal_begin(&with, &renewal);
     if (st)
         return st;
@@ -212,7 +214,7 @@ static ps_status unlink_step(void *state, const char *path)
     return ps_disk_system.unlink(state, path);
 }
 
-START_TEST(wherever_it_is_killed_there_is_a_pair)
+static ps_disk killing_disk(void)
 {
     ps_disk disk = ps_disk_system;
     disk.open = open_step;
@@ -220,28 +222,130 @@ START_TEST(wherever_it_is_killed_there_is_a_pair)
     disk.rename = rename_step;
     disk.rename_new = rename_new_step;
     disk.unlink = unlink_step;
+    return disk;
+}
+
+/* What cert create-client --force does. */
+static ps_status create_anew(const ps_disk *disk)
+{
+    return ps_certificate_create_client(&(ps_leaf_request){.ca_cert_file = "ca.pem",
+                                                           .ca_key_file = "ca.key",
+                                                           .role = PS_ROLE_WORKER,
+                                                           .name = "w1",
+                                                           .cert_file = "w1.pem",
+                                                           .key_file = "w1.key",
+                                                           .force = true,
+                                                           .disk = disk});
+}
+
+/* Kills it at its first step, its second, and so on, until it comes to its end. */
+static void kill_everywhere(ps_status (*write)(const ps_disk *disk))
+{
+    const ps_disk disk = killing_disk();
     int how = 1;
     unsigned settled = 0;
-    begin();
     for (kill_at = 1; how; kill_at++) {
         pid_t child = fork();
         ck_assert_int_ge(child, 0);
         if (!child)
-            _exit(renew(&disk) ? 1 : 0);
+            _exit(write(&disk) ? 1 : 0);
         ck_assert_int_eq(waitpid(child, &how, 0), child);
         ck_assert(how == 0 || WEXITSTATUS(how) == 9);
         expect_usable();
         settled += !shell("openssl x509 -in w1.pem -noout -pubkey >a; openssl pkey -in w1.key "
                           "-pubout >b; cmp a b");
         if (kill_at % 2 == 0) { /* the other times the next one is killed as well */
-            ck_ok(renew(NULL));
+            ck_ok(write(NULL));
             expect_usable();
             expect_pair();
         }
     }
     ck_assert_uint_ge(kill_at, 10);
     ck_assert_uint_ge(settled, 1); /* between the two */
-    ck_ok(renew(NULL));
+    ck_ok(write(NULL));
+    expect_pair();
+    ck_assert(shell("! ls w1.*.lock w1.*.old"));
+}
+
+START_TEST(wherever_it_is_killed_there_is_a_pair)
+{
+    begin();
+    kill_everywhere(renew);
+    end();
+}
+END_TEST
+
+START_TEST(wherever_a_new_one_is_killed_there_is_a_pair)
+{
+    begin();
+    kill_everywhere(create_anew);
+    end();
+}
+END_TEST
+
+/* ---- two at once ---- */
+
+enum { RENEWALS = 12 };
+
+static pid_t renew_in_another_process(const ps_disk *disk, int times)
+{
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child)
+        return child;
+    for (int i = 0; i < times; i++)
+        if (renew(disk))
+            _exit(1);
+    _exit(0);
+}
+
+/* One of them is killed at each of its steps while the other goes on. */
+START_TEST(two_at_once_wait_for_each_other_and_a_kill_costs_nothing)
+{
+    const ps_disk disk = killing_disk();
+    int how = 1, other;
+    begin();
+    for (kill_at = 1; how; kill_at++) {
+        done = 0;
+        pid_t killed = renew_in_another_process(&disk, 1);
+        pid_t lasting = renew_in_another_process(NULL, 2);
+        ck_assert_int_eq(waitpid(killed, &how, 0), killed);
+        ck_assert_int_eq(waitpid(lasting, &other, 0), lasting);
+        ck_assert(how == 0 || WEXITSTATUS(how) == 9);
+        ck_assert_int_eq(other, 0);
+        expect_usable();
+    }
+    ck_assert_uint_ge(kill_at, 10);
+    pid_t one = renew_in_another_process(NULL, RENEWALS);
+    pid_t two = renew_in_another_process(NULL, RENEWALS);
+    ck_assert_int_eq(waitpid(one, &how, 0), one);
+    ck_assert_int_eq(waitpid(two, &other, 0), two);
+    ck_assert_int_eq(how | other, 0);
+    expect_usable();
+    expect_pair();
+    ck_assert(shell("! ls w1.*.lock"));
+    end();
+}
+END_TEST
+
+START_TEST(who_cannot_wait_is_told_for_whom)
+{
+    ps_pem_renewal *first = NULL, *second = NULL;
+    char who[64];
+    begin();
+    ck_assert(shell("ln -s w1.key other.key"));
+    ck_ok(ps_pem_renewal_begin(&files, &first));
+    (void)snprintf(who, sizeof who, "by another process: process %ld;", (long)getpid());
+    ps_pem_renewal_files with = files;
+    with.key = "other.key"; /* of another name, the same file */
+    ck_assert_int_eq(ps_pem_renewal_begin(&with, &second), PS_UNAVAILABLE);
+    ck_assert_msg(strstr(ps_error_message(), who) && !strchr(ps_error_message(), '\n'), "%s",
+                  ps_error_message());
+    ck_assert_int_eq(create_anew(NULL), PS_UNAVAILABLE);
+    ps_pem_renewal_free(&first);
+    ck_ok(ps_pem_renewal_begin(&with, &second));
+    ps_pem_renewal_free(&second);
+    ck_assert(shell("! ls *.lock *.next && rm other.key"));
     expect_pair();
     end();
 }
@@ -339,6 +443,9 @@ static const ps_check_case tests[] = {
     {&keys_keep_their_type, 60},
     {&whatever_fails_there_is_a_pair, 60},
     {&wherever_it_is_killed_there_is_a_pair, 60},
+    {&wherever_a_new_one_is_killed_there_is_a_pair, 60},
+    {&two_at_once_wait_for_each_other_and_a_kill_costs_nothing, 60},
+    {&who_cannot_wait_is_told_for_whom, 60},
     {&who_reads_while_it_is_replaced_has_a_pair, 60},
     {&what_cannot_be_written_is_not_asked_for, 60},
     {&an_answer_that_was_not_asked_for_changes_nothing, 60},
