@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/mutex.h"
+#include "common/base/ranked.h"
 #include "common/base/require.h"
 
 #include <inttypes.h>
@@ -18,6 +19,7 @@
 #define SECOND_NS UINT64_C(1000000000)
 #define SAY_NS    (60 * SECOND_NS)
 #define BUCKETS   256u
+#define MS_NS     UINT64_C(1000000)
 
 typedef struct account {
     ps_account head;
@@ -32,6 +34,7 @@ typedef struct account {
     _Atomic uint64_t say_ns[PS_QUOTAS];  /* a refusal is logged from then on */
     _Atomic uint64_t full_ns[PS_QUOTAS]; /* a sum was too much; 0: not that one knows, */
     _Atomic uint64_t full_freed;         /* when ps_quotas.freed was this */
+    _Atomic uint64_t told_ns;            /* it was told not to come before */
 } account;
 
 struct ps_quotas {
@@ -206,7 +209,18 @@ static uint64_t left(const ps_account *head, ps_account_use use)
     return used < limit ? limit - used : 0;
 }
 
-static const ps_account_ops ops = {.take = take, .charge = charge, .give = give, .left = left};
+static uint64_t hold_ms(ps_account *head, uint64_t retry_ms)
+{
+    account *a = account_of(head);
+    uint64_t now = ps_clock_ns(&a->quotas->clock), due = now + retry_ms * MS_NS;
+    uint64_t told = atomic_load(&a->told_ns);
+    while (told < due && !atomic_compare_exchange_weak(&a->told_ns, &told, due))
+        ;
+    return told > now ? ps_least(retry_ms, PS_QUOTAS_HOLD_MOST_MS) : 0;
+}
+
+static const ps_account_ops ops = {
+    .take = take, .charge = charge, .give = give, .left = left, .hold_ms = hold_ms};
 
 /* ---- the table of accounts ---- */
 

@@ -12,6 +12,10 @@
 #include "common/transport/call/account.h"
 #include "server/quota/quota.h"
 
+/* The longest that a refusal of one who does not wait as told is held back (ps_account_hold_ms):
+ * somebody may sit before it. */
+#define PS_QUOTAS_HOLD_MOST_MS 1000u
+
 typedef struct ps_quotas ps_quotas;
 
 void ps_quotas_create(const ps_quota_conf *conf, const ps_clock *clock, ps_quotas **out);

@@ -25,3 +25,9 @@ uint64_t ps_account_left(const ps_account *account, ps_account_use use)
 {
     return account ? account->ops->left(account, use) : UINT64_MAX;
 }
+
+uint64_t ps_account_hold_ms(ps_account *account, uint64_t retry_ms)
+{
+    PS_REQUIRE(retry_ms > 0);
+    return account ? account->ops->hold_ms(account, retry_ms) : 0;
+}

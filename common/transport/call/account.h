@@ -24,6 +24,7 @@ typedef struct ps_account_ops {
     void (*charge)(ps_account *account, ps_account_use use, uint64_t n);
     void (*give)(ps_account *account, ps_account_use use, uint64_t n);
     uint64_t (*left)(const ps_account *account, ps_account_use use);
+    uint64_t (*hold_ms)(ps_account *account, uint64_t retry_ms);
 } ps_account_ops;
 
 /* The head of whatever keeps it. */
@@ -39,5 +40,9 @@ void ps_account_charge(ps_account *account, ps_account_use use, uint64_t n);
 void ps_account_give(ps_account *account, ps_account_use use, uint64_t n);
 /* UINT64_MAX: as much as there is. */
 uint64_t ps_account_left(const ps_account *account, ps_account_use use);
+/* It is refused something, whatever that is, and is to try again after retry_ms, more than 0: how
+ * long the answer is held back. 0: it has waited as it was told before; else retry_ms, or what is
+ * the most. */
+uint64_t ps_account_hold_ms(ps_account *account, uint64_t retry_ms);
 
 #endif

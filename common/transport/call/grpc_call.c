@@ -355,7 +355,7 @@ void ps_call_finish(ps_call *call, ps_status status, const char *message)
     call->finish_text = ps_strdup(message ? message : "");
     if (call->submitted)
         resume(call);
-    else
+    else if (!call->told_at_ns)
         ps_http2_server_trailers(call, true);
 }
 
@@ -370,6 +370,7 @@ void ps_call_fail(ps_call *call, ps_status status)
     ps_error kept; /* the text is this thread's, and may change under us */
     ps_error_save(&kept, status);
     call->retry_ms = kept.retry_ms;
+    ps_held_back_begin(call, kept.code);
     ps_call_finish(call, kept.code, kept.message);
 }
 

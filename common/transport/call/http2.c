@@ -337,6 +337,7 @@ void ps_http2_drain(ps_http2 *conn)
         ps_http2_write_soon(conn);
         return;
     }
+    ps_http2_timer_at(conn, ps_http2_now(conn)); /* what is held back is told now */
     /* First "no more, soon", and when the answer to a PING shows that the peer has read that, the
      * last stream it got in (RFC 9113 section 6.8). */
     nghttp2_submit_shutdown_notice(conn->session);

@@ -138,6 +138,7 @@ struct ps_call {
     bool end_sent;   /* END_STREAM has left us */
     int finish_grpc; /* server: the status to send; -1: not finished */
     char *finish_text;
+    uint64_t told_at_ns; /* server: the status is held back until then; 0: it is not */
 
     /* receiving */
     ps_grpc_frame frame;
@@ -194,6 +195,11 @@ void ps_http2_client_stream_closed(ps_call *call, uint32_t error_code);
 void ps_http2_timer_at(ps_http2 *conn, uint64_t when_ns); /* not later than this */
 void ps_http2_timer_cb(void *user);
 void ps_http2_heard(ps_http2 *conn);
+/* held_back.c: before ps_call_finish of a call that failed so: told_at_ns, and a shorter retry_ms,
+ * when its peer has come again before it was told to. */
+void ps_held_back_begin(ps_call *call, ps_status code);
+/* Its time may have come; PS_NEVER: nothing is held back. */
+uint64_t ps_held_back_check(ps_call *call, uint64_t now);
 /* flow.c */
 ps_status ps_flow_make(void *call, size_t len, ps_message **out); /* a ps_grpc_frame_make */
 void ps_flow_filled(ps_call *call);

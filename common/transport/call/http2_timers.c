@@ -7,6 +7,7 @@
  *                 stall_ms; server: the peer's windows let every call move else closed, reset
  *     arrival     a message that was begun goes on within stall_ms        else its call is ended
  *     deadlines   of the calls                                            else ended
+ *     refusals    held back ones (held_back.c): their time                then told
  *     trust       the peer's certificate is in force                      else retired: drained,
  *                                                         and closed when that takes stall_ms
  *
@@ -141,9 +142,10 @@ static uint64_t check_arrival(ps_call *call, uint64_t now)
 
 static uint64_t check_call(ps_call *call, uint64_t now)
 {
+    uint64_t held_back = call->ended ? PS_NEVER : ps_held_back_check(call, now);
     if (!call->ended && now >= call->deadline_ns)
         ps_call_give_up(call, PS_DEADLINE_EXCEEDED, "deadline exceeded");
-    uint64_t next = call->deadline_ns;
+    uint64_t next = sooner(call->deadline_ns, held_back);
     if (!call->ended)
         next = sooner(next, check_queue(call, now));
     if (!call->ended)

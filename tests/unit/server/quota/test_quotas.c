@@ -123,6 +123,29 @@ START_TEST(a_rate_is_so_many_in_a_second_and_says_when_the_next_is)
 }
 END_TEST
 
+START_TEST(who_comes_when_it_was_told_is_not_held_back)
+{
+    begin("quotas: {worker: {pushes_per_second: 5}}\n");
+    ps_account *x = account(PS_ROLE_WORKER, "x"), *y = account(PS_ROLE_WORKER, "y");
+    for (int i = 0; i < 100; i++) { /* refused again and again, each time after it has waited */
+        ck_assert_uint_eq(ps_account_hold_ms(x, 200), 0);
+        now.now_ns += 200 * MS;
+    }
+    ck_assert_uint_eq(ps_account_hold_ms(x, 200), 0);
+    now.now_ns += 200 * MS - 1;
+    ck_assert_uint_eq(ps_account_hold_ms(x, 120), 120); /* for as long as it would wait now */
+    ck_assert_uint_eq(ps_account_hold_ms(y, 120), 0);   /* another one knows nothing of it */
+    now.now_ns += 60 * MS;
+    ck_assert_uint_eq(ps_account_hold_ms(x, 1), 1);
+    now.now_ns += 60 * MS - 1;
+    ck_assert_uint_eq(ps_account_hold_ms(x, 30000), PS_QUOTAS_HOLD_MOST_MS);
+    now.now_ns += 30000 * MS;
+    ck_assert_uint_eq(ps_account_hold_ms(x, 10), 0);
+    ck_assert_uint_eq(ps_account_hold_ms(NULL, 10), 0);
+    ps_quotas_free(&quotas);
+}
+END_TEST
+
 START_TEST(a_rate_holds_over_a_minute)
 {
     begin("quotas: {worker: {pushes_per_second: 7}}\n");
@@ -301,6 +324,7 @@ static const ps_check_case tests[] = {
     {&a_level_is_full_at_its_limit_and_not_before},
     {&bytes_fit_to_the_last_one},
     {&a_rate_is_so_many_in_a_second_and_says_when_the_next_is},
+    {&who_comes_when_it_was_told_is_not_held_back},
     {&a_rate_holds_over_a_minute},
     {&a_sum_is_compared_and_time_does_not_help},
     {&a_sum_that_was_too_much_is_known_for_a_second_or_until_something_is_freed},
