@@ -78,6 +78,7 @@ static ps_status open_security(ps_daemon *d)
         return st;
     ps_tls_context *tls = ps_tls_holder_get(d->tls);
     memcpy(d->cluster, ps_tls_context_identity(tls)->cluster, sizeof d->cluster);
+    ps_identity_format(ps_tls_context_identity(tls), d->identity);
     ps_tls_context_unref(&tls);
     return ps_sealing_open(&d->conf->sealing, d->conf->data_dir, d->cluster, &d->sealing);
 }
@@ -91,7 +92,8 @@ static ps_status open_state(ps_daemon *d)
         st = ps_sealing_catalog(d->sealing, d->catalog);
     if (st)
         return st;
-    d->host = (ps_stored_host){.psd = d->version, .cluster = d->cluster, .audit = d->audit};
+    d->host = (ps_stored_host){
+        .psd = d->version, .cluster = d->cluster, .server = d->identity, .audit = d->audit};
     d->runs = ps_runs_create(d->clock);
     d->sessions = ps_sessions_create();
     const ps_lifecycle_conf conf = {

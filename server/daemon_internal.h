@@ -24,6 +24,7 @@ struct ps_daemon {
     unsigned files;         /* that may be open */
     int data_lock;          /* data_lock.h; -1: not held */
     char cluster[PS_IDENTITY_PART_MAX + 1];
+    char identity[PS_IDENTITY_TEXT_MAX]; /* its own */
 
     ps_loop *loop;   /* signals, timers, work off the loops; the main thread's */
     ps_loops *loops; /* connections */

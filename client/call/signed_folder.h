@@ -1,5 +1,5 @@
-/* signed_folder: an export that is signed: a folder with the model, psd-provenance.json and
- * model.sig, which is there whole or not at all:
+/* signed_folder: an export that is signed: a folder with the model, psd-provenance.json,
+ * model.sig and model.slsa.sig, which is there whole or not at all:
  *
  *     begin ─▶ (the model is written into it) ─▶ finish: lineage, signature, its name
  *       ╰───────────────┴────▶ drop: nothing is left

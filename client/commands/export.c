@@ -74,7 +74,8 @@ static const ps_flag flags[] = {
     {.name = "sign",
      .type = PS_FLAG_SWITCH,
      .offset = offsetof(options, sign),
-     .help = "into a folder, with psd-provenance.json, where the model comes from, and model.sig"},
+     .help = "into a folder, with where the model comes from and signatures: psd-provenance.json, "
+             "model.sig, model.slsa.sig"},
     {.name = "signer-key",
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, signer_key),

@@ -19,6 +19,7 @@ typedef struct options {
     bool force;
     const char *public_key, *ca, *identity; /* verify */
     ps_texts ignored;
+    bool slsa; /* provenance */
 } options;
 
 #define FLAG(name_, type_, member, value_, help_)                                                 \
@@ -48,6 +49,11 @@ static const ps_flag verify_flags[] = {
     FLAG_SIGNATURE,
     FLAG("ignore", PS_FLAG_TEXTS, ignored, "PATH",
          "a file or folder below FOLDER that need not be signed; may be repeated"),
+    {.name = NULL},
+};
+
+static const ps_flag provenance_flags[] = {
+    FLAG("slsa", PS_FLAG_SWITCH, slsa, NULL, "what model.slsa.sig says of it, for tools of SLSA"),
     {.name = NULL},
 };
 
@@ -124,10 +130,26 @@ static ps_status run_verify(ps_client *client, const ps_args *args)
     return st;
 }
 
+/* A statement of in-toto's is for programs: as it is. */
+static ps_status show_slsa(ps_client *client, const char *folder)
+{
+    ps_buf text = PS_BUF_EMPTY;
+    ps_status st = ps_model_read_slsa(folder, &text);
+    if (!st) {
+        ps_json_writer w = ps_json_begin(client);
+        ps_json_embed(&w, ps_buf_cstr(&text));
+        ps_json_finish(client);
+    }
+    ps_buf_free(&text);
+    return st;
+}
+
 /* It proves nothing by itself: what is in it, whoever wrote the file says. */
 static ps_status run_provenance(ps_client *client, const ps_args *args)
 {
     ps_buf text = PS_BUF_EMPTY;
+    if (((const options *)args->options)->slsa)
+        return show_slsa(client, args->operands.at[0]);
     char *path = ps_asprintf("%s/" PS_MODEL_PROVENANCE, args->operands.at[0]);
     ps_status st = ps_disk_read_file(&ps_disk_system, path, PROVENANCE_MOST, &text);
     if (!st && client->json) {
@@ -149,8 +171,9 @@ const ps_command ps_command_model_sign = {
     .operands = "FOLDER",
     .help = "sign the folder of a model",
     .details =
-        "Writes model.sig, which PyPI's model-signing checks, too. psctl cert create-signer\n"
-        "makes certificate and key.\n",
+        "Writes model.sig, which PyPI's model-signing checks, too, and for a folder with a\n"
+        "psd-provenance.json model.slsa.sig, for tools of SLSA. psctl cert create-signer makes\n"
+        "certificate and key.\n",
     .flags = sign_flags,
     .options_size = sizeof(options),
     .least = 1,
@@ -176,6 +199,8 @@ const ps_command ps_command_model_provenance = {
     .operands = "FOLDER",
     .help = "show where an exported model comes from",
     .details = "What psd-provenance.json says; psctl model verify says whether to believe it.\n",
+    .flags = provenance_flags,
+    .options_size = sizeof(options),
     .least = 1,
     .most = 1,
     .run = run_provenance,

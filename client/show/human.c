@@ -86,15 +86,3 @@ ps_human ps_human_ago(int64_t ms, int64_t now_ms)
     snprintf(out.text, sizeof out.text, "%.26s ago", ps_human_duration(gone).text);
     return out;
 }
-
-ps_human ps_human_rfc3339(int64_t ms)
-{
-    ps_human out = {""};
-    time_t seconds = (time_t)(ms / 1000);
-    struct tm tm;
-    if (ms <= 0 || !gmtime_r(&seconds, &tm))
-        return out;
-    size_t n = strftime(out.text, sizeof out.text, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(out.text + n, sizeof out.text - n, ".%03uZ", (unsigned)(ms % 1000));
-    return out;
-}

@@ -22,7 +22,5 @@ ps_human ps_human_time(int64_t ms);
 double ps_seconds_between(int64_t from_ms, int64_t to_ms);
 /* How long before now_ms: "12s ago"; "-" for 0. */
 ps_human ps_human_ago(int64_t ms, int64_t now_ms);
-/* The time in UTC, RFC 3339, for JSON's sake: "2026-01-31T12:00:00.123Z"; "" for 0. */
-ps_human ps_human_rfc3339(int64_t ms);
 
 #endif

@@ -20,6 +20,8 @@ void ps_signed_text(ps_buf *out, const ps_style *style, const char *what, const 
     ps_table_field(t, "model", "%s", m->root);
     ps_table_field(t, "provenance", "%s",
                    m->provenance ? "is one of the files; psctl model provenance shows it" : "");
+    ps_table_field(t, "for SLSA", "%s",
+                   m->slsa ? "a file beside the signature, *" PS_MODEL_SLSA : "");
     ps_table_render(t, style, out);
     ps_table_free(&t);
 }
@@ -38,5 +40,6 @@ void ps_signed_json(ps_json_writer *w, const char *what, const char *folder,
     ps_json_put_string(w, "method", m->shards ? "shards" : "files");
     ps_json_put_string(w, "root", m->root);
     ps_json_put_bool(w, "provenance", m->provenance);
+    ps_json_put_bool(w, "slsa", m->slsa);
     ps_json_object_end(w);
 }

@@ -1,5 +1,8 @@
 #include "common/base/clock.h"
 
+#include "common/base/require.h"
+
+#include <stdio.h>
 #include <time.h>
 
 static uint64_t read_ns(clockid_t id)
@@ -20,6 +23,17 @@ static int64_t system_wall(void *state)
 }
 
 const ps_clock ps_clock_system = {.monotonic_ns = system_monotonic, .wall_ms = system_wall};
+
+const char *ps_clock_text(int64_t wall_ms, char out[PS_CLOCK_TEXT])
+{
+    PS_REQUIRE(wall_ms >= 0);
+    time_t seconds = (time_t)(wall_ms / 1000);
+    struct tm utc = {0};
+    (void)gmtime_r(&seconds, &utc);
+    size_t n = strftime(out, PS_CLOCK_TEXT - 8, "%Y-%m-%dT%H:%M:%S", &utc);
+    (void)snprintf(out + n, PS_CLOCK_TEXT - n, ".%03uZ", (unsigned)(wall_ms % 1000));
+    return out;
+}
 
 static uint64_t virtual_monotonic(void *state)
 {

@@ -28,6 +28,11 @@ static inline int64_t ps_clock_wall_ms(const ps_clock *clock)
     return clock->wall_ms(clock->state);
 }
 
+enum { PS_CLOCK_TEXT = 40 };
+
+/* wall_ms of 0 and more in UTC, RFC 3339: "2026-01-31T12:00:00.123Z"; returns out. */
+const char *ps_clock_text(int64_t wall_ms, char out[PS_CLOCK_TEXT]);
+
 /* Virtual time for tests: starts at 0 and moves only when told. */
 typedef struct ps_clock_virtual {
     uint64_t now_ns;

@@ -2,6 +2,7 @@
 
 #include "common/base/disk.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -13,6 +14,15 @@ char *ps_model_signature_path(const char *folder, const char *signature)
     return signature ? ps_strdup(signature) : ps_asprintf("%s/" PS_MODEL_SIGNATURE, folder);
 }
 
+char *ps_model_slsa_path(const char *signature)
+{
+    static const char ending[] = ".sig";
+    size_t len = strlen(signature);
+    return ps_asprintf("%.*s" PS_MODEL_SLSA,
+                       (int)(ps_text_ends(signature, ending) ? len - strlen(ending) : len),
+                       signature);
+}
+
 char *ps_model_folder_name(const char *folder)
 {
     char *full = realpath(folder, NULL);
@@ -22,9 +32,9 @@ char *ps_model_folder_name(const char *folder)
     return name;
 }
 
-/* Where the file is, or will be, below the folder; NULL: elsewhere. */
-static ps_status below(const char *folder, const char *file, char **out)
+ps_status ps_model_below(const char *folder, const char *file, char **out)
 {
+    *out = NULL;
     char *parent = ps_disk_folder_of(file), *whole = realpath(folder, NULL);
     char *in = realpath(parent, NULL);
     const char *base = strrchr(file, '/') ? strrchr(file, '/') + 1 : file;
@@ -45,15 +55,16 @@ ps_status ps_model_left_out(const char *folder, const char *signature, const cha
 {
     size_t n = 0;
     char *own = NULL;
-    ps_status st = below(folder, signature, &own);
+    ps_status st = ps_model_below(folder, signature, &own);
     if (st)
         return st;
     while (names && names[n])
         n++;
-    char **list = ps_alloc_array(n + 2, sizeof *list);
+    char **list = ps_alloc_array(n + 3, sizeof *list);
     for (size_t i = 0; i < n; i++)
         list[i] = ps_strdup(names[i]);
     list[n] = own;
+    list[n + 1] = own ? ps_model_slsa_path(own) : NULL;
     *out = list;
     return PS_OK;
 }
@@ -75,4 +86,30 @@ void ps_model_signed_count(const ps_folder *folder, const ps_manifest *manifest,
         out->bytes += folder->files[i].bytes;
     out->shards = manifest->shard_size > 0;
     out->provenance = ps_folder_find(folder, PS_MODEL_PROVENANCE) != NULL;
+}
+
+ps_status ps_model_read_bundle(const char *path, ps_bundle *out)
+{
+    ps_buf text = PS_BUF_EMPTY;
+    ps_status st = ps_disk_read_file(&ps_disk_system, path, PS_BUNDLE_MOST, &text);
+    if (st == PS_RESOURCE_EXHAUSTED)
+        st = ps_fail(PS_CORRUPT, "%s: more than %d MiB: no signature is so long", path,
+                     PS_BUNDLE_MOST >> 20);
+    else if (!st && (st = ps_bundle_read(ps_buf_slice(&text), out)))
+        st = ps_wrap(st, "%s", path);
+    ps_buf_free(&text);
+    return st;
+}
+
+ps_status ps_model_read_slsa(const char *folder, ps_buf *out)
+{
+    ps_bundle bundle = {0};
+    char *signature = ps_model_signature_path(folder, NULL), *path = ps_model_slsa_path(signature);
+    ps_status st = ps_model_read_bundle(path, &bundle);
+    if (!st)
+        ps_buf_append(out, bundle.payload.data, bundle.payload.len);
+    ps_bundle_free(&bundle);
+    ps_free(&path);
+    ps_free(&signature);
+    return st;
 }

@@ -1,10 +1,13 @@
 /* model_sign: signs the folder of a model, and checks one: FOLDER/model.sig (OpenSSF Model Signing
- * v1.0). PyPI's model-signing makes and checks the same files; the check here is stricter: the
- * certificate is a signer's, in force today and not revoked, and no file is there that is not
+ * v1.0), and beside it, where the folder has a psd-provenance.json, model.slsa.sig, which has that
+ * in SLSA's words (slsa.h): a second bundle of the same signer about the same root, and no resource
+ * of the first. PyPI's model-signing makes and checks the same files; the check here is stricter:
+ * the certificate is a signer's, in force today and not revoked, and no file is there that is not
  * signed. Blocks; any thread, not on loops (not asserted: nothing here knows of them). */
 #ifndef PS_SIGNING_MODEL_SIGN_H
 #define PS_SIGNING_MODEL_SIGN_H
 
+#include "common/base/buf.h"
 #include "common/security/digest.h"
 #include "common/security/identity.h"
 #include "common/security/signer.h"
@@ -13,6 +16,7 @@
 
 #define PS_MODEL_SIGNATURE  "model.sig"
 #define PS_MODEL_PROVENANCE "psd-provenance.json"
+#define PS_MODEL_SLSA       ".slsa.sig" /* in place of .sig, or behind another name: model.slsa.sig */
 
 typedef struct ps_model_signing {
     const char *folder;
@@ -35,6 +39,7 @@ typedef struct ps_model_signed {
     uint64_t bytes;
     bool shards;
     bool provenance; /* psd-provenance.json is one of them */
+    bool slsa;       /* there is a model.slsa.sig */
 } ps_model_signed;
 
 PS_MUST_CHECK ps_status ps_model_sign(const ps_model_signing *request, ps_model_signed *out);
@@ -51,5 +56,9 @@ typedef struct ps_model_verifying {
 /* PS_CORRUPT: what does not agree, and where; PS_UNAUTHENTICATED: the certificate; PS_NOT_FOUND: no
  * signature, or a file that was signed. */
 PS_MUST_CHECK ps_status ps_model_verify(const ps_model_verifying *request, ps_model_signed *out);
+
+/* What FOLDER/model.slsa.sig says, appended: a statement of in-toto's, JSON. It proves nothing:
+ * nobody's signature is looked at. */
+PS_MUST_CHECK ps_status ps_model_read_slsa(const char *folder, ps_buf *out);
 
 #endif

@@ -3,32 +3,20 @@
  * touched. Every file is one of the list, and every one of the list is there, with these bytes. */
 #include "common/signing/model_sign.h"
 
-#include "common/base/disk.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "common/security/ecdsa.h"
 #include "common/signing/bundle.h"
 #include "common/signing/folder.h"
 #include "common/signing/model_files.h"
+#include "common/signing/slsa.h"
 #include "common/signing/statement.h"
 
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---- the signature ---- */
-
-static ps_status read_bundle(const char *path, ps_bundle *out)
-{
-    ps_buf text = PS_BUF_EMPTY;
-    ps_status st = ps_disk_read_file(&ps_disk_system, path, PS_BUNDLE_MOST, &text);
-    if (st == PS_RESOURCE_EXHAUSTED)
-        st = ps_fail(PS_CORRUPT, "%s: more than %d MiB: no signature is so long", path,
-                     PS_BUNDLE_MOST >> 20);
-    else if (!st && (st = ps_bundle_read(ps_buf_slice(&text), out)))
-        st = ps_wrap(st, "%s", path);
-    ps_buf_free(&text);
-    return st;
-}
 
 static ps_status key_of(const ps_model_verifying *request, const ps_bundle *b,
                         struct evp_pkey_st **key, ps_model_signed *out)
@@ -163,6 +151,45 @@ static ps_status check_folder(const ps_model_verifying *request, const char *sig
     return st;
 }
 
+/* ---- in SLSA's words ---- */
+
+/* Of the same signer, about the same model. */
+static ps_status check_slsa_bundle(const ps_model_verifying *request, const ps_bundle *b,
+                                   const ps_manifest *m, const ps_model_signed *model)
+{
+    ps_model_signed own = {0};
+    ps_manifest subject = {0};
+    ps_status st = check_signature(request, b, &own);
+    if (!st && (strcmp(own.signer, model->signer) != 0 || strcmp(own.key, model->key) != 0))
+        st = ps_fail(PS_UNAUTHENTICATED, "it is signed by %s, and the model by %s", own.signer,
+                     model->signer);
+    if (!st)
+        st = ps_statement_read_head(ps_buf_slice(&b->payload), PS_SLSA_PREDICATE, &subject);
+    if (!st && (strcmp(subject.root, m->root) != 0 || strcmp(subject.name, m->name) != 0))
+        st = ps_fail(PS_CORRUPT, "it is about another model, %s", subject.root);
+    ps_manifest_free(&subject);
+    return st;
+}
+
+/* It need not be there; what is there must be right. */
+static ps_status check_slsa(const ps_model_verifying *request, const char *signature,
+                            const ps_manifest *m, ps_model_signed *out)
+{
+    char *path = ps_model_slsa_path(signature);
+    ps_bundle bundle = {0};
+    struct stat there;
+    ps_status st = PS_OK;
+    out->slsa = lstat(path, &there) == 0;
+    if (out->slsa) {
+        st = ps_model_read_bundle(path, &bundle);
+        if (!st && (st = check_slsa_bundle(request, &bundle, m, out)))
+            st = ps_wrap(st, "%s", path);
+    }
+    ps_bundle_free(&bundle);
+    ps_free(&path);
+    return st;
+}
+
 ps_status ps_model_verify(const ps_model_verifying *request, ps_model_signed *out)
 {
     PS_REQUIRE(request->folder && (request->public_key || request->trust.ca));
@@ -170,7 +197,7 @@ ps_status ps_model_verify(const ps_model_verifying *request, ps_model_signed *ou
     ps_manifest manifest = {0};
     char *path = ps_model_signature_path(request->folder, request->signature);
     *out = (ps_model_signed){0};
-    ps_status st = read_bundle(path, &bundle);
+    ps_status st = ps_model_read_bundle(path, &bundle);
     if (!st) {
         st = check_signature(request, &bundle, out);
         if (!st)
@@ -178,6 +205,8 @@ ps_status ps_model_verify(const ps_model_verifying *request, ps_model_signed *ou
         if (st)
             st = ps_wrap(st, "%s", path);
     }
+    if (!st)
+        st = check_slsa(request, path, &manifest, out);
     if (!st)
         st = check_folder(request, path, &manifest, out);
     ps_manifest_free(&manifest);

@@ -59,14 +59,20 @@ static void put_subject(ps_json_writer *w, const ps_manifest *m)
     ps_json_array_end(w);
 }
 
+void ps_statement_put_head(ps_json_writer *w, const ps_manifest *m, const char *predicate_type)
+{
+    PS_REQUIRE(m->name && *m->root);
+    ps_json_put_string(w, "_type", STATEMENT_TYPE);
+    put_subject(w, m);
+    ps_json_put_string(w, "predicateType", predicate_type);
+}
+
 void ps_statement_write(const ps_manifest *m, ps_buf *out)
 {
-    PS_REQUIRE(m->name && *m->root && m->n_resources);
+    PS_REQUIRE(m->n_resources);
     ps_json_writer w = ps_json_writer_to(out);
     ps_json_object(&w);
-    ps_json_put_string(&w, "_type", STATEMENT_TYPE);
-    put_subject(&w, m);
-    ps_json_put_string(&w, "predicateType", PREDICATE_TYPE);
+    ps_statement_put_head(&w, m, PREDICATE_TYPE);
     ps_json_key(&w, "predicate");
     ps_json_object(&w);
     put_serialization(&w, m);
@@ -363,4 +369,43 @@ ps_status ps_statement_read(ps_slice json, ps_manifest *out)
         return ps_wrap(PS_CORRUPT, "statement");
     }
     return PS_OK;
+}
+
+/* ---- the head alone ---- */
+
+typedef struct head {
+    const char *predicate_type;
+    ps_manifest *manifest;
+} head;
+
+static ps_status read_head_predicate_type(ps_json_reader *r, void *user)
+{
+    return ps_json_rows_word(r, ((const head *)user)->predicate_type);
+}
+
+static ps_status read_head_subject(ps_json_reader *r, void *user)
+{
+    return read_subject(r, ((head *)user)->manifest);
+}
+
+static ps_status read_over(ps_json_reader *r, void *user)
+{
+    (void)user;
+    return ps_json_skip(r);
+}
+
+ps_status ps_statement_read_head(ps_slice json, const char *predicate_type, ps_manifest *out)
+{
+    static const ps_json_row rows[] = {{"_type", read_type, true},
+                                       {"predicateType", read_head_predicate_type, true},
+                                       {"subject", read_head_subject, true},
+                                       {"predicate", read_over, true},
+                                       {0}};
+    head h = {.predicate_type = predicate_type, .manifest = out};
+    *out = (ps_manifest){0};
+    ps_status st = ps_json_rows_read_bytes(json, rows, PS_JSON_NO_OTHERS, &h);
+    if (!st)
+        return PS_OK;
+    ps_manifest_free(out);
+    return ps_wrap(PS_CORRUPT, "statement");
 }

@@ -19,6 +19,7 @@ void ps_lineage_put_host(const ps_stored_host *host, ps_json_writer *w)
         return;
     ps_json_put_string(w, "psd", host->psd);
     ps_json_put_string(w, "cluster", host->cluster);
+    ps_json_put_string(w, "server", host->server);
 }
 
 void ps_lineage_put_job(const ps_job_record *job, const ps_model_record *model, ps_json_writer *w)

@@ -21,6 +21,7 @@
 /* Who keeps them: what lineages say of it (lineage.h). */
 typedef struct ps_stored_host {
     const char *psd, *cluster; /* its version, and whose it is */
+    const char *server;        /* its identity */
     struct ps_audit *audit;    /* may be NULL */
 } ps_stored_host;
 

@@ -19,12 +19,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define REPORT_EVERY_NS (10ull * 1000000000ull)
 #define LINE_ROOM       1024 /* a line has mostly less */
-#define TIME_TEXT       64
 
 struct ps_audit {
     ps_mutex lock; /* guards all below */
@@ -43,7 +41,7 @@ struct ps_audit {
     bool untidy;         /* a file has got full */
     ps_tls_context *own; /* whose key signs; NULL: none */
     uint64_t anchor_ms, anchored_ns;
-    char time[TIME_TEXT];       /* of the line that is being made */
+    char time[PS_CLOCK_TEXT];   /* of the line that is being made */
     char shown[PS_DIGEST_TEXT]; /* this file has the certificate of this signer */
     bool unsigned_;             /* the log knows */
     int retired; /* the full file, until the tick has brought it to the disk; -1: none */
@@ -93,16 +91,9 @@ void ps_audit_set_make_room(ps_audit *audit, bool (*give_up)(void *user), void *
 static ps_json_writer begin_line(ps_audit *audit, ps_buf *line)
 {
     ps_mutex_require_held(&audit->lock);
-    char *text = audit->time;
-    int64_t wall_ms = ps_clock_wall_ms(audit->clock);
-    time_t seconds = (time_t)(wall_ms / 1000);
-    struct tm utc = {0};
-    (void)gmtime_r(&seconds, &utc);
-    size_t n = strftime(text, TIME_TEXT - 8, "%Y-%m-%dT%H:%M:%S", &utc);
-    (void)snprintf(text + n, TIME_TEXT - n, ".%03dZ", (int)(wall_ms % 1000));
     ps_json_writer w = ps_json_writer_to(line);
     ps_json_object(&w);
-    ps_json_put_string(&w, "time", text);
+    ps_json_put_string(&w, "time", ps_clock_text(ps_clock_wall_ms(audit->clock), audit->time));
     return w;
 }
 

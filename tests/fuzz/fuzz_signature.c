@@ -1,6 +1,8 @@
 /* model.sig, and the statement in it, out of any bytes: refused, or ones that are written again and
- * read the same; and no name of a statement that is read leaves the folder. */
+ * read the same; and no name of a statement that is read leaves the folder. psd-provenance.json out
+ * of any bytes: refused, or said in SLSA's words about the model that it belongs to. */
 #include "common/signing/bundle.h"
+#include "common/signing/slsa.h"
 #include "common/signing/statement.h"
 
 #include <stdlib.h>
@@ -61,8 +63,26 @@ static void bundle(ps_slice bytes)
     ps_buf_free(&out);
 }
 
+static void record(ps_slice bytes)
+{
+    static char name[] = "model";
+    static const ps_manifest model = {
+        .name = name, .root = "0000000000000000000000000000000000000000000000000000000000000000"};
+    ps_manifest head;
+    ps_buf out = PS_BUF_EMPTY;
+    if (!ps_slsa_write(&model, bytes, &out)) {
+        require(!ps_statement_read_head(ps_buf_slice(&out), PS_SLSA_PREDICATE, &head));
+        require(!strcmp(head.name, model.name) && !strcmp(head.root, model.root));
+        ps_manifest_free(&head);
+    } else if (!ps_statement_read_head(bytes, PS_SLSA_PREDICATE, &head)) {
+        ps_manifest_free(&head);
+    }
+    ps_buf_free(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    record(ps_slice_of(data, size));
     bundle(ps_slice_of(data, size));
     statement(ps_slice_of(data, size));
     return 0;

@@ -1,8 +1,10 @@
 """Where a model comes from: what psd knows of it stays with it, goes with it, and is signed with it; and whether somebody
 else's word for a folder counts. What psctl signs, openssl's own commands verify: no code of psd's is in that."""
 import base64
+import datetime
 import hashlib
 import json
+import shutil
 import subprocess
 
 from harness import run, wait_until
@@ -93,9 +95,9 @@ workers: 2
         assert b"spiffe://test/worker/w1" not in (cluster.dir / "state/psd.db").read_bytes(), "it is not sealed"
 
 
-def openssl_says(cluster, folder, ca):
+def openssl_says(cluster, folder, ca, name="model.sig"):
     """Whether openssl's commands find the signature good: over DSSE's encoding, by the leaf, which the CA has signed."""
-    bundle = json.loads((folder / "model.sig").read_text())
+    bundle = json.loads((folder / name).read_text())
     envelope, dir = bundle["dsseEnvelope"], cluster.dir / "openssl"
     dir.mkdir(exist_ok=True)
     payload, kind = base64.b64decode(envelope["payload"]), envelope["payloadType"]
@@ -115,6 +117,24 @@ def openssl_says(cluster, folder, ca):
     return json.loads(payload)
 
 
+def said_for_slsa(statement, signed, out):
+    """As SLSA v1.0 has it, about the same model, of what the record says."""
+    record = json.loads((out / "psd-provenance.json").read_text())
+    assert statement["subject"] == signed["subject"] and statement["predicateType"] == "https://slsa.dev/provenance/v1"
+    definition, run = (statement["predicate"][part] for part in ("buildDefinition", "runDetails"))
+    assert definition["buildType"] == "https://psd/train/v1"
+    assert definition["externalParameters"] == {"model": "m", "job_file": record["job_file"]["text"]}
+    data = {(d["uri"], d["digest"]["sha256"], d["annotations"]["read_by"]) for d in definition["resolvedDependencies"]}
+    assert data and data == {("file://" + d["path"], d["sha256"], d["read_by"]) for d in record["data"]}, (data, record["data"])
+    assert run["builder"] == {"id": "spiffe://test/server/psd", "version": {"psd": record["psd"]}}, run["builder"]
+    made, metadata = record["made"], run["metadata"]
+    ms = lambda text: round(datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000)
+    assert metadata["invocationId"] == str(made["job"])
+    assert [ms(metadata[key]) for key in ("startedOn", "finishedOn")] == [made["started_ms"], made["written_ms"]]
+    assert run["byproducts"][0]["digest"]["sha256"] == sha256(out / "psd-provenance.json")
+    assert run["byproducts"][0]["annotations"]["contributors"] == record["contributors"]
+
+
 def what_is_exported_is_signed_and_checked():
     with Scene() as cluster:
         cluster.begin(QUICK)
@@ -123,7 +143,7 @@ def what_is_exported_is_signed_and_checked():
         out = cluster.dir / "out"
         said = cluster.psctl("export", "m", "--sign", *sign, "--to", out).stdout
         assert "signed by spiffe://test/signer/anna" in said, said
-        assert {p.name for p in out.iterdir()} == {"m.safetensors", "psd-provenance.json", "model.sig"}
+        assert {p.name for p in out.iterdir()} == {"m.safetensors", "psd-provenance.json", "model.sig", "model.slsa.sig"}
         assert json.loads((out / "psd-provenance.json").read_text()) == lineage(cluster, "m")
         statement = openssl_says(cluster, out, folder / "signer-ca.pem")
         resources = {r["name"]: r["digest"] for r in statement["predicate"]["resources"]}
@@ -131,10 +151,18 @@ def what_is_exported_is_signed_and_checked():
         root = hashlib.sha256(b"".join(bytes.fromhex(resources[name]) for name in sorted(resources))).hexdigest()
         assert statement["subject"] == [{"name": "out", "digest": {"sha256": root}}], statement["subject"]
 
+        said_for_slsa(openssl_says(cluster, out, folder / "signer-ca.pem", "model.slsa.sig"), statement, out)
+        assert cluster.psctl_json("model", "provenance", out, "--slsa")["subject"] == statement["subject"]
+
         verify = lambda *words: cluster.psctl("model", "verify", out, *words, check=False)
         found = cluster.psctl_json("model", "verify", out, *check, "--identity", "spiffe://test/signer/anna")
-        assert found["root"] == root and found["signer"] == "spiffe://test/signer/anna" and found["provenance"], found
+        assert found["root"] == root and found["signer"] == "spiffe://test/signer/anna" and found["provenance"] and found["slsa"], found
         assert "spiffe://test/worker/w1" in cluster.psctl("model", "provenance", out).stdout
+
+        shutil.copytree(out, cluster.dir / "copy")
+        (cluster.dir / "copy/model.slsa.sig").write_text((out / "model.sig").read_text())
+        done = cluster.psctl("model", "verify", cluster.dir / "copy", *check, check=False)
+        assert done.returncode and "model.slsa.sig: statement: predicateType" in done.stderr, done.stderr
 
         # nothing is left of an export that fails, nor is one replaced
         again = cluster.psctl("export", "m", "--sign", *sign, "--to", out, check=False)

@@ -9,9 +9,13 @@ need not be made anew. Each run makes others: the private keys are not kept.
 
     V/bin/python tests/golden/signing/make.py check PSCTL
 
-holds the tool against what psctl signs: by key, by certificate; and that it refuses what psctl's check refuses, but for what
-it does not look at.
+holds the tool against what psctl signs: by key, by certificate, with model.slsa.sig beside; and that it refuses what psctl's
+check refuses, but for what it does not look at. What model.slsa.sig says, in-toto-attestation's messages of SLSA's provenance
+take (model-signing brings that package along); so they do slsa.json, which is what tests/unit/common/signing/test_slsa.c
+wants psd to make of psd-provenance.json here.
 """
+import base64
+import json
 import pathlib
 import shutil
 import subprocess
@@ -19,6 +23,9 @@ import sys
 import tempfile
 
 import model_signing
+from google.protobuf import json_format
+from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
+from in_toto_attestation.v1 import statement_pb2
 
 HERE = pathlib.Path(__file__).parent
 TOOL = pathlib.Path(sys.executable).parent / "model_signing"
@@ -78,7 +85,20 @@ def make():
         shutil.copy(folder / "ca.pem", HERE)
 
 
+def slsa(statement):
+    """Members that in-toto's and SLSA's messages do not have, and texts that are no times, are errors here."""
+    provenance = json_format.ParseDict(statement["predicate"], provenance_pb2.Provenance())
+    json_format.ParseDict(statement, statement_pb2.Statement())
+    assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
+    definition, run = provenance.build_definition, provenance.run_details
+    assert definition.build_type == "https://psd/train/v1" and run.builder.id == "spiffe://lab/server/psd"
+    assert [d.digest["sha256"][:4] for d in definition.resolved_dependencies] == ["e3b0", "", "e3b0"]
+    assert run.metadata.started_on.ToMilliseconds() == 1764630001000 and run.metadata.invocation_id == "7"
+    assert run.byproducts[0].annotations["contributors"][0]["pushes"] == 3
+
+
 def check(psctl):
+    slsa(json.loads((HERE / "slsa.json").read_text()))
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         certificates(folder)
@@ -100,6 +120,12 @@ def check(psctl):
             do(psctl, "model", "verify", model, "--signer-ca", folder / "ca.pem", good=False)
             print(f"{edit}: both refuse it")
             (model / file).write_bytes(before) if before is not None else (model / file).unlink()
+        do(psctl, "model", "verify", model, "--signer-ca", folder / "ca.pem")
+        shutil.copy(HERE / "psd-provenance.json", model)
+        do(psctl, "model", "sign", model, "--signer-key", folder / "anna.key", "--signer-cert", folder / "anna.pem", "--force")
+        print("with model.slsa.sig:", by_certificate().strip())
+        envelope = json.loads((model / "model.slsa.sig").read_text())["dsseEnvelope"]
+        slsa(json.loads(base64.b64decode(envelope["payload"])))
         do(psctl, "model", "verify", model, "--signer-ca", folder / "ca.pem")
 
 

@@ -24,6 +24,9 @@
 #include <unistd.h>
 
 #define DAY_S 86400
+#define RECORD                                                                         \
+    "{\"format\":\"psd-provenance/1\",\"cluster\":\"lab\",\"model\":{\"name\":\"m\"}," \
+    "\"made\":{\"how\":\"import\"}}"
 
 /* The cluster's CA as always (ca.pem, with a worker w1), and beside it a signers' CA with anna. */
 static ps_test_pki pki;
@@ -38,6 +41,26 @@ static const char *at(const char *name)
 static void save(const char *name, const char *text)
 {
     ck_ok(ps_new_file_save(at(name), ps_slice_str(text), &(ps_new_file_options){.force = true}));
+}
+
+static void move(const char *from, const char *to)
+{
+    ck_assert_int_eq(rename(at(from), at(to)), 0);
+}
+
+/* With that in the middle of the statement. */
+static void copy_bundle(const char *from, const char *to, uint8_t change)
+{
+    ps_buf text = PS_BUF_EMPTY;
+    ps_bundle b;
+    ck_ok(ps_disk_read_file(&ps_disk_system, at(from), 1 << 20, &text));
+    ck_ok(ps_bundle_read(ps_buf_slice(&text), &b));
+    b.payload.data[b.payload.len / 2] ^= change;
+    text.len = 0;
+    ps_bundle_write(&b, &text);
+    save(to, ps_buf_cstr(&text));
+    ps_bundle_free(&b);
+    ps_buf_free(&text);
 }
 
 static void make_signer(const char *name, ps_validity validity)
@@ -118,11 +141,84 @@ START_TEST(what_a_signer_signs_is_verified)
     ck_assert_uint_eq(found.bytes, 33);
     ck_assert(!found.shards && !found.provenance);
     ck_ok(sign_as("anna.key", "anna.pem", 10));
-    save("m/" PS_MODEL_PROVENANCE, "{}");
+    save("m/" PS_MODEL_PROVENANCE, RECORD);
     refused(verify_anna(), "m/psd-provenance.json is not signed");
     ck_ok(sign_as("anna.key", "anna.pem", 10));
     ck_ok(verify((ps_signer_trust){.ca = at("signers.pem")}, &found));
-    ck_assert(found.shards && found.provenance);
+    ck_assert(found.shards && found.provenance && found.slsa && found.files == 3);
+    ps_test_pki_close(&pki);
+}
+END_TEST
+
+/* ---- in SLSA's words, beside it ---- */
+
+START_TEST(what_is_said_for_slsa_is_of_the_same_signer_about_the_same_model)
+{
+    begin();
+    make_signer("bert", (ps_validity){0});
+    save("m/" PS_MODEL_PROVENANCE, RECORD);
+    ck_ok(sign_as("bert.key", "bert.pem", 0));
+    move("m/model.slsa.sig", "berts.sig");
+    ck_ok(sign_as("anna.key", "anna.pem", 0));
+    move("m/model.slsa.sig", "annas.sig");
+    ck_ok(verify_anna()); /* it need not be there */
+    move("berts.sig", "m/model.slsa.sig");
+    refused(verify_anna(), "m/model.slsa.sig: it is signed by spiffe://lab/signer/bert, and the "
+                           "model by spiffe://lab/signer/anna");
+    copy_bundle("m/model.sig", "m/model.slsa.sig", 0);
+    refused(verify_anna(), "predicateType: it is not https://slsa.dev/provenance/v1");
+    save("m/model.slsa.sig", "{}");
+    refused(verify_anna(), "m/model.slsa.sig: no bundle of a signature");
+    ck_assert_int_eq(unlink(at("m/model.slsa.sig")), 0);
+    ck_assert_int_eq(symlink("nowhere", at("m/model.slsa.sig")), 0);
+    refused(verify_anna(), "m/model.slsa.sig: No such file");
+    ck_assert_int_eq(unlink(at("m/model.slsa.sig")), 0);
+    copy_bundle("annas.sig", "m/model.slsa.sig", 1);
+    refused(verify_anna(), "m/model.slsa.sig: the signature is not of this key");
+    copy_bundle("annas.sig", "m/model.slsa.sig", 0);
+    ck_ok(verify_anna());
+    save("m/config.json", "{ }\n"); /* another model of hers, and the words about this one */
+    ck_ok(sign_as("anna.key", "anna.pem", 0));
+    ck_ok(verify_anna());
+    move("annas.sig", "m/model.slsa.sig");
+    refused(verify_anna(), "m/model.slsa.sig: it is about another model");
+    ps_test_pki_close(&pki);
+}
+END_TEST
+
+static ps_status sign_into(const char *signature, bool force)
+{
+    ps_model_signed done;
+    return ps_model_sign(&(ps_model_signing){.folder = at("m"),
+                                             .signature = at(signature),
+                                             .key = at("anna.key"),
+                                             .certificate = at("anna.pem"),
+                                             .force = force},
+                         &done);
+}
+
+START_TEST(two_signatures_are_written_or_none)
+{
+    begin();
+    save("m/" PS_MODEL_PROVENANCE, "{}");
+    refused(sign_into("m/model.sig", false), "m: psd-provenance.json: format is missing");
+    ck_assert(access(at("m/model.sig"), 0) && access(at("m/model.slsa.sig"), 0));
+    save("m/" PS_MODEL_PROVENANCE, RECORD);
+    save("m/model.slsa.sig", "mine");
+    refused(sign_into("m/model.sig", false), "m/model.slsa.sig");
+    ck_assert(access(at("m/model.sig"), 0));
+    ck_ok(
+        sign_into("m/x", true)); /* no .sig to be replaced; that of another name is one more file */
+    ck_assert(!access(at("m/x"), 0) && !access(at("m/x.slsa.sig"), 0));
+    ck_assert_int_eq(unlink(at("m/x")) | unlink(at("m/x.slsa.sig")), 0);
+    ck_ok(sign_into("m/model.sig", true));
+    ck_ok(verify_anna());
+    ck_assert_int_eq(unlink(at("m/" PS_MODEL_PROVENANCE)) | unlink(at("m/model.sig")), 0);
+    refused(sign_into("m/model.sig", false), "model.slsa.sig is there already; --force removes it");
+    ck_assert(access(at("m/model.sig"), 0));
+    ck_ok(sign_into("m/model.sig", true));
+    ck_assert(access(at("m/model.slsa.sig"), 0));
+    ck_ok(verify_anna());
     ps_test_pki_close(&pki);
 }
 END_TEST
@@ -384,6 +480,8 @@ END_TEST
 
 static const ps_check_case cases[] = {
     {&what_a_signer_signs_is_verified},
+    {&what_is_said_for_slsa_is_of_the_same_signer_about_the_same_model},
+    {&two_signatures_are_written_or_none},
     {&whoever_is_no_signer_is_refused},
     {&who_is_revoked_is_refused},
     {&a_folder_that_is_not_what_was_signed_is_refused},

@@ -15,7 +15,8 @@
 #define OWN     "1111111111111111111111111111111111111111111111111111111111111111"
 
 static test_stored t;
-static const ps_stored_host host = {.psd = "1.2", .cluster = "lab"};
+static const ps_stored_host host = {
+    .psd = "1.2", .cluster = "lab", .server = "spiffe://lab/server/psd"};
 
 static ps_model_record *new_model(const char *name, uint64_t job_id)
 {
