@@ -51,7 +51,7 @@ static ps_status renew(ps_daemon *d)
     if (!st)
         st = ask(d, pair, &chain);
     if (!st)
-        st = ps_pem_renewal_finish(pair, ps_buf_slice(&chain));
+        st = ps_pem_renewal_finish(pair, ps_buf_slice(&chain), 0);
     ps_error_save(&error, st);
     ps_pem_renewal_free(&pair);
     ps_buf_free(&chain);

@@ -128,6 +128,11 @@ static void renewed_cb(void *user)
         use_tls(d);
 }
 
+static void clock_off_cb(void *user, int64_t ahead_s)
+{
+    ps_tls_holder_set_ahead(((ps_worker_daemon *)user)->tls, ahead_s);
+}
+
 static ps_status reload_certificates(void *user)
 {
     ps_worker_daemon *d = user;
@@ -301,6 +306,7 @@ ps_status ps_worker_daemon_create(const ps_worker_start *start, ps_worker_daemon
                                                 .channel = d->control,
                                                 .files = &conf->tls,
                                                 .renewed = renewed_cb,
+                                                .clock_off = clock_off_cb,
                                                 .user = d},
                           &d->renewal);
     ps_tls_context *context = ps_tls_holder_get(d->tls);

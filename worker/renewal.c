@@ -11,33 +11,64 @@
 
 #include <inttypes.h>
 
-enum { CALL_MS = 30000, LOOK_MS = 3600000 /* wall clocks may be set */ };
+enum {
+    CALL_MS = 30000,
+    LOOK_MS = 3600000, /* wall clocks may be set */
+    ENDED_MS = 60000,  /* a clock that is wrong may say so, too */
+    PACE_MS = 1000,    /* between one that came and the next */
+};
 
 struct ps_renewal {
     ps_renewal_options o;
-    ps_tls_renewal when;
+    ps_tls_renewal when; /* by the clock of psd, */
+    ps_tls_judge judge;  /* as far as that is known */
     ps_timer *timer;
     ps_work work;
     ps_pem_renewal *pair; /* NULL: none is under way */
     bool busy, freed;
     bool fresh;     /* what is told to be in force came right now */
+    bool clock_off; /* and that was told */
     int64_t end_ms; /* of the certificate that is being replaced */
     ps_error error; /* of the work */
     char *chain;    /* psd's answer */
     ps_repeat trouble;
 };
 
-static int64_t now_ms(void)
+static int64_t now_ms(const ps_renewal *r)
 {
-    return ps_clock_wall_ms(&ps_clock_system);
+    return ps_tls_judge_now(&r->judge, ps_clock_wall_ms(&ps_clock_system),
+                            ps_clock_ms(&ps_clock_system));
 }
 
 static void wait_on(ps_renewal *r)
 {
-    uint64_t ms = ps_tls_renewal_wait(&r->when, now_ms());
-    if (ms == UINT64_MAX) /* new files would be read, and told to us */
-        return;
+    uint64_t ms = ps_tls_renewal_wait(&r->when, now_ms(r));
+    if (ms == UINT64_MAX)
+        ms = ENDED_MS;
     ps_timer_start(r->timer, ms < LOOK_MS ? ms : LOOK_MS, 0);
+}
+
+/* psd judges what we show it: its clock is the one that counts, and ours has other uses. */
+static void learn_clock(ps_renewal *r, const Psd__V1__RenewResponse *answer)
+{
+    const int64_t most = INT64_C(1) << 52; /* of what nobody has checked */
+    bool said =
+        answer->now_ms > 0 && answer->now_ms < answer->not_after_ms && answer->not_after_ms < most;
+    r->judge = (ps_tls_judge){.said_ms = said ? answer->now_ms : 0,
+                              .wall_ms = ps_clock_wall_ms(&ps_clock_system),
+                              .monotonic_ms = ps_clock_ms(&ps_clock_system)};
+    int64_t off = ps_tls_judge_off(&r->judge, answer->not_before_ms, answer->not_after_ms);
+    if (off && !r->clock_off)
+        ps_log_warning("renewal",
+                       "this machine's clock is %" PRId64 " s %s psd's: the certificate that came "
+                       "right now %s by it, and is renewed by psd's clock; set the clocks (NTP)",
+                       (off < 0 ? -off : off) / 1000, off < 0 ? "behind" : "ahead of",
+                       off < 0 ? "is not yet in force" : "is past half of its life");
+    else if (!off && r->clock_off)
+        ps_log_notice("renewal", "this machine's clock and psd's agree again");
+    if (off || r->clock_off)
+        r->o.clock_off(r->o.user, off / 1000);
+    r->clock_off = off != 0;
 }
 
 /* One attempt has ended. True: nobody is there any more. */
@@ -62,7 +93,7 @@ static void failed(ps_renewal *r, ps_status status, const char *why)
         ps_log(lasting ? PS_LOG_NOTICE : PS_LOG_WARNING, "renewal",
                "the certificate was not renewed, it is tried again: %s%s", why,
                ps_repeat_text(&r->trouble, times));
-    ps_tls_renewal_failed(&r->when, now_ms(), lasting);
+    ps_tls_renewal_failed(&r->when, now_ms(r), lasting);
     wait_on(r);
 }
 
@@ -90,7 +121,8 @@ static void finished_cb(ps_work *w)
 static void finish_cb(ps_work *w)
 {
     ps_renewal *r = ps_container(w, ps_renewal, work);
-    ps_error_save(&r->error, ps_pem_renewal_finish(r->pair, ps_slice_str(r->chain)));
+    ps_error_save(&r->error,
+                  ps_pem_renewal_finish(r->pair, ps_slice_str(r->chain), r->judge.said_ms / 1000));
 }
 
 static void answered_cb(void *user, ps_status status, const char *message, ProtobufCMessage *reply)
@@ -100,8 +132,10 @@ static void answered_cb(void *user, ps_status status, const char *message, Proto
         if (!forget(r))
             failed(r, status, message);
     } else {
+        const Psd__V1__RenewResponse *answer = (const Psd__V1__RenewResponse *)(void *)reply;
+        learn_clock(r, answer);
         r->fresh = true;
-        r->chain = ps_strdup(((const Psd__V1__RenewResponse *)(void *)reply)->chain);
+        r->chain = ps_strdup(answer->chain);
         r->work = (ps_work){.work = finish_cb, .done = finished_cb};
         ps_work_submit(r->o.loop, &r->work);
     }
@@ -144,7 +178,8 @@ static void due_cb(void *user)
     ps_renewal *r = user;
     if (r->busy)
         return;
-    if (ps_tls_renewal_wait(&r->when, now_ms())) {
+    uint64_t ms = ps_tls_renewal_wait(&r->when, now_ms(r));
+    if (ms && ms != UINT64_MAX) {
         wait_on(r);
         return;
     }
@@ -157,7 +192,7 @@ static void due_cb(void *user)
 void ps_renewal_create(const ps_renewal_options *options, ps_renewal **out)
 {
     ps_loop_require_on(options->loop);
-    PS_REQUIRE(options->renewed);
+    PS_REQUIRE(options->renewed && options->clock_off);
     ps_renewal *r = ps_new(ps_renewal);
     r->o = *options;
     ps_tls_renewal_init(&r->when, ps_rng_entropy());
@@ -169,9 +204,11 @@ void ps_renewal_has(ps_renewal *r, int64_t not_before, int64_t not_after)
 {
     ps_loop_require_on(r->o.loop);
     int64_t begin = not_before * 1000;
-    if (r->fresh && begin < now_ms()) /* signers date back, some by more than such a life */
-        begin = now_ms();
+    if (r->fresh && begin < now_ms(r)) /* signers date back, some by more than such a life */
+        begin = now_ms(r);
     ps_tls_renewal_has(&r->when, begin, not_after * 1000);
+    if (r->fresh && r->when.due_ms < now_ms(r) + PACE_MS)
+        r->when.due_ms = now_ms(r) + PACE_MS;
     if (!r->busy)
         wait_on(r);
 }

@@ -20,6 +20,9 @@ typedef struct ps_renewal_options {
     ps_channel *channel;         /* until the renewal is freed, as all of these */
     const ps_conf_tls *files;    /* its texts */
     void (*renewed)(void *user); /* the files are new */
+    /* Before: this machine's clock is so far ahead of psd's (behind: less than 0) that the new ones
+     * seem old by it, or not yet in force; 0: no longer. */
+    void (*clock_off)(void *user, int64_t ahead_s);
     void *user;
 } ps_renewal_options;
 

@@ -60,7 +60,7 @@ static ps_status renew(ps_client *client, const ps_context *c)
         st = ask(client, pair, &reply);
     if (!st) {
         const Psd__V1__RenewResponse *answer = (const Psd__V1__RenewResponse *)(void *)reply;
-        st = ps_pem_renewal_finish(pair, ps_slice_str(answer->chain));
+        st = ps_pem_renewal_finish(pair, ps_slice_str(answer->chain), answer->now_ms / 1000);
         if (!st)
             st = report(client, c, ps_pem_renewal_before(pair), answer->not_after_ms / 1000);
     }

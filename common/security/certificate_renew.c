@@ -107,7 +107,8 @@ X509 *ps_certificate_chain_first(const STACK_OF(X509) * chain)
 
 /* ---- is it one like before? ---- */
 
-static ps_status check_signed(STACK_OF(X509) * chain, STACK_OF(X509) * cas, ps_certificate_use use)
+static ps_status check_signed(STACK_OF(X509) * chain, STACK_OF(X509) * cas, ps_certificate_use use,
+                              int64_t at)
 {
     X509_STORE *trust = X509_STORE_new();
     X509_STORE_CTX *store = X509_STORE_CTX_new();
@@ -120,6 +121,8 @@ static ps_status check_signed(STACK_OF(X509) * chain, STACK_OF(X509) * cas, ps_c
         X509_STORE_CTX_set_default(store,
                                    use == PS_CERTIFICATE_FOR_SERVER ? "ssl_server" : "ssl_client");
         X509_STORE_CTX_set_depth(store, CHAIN_DEPTH);
+        if (at)
+            X509_STORE_CTX_set_time(store, 0, (time_t)at);
     }
     if (!st && X509_verify_cert(store) != 1) {
         char why[PS_ERROR_MAX];
@@ -148,7 +151,7 @@ static ps_status check_identity(X509 *cert, X509 *before, ps_certificate_use *us
 }
 
 ps_status ps_certificate_chain_check(STACK_OF(X509) * chain, STACK_OF(X509) * cas, X509 *before,
-                                     EVP_PKEY *key)
+                                     EVP_PKEY *key, int64_t at)
 {
     ps_certificate_use use;
     X509 *cert = sk_X509_value(chain, 0);
@@ -160,5 +163,5 @@ ps_status ps_certificate_chain_check(STACK_OF(X509) * chain, STACK_OF(X509) * ca
     ps_status st = check_identity(cert, before, &use);
     if (!st && X509_check_ca(cert) != 0)
         st = ps_fail(PS_FAILED_PRECONDITION, "the new certificate is that of a CA");
-    return st ? st : check_signed(chain, cas, use);
+    return st ? st : check_signed(chain, cas, use, at);
 }

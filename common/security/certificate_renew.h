@@ -36,10 +36,11 @@ void ps_certificate_chain_free(struct stack_st_X509 **chain); /* NULL is nothing
 struct x509_st *ps_certificate_chain_first(const struct stack_st_X509 *chain);
 
 /* Is the chain's first certificate one that may take the place of `before`: for key, of exactly its
- * identity and use, no CA, in force now and signed by one of `cas`? PS_FAILED_PRECONDITION with
- * what it is not. */
+ * identity and use, no CA, in force and signed by one of `cas` at that time (seconds since 1970; 0:
+ * now)? PS_FAILED_PRECONDITION with what it is not. */
 PS_MUST_CHECK ps_status ps_certificate_chain_check(struct stack_st_X509 *chain,
                                                    struct stack_st_X509 *cas,
-                                                   struct x509_st *before, struct evp_pkey_st *key);
+                                                   struct x509_st *before, struct evp_pkey_st *key,
+                                                   int64_t at);
 
 #endif

@@ -98,12 +98,12 @@ X509 *ps_pem_renewal_before(const ps_pem_renewal *r)
 
 /* ---- finish ---- */
 
-static ps_status check_chain(const ps_pem_renewal *r, STACK_OF(X509) * chain)
+static ps_status check_chain(const ps_pem_renewal *r, STACK_OF(X509) * chain, int64_t at)
 {
     STACK_OF(X509) *cas = NULL;
     ps_status st = ps_pem_read_certificates(r->ca_file, "CA file", &cas);
     if (!st)
-        st = ps_certificate_chain_check(chain, cas, r->before, r->key);
+        st = ps_certificate_chain_check(chain, cas, r->before, r->key, at);
     sk_X509_pop_free(cas, X509_free);
     return st;
 }
@@ -122,12 +122,12 @@ static ps_status write_chain(const ps_pem_renewal *r, STACK_OF(X509) * chain)
     return st;
 }
 
-ps_status ps_pem_renewal_finish(ps_pem_renewal *r, ps_slice text)
+ps_status ps_pem_renewal_finish(ps_pem_renewal *r, ps_slice text, int64_t at)
 {
     STACK_OF(X509) *chain = NULL;
     ps_status st = ps_certificate_chain_read(text, &chain);
     if (!st)
-        st = check_chain(r, chain);
+        st = check_chain(r, chain, at);
     if (!st)
         st = write_chain(r, chain);
     ps_certificate_chain_free(&chain);

@@ -32,9 +32,11 @@ PS_MUST_CHECK ps_status ps_pem_renewal_begin(const ps_pem_renewal_files *files,
 ps_slice ps_pem_renewal_request(const ps_pem_renewal *renewal);
 struct x509_st *ps_pem_renewal_before(const ps_pem_renewal *renewal);
 
-/* The signer's answer, PEM. PS_FAILED_PRECONDITION and the like: it is not what was asked for, and
- * nothing has changed. After another failure (the disk's) the pair is one of the two, whole. */
-PS_MUST_CHECK ps_status ps_pem_renewal_finish(ps_pem_renewal *renewal, ps_slice chain);
+/* The signer's answer, PEM, which must be in force then (seconds since 1970, by the clock of who
+ * judges it later; 0: now, by ours). PS_FAILED_PRECONDITION and the like: it is not what was asked
+ * for, and nothing has changed. After another failure (the disk's) the pair is one of the two,
+ * whole. */
+PS_MUST_CHECK ps_status ps_pem_renewal_finish(ps_pem_renewal *renewal, ps_slice chain, int64_t at);
 /* What was not finished is forgotten, its key too. NULL is nothing. */
 void ps_pem_renewal_free(ps_pem_renewal **renewal);
 

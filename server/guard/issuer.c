@@ -251,7 +251,7 @@ static ps_status check_made(const order *o, ps_slice pem, ps_certificate_info *m
     struct stack_st_X509 *chain = NULL;
     ps_status st = ps_certificate_chain_read(pem, &chain);
     if (!st)
-        st = ps_certificate_chain_check(chain, o->cas, o->before, o->key);
+        st = ps_certificate_chain_check(chain, o->cas, o->before, o->key, 0);
     if (!st) {
         ps_certificate_describe(ps_certificate_chain_first(chain), made);
         st = check_life(made, o->life_s);

@@ -1,6 +1,7 @@
 /* Identity: certificates for who has one. */
 #include "psd/v1/identity.pb-c.h"
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "server/service/unary.h"
 
@@ -50,6 +51,7 @@ static ps_status renew(ps_services *services, const ps_caller *caller,
         out->chain = ps_strdup(ps_buf_cstr(&chain));
         out->not_before_ms = made.not_before * 1000;
         out->not_after_ms = made.not_after * 1000;
+        out->now_ms = ps_clock_wall_ms(&ps_clock_system);
         ps_certificate_info_clear(&made);
     }
     ps_buf_free(&chain);

@@ -1,9 +1,10 @@
 """Workers whose certificates live for seconds: they train, and no push is lost; a signer that fails for a while."""
 import json
+import os
 import re
 import time
 
-from harness import SLOW, Cluster, as_it_ships, run, wait_until
+from harness import BUILD, SLOW, Cluster, as_it_ships, run, wait_until
 from pki import Pki
 from test_renewal import by_file, identity
 
@@ -103,6 +104,36 @@ def a_worker_goes_on_trying_while_the_signer_fails():
         cluster.wait_job(cluster.submit(cluster.tiny_job(epochs=1, workers=1)))
 
 
+@as_it_ships
+def a_worker_whose_clock_is_off_says_so_and_renews_at_the_pace_of_psds():
+    with Cluster() as cluster:
+        hook = cluster.dir / "hook"
+        hook.write_text(HOOK.format(folder=cluster.dir).replace("-u +%Y%m%d%H%M%SZ) -end", "-u -d @$(cat begin) +%Y%m%d%H%M%SZ) -end"))
+        hook.chmod(0o700)
+        cluster.start_server(identity(f"exec:{hook}", leaf=f"{LEAF}s"))
+        offs = {"w1": (3 * LEAF // 4, "ahead of", "is past half of its life"), "w2": (-100, "behind", "is not yet in force")}
+        (cluster.dir / "begin").write_text(str(int(time.time()) - 300))  # the first ones hold by each clock, and are past half
+        workers = {}
+        for name, (seconds, _, _) in offs.items():
+            cluster.make_client("worker", name)
+            cluster.psctl("cert", "renew", who=name)
+            env = os.environ | {"LD_PRELOAD": str(BUILD / "tests/lib/libshift-clock.so"), "CLOCK_SHIFT": str(seconds)}
+            workers[name] = cluster.start_worker(name, env=env)
+        begun = time.monotonic()
+        (cluster.dir / "begin").write_text(str(int(time.time())))  # and the others do not
+        for name, (seconds, where, what) in offs.items():
+            worker, renewed = workers[name], "renewal: the certificate was renewed"
+            wait_until("it goes on", lambda: worker.text().count(renewed) >= 4, 5 * LEAF)
+            said = re.findall(r"this machine's clock is (\d+) s (\D+) psd's: the certificate that came right now (.*) by it, ",
+                              worker.text())
+            assert [words[1:] for words in said] == [(where, what)] and abs(int(said[0][0]) - abs(seconds)) <= 2 * SLOW, said
+            assert worker.text().count(renewed) <= 2 + (time.monotonic() - begun) / (LEAF / 2), worker.text()
+            assert " error renewal" not in worker.text(), worker.text()
+        cluster.tiny_data()
+        cluster.wait_job(cluster.submit(cluster.tiny_job(epochs=1)))
+
+
 if __name__ == "__main__":
     run([workers_with_certificates_of_seconds_lose_no_push, psd_renews_its_own_and_who_is_connected_stays_so,
-         a_worker_goes_on_trying_while_the_signer_fails])
+         a_worker_goes_on_trying_while_the_signer_fails,
+         a_worker_whose_clock_is_off_says_so_and_renews_at_the_pace_of_psds])

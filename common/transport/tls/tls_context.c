@@ -149,6 +149,8 @@ static ps_status check_own_chain(const ps_tls_options *options, const material *
         st = ps_crypto_fail(PS_NO_MEMORY, "certificate %s", options->cert_file);
     } else {
         X509_STORE_CTX_set_default(store, server ? "ssl_server" : "ssl_client");
+        if (options->ahead_s)
+            X509_STORE_CTX_set_time(store, 0, time(NULL) - (time_t)options->ahead_s);
         if (X509_verify_cert(store) != 1) {
             char why[PS_ERROR_MAX];
             ps_certificate_explain(store, own_use(options->side), NULL, why, sizeof why);

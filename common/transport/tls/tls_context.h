@@ -48,8 +48,10 @@ typedef struct ps_tls_options {
     bool crl_stale;       /* a CRL that has expired goes on counting (tls.crl_expired: warn) */
     ps_role_set peer_roles; /* who may be on the other side; 0: a server admits PS_ROLES_CLIENTS,
                                a client only PS_ROLE_SERVER */
-    bool release_buffers;   /* SSL_MODE_RELEASE_BUFFERS: less memory an idle connection */
-    bool unchecked;         /* tests only: show a certificate of our own that peers must refuse */
+    int64_t ahead_s; /* our clock is so far ahead of peers', who judge our certificate: for its own
+                        check */
+    bool release_buffers; /* SSL_MODE_RELEASE_BUFFERS: less memory an idle connection */
+    bool unchecked;       /* tests only: show a certificate of our own that peers must refuse */
 } ps_tls_options;
 
 typedef struct ps_tls_context ps_tls_context;

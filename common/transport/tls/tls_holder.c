@@ -63,6 +63,13 @@ ps_tls_context *ps_tls_holder_get(ps_tls_holder *holder)
     return context;
 }
 
+void ps_tls_holder_set_ahead(ps_tls_holder *holder, int64_t ahead_s)
+{
+    ps_mutex_lock(&holder->reload);
+    holder->options.ahead_s = ahead_s;
+    ps_mutex_unlock(&holder->reload);
+}
+
 static ps_status check_same_cluster(ps_tls_holder *holder, const ps_tls_context *fresh)
 {
     ps_tls_context *old = ps_tls_holder_get(holder);

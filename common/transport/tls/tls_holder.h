@@ -17,6 +17,8 @@ void ps_tls_holder_free(ps_tls_holder **holder);
 ps_tls_context *ps_tls_holder_get(ps_tls_holder *holder); /* a reference of the caller's */
 /* Reads all files again: both of the following. The failure of the first that failed. */
 PS_MUST_CHECK ps_status ps_tls_holder_reload(ps_tls_holder *holder);
+/* Our clock is off (ps_tls_options.ahead_s), which reloads from now on know. */
+void ps_tls_holder_set_ahead(ps_tls_holder *holder, int64_t ahead_s);
 /* CA, certificate and key. On failure the old ones stay, and the message says why. A new
  * certificate must have the cluster of the old one, and not be revoked. */
 PS_MUST_CHECK ps_status ps_tls_holder_reload_certificates(ps_tls_holder *holder);

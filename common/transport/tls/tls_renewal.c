@@ -42,3 +42,19 @@ uint64_t ps_tls_renewal_wait(const ps_tls_renewal *r, int64_t now_ms)
         return UINT64_MAX;
     return r->due_ms > now_ms ? (uint64_t)(r->due_ms - now_ms) : 0;
 }
+
+int64_t ps_tls_judge_now(const ps_tls_judge *j, int64_t wall_ms, uint64_t monotonic_ms)
+{
+    if (!j->said_ms)
+        return wall_ms;
+    int64_t ran = (int64_t)(monotonic_ms - j->monotonic_ms), set = wall_ms - j->wall_ms;
+    return j->said_ms + (ran > set ? ran : set);
+}
+
+int64_t ps_tls_judge_off(const ps_tls_judge *j, int64_t begin_ms, int64_t end_ms)
+{
+    int64_t half = (end_ms - j->said_ms) / 2;
+    if (!j->said_ms || (j->wall_ms >= begin_ms && j->wall_ms < j->said_ms + half))
+        return 0;
+    return j->wall_ms - j->said_ms;
+}

@@ -232,7 +232,7 @@ START_TEST(a_new_one_is_like_the_one_before_but_for_key_and_dates)
     ps_certificate_pem(made, &pem);
     put("new.pem", ps_buf_slice(&pem));
     ck_ok(ps_certificate_chain_read(ps_buf_slice(&pem), &chain));
-    ck_ok(ps_certificate_chain_check(chain, cas, w1, key));
+    ck_ok(ps_certificate_chain_check(chain, cas, w1, key, 0));
     shell("openssl verify -x509_strict -purpose sslclient -CAfile ca.pem new.pem");
     shell("openssl x509 -in new.pem -noout -checkend 3500");
     shell("! openssl x509 -in new.pem -noout -checkend 3700");
@@ -295,7 +295,7 @@ START_TEST(what_somebody_else_signed_is_looked_at)
         shell(good ? LEAF "URI:spiffe://lab/worker/w1\\n' >ext; " SIGN "-days 1" : bad[i].command);
         ps_buf pem = get("made.pem");
         ck_ok(ps_certificate_chain_read(ps_buf_slice(&pem), &chain));
-        ps_status st = ps_certificate_chain_check(chain, cas, w1, key);
+        ps_status st = ps_certificate_chain_check(chain, cas, w1, key, 0);
         ck_assert_msg(st == (good ? PS_OK : PS_FAILED_PRECONDITION), "%zu: %s", i,
                       ps_error_message());
         if (!good)

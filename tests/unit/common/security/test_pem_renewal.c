@@ -80,7 +80,7 @@ static ps_status renew(const ps_disk *disk)
         return st;
     ps_buf chain = sign(renewal);
     ps_error error;
-    ps_error_save(&error, ps_pem_renewal_finish(renewal, ps_buf_slice(&chain)));
+    ps_error_save(&error, ps_pem_renewal_finish(renewal, ps_buf_slice(&chain), 0));
     ps_buf_free(&chain);
     ps_pem_renewal_free(&renewal);
     return ps_error_raise(&error);
@@ -427,7 +427,7 @@ START_TEST(an_answer_that_was_not_asked_for_changes_nothing)
         ck_assert(shell(bad[i][0]));
         ck_ok(ps_disk_read_file(&ps_disk_system, "chain", 1 << 20, &chain));
         ck_ok(ps_pem_renewal_begin(&files, &renewal));
-        ck_assert_int_ne(ps_pem_renewal_finish(renewal, ps_buf_slice(&chain)), PS_OK);
+        ck_assert_int_ne(ps_pem_renewal_finish(renewal, ps_buf_slice(&chain), 0), PS_OK);
         ck_assert_msg(strstr(ps_error_message(), bad[i][1]), "%s", ps_error_message());
         ps_pem_renewal_free(&renewal);
         ps_buf_free(&chain);

@@ -118,11 +118,48 @@ START_TEST(a_clock_that_is_set_and_dates_that_make_no_sense)
 }
 END_TEST
 
+START_TEST(the_clock_of_who_judges_goes_on_whatever_ours_does)
+{
+    const ps_tls_judge unknown = {0},
+                       ahead = {.said_ms = HOUR, .wall_ms = 9 * HOUR, .monotonic_ms = 77};
+    ck_assert_int_eq(ps_tls_judge_now(&unknown, 5 * HOUR, 3), 5 * HOUR);
+    ck_assert_int_eq(ps_tls_judge_now(&ahead, 9 * HOUR, 77), HOUR);
+    ck_assert_int_eq(ps_tls_judge_now(&ahead, 9 * HOUR + MINUTE, 77 + MINUTE), HOUR + MINUTE);
+    ck_assert_int_eq(ps_tls_judge_now(&ahead, HOUR, 77 + MINUTE),
+                     HOUR + MINUTE);                                     /* ours was set right */
+    ck_assert_int_eq(ps_tls_judge_now(&ahead, 10 * HOUR, 77), 2 * HOUR); /* or the machine slept */
+}
+END_TEST
+
+START_TEST(a_clock_that_is_off_is_seen_by_what_came_right_now)
+{
+    static const struct {
+        int64_t ours, off;
+    } rows[] = {{100 * HOUR, 0},
+                {100 * HOUR + MINUTE, 0},
+                {111 * HOUR, 0},
+                {112 * HOUR, 12 * HOUR}, /* half of its life */
+                {300 * HOUR, 200 * HOUR},
+                {100 * HOUR - 5 * MINUTE, 0}, /* it is dated back by so much */
+                {100 * HOUR - 6 * MINUTE, -6 * MINUTE},
+                {0, -100 * HOUR}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        ps_tls_judge judge = {.said_ms = 100 * HOUR, .wall_ms = rows[i].ours};
+        ck_assert_int_eq(ps_tls_judge_off(&judge, 100 * HOUR - 5 * MINUTE, 124 * HOUR),
+                         rows[i].off);
+        judge.said_ms = 0;
+        ck_assert_int_eq(ps_tls_judge_off(&judge, 100 * HOUR - 5 * MINUTE, 124 * HOUR), 0);
+    }
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&half_of_its_life_and_up_to_a_tenth},
     {&it_is_tried_until_the_end_and_not_without_pause},
     {&outages_that_are_shorter_than_half_a_life_are_not_noticed},
     {&a_clock_that_is_set_and_dates_that_make_no_sense},
+    {&the_clock_of_who_judges_goes_on_whatever_ours_does},
+    {&a_clock_that_is_off_is_seen_by_what_came_right_now},
     {0},
 };
 
