@@ -1,7 +1,10 @@
-/* Happy path: bytes gather in slots, each the room of a segment in the file; when all are full a
- * thread seals them in place and writes them, and what follows gathers in the other slots
- * meanwhile. What is in hand waits until a byte follows it, or the end: only then it is known
- * whether its segment is the last. A failure to write is told by the call after it. */
+/* Happy path: bytes are sealed from where the caller has them into slots, each the room of a
+ * segment in the file; when all are full a thread writes them, and what follows is sealed into the
+ * other slots meanwhile. Whole segments of one call are sealed on several threads. A failure to
+ * write is told by the call after it.
+ *
+ * Whether a segment is the last is part of its nonce, and is known only when a byte follows it, or
+ * the end: each is begun as one of which others follow, and the last is sealed anew. */
 #include "common/seal/sealed_file.h"
 
 #include "common/base/mem.h"
@@ -13,12 +16,10 @@
 
 enum { SLOT = PS_SEAL_SEGMENT };
 
-/* Slots that are sealed and written: the thread's, while there is one. */
+/* Sealed slots that are written: the thread's, while there is one. */
 typedef struct batch {
     uint8_t *slots;
-    ps_seal_part parts[PS_SEAL_BATCH_MOST];
-    size_t n;     /* parts */
-    size_t bytes; /* of the file */
+    size_t bytes;
     pthread_t thread;
     bool busy;
     ps_error error; /* of the writing */
@@ -31,13 +32,17 @@ struct ps_seal_writer {
     size_t most;     /* slots of a batch */
     uint8_t *slots;  /* so many; NULL until there are bytes */
     uint64_t number; /* of the segment in the first slot */
-    size_t full;     /* slots whose plain bytes are all there; */
-    size_t filled;   /* plain bytes of the one behind them */
+    size_t full;     /* slots that are sealed; */
+    bool begun;      /* the segment of the one behind them, */
+    size_t filled;   /* plain bytes of which it has */
     uint64_t bytes;
     bool finished;
     size_t held; /* slots that are counted */
     batch given;
 };
+
+/* Of what is sealed in parts; whole segments are when none is begun. */
+enum { LANE = 0 };
 
 ps_seal_writer *ps_seal_writer_new(const ps_disk *disk, int file, const ps_secret *key,
                                    ps_slice aad)
@@ -75,11 +80,9 @@ void ps_seal_writer_free(ps_seal_writer **writer)
         return;
     wait_for(&w->given);
     ps_seal_stream_free(&w->stream);
-    if (w->slots)
-        ps_wipe(w->slots, w->most * SLOT);
     ps_seal_memory_give(w->held);
-    ps_free(&w->slots);
-    ps_free(&w->given.slots); /* what was sealed */
+    ps_free(&w->slots); /* what was sealed */
+    ps_free(&w->given.slots);
     ps_free(writer);
 }
 
@@ -107,18 +110,12 @@ static ps_status need_slots(ps_seal_writer *w)
                                       : ps_fail(PS_NO_MEMORY, "no memory to seal a file in");
 }
 
-static void *seal_and_write(void *writer)
+static void *write_slots(void *writer)
 {
     ps_seal_writer *w = writer;
-    batch *b = &w->given;
-    ps_seal_parts(w->stream, b->parts, b->n);
-    if (!b->parts[0].number) {
-        ps_slice header = ps_seal_stream_header(w->stream);
-        memcpy(b->slots, header.data, header.len);
-    }
-    ps_status st = ps_disk_write_all(w->disk, w->file, b->slots, b->bytes);
+    ps_status st = ps_disk_write_all(w->disk, w->file, w->given.slots, w->given.bytes);
     if (st)
-        ps_error_save(&b->error, st);
+        ps_error_save(&w->given.error, st);
     return NULL;
 }
 
@@ -128,43 +125,61 @@ static ps_status written(ps_seal_writer *w)
     return w->given.error.code ? ps_error_raise(&w->given.error) : PS_OK;
 }
 
-/* n slots, the last of them with `len` plain bytes, when those of before are written. */
-static ps_status give(ps_seal_writer *w, size_t n, size_t len, bool last)
+/* The slots up to `end` are written, behind those before. */
+static ps_status give(ps_seal_writer *w, const uint8_t *end)
 {
     ps_status st = written(w);
     if (st)
         return st;
+    ps_slice header = ps_seal_stream_header(w->stream);
+    if (!w->number)
+        memcpy(w->slots, header.data, header.len);
     batch *b = &w->given;
-    for (size_t i = 0; i < n; i++)
-        b->parts[i] = (ps_seal_part){.number = w->number + i,
-                                     .last = last && i == n - 1,
-                                     .in = slot_at(w, i),
-                                     .len = i == n - 1 ? len : most_of(w->number + i),
-                                     .out = slot_at(w, i)};
-    b->n = n;
-    b->bytes = (size_t)(slot_at(w, n - 1) + len + PS_AEAD_TAG - w->slots);
     uint8_t *others = b->slots;
     b->slots = w->slots;
+    b->bytes = (size_t)(end - w->slots);
     w->slots = others;
-    w->number += n;
-    w->full = w->filled = 0;
-    b->busy = ps_thread_start(&b->thread, seal_and_write, w) == 0;
+    w->number += w->full;
+    w->full = 0;
+    b->busy = ps_thread_start(&b->thread, write_slots, w) == 0;
     if (!b->busy)
-        (void)seal_and_write(w);
+        (void)write_slots(w);
     return PS_OK;
 }
 
-/* Into the slot that has room. */
-static size_t gather(ps_seal_writer *w, const uint8_t *bytes, size_t len)
+/* As many whole segments as there are before the last of len bytes, and room; returns how many
+ * bytes they take. */
+static size_t seal_whole(ps_seal_writer *w, const uint8_t *bytes, size_t len)
+{
+    ps_seal_part parts[PS_SEAL_BATCH_MOST];
+    size_t n = 0, taken = 0;
+    for (; w->full + n < w->most && len - taken > most_of(w->number + w->full + n); n++) {
+        size_t slot = w->full + n, most = most_of(w->number + slot);
+        parts[n] = (ps_seal_part){w->number + slot, false, bytes + taken, most, slot_at(w, slot)};
+        taken += most;
+    }
+    ps_seal_parts(w->stream, parts, n);
+    w->full += n;
+    return taken;
+}
+
+static size_t seal_some(ps_seal_writer *w, const uint8_t *bytes, size_t len)
 {
     size_t room = most_of(w->number + w->full) - w->filled, n = len < room ? len : room;
-    memcpy(slot_at(w, w->full) + w->filled, bytes, n);
+    if (!w->begun)
+        ps_seal_begin(w->stream, LANE, w->number + w->full);
+    w->begun = true;
+    ps_seal_add(w->stream, LANE, bytes, n, slot_at(w, w->full) + w->filled);
     w->filled += n;
-    if (n == room) {
-        w->full++;
-        w->filled = 0;
-    }
     return n;
+}
+
+static void end_segment(ps_seal_writer *w)
+{
+    ps_seal_end(w->stream, LANE, slot_at(w, w->full) + w->filled);
+    w->begun = false;
+    w->filled = 0;
+    w->full++;
 }
 
 ps_status ps_seal_writer_write(ps_seal_writer *w, const void *bytes, size_t len)
@@ -174,21 +189,32 @@ ps_status ps_seal_writer_write(ps_seal_writer *w, const void *bytes, size_t len)
     ps_status st = len ? need_slots(w) : PS_OK;
     w->bytes += len;
     while (!st && len) {
-        if (w->full == w->most) /* and none of them is the last */
-            st = give(w, w->full, most_of(w->number + w->full - 1), false);
-        size_t taken = st ? 0 : gather(w, at, len);
+        if (w->begun && w->filled == most_of(w->number + w->full))
+            end_segment(w);
+        if (w->full == w->most)
+            st = give(w, w->slots + w->most * SLOT);
+        size_t taken = st || w->begun ? 0 : seal_whole(w, at, len);
+        if (!st && !taken)
+            taken = seal_some(w, at, len);
         at += taken;
         len -= taken;
     }
     return st;
 }
 
-/* All slots, the last segment of the file among them: it is full where no byte follows it. */
-static ps_status give_last(ps_seal_writer *w)
+/* The segment that was begun turns out to be the last: it is opened, and sealed as that. */
+static ps_status seal_last(ps_seal_writer *w)
 {
-    bool whole = w->full && !w->filled;
-    return whole ? give(w, w->full, most_of(w->number + w->full - 1), true)
-                 : give(w, w->full + 1, w->filled, true);
+    uint8_t *at = slot_at(w, w->full);
+    uint64_t number = w->number + w->full;
+    ps_status st = PS_OK;
+    if (w->begun) {
+        ps_seal_end(w->stream, LANE, at + w->filled);
+        st = ps_seal_segment_open(w->stream, LANE, number, false, at, w->filled + PS_AEAD_TAG, at);
+    }
+    PS_REQUIRE(!st);
+    ps_seal_segment(w->stream, LANE, number, true, at, w->filled, at);
+    return give(w, at + w->filled + PS_AEAD_TAG);
 }
 
 ps_status ps_seal_writer_finish(ps_seal_writer *w)
@@ -199,6 +225,6 @@ ps_status ps_seal_writer_finish(ps_seal_writer *w)
     if (!st)
         w->finished = true;
     if (!st)
-        st = give_last(w);
+        st = seal_last(w);
     return st ? st : written(w);
 }

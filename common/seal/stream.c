@@ -149,6 +149,23 @@ void ps_seal_segment(ps_seal_stream *stream, size_t lane, uint64_t number, bool 
                  out);
 }
 
+void ps_seal_begin(ps_seal_stream *stream, size_t lane, uint64_t number)
+{
+    uint8_t nonce[PS_AEAD_NONCE];
+    make_nonce(stream, number, false, nonce);
+    ps_aead_begin(lane_of(stream, lane), ps_slice_of(nonce, sizeof nonce), (ps_slice){0});
+}
+
+void ps_seal_add(ps_seal_stream *stream, size_t lane, const void *plain, size_t len, void *out)
+{
+    ps_aead_add(lane_of(stream, lane), plain, len, out);
+}
+
+void ps_seal_end(ps_seal_stream *stream, size_t lane, uint8_t tag[])
+{
+    ps_aead_end(lane_of(stream, lane), tag);
+}
+
 ps_status ps_seal_segment_open(ps_seal_stream *stream, size_t lane, uint64_t number, bool last,
                                const void *sealed, size_t len, void *out)
 {

@@ -66,6 +66,10 @@ PS_MUST_CHECK ps_status ps_seal_plain_bytes(const ps_seal_shape *shape, uint64_t
  * goes on, and never back). */
 void ps_seal_segment(ps_seal_stream *stream, size_t lane, uint64_t number, bool last,
                      const void *plain, size_t len, void *out);
+/* The same in parts, of a segment that is not the last: begin, add …, end. */
+void ps_seal_begin(ps_seal_stream *stream, size_t lane, uint64_t number);
+void ps_seal_add(ps_seal_stream *stream, size_t lane, const void *plain, size_t len, void *out);
+void ps_seal_end(ps_seal_stream *stream, size_t lane, uint8_t tag[]); /* PS_AEAD_TAG bytes */
 /* The reverse of len bytes, the tag included; PS_CORRUPT: it is not that segment of this stream,
  * and out, of len - PS_AEAD_TAG bytes, is zeros. */
 PS_MUST_CHECK ps_status ps_seal_segment_open(ps_seal_stream *stream, size_t lane, uint64_t number,

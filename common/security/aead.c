@@ -16,6 +16,7 @@
 struct ps_aead {
     EVP_CIPHER_CTX *seal, *open; /* each with its key schedule, which a nonce leaves as it is */
     size_t nonce;                /* bytes, as both were told last */
+    bool begun;
 };
 
 static const EVP_CIPHER *cipher_of(size_t key_bytes)
@@ -34,7 +35,7 @@ static const EVP_CIPHER *cipher_of(size_t key_bytes)
 static ps_aead *new_of(const EVP_CIPHER *cipher, ps_slice key)
 {
     ps_aead *aead = ps_new(ps_aead);
-    *aead = (ps_aead){EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_new(), PS_AEAD_NONCE};
+    *aead = (ps_aead){EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_new(), PS_AEAD_NONCE, false};
     PS_REQUIRE(aead->seal && aead->open &&
                EVP_EncryptInit_ex(aead->seal, cipher, NULL, key.data, NULL) == 1 &&
                EVP_DecryptInit_ex(aead->open, cipher, NULL, key.data, NULL) == 1);
@@ -71,21 +72,42 @@ static void set_nonce_bytes(ps_aead *aead, size_t bytes)
     aead->nonce = bytes;
 }
 
+void ps_aead_begin(ps_aead *aead, ps_slice nonce, ps_slice associated)
+{
+    PS_REQUIRE(!aead->begun && associated.len <= INT_MAX);
+    set_nonce_bytes(aead, nonce.len);
+    int n = 0;
+    PS_REQUIRE(EVP_EncryptInit_ex(aead->seal, NULL, NULL, NULL, nonce.data) == 1);
+    if (associated.len)
+        PS_REQUIRE(EVP_EncryptUpdate(aead->seal, NULL, &n, associated.data, (int)associated.len) ==
+                   1);
+    aead->begun = true;
+}
+
+void ps_aead_add(ps_aead *aead, const void *in, size_t len, void *out)
+{
+    PS_REQUIRE(aead->begun && len <= INT_MAX);
+    int n = 0;
+    if (len)
+        PS_REQUIRE(EVP_EncryptUpdate(aead->seal, out, &n, in, (int)len) == 1 && (size_t)n == len);
+}
+
+void ps_aead_end(ps_aead *aead, uint8_t tag[PS_AEAD_TAG])
+{
+    PS_REQUIRE(aead->begun);
+    int n = 0;
+    uint8_t none;
+    PS_REQUIRE(EVP_EncryptFinal_ex(aead->seal, &none, &n) == 1 && !n);
+    PS_REQUIRE(EVP_CIPHER_CTX_ctrl(aead->seal, EVP_CTRL_AEAD_GET_TAG, PS_AEAD_TAG, tag) == 1);
+    aead->begun = false;
+}
+
 void ps_aead_seal(ps_aead *aead, ps_slice nonce, ps_slice associated, const void *in, size_t len,
                   void *out)
 {
-    PS_REQUIRE(len <= INT_MAX && associated.len <= INT_MAX);
-    set_nonce_bytes(aead, nonce.len);
-    EVP_CIPHER_CTX *c = aead->seal;
-    uint8_t *to = out;
-    int n = 0;
-    PS_REQUIRE(EVP_EncryptInit_ex(c, NULL, NULL, NULL, nonce.data) == 1);
-    if (associated.len)
-        PS_REQUIRE(EVP_EncryptUpdate(c, NULL, &n, associated.data, (int)associated.len) == 1);
-    if (len)
-        PS_REQUIRE(EVP_EncryptUpdate(c, to, &n, in, (int)len) == 1 && (size_t)n == len);
-    PS_REQUIRE(EVP_EncryptFinal_ex(c, to + len, &n) == 1 && !n);
-    PS_REQUIRE(EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, PS_AEAD_TAG, to + len) == 1);
+    ps_aead_begin(aead, nonce, associated);
+    ps_aead_add(aead, in, len, out);
+    ps_aead_end(aead, (uint8_t *)out + len);
 }
 
 ps_status ps_aead_open(ps_aead *aead, ps_slice nonce, ps_slice associated, const void *in,

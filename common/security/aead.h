@@ -23,6 +23,10 @@ void ps_aead_free(ps_aead **aead); /* wipes the key; NULL is nothing */
  * PS_AEAD_NONCE_MAX bytes; psd's own have PS_AEAD_NONCE. */
 void ps_aead_seal(ps_aead *aead, ps_slice nonce, ps_slice associated, const void *in, size_t len,
                   void *out);
+/* The same in parts: begin, add …, end. Of `in` as much is at out, which may be the same place. */
+void ps_aead_begin(ps_aead *aead, ps_slice nonce, ps_slice associated);
+void ps_aead_add(ps_aead *aead, const void *in, size_t len, void *out);
+void ps_aead_end(ps_aead *aead, uint8_t tag[PS_AEAD_TAG]);
 /* The reverse of len bytes, the tag included: out has len - PS_AEAD_TAG, and may begin where `in`
  * does. PS_CORRUPT: shorter than a tag, or not what was sealed with this key, nonce and associated
  * data: then out is zeros. */

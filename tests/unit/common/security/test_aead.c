@@ -37,6 +37,13 @@ static bool try_aead(const ps_vector *v, ps_aead *(*make)(ps_slice key), size_t 
         ck_assert_msg(!st && !memcmp(out, plain.data, plain.len), "vector %s", v->words[0]);
         ps_aead_seal(aead, nonce, associated, plain.data, plain.len, out);
         ck_assert_msg(!memcmp(out, sealed.data, sealed.len), "vector %s", v->words[0]);
+        size_t some = plain.len / 3;
+        memset(out, 1, sizeof out);
+        ps_aead_begin(aead, nonce, associated);
+        ps_aead_add(aead, plain.data, some, out);
+        ps_aead_add(aead, plain.data + some, plain.len - some, out + some);
+        ps_aead_end(aead, out + plain.len);
+        ck_assert_msg(!memcmp(out, sealed.data, sealed.len), "vector %s in parts", v->words[0]);
     } else {
         ck_assert_msg(st == PS_CORRUPT, "vector %s", v->words[0]);
         for (size_t i = 0; i + PS_AEAD_TAG < sealed.len; i++)
