@@ -109,6 +109,7 @@ static ps_status mend_end(int fd, off_t size, off_t *left)
 }
 
 static ps_status check_begin(int fd, X509 *ca);
+static void drop_aged(const char *ca_cert_file, X509 *ca, int *fd);
 
 static ps_status add_locked(int fd, X509 *ca, X509 *cert)
 {
@@ -168,6 +169,8 @@ static ps_status open_list(const char *ca_cert_file, X509 *ca, X509 *before, X50
         st = check_revoked(ca_cert_file, ca, before);
     if (!st)
         st = add_locked(fd, ca, cert);
+    if (!st && cert)
+        drop_aged(ca_cert_file, ca, &fd);
     if (st) {
         st = st == PS_UNAUTHENTICATED ? st : explained(st, path);
         if (fd >= 0)
@@ -395,6 +398,60 @@ ps_status ps_issued_read(const char *ca_cert_file, X509 *ca, ps_issued *out)
     }
     *out = issued;
     return PS_OK;
+}
+
+/* ---- what ended long ago ---- */
+
+enum { AGED_S = 30 * 86400, AGED_FROM = 128 << 10 /* bytes: fewer are nobody's trouble */ };
+
+/* Lines are in the order of issue: when the one in the middle ended long ago, so did about half of
+ * them. */
+static bool is_aged(int fd, int64_t before)
+{
+    char text[1024];
+    line l;
+    off_t size = lseek(fd, 0, SEEK_END);
+    ssize_t n = size >= AGED_FROM ? pread(fd, text, sizeof text, size / 2) : 0;
+    const char *begin = n > 0 ? memchr(text, '\n', (size_t)n) : NULL;
+    const char *end = begin ? memchr(begin + 1, '\n', (size_t)(text + n - begin - 1)) : NULL;
+    return end && !parse_line(ps_slice_of(begin + 1, (size_t)(end - begin - 1)), &l) && *l.serial &&
+           l.not_after < before;
+}
+
+/* As long as a CRL has its serial number, a line says when that may leave it. */
+static ps_status drop(const char *ca_cert_file, X509 *ca, int64_t before, int *fd)
+{
+    ps_issued issued = {0};
+    ps_crl_list *list = NULL;
+    char *crl = ps_authority_beside(ca_cert_file, "crl");
+    STACK_OF(X509) *cas = sk_X509_new_null();
+    PS_REQUIRE(cas && sk_X509_push(cas, ca));
+    ps_status st = access(crl, F_OK) == 0 ? ps_crl_list_read(crl, cas, &list) : PS_OK;
+    if (!st)
+        st = ps_issued_read(ca_cert_file, ca, &issued);
+    bool *keep = ps_alloc_array(issued.n + 1, sizeof *keep);
+    for (size_t i = 0; !st && i < issued.n; i++)
+        keep[i] = issued.rows[i].not_after >= before ||
+                  (list && ps_crl_find(ps_crl_list_first(list), issued.rows[i].serial));
+    if (!st)
+        ps_issued_shrink(ca_cert_file, ca, &issued, keep, fd);
+    ps_free(&keep);
+    ps_issued_clear(&issued);
+    ps_crl_list_unref(&list);
+    sk_X509_free(cas);
+    ps_free(&crl);
+    return st;
+}
+
+/* Where renewals add lines and nobody makes CRLs. What stands in its way is told to who revokes. */
+static void drop_aged(const char *ca_cert_file, X509 *ca, int *fd)
+{
+    const int64_t before = (int64_t)time(NULL) - AGED_S;
+    ps_error callers;
+    ps_error_save(&callers, PS_INTERNAL);
+    if (is_aged(*fd, before))
+        (void)!drop(ca_cert_file, ca, before, fd);
+    (void)!ps_error_raise(&callers);
 }
 
 void ps_issued_clear(ps_issued *issued)

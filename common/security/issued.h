@@ -10,8 +10,10 @@
  *
  * is there before the certificate is: one that could not be written after all is a line too many,
  * which hurts nobody. Lines are added under a lock (flock(2)), and are on the disk when the call
- * returns; those of certificates that have ended are taken out now and then, when a CRL is made.
- * Calls block, for the lock five seconds at most: then PS_UNAVAILABLE. Any thread, any process. */
+ * returns; those of certificates that have ended are taken out now and then: when a CRL is made,
+ * and 30 days after their end when another one is added, but for those that the CRL beside the CA
+ * has. Calls block, for the lock five seconds at most: then PS_UNAVAILABLE. Any thread, any
+ * process. */
 #ifndef PS_SECURITY_ISSUED_H
 #define PS_SECURITY_ISSUED_H
 

@@ -251,21 +251,25 @@ START_TEST(what_cannot_be_listed_is_not_made)
 }
 END_TEST
 
+/* Lines of certificates that ended then, each 110 bytes or so. */
+static void append_rows(int n, int64_t not_after)
+{
+    char path[PS_TEST_PATH_MAX];
+    FILE *f = fopen(ps_test_pki_path(&pki, "ca", ".issued", path), "a");
+    ck_assert_ptr_nonnull(f);
+    for (int i = 0; i < n; i++)
+        (void)fprintf(f,
+                      "{\"identity\":\"spiffe://lab/worker/w%d\",\"serial\":\"%04x\",\"not_after\":"
+                      "%lld}\n",
+                      i % 7, i + 1, (long long)not_after);
+    (void)fclose(f);
+}
+
 /* A line a renewal, some a day for each worker: what has ended does not stay for ever. */
 START_TEST(the_list_of_what_was_issued_gets_shorter)
 {
     set_up();
-    char path[PS_TEST_PATH_MAX], line[300];
-    FILE *f = fopen(ps_test_pki_path(&pki, "ca", ".issued", path), "a");
-    for (int i = 0; i < 1500; i++) {
-        (void)snprintf(
-            line, sizeof line,
-            "{\"identity\":\"spiffe://lab/worker/w%d\",\"serial\":\"%04x\",\"not_after\":"
-            "1700000000}\n",
-            i % 7, i + 1);
-        fputs(line, f);
-    }
-    fclose(f);
+    append_rows(1500, 1700000000);
     must_say("wc -l < ca.issued", true, "1503");
     const char *serial = "0007"; /* ended, and in the list of the revoked until the next one */
     ps_crl_result r;
@@ -279,6 +283,37 @@ START_TEST(the_list_of_what_was_issued_gets_shorter)
     ck_assert_int_eq(r.listed_from, 0); /* as complete as it was */
     ck_assert_uint_eq(r.entries, 1);
     ps_crl_result_clear(&r);
+    ps_test_pki_close(&pki);
+}
+END_TEST
+
+/* Nobody makes a CRL meanwhile. */
+START_TEST(what_ended_a_month_ago_goes_when_another_one_is_added)
+{
+    const int64_t now = (int64_t)time(NULL);
+    const char *serial = "0001";
+    ps_crl_result r;
+    set_up();
+    append_rows(1, now - 40 * DAY_S); /* ended, and in the list of the revoked until the next one */
+    ck_ok(ps_test_pki_crl(&pki, (ps_crl_request){.serials = &serial, .n_serials = 1}, &r));
+    ps_crl_result_clear(&r);
+    append_rows(2000, now - 29 * DAY_S);
+    ps_test_pki_client(&pki, PS_ROLE_WORKER, "w3");
+    must_say("wc -l < ca.issued", true, "2005"); /* they are not that old */
+    must_say("sed -i 5,2004d ca.issued; wc -l < ca.issued", true, "5");
+    append_rows(2000, now - 31 * DAY_S);
+    must_say("sed -i '6s/0001/ffff/' ca.issued; chmod 640 ca.issued; echo ok", true, "ok");
+    ps_test_pki_client(&pki, PS_ROLE_WORKER, "w4");
+    must_say("sed 1d ca.issued | cut -d'\"' -f4 | cut -d/ -f5 | tr '\n' ' '", true,
+             "w1 w2 w0 w3 w4 ");
+    must_say("grep -c '\"serial\":\"01\"' ca.issued", true, "1");
+    must_say("stat -c %a ca.issued; ls ca.issued*", true, "640\nca.issued\n");
+    r = revoke_name("w3", PS_CRL_UNSPECIFIED);
+    ck_assert_uint_eq(r.n_revoked, 1);
+    ck_assert_int_eq(r.listed_from, 0); /* as complete as it was */
+    ps_crl_result_clear(&r);
+    revoke_fails((ps_crl_request){.names = (const char *const[]){"w5"}, .n_names = 1}, PS_NOT_FOUND,
+                 "no certificate of the name 'w5'");
     ps_test_pki_close(&pki);
 }
 END_TEST
@@ -353,6 +388,7 @@ static const ps_check_case cases[] = {
     {&who_was_revoked_is_not_renewed_any_more},
     {&what_cannot_be_listed_is_not_made},
     {&the_list_of_what_was_issued_gets_shorter},
+    {&what_ended_a_month_ago_goes_when_another_one_is_added},
     {&nobody_leaves_the_list_for_a_clock_that_was_wrong},
     {&who_holds_the_list_holds_nobody_up_for_ever, 30},
     {0},
