@@ -164,6 +164,8 @@ void ps_daemon_status(void *daemon, Psd__V1__StatusResponse *out)
     out->crl_entries = dates.crl_entries;
     out->started_ms = d->started_ms;
     out->connections = (uint32_t)rpc.connections;
+    out->connections_total = rpc.connections_total;
+    out->connections_pq = rpc.connections_pq;
     out->workers = counts.workers_idle + counts.workers_busy + counts.workers_draining;
     out->jobs_queued = counts.queued;
     out->jobs_running = counts.running + counts.cancelling;

@@ -18,6 +18,8 @@ static void show_json(ps_client *client, const Psd__V1__StatusResponse *s)
     ps_json_put_string(&w, "cluster", s->cluster);
     ps_json_put_int(&w, "started_ms", s->started_ms);
     ps_json_put_uint(&w, "connections", s->connections);
+    ps_json_put_uint(&w, "connections_total", s->connections_total);
+    ps_json_put_uint(&w, "connections_pq", s->connections_pq);
     ps_json_put_uint(&w, "workers", s->workers);
     ps_json_put_uint(&w, "jobs_queued", s->jobs_queued);
     ps_json_put_uint(&w, "jobs_running", s->jobs_running);
@@ -50,9 +52,19 @@ static const char *plain_text(uint64_t n, char out[64])
     return out;
 }
 
+/* A psd of before does not say. */
+static const char *groups_text(const Psd__V1__StatusResponse *s, char out[96])
+{
+    (void)snprintf(out, 96,
+                   s->connections_total ? "; of %" PRIu64 " so far %" PRIu64 " by X25519MLKEM768"
+                                        : "",
+                   s->connections_total, s->connections_pq);
+    return out;
+}
+
 static void show_text(ps_client *client, const Psd__V1__StatusResponse *s)
 {
-    char plain[64];
+    char plain[64], groups[96];
     int64_t now_ms = ps_clock_wall_ms(&ps_clock_system);
     ps_table *t = ps_table_new(NULL);
     ps_table_field(t, "server", "%s", client->server);
@@ -66,7 +78,7 @@ static void show_text(ps_client *client, const Psd__V1__StatusResponse *s)
     ps_table_field(t, "workers", "%u", s->workers);
     ps_table_field(t, "jobs", "%u running, %u queued", s->jobs_running, s->jobs_queued);
     ps_table_field(t, "models", "%u", s->models);
-    ps_table_field(t, "connections", "%u", s->connections);
+    ps_table_field(t, "connections", "%u%s", s->connections, groups_text(s, groups));
     ps_table_field(t, "parameters", "%s", ps_human_bytes((double)s->parameter_bytes).text);
     ps_table_field(t, "messages", "%s of %s", ps_human_bytes((double)s->memory_used).text,
                    ps_human_bytes((double)s->memory_budget).text);
