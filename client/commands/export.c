@@ -161,10 +161,11 @@ static ps_status take_model(void *user, ps_slice message)
 
 /* What the catalog says of it, its version too; as a stream, which an interruption ends in order.
  * And with it who is to read what leaves psd. */
-static ps_status find_model(ps_client *client, const char *name, sink *s)
+static ps_status find_model(ps_client *client, const char *name, bool lineage, sink *s)
 {
     Psd__V1__GetModelRequest request = PSD__V1__GET_MODEL_REQUEST__INIT;
     request.name = ps_borrow(name);
+    request.lineage = lineage;
     ps_status st = ps_client_stream(client, "/psd.v1.Models/Get", &request.base, take_model, s);
     if (!st && !s->model)
         st = ps_fail(PS_DATA_LOSS, "psd says nothing of model %s", name);
@@ -316,7 +317,7 @@ static ps_status run(ps_client *client, const ps_args *args)
     if (!st)
         st = ps_export_way_begin(client, &o->recipients, &s.way);
     if (!st)
-        st = find_model(client, name, &s);
+        st = find_model(client, name, o->sign, &s);
     if (!st) {
         char *path = path_of(format, o, name, &s);
         st = format->sums ? export_imatrix(client, o, path, &s)

@@ -228,6 +228,7 @@ static ps_status run(ps_client *client, const ps_args *args)
         return st;
     Psd__V1__GetModelRequest request = PSD__V1__GET_MODEL_REQUEST__INIT;
     request.name = ps_borrow(args->operands.at[0]);
+    request.lineage = o->lineage;
     ProtobufCMessage *reply = NULL;
     st = ps_client_unary(client, "/psd.v1.Models/Get", &request.base, &psd__v1__model__descriptor,
                          &reply);

@@ -48,7 +48,8 @@ static ps_status get(ps_services *services, const ps_caller *caller,
         ps_catalog_model_version(services->files.catalog, in->name, in->version, &record);
     if (st)
         return st;
-    st = ps_catalog_model_lineage(services->files.catalog, record->path, &record->lineage);
+    if (in->lineage)
+        st = ps_catalog_model_lineage(services->files.catalog, record->path, &record->lineage);
     if (!st) {
         Psd__V1__Model *model = ps_model_message_new(record);
         model->export_recipients =
