@@ -35,6 +35,7 @@ typedef struct account {
     _Atomic uint64_t full_ns[PS_QUOTAS]; /* a sum was too much; 0: not that one knows, */
     _Atomic uint64_t full_freed;         /* when ps_quotas.freed was this */
     _Atomic uint64_t told_ns;            /* it was told not to come before */
+    _Atomic uint64_t given;              /* times that something was given back of a sum */
 } account;
 
 struct ps_quotas {
@@ -140,6 +141,14 @@ void ps_quota_give(ps_account *head, ps_quota quota, uint64_t n)
         return;
     uint64_t before = atomic_fetch_sub(&account_of(head)->used[quota], n);
     PS_REQUIRE(before >= n);
+    if (kinds[quota] == SUM)
+        atomic_fetch_add(&account_of(head)->given, 1);
+}
+
+uint64_t ps_quota_stamp(const ps_account *head)
+{
+    const account *a = account_seen(head);
+    return head ? atomic_load(&a->given) + atomic_load(&a->quotas->freed) : 0;
 }
 
 ps_status ps_quota_check(ps_account *head, ps_quota quota, uint64_t sum, uint64_t more)

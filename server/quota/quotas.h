@@ -40,6 +40,9 @@ PS_MUST_CHECK ps_status ps_quota_check(ps_account *account, ps_quota quota, uint
 /* Fails as ps_quota_check has within the last second, if nothing was freed and no limit changed
  * since: whoever asks again and again costs nobody the sum. PS_OK: it is to be asked for. */
 PS_MUST_CHECK ps_status ps_quota_recall(ps_account *account, ps_quota quota);
+/* Another number than before once a sum may have changed by what was given back, which is part of
+ * it now, or freed. Taken before the sum is looked at. */
+uint64_t ps_quota_stamp(const ps_account *account);
 void ps_quotas_freed(ps_quotas *quotas); /* something that is summed has become less */
 bool ps_quota_has_limit(const ps_account *account, ps_quota quota);
 

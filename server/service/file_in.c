@@ -20,7 +20,8 @@ typedef struct file_in {
     ps_stored_place place; /* empty before the header */
     ps_whole_file *file;
     uint64_t bytes;
-    uint64_t charged;     /* of them, to the caller's account */
+    uint64_t charged;     /* of them, to the caller's account, */
+    ps_stored_sum stored; /* which has this beside */
     ps_list queue, batch; /* of pieces: received; being written */
     ProtobufCMessage *reply;
     ps_error error;
@@ -68,7 +69,7 @@ static ps_status charge_batch(file_in *f)
     ps_list_each(node, &f->batch) batch += ps_container(node, piece, link)->payload.len;
     ps_quota_charge(f->caller.account, PS_QUOTA_STORED, batch);
     f->charged += batch;
-    return ps_caller_may_store(f->services, &f->caller, 0);
+    return ps_caller_may_store(f->services, &f->caller, 0, &f->stored);
 }
 
 static ps_status write_batch(file_in *f)

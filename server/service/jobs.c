@@ -23,7 +23,7 @@ static ps_status may_submit(void *user, const ps_job_spec *spec)
     if (!makes && ps_job_spec_kind(spec)->leaves_files) /* sooner than when all is computed */
         st = ps_room_check(a->services->files.disk, a->services->files.data_dir);
     if (!st && (makes || ps_job_spec_kind(spec)->leaves_files))
-        st = ps_caller_may_store(a->services, a->caller, 1);
+        st = ps_caller_may_store(a->services, a->caller, 1, NULL);
     return st;
 }
 

@@ -9,16 +9,31 @@
 #include <stdlib.h>
 #include <string.h>
 
-ps_status ps_caller_may_store(ps_services *services, const ps_caller *caller, uint64_t more)
+#define SUM_FOR_NS UINT64_C(1000000000) /* a sum is good for */
+
+static ps_status sum_stored(ps_services *services, const ps_caller *caller, ps_stored_sum *last)
+{
+    uint64_t now_ns = ps_clock_ns(&services->files.clock);
+    uint64_t stamp = ps_quota_stamp(caller->account);
+    if (last->known && last->stamp == stamp && now_ns - last->at_ns < SUM_FOR_NS)
+        return PS_OK;
+    *last = (ps_stored_sum){.at_ns = now_ns, .stamp = stamp};
+    ps_status st = ps_stored_bytes_of(&services->files, caller->name, &last->bytes);
+    last->known = !st;
+    return st;
+}
+
+ps_status ps_caller_may_store(ps_services *services, const ps_caller *caller, uint64_t more,
+                              ps_stored_sum *last)
 {
     ps_loop_require_off();
+    ps_stored_sum once = {.known = false}, *sum = last ? last : &once;
     if (!ps_quota_has_limit(caller->account, PS_QUOTA_STORED))
         return PS_OK;
-    uint64_t sum = 0;
     ps_status st = ps_quota_recall(caller->account, PS_QUOTA_STORED);
     if (!st)
-        st = ps_stored_bytes_of(&services->files, caller->name, &sum);
-    return st ? st : ps_quota_check(caller->account, PS_QUOTA_STORED, sum, more);
+        st = sum_stored(services, caller, sum);
+    return st ? st : ps_quota_check(caller->account, PS_QUOTA_STORED, sum->bytes, more);
 }
 
 /* ---- Admin.Quotas ---- */

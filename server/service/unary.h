@@ -66,10 +66,17 @@ PS_MUST_CHECK ps_status ps_caller_may_change_job(ps_services *services, const ps
 PS_MUST_CHECK ps_status ps_caller_may_change_model(ps_services *services, const ps_caller *caller,
                                                    const char *name);
 
+/* What a caller stores, as somebody last saw it who asks often. */
+typedef struct ps_stored_sum {
+    bool known;
+    uint64_t bytes, at_ns, stamp; /* when, and ps_quota_stamp */
+} ps_stored_sum;
+
 /* May the caller store `more` bytes, beside what is charged to its account? PS_RESOURCE_EXHAUSTED
- * (quota stored). */
+ * (quota stored). last: of this caller; all is not summed again for a second in which nothing was
+ * given back or freed; NULL: it is. */
 PS_MUST_CHECK ps_status ps_caller_may_store(ps_services *services, const ps_caller *caller,
-                                            uint64_t more);
+                                            uint64_t more, ps_stored_sum *last);
 
 /* Answers a gRPC call with what the body makes of it, on the pool. */
 void ps_unary_run(ps_call *call, const ProtobufCMessage *request, void *services,

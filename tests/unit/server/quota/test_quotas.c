@@ -320,6 +320,25 @@ START_TEST(threads_never_have_more_and_leave_nothing)
 }
 END_TEST
 
+START_TEST(a_sum_that_may_have_changed_has_another_stamp)
+{
+    begin("quotas: {submitter: {stored: 1MiB}}\n");
+    ps_account *a = account(PS_ROLE_SUBMITTER, "a"), *b = account(PS_ROLE_SUBMITTER, "b");
+    uint64_t before = ps_quota_stamp(a), others = ps_quota_stamp(b);
+    ps_quota_charge(a, PS_QUOTA_STORED, 1000);
+    ck_ok(ps_quota_check(a, PS_QUOTA_STORED, 5, 0));
+    ck_assert_uint_eq(ps_quota_stamp(a), before);
+    ps_quota_give(a, PS_QUOTA_STORED, 1000); /* it is stored now */
+    ck_assert_uint_ne(ps_quota_stamp(a), before);
+    ck_assert_uint_eq(ps_quota_stamp(b), others);
+    before = ps_quota_stamp(a);
+    ps_quotas_freed(quotas);
+    ck_assert_uint_ne(ps_quota_stamp(a), before);
+    ck_assert_uint_eq(ps_quota_stamp(NULL), 0);
+    ps_quotas_free(&quotas);
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&a_level_is_full_at_its_limit_and_not_before},
     {&bytes_fit_to_the_last_one},
@@ -328,6 +347,7 @@ static const ps_check_case tests[] = {
     {&a_rate_holds_over_a_minute},
     {&a_sum_is_compared_and_time_does_not_help},
     {&a_sum_that_was_too_much_is_known_for_a_second_or_until_something_is_freed},
+    {&a_sum_that_may_have_changed_has_another_stamp},
     {&no_limit_is_none_and_what_is_used_is_counted_all_the_same},
     {&one_identity_is_one_account_and_another_is_another},
     {&a_name_beats_its_role_and_a_name_in_a_role_beats_both},
