@@ -1,8 +1,11 @@
-/* audit verify: whether the lines of an audit log are all there, and as they were written. */
+/* audit verify: whether the lines of an audit log are all there, and as they were written; audit
+ * head: its last one, for who keeps that elsewhere. */
 #include "client/call/client.h"
+#include "client/call/support.h"
 #include "client/commands/commands.h"
 #include "common/base/mem.h"
 #include "common/security/audit_anchor.h"
+#include "psd/v1/admin.pb-c.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -88,7 +91,7 @@ static void show_anchors(ps_client *client, const ps_audit_check *check,
         ps_buf_puts(&client->out, "no line of them is signed\n");
         return;
     }
-    ps_buf_printf(&client->out, "signed to line %" PRIu64 ", at %s by %s (%" PRIu64 " anchor%s",
+    ps_buf_printf(&client->out, "signed to line %" PRIu64 ", at %s\nby %s (%" PRIu64 " anchor%s",
                   found->signed_to, found->time,
                   *found->signer.name ? ps_identity_format(&found->signer, who) : "nobody's name",
                   found->anchors, found->anchors == 1 ? "" : "s");
@@ -176,7 +179,7 @@ static const ps_flag flags[] = {
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, head),
      .value = "N:SHA256",
-     .help = "a line that must be there, as psctl status, /metrics or the log showed it"},
+     .help = "a line that must be there, as psctl audit head, /metrics or the log showed it"},
     {.name = "certificate",
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, certificate),
@@ -197,4 +200,37 @@ const ps_command ps_command_audit_verify = {
     .least = 1,
     .most = 1000,
     .run = run,
+};
+
+/* Nothing else on the line, so that it can go into a file, or into --head. */
+static ps_status head(ps_client *client, const ps_args *args)
+{
+    (void)args;
+    Psd__V1__StatusRequest request = PSD__V1__STATUS_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    ps_status st = ps_client_unary(client, "/psd.v1.Admin/Status", &request.base,
+                                   &psd__v1__status_response__descriptor, &reply);
+    if (st)
+        return st;
+    const char *last = ((const Psd__V1__StatusResponse *)(void *)reply)->audit_head;
+    if (!*last) {
+        st = ps_fail(PS_NOT_FOUND, "the server's audit log has no line yet");
+    } else if (client->json) {
+        ps_json_writer w = ps_json_begin(client);
+        ps_json_object(&w);
+        ps_json_put_string(&w, "audit_head", last);
+        ps_json_object_end(&w);
+        ps_json_finish(client);
+    } else {
+        ps_buf_printf(&client->out, "%s\n", last);
+    }
+    ps_reply_free(&reply);
+    return st;
+}
+
+const ps_command ps_command_audit_head = {
+    .name = "audit head",
+    .operands = "",
+    .help = "print the audit log's last line as N:SHA256, to be kept elsewhere",
+    .run = head,
 };

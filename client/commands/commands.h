@@ -18,7 +18,7 @@
     row(cert_create_ca) row(cert_create_server) row(cert_create_client) row(cert_create_signer) \
     row(cert_inspect) row(cert_revoke) row(cert_crl) row(cert_renew) \
     row(key_create) row(key_status) row(key_rotate) row(key_retire) row(seal) row(unseal) \
-    row(audit_verify) \
+    row(audit_verify) row(audit_head) \
     row(context_list) row(context_use) row(context_set) row(context_show) row(context_delete) \
     row(whoami) row(version) \
     row(help_row) /* ps_command_help is the function */ \

@@ -53,12 +53,22 @@ static void write_json(ps_client *client, const Psd__V1__QuotasResponse *r)
     ps_json_finish(client);
 }
 
-static void put_amount(ps_table *t, const Psd__V1__QuotaUse *use, uint64_t n)
+/* What there may be as psd.yaml has it, and what there is in the same powers. */
+static void put_amounts(ps_table *t, const Psd__V1__QuotaUse *use)
 {
+    ps_human used = ps_human_binary((double)use->used), limit = ps_human_size(use->limit);
+    if (use->limit && !strstr(limit.text, "iB"))
+        used = ps_human_bytes((double)use->used);
     if (use->bytes)
-        ps_table_text(t, ps_human_bytes((double)n).text);
+        ps_table_text(t, used.text);
     else
-        ps_table_printf(t, "%" PRIu64, n);
+        ps_table_printf(t, "%" PRIu64, use->used);
+    if (!use->limit)
+        ps_table_text(t, "");
+    else if (use->bytes)
+        ps_table_text(t, limit.text);
+    else
+        ps_table_printf(t, "%" PRIu64, use->limit);
 }
 
 static void put_use(ps_table *t, const char *who, const Psd__V1__QuotaUse *use)
@@ -67,11 +77,7 @@ static void put_use(ps_table *t, const char *who, const Psd__V1__QuotaUse *use)
     if (who)
         ps_table_text(t, who);
     ps_table_color(t, full ? PS_COLOR_YELLOW : PS_COLOR_NONE, use->name);
-    put_amount(t, use, use->used);
-    if (use->limit)
-        put_amount(t, use, use->limit);
-    else
-        ps_table_text(t, "");
+    put_amounts(t, use);
     ps_table_printf(t, "%" PRIu64, use->refused);
 }
 

@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 static void show_json(ps_client *client, const Psd__V1__StatusResponse *s)
 {
@@ -62,6 +63,16 @@ static const char *groups_text(const Psd__V1__StatusResponse *s, char out[96])
     return out;
 }
 
+/* Apart, so that a terminal of 80 columns shows each whole; psctl audit head has it in one. */
+static void put_head(ps_table *t, const char *head)
+{
+    size_t line = strcspn(head, ":");
+    if (!head[line])
+        return; /* there is no line yet */
+    ps_table_field(t, "audit line", "%.*s", (int)line, head);
+    ps_table_field(t, "its SHA-256", "%s", head + line + 1);
+}
+
 static void show_text(ps_client *client, const Psd__V1__StatusResponse *s)
 {
     char plain[64], groups[96];
@@ -86,8 +97,9 @@ static void show_text(ps_client *client, const Psd__V1__StatusResponse *s)
     ps_table_field(t, "pulls", "%" PRIu64, s->pulls);
     ps_table_field(t, "network", "%s in, %s out", ps_human_bytes((double)s->bytes_in).text,
                    ps_human_bytes((double)s->bytes_out).text);
-    ps_table_field(t, "certificate", "until %s%s%s", ps_human_time(s->certificate_expires_ms).text,
-                   *s->certificate_serial ? ", serial " : "", s->certificate_serial);
+    ps_table_field(t, "certificate", "until %s", ps_human_time(s->certificate_expires_ms).text);
+    if (*s->certificate_serial)
+        ps_table_field(t, "its serial", "%s", s->certificate_serial);
     if (s->ca_certificate_expires_ms) /* a psd of before does not say */
         ps_table_field(t, "its CA", "until %s", ps_human_time(s->ca_certificate_expires_ms).text);
     if (*s->crl_number)
@@ -97,7 +109,7 @@ static void show_text(ps_client *client, const Psd__V1__StatusResponse *s)
     if (*s->sealing_key)
         ps_table_field(t, "sealed", "%" PRIu64 " files by %s%s", s->files_sealed, s->sealing_key,
                        plain_text(s->files_plain, plain));
-    ps_table_field(t, "audit head", "%s", s->audit_head);
+    put_head(t, s->audit_head);
     ps_table_render(t, &client->style, &client->out);
     ps_table_free(&t);
 }

@@ -1,17 +1,18 @@
 /* Rounding first, unit second: 999.96 kB must not become "1000.0 kB". Cannot fail. */
 #include "client/show/human.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <time.h>
 
-/* value with a unit of 1000^k; units[0] is for less than 1000. */
-static ps_human scaled(double value, const char *const units[], size_t n)
+/* value with a unit of step^k; units[0] is for less than step. */
+static ps_human scaled(double value, double step, const char *const units[], size_t n)
 {
     size_t k = 0;
-    while (k + 1 < n && value >= 999.5)
-        value /= 1000, k++;
+    while (k + 1 < n && value >= step - 0.5)
+        value /= step, k++;
     ps_human out;
     bool tenths = value < 99.95 && (k > 0 || (value < 9.95 && value != floor(value)));
     snprintf(out.text, sizeof out.text, "%.*f%s", tenths ? 1 : 0, value, units[k]);
@@ -21,13 +22,43 @@ static ps_human scaled(double value, const char *const units[], size_t n)
 ps_human ps_human_bytes(double bytes)
 {
     static const char *const units[] = {" B", " kB", " MB", " GB", " TB", " PB"};
-    return scaled(bytes < 0 ? 0 : bytes, units, 6);
+    return scaled(bytes < 0 ? 0 : bytes, 1000, units, 6);
+}
+
+ps_human ps_human_binary(double bytes)
+{
+    static const char *const units[] = {" B", " KiB", " MiB", " GiB", " TiB", " PiB"};
+    return scaled(bytes < 0 ? 0 : bytes, 1024, units, 6);
+}
+
+ps_human ps_human_size(uint64_t bytes)
+{
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } units[] = {{"TiB", UINT64_C(1) << 40},
+                 {"GiB", 1 << 30},
+                 {"MiB", 1 << 20},
+                 {"KiB", 1 << 10},
+                 {"TB", UINT64_C(1000000000000)},
+                 {"GB", 1000000000},
+                 {"MB", 1000000},
+                 {"kB", 1000},
+                 {"B", 1}};
+    size_t best = sizeof units / sizeof *units - 1;
+    for (size_t i = best; i-- > 0;)
+        if (bytes % units[i].bytes == 0 && units[i].bytes > units[best].bytes)
+            best = i;
+    ps_human out;
+    (void)snprintf(out.text, sizeof out.text, "%" PRIu64 " %s", bytes / units[best].bytes,
+                   bytes ? units[best].text : "B");
+    return out;
 }
 
 ps_human ps_human_count(double n)
 {
     static const char *const units[] = {"", "k", "M", "G", "T"};
-    return scaled(n < 0 ? 0 : n, units, 5);
+    return scaled(n < 0 ? 0 : n, 1000, units, 5);
 }
 
 ps_human ps_human_duration(double seconds)

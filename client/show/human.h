@@ -10,7 +10,10 @@ typedef struct ps_human {
     char text[32];
 } ps_human;
 
-ps_human ps_human_bytes(double bytes);      /* "512 B", "1.2 GB": powers of 1000 */
+ps_human ps_human_bytes(double bytes);  /* "512 B", "1.2 GB": powers of 1000 */
+ps_human ps_human_binary(double bytes); /* "1.2 GiB": powers of 1024 */
+/* "200 GiB", "64 MB": exactly, in the largest unit of a configuration that allows that. */
+ps_human ps_human_size(uint64_t bytes);
 ps_human ps_human_count(double n);          /* "12", "1.2k", "34M": powers of 1000 */
 ps_human ps_human_duration(double seconds); /* "0.4s", "42s", "3m 12s", "2h 05m", "3d 04h" */
 /* A loss or another measure: "0.8875", "3.5e-05", "1.98e+27": four places where they say something.

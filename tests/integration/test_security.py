@@ -198,6 +198,8 @@ def a_refused_call_is_told_to_both_sides_and_audited():
         status, log = cluster.psctl_json("status"), cluster.dir / "audit.log"
         head, by_mlkem = status["audit_head"], status["connections_pq"] if ssl.OPENSSL_VERSION_INFO < (3, 5) else 0
         assert status["connections_total"] > status["connections"] > 0 and not by_mlkem, status
+        assert cluster.psctl("audit", "head").stdout == head + "\n"
+        assert max(map(len, cluster.psctl("status").stdout.splitlines())) <= 80, "a terminal's width"
         assert "unbroken" in cluster.psctl("audit", "verify", log, "--head", head).stdout
         lines = log.read_text().splitlines(keepends=True)
         log = cluster.dir / "changed.log"
@@ -216,7 +218,7 @@ def a_refused_call_is_told_to_both_sides_and_audited():
         assert [line["event"] for line in lines[:2] + lines[-2:]] == ["start", "anchor", "stop", "anchor"], lines
         assert lines[1]["signer"] != lines[-1]["signer"] and "certificates" in lines[-1]
         done = verify("--ca", cluster.certs / "ca.pem")
-        assert f"signed to line {len(lines) - 1}, at {lines[-1]['time']} by spiffe://test/server/psd (2 anchors, 2 certificates)" in done.stdout
+        assert f"signed to line {len(lines) - 1}, at {lines[-1]['time']}\nby spiffe://test/server/psd (2 anchors, 2 certificates)" in done.stdout
         assert "another key signed it" in verify("--certificate", cluster.certs / "psd.pem").stderr
         cluster.cert("create-ca", "--cluster", "test", "--name", "other")
         assert "unknown CA" in verify("--ca", cluster.certs / "other.pem").stderr

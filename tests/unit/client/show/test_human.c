@@ -20,6 +20,31 @@ START_TEST(bytes_have_units_of_a_thousand)
 }
 END_TEST
 
+START_TEST(sizes_are_shown_as_they_are_written)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } rows[] = {{0, "0 B"},
+                {1, "1 B"},
+                {1000, "1 kB"},
+                {1024, "1 KiB"},
+                {UINT64_C(200) << 30, "200 GiB"},
+                {200000000000, "200 GB"},
+                {UINT64_C(3) << 40, "3 TiB"},
+                {1536 << 20, "1536 MiB"},
+                {(1 << 20) + 1, "1048577 B"},
+                {UINT64_MAX, "18446744073709551615 B"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        ck_assert_str_eq(ps_human_size(rows[i].bytes).text, rows[i].text);
+    ck_assert_str_eq(ps_human_binary(1023).text, "1023 B");
+    ck_assert_str_eq(ps_human_binary(1536).text, "1.5 KiB");
+    ck_assert_str_eq(ps_human_binary(1024 * 1024 - 1).text, "1.0 MiB");
+    ck_assert_str_eq(ps_human_binary(214.7e9).text, "200 GiB");
+    ck_assert_str_eq(ps_human_binary(-1).text, "0 B");
+}
+END_TEST
+
 START_TEST(counts_show_a_tenth_only_where_it_says_something)
 {
     ck_assert_str_eq(ps_human_count(0).text, "0");
@@ -84,6 +109,7 @@ END_TEST
 
 static const ps_check_case tests[] = {
     {&bytes_have_units_of_a_thousand},
+    {&sizes_are_shown_as_they_are_written},
     {&counts_show_a_tenth_only_where_it_says_something},
     {&durations_have_two_units_at_the_most},
     {&values_have_four_places_where_they_say_something},
