@@ -7,28 +7,48 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* The kernel takes pages for its cache as large as what a call brings. Large free ones are those
  * that a virtual machine's host has taken back, and filling one takes up to ten times as long. */
 enum { READ_STEP = 65536, WRITE_MOST = 256 << 10, FLUSH_STEP = 8 << 20 };
 
+/* A pipe with a name has nobody at its other end when it came with a folder of somebody else's: it
+ * is not waited for. One without a name (a shell's) is part of what the user has written. */
+static ps_status check_pipe(int fd, const char *path)
+{
+    struct stat about;
+    struct statfs where;
+    if (fstat(fd, &about) != 0 || !S_ISFIFO(about.st_mode))
+        return PS_OK;
+    if (fstatfs(fd, &where) != 0 || where.f_type != PIPEFS_MAGIC)
+        return ps_fail(PS_INVALID_ARGUMENT, "open %s: it is a pipe, not a file", path);
+    (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    return PS_OK;
+}
+
 static ps_status system_open(void *state, const char *path, ps_disk_mode mode, int *file)
 {
     static const int flags[] = {
-        [PS_DISK_READ] = O_RDONLY,
+        [PS_DISK_READ] = O_RDONLY | O_NOCTTY | O_NONBLOCK,
         [PS_DISK_CREATE] = O_WRONLY | O_CREAT | O_EXCL,
         [PS_DISK_CREATE_OPEN] = O_WRONLY | O_CREAT | O_EXCL,
     };
     int fd = open(path, flags[mode] | O_CLOEXEC, mode == PS_DISK_CREATE_OPEN ? 0666 : 0600);
     if (fd < 0)
         return ps_fail_errno(errno, "open %s", path);
-    *file = fd;
-    return PS_OK;
+    ps_status st = mode == PS_DISK_READ ? check_pipe(fd, path) : PS_OK;
+    if (st)
+        (void)close(fd);
+    else
+        *file = fd;
+    return st;
 }
 
 static void system_close(void *state, int file)

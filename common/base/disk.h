@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 typedef enum ps_disk_mode {
-    PS_DISK_READ,
+    PS_DISK_READ,        /* of ps_disk_system a pipe with a name is PS_INVALID_ARGUMENT */
     PS_DISK_CREATE,      /* for writing; PS_ALREADY_EXISTS when it is there; mode 0600 */
     PS_DISK_CREATE_OPEN, /* the same with mode 0666, less the umask */
 } ps_disk_mode;

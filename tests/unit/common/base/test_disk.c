@@ -46,6 +46,31 @@ START_TEST(failures_have_their_code_and_the_path)
 }
 END_TEST
 
+/* Nobody is at the other end: it must not be waited for. What a shell puts there is read. */
+START_TEST(a_pipe_is_no_file_but_a_shells_is_one)
+{
+    make_folder();
+    const ps_disk *d = &ps_disk_system;
+    int file, ends[2];
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    ck_assert_int_eq(d->open(d->state, path, PS_DISK_READ, &file), PS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "it is a pipe, not a file"));
+    ck_assert_int_eq(pipe(ends), 0);
+    char shells[64];
+    (void)snprintf(shells, sizeof shells, "/dev/fd/%d", ends[0]);
+    ck_ok(d->open(d->state, shells, PS_DISK_READ, &file));
+    ck_assert_int_eq(write(ends[1], "psd", 3), 3);
+    ck_assert_int_eq(close(ends[1]), 0);
+    size_t got;
+    char text[8];
+    ck_ok(d->read(d->state, file, text, sizeof text, &got));
+    ck_assert_uint_eq(got, 3);
+    d->close(d->state, file);
+    ck_assert_int_eq(close(ends[0]), 0);
+    remove_folder();
+}
+END_TEST
+
 START_TEST(reading_stops_at_its_limit_and_says_what_is_missing)
 {
     make_folder();
@@ -117,6 +142,7 @@ END_TEST
 
 static const ps_check_case cases[] = {
     {&failures_have_their_code_and_the_path},
+    {&a_pipe_is_no_file_but_a_shells_is_one},
     {&reading_stops_at_its_limit_and_says_what_is_missing},
     {&a_file_is_poured_into_another},
     {0},
