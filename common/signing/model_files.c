@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 char *ps_model_signature_path(const char *folder, const char *signature)
 {
@@ -50,14 +51,40 @@ ps_status ps_model_below(const char *folder, const char *file, char **out)
     return st;
 }
 
+/* One that is a link says elsewhere what it is, and is written elsewhere. */
+static ps_status check_file(const char *signature)
+{
+    struct stat about;
+    if (lstat(signature, &about) || S_ISREG(about.st_mode))
+        return PS_OK;
+    return ps_fail(PS_INVALID_ARGUMENT, "%s is %s: a signature in the folder is a file", signature,
+                   S_ISLNK(about.st_mode)   ? "a symbolic link"
+                   : S_ISDIR(about.st_mode) ? "a folder"
+                                            : "neither file nor folder");
+}
+
+static ps_status check_files(const char *signature)
+{
+    char *slsa = ps_model_slsa_path(signature);
+    ps_status st = check_file(signature);
+    if (!st)
+        st = check_file(slsa);
+    ps_free(&slsa);
+    return st;
+}
+
 ps_status ps_model_left_out(const char *folder, const char *signature, const char *const *names,
                             char ***out)
 {
     size_t n = 0;
     char *own = NULL;
     ps_status st = ps_model_below(folder, signature, &own);
-    if (st)
+    if (!st && own)
+        st = check_files(signature);
+    if (st) {
+        ps_free(&own);
         return st;
+    }
     while (names && names[n])
         n++;
     char **list = ps_alloc_array(n + 3, sizeof *list);

@@ -16,7 +16,7 @@ PS_MUST_CHECK ps_status ps_model_below(const char *folder, const char *file, cha
 /* The last part of the folder's path; "model" where it has none. The caller's. */
 char *ps_model_folder_name(const char *folder);
 /* Those names, and those below the folder of the signature and of what is beside it for SLSA, if
- * they are in there: for ps_folder_list. */
+ * they are in there: for ps_folder_list. PS_INVALID_ARGUMENT: such a one is a link, or no file. */
 PS_MUST_CHECK ps_status ps_model_left_out(const char *folder, const char *signature,
                                           const char *const *names, char ***out);
 void ps_model_left_out_free(char ***names);

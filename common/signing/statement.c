@@ -249,8 +249,8 @@ static ps_status read_algorithm(ps_json_reader *r, void *user)
     if (st || ps_slice_is(token.text, "sha256"))
         return st;
     const char *text = (const char *)token.text.data, *size = text + strlen(sharded);
-    if (strncmp(text, sharded, strlen(sharded)) != 0 || !*size || strlen(size) > 18 ||
-        size[strspn(size, "0123456789")])
+    if (strncmp(text, sharded, strlen(sharded)) != 0 || *size < '1' || *size > '9' ||
+        strlen(size) > 18 || size[strspn(size, "0123456789")])
         return ps_fail(PS_CORRUPT, "it is not sha256");
     ((resource *)user)->shards = strtoull(size, NULL, 10);
     return PS_OK;

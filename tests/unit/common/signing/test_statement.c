@@ -208,6 +208,8 @@ START_TEST(a_statement_says_what_its_schema_has_and_no_more)
     expect_edit(&good, "\"algorithm\":\"sha256\"", "\"algorithm\":\"blake3\"", "it is not sha256");
     expect_edit(&good, "\"algorithm\":\"sha256\"", "\"algorithm\":\"sha256-sharded-10\"",
                 "shards of another size");
+    expect_edit(&good, "\"algorithm\":\"sha256\"", "\"algorithm\":\"sha256-sharded-0\"",
+                "it is not sha256");
     expect_edit(&good, "\"digest\":\"5", "\"digest\":\"F", "no SHA-256");
     expect_edit(&good, "\"digest\":\"58", "\"digest\":\"59", "not that of its resources");
     expect_edit(&good, "\"name\":\"a\"", "\"name\":\"\\u0000\"", "a text of 1 to");
