@@ -144,24 +144,35 @@ static ps_status show_slsa(ps_client *client, const char *folder)
     return st;
 }
 
+/* The text, which is to be a record before it is shown in whatever form. */
+static ps_status show_record(ps_client *client, const char *json)
+{
+    ps_buf text = PS_BUF_EMPTY;
+    ps_status st = ps_lineage_text(&text, &client->style, json);
+    if (!st && client->json) {
+        ps_json_writer w = ps_json_begin(client);
+        ps_json_embed(&w, json);
+        ps_json_finish(client);
+    } else if (!st) {
+        ps_buf_append(&client->out, text.data, text.len);
+    }
+    ps_buf_free(&text);
+    return st;
+}
+
 /* It proves nothing by itself: what is in it, whoever wrote the file says. */
 static ps_status run_provenance(ps_client *client, const ps_args *args)
 {
-    ps_buf text = PS_BUF_EMPTY;
     if (((const options *)args->options)->slsa)
         return show_slsa(client, args->operands.at[0]);
+    ps_buf json = PS_BUF_EMPTY;
     char *path = ps_asprintf("%s/" PS_MODEL_PROVENANCE, args->operands.at[0]);
-    ps_status st = ps_disk_read_file(&ps_disk_system, path, PROVENANCE_MOST, &text);
-    if (!st && client->json) {
-        ps_json_writer w = ps_json_begin(client);
-        ps_json_embed(&w, ps_buf_cstr(&text));
-        ps_json_finish(client);
-    } else if (!st) {
-        st = ps_lineage_text(&client->out, &client->style, ps_buf_cstr(&text));
-        if (st)
-            st = ps_wrap(st, "%s", path);
-    }
-    ps_buf_free(&text);
+    ps_status st = ps_disk_read_file(&ps_disk_system, path, PROVENANCE_MOST, &json);
+    if (!st && json.len && memchr(json.data, 0, json.len))
+        st = ps_fail(PS_CORRUPT, "%s: has a zero byte", path);
+    else if (!st && (st = show_record(client, ps_buf_cstr(&json))))
+        st = ps_wrap(st, "%s", path);
+    ps_buf_free(&json);
     ps_free(&path);
     return st;
 }

@@ -22,13 +22,13 @@ static ps_human scaled(double value, double step, const char *const units[], siz
 ps_human ps_human_bytes(double bytes)
 {
     static const char *const units[] = {" B", " kB", " MB", " GB", " TB", " PB"};
-    return scaled(bytes < 0 ? 0 : bytes, 1000, units, 6);
+    return scaled(bytes >= 0 ? bytes : 0, 1000, units, 6);
 }
 
 ps_human ps_human_binary(double bytes)
 {
     static const char *const units[] = {" B", " KiB", " MiB", " GiB", " TiB", " PiB"};
-    return scaled(bytes < 0 ? 0 : bytes, 1024, units, 6);
+    return scaled(bytes >= 0 ? bytes : 0, 1024, units, 6);
 }
 
 ps_human ps_human_size(uint64_t bytes)
@@ -58,7 +58,7 @@ ps_human ps_human_size(uint64_t bytes)
 ps_human ps_human_count(double n)
 {
     static const char *const units[] = {"", "k", "M", "G", "T"};
-    return scaled(n < 0 ? 0 : n, 1000, units, 5);
+    return scaled(n >= 0 ? n : 0, 1000, units, 5);
 }
 
 ps_human ps_human_duration(double seconds)

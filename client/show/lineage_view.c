@@ -168,6 +168,13 @@ static ps_status read_member(ps_json_reader *json, const char *key, void *into)
 
 /* ---- for people ---- */
 
+/* 0: a number that is no time. */
+static int64_t time_of(double ms)
+{
+    const double most = 253402300799999; /* the year 9999 */
+    return ms > 0 && ms <= most ? (int64_t)ms : 0;
+}
+
 static void put_head(ps_table *t, const lineage *l)
 {
     ps_table_field(t, "model", "%s", l->model.name);
@@ -179,7 +186,7 @@ static void put_head(ps_table *t, const lineage *l)
         ps_table_field(t, "as", "%s, job %.0f", l->made.how, l->made.job);
     else
         ps_table_field(t, "as", "%s", l->made.how);
-    ps_table_field(t, "written", "%s", ps_human_time((int64_t)l->made.written_ms).text);
+    ps_table_field(t, "written", "%s", ps_human_time(time_of(l->made.written_ms)).text);
     ps_table_field(t, "job file", "%s", l->job_file.sha256);
     ps_table_field(t, "psd", "%s", l->psd);
     ps_table_field(t, "cluster", "%s", l->cluster);
@@ -208,8 +215,11 @@ ps_status ps_lineage_text(ps_buf *out, const ps_style *style, const char *json)
                  .contributors = ps_table_new(people)};
     ps_table *head = ps_table_new(NULL);
     ps_json_reader reader;
+    ps_json_token end;
     ps_json_reader_init(&reader, ps_slice_str(json));
     ps_status st = ps_json_object_read(&reader, &l, read_member);
+    if (!st)
+        st = ps_json_expect(&reader, PS_JSON_END, &end);
     if (!st && strncmp(l.format, "psd-provenance/", strlen("psd-provenance/")) != 0)
         st = ps_fail(PS_CORRUPT, "it is no psd-provenance");
     if (!st) {

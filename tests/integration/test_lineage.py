@@ -158,6 +158,12 @@ def what_is_exported_is_signed_and_checked():
         found = cluster.psctl_json("model", "verify", out, *check, "--identity", "spiffe://test/signer/anna")
         assert found["root"] == root and found["signer"] == "spiffe://test/signer/anna" and found["provenance"] and found["slsa"], found
         assert "spiffe://test/worker/w1" in cluster.psctl("model", "provenance", out).stdout
+        record = (out / "psd-provenance.json").read_text()
+        for text, why in (("", "a value is expected"), (record[:-9], "does not end"), (record + "x", "something follows"),
+                          ('{"format": "other"}', "it is no psd-provenance")):
+            (cluster.dir / "psd-provenance.json").write_text(text)
+            done = cluster.psctl("--output", "json", "model", "provenance", cluster.dir, check=False)
+            assert done.returncode and why in done.stderr and not done.stdout, done
 
         shutil.copytree(out, cluster.dir / "copy")
         (cluster.dir / "copy/model.slsa.sig").write_text((out / "model.sig").read_text())
