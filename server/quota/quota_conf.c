@@ -95,14 +95,16 @@ void ps_quota_conf_find(const ps_quota_conf *conf, const ps_identity *who,
     put_override(conf, full, limits);
 }
 
-/* NAME or ROLE/NAME. */
-static ps_status check_who(const char *who)
+/* NAME or ROLE/NAME, of a role that calls: limits of another would say something and do nothing. */
+static ps_status check_who(const ps_quota_conf *conf, const char *who)
 {
     const char *slash = strchr(who, '/');
     ps_role role;
     ps_status st = PS_OK;
     if (slash)
         st = ps_role_parse(ps_slice_of(who, (size_t)(slash - who)), &role);
+    if (!st && slash && !of_role(conf, role))
+        st = ps_fail(PS_INVALID_ARGUMENT, "a %s calls nobody", ps_role_name(role));
     if (!st)
         st = ps_identity_check_part("name", ps_slice_str(slash ? slash + 1 : who));
     return st;
@@ -122,12 +124,12 @@ static ps_status check_bytes(const ps_quota_limits *limits, uint64_t least, cons
                         least);
 }
 
-static ps_status check_override(const ps_quota_override *override, uint64_t least,
-                                const ps_conf_doc *doc)
+static ps_status check_override(const ps_quota_conf *conf, const ps_quota_override *override,
+                                uint64_t least, const ps_conf_doc *doc)
 {
     char path[2 * PS_IDENTITY_PART_MAX + 64];
     int n = snprintf(path, sizeof path, "quotas.identities.%s", override->who);
-    if (check_who(override->who))
+    if (check_who(conf, override->who))
         return ps_conf_fail(doc, path, "is no NAME and no ROLE/NAME: %s", ps_error_message());
     (void)snprintf(path + n, sizeof path - (size_t)n, ".in_flight");
     return check_bytes(&override->limits, least, path, doc);
@@ -144,6 +146,6 @@ ps_status ps_quota_conf_check(const ps_quota_conf *conf, uint64_t least, const p
             st = check_bytes(limits, least, path, doc);
     }
     for (size_t i = 0; !st && i < conf->n_identities; i++)
-        st = check_override(&conf->identities[i], least, doc);
+        st = check_override(conf, &conf->identities[i], least, doc);
     return st;
 }

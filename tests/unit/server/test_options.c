@@ -146,6 +146,8 @@ START_TEST(wrong_files_name_file_and_line)
          ":6: quotas.identities.worker/y.in_flight: must be 0 or at least"},
         {TLS "quotas:\n  identities:\n    a/b: {jobs: 1}\n",
          ":4: quotas.identities.a/b: is no NAME and no ROLE/NAME: "},
+        {TLS "quotas:\n  identities:\n    signer/anna: {jobs: 1}\n",
+         ":4: quotas.identities.signer/anna: is no NAME and no ROLE/NAME: a signer calls nobody"},
         {TLS "quotas:\n  identities:\n    A b: {jobs: 1}\n",
          ":4: quotas.identities.A b: is no NAME and no ROLE/NAME: "},
         {TLS "quotas:\n  identities:\n    x: {jobs: many}\n",
