@@ -100,6 +100,19 @@ void ps_landlock_allow_beside(ps_landlock *l, unsigned rights, const char *file)
     free(real);
 }
 
+void ps_landlock_allow_coming(ps_landlock *l, unsigned rights, const char *folder)
+{
+    char *path = ps_strdup(folder);
+    while (access(path, F_OK) != 0 && strcmp(path, "/") != 0 && strcmp(path, ".") != 0) {
+        char *above = ps_disk_folder_of(path);
+        ps_free(&path);
+        path = above;
+    }
+    if (strcmp(path, "/") != 0 || strcmp(folder, "/") == 0)
+        ps_landlock_allow(l, rights, path);
+    ps_free(&path);
+}
+
 static void allow_each(ps_landlock *l, unsigned rights, const char *const *paths)
 {
     for (size_t i = 0; paths[i]; i++)

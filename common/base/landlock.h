@@ -36,6 +36,10 @@ void ps_landlock_allow(ps_landlock *landlock, unsigned rights, const char *path)
 /* The folder of a file, and that of what it is a link to: a file that takes its place by a rename
  * may be opened as well. Of a file in / it is the file alone. */
 void ps_landlock_allow_beside(ps_landlock *landlock, unsigned rights, const char *file);
+/* A folder that may come later (a disk that is mounted): where it is not there, the nearest one above
+ * it that is, so that it is found; but not / for what was not said to be /: then it needs a restart.
+ */
+void ps_landlock_allow_coming(ps_landlock *landlock, unsigned rights, const char *folder);
 /* What is needed to run at all: libraries, names of hosts, times, /proc, random numbers. */
 void ps_landlock_allow_system(ps_landlock *landlock);
 /* To run this program later (a script, too, with what it calls of the system's, and its

@@ -127,6 +127,22 @@ START_TEST(a_file_goes_from_one_folder_to_another_and_one_may_take_the_place_of_
 }
 END_TEST
 
+static void allow_coming(ps_landlock *l)
+{
+    ps_landlock_allow_coming(l, PS_LANDLOCK_READ, "/no-such-disk/data");
+    ps_landlock_allow_coming(l, PS_LANDLOCK_READ, at("read/disk/data"));
+}
+
+/* Its absence must not open the whole system. */
+START_TEST(a_folder_that_comes_later_is_found_and_opens_nothing_else)
+{
+    bool there = enforce(allow_coming);
+    int no_read = there && !ps_process_sanitized() ? EACCES : 0;
+    ck_assert_int_eq(opens("read/file", O_RDONLY), 0);
+    ck_assert_int_eq(opens("other/file", O_RDONLY), no_read);
+}
+END_TEST
+
 static void allow_program(ps_landlock *l)
 {
     ps_landlock_allow_program(l, at("read/program"));
@@ -195,6 +211,7 @@ END_TEST
 
 static const ps_check_case tests[] = {
     {&only_what_was_allowed_opens},
+    {&a_folder_that_comes_later_is_found_and_opens_nothing_else},
     {&a_file_goes_from_one_folder_to_another_and_one_may_take_the_place_of_a_link},
     {&a_program_that_was_named_runs_and_is_held_by_the_same},
     {&a_path_has_all_the_rights_that_were_given_to_it_and_there_may_be_many},
