@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/landlock.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -91,9 +92,25 @@ static void allow_folder_of(ps_landlock *l, unsigned rights, const char *file)
     ps_free(&folder);
 }
 
+/* Where the file is, or will be when it is made by this name; NULL: there. */
+static char *behind_link(const char *file)
+{
+    char *real = realpath(file, NULL), to[PATH_MAX];
+    ssize_t len = real ? -1 : readlink(file, to, sizeof to - 1);
+    if (len <= 0)
+        return real;
+    to[len] = '\0';
+    if (*to == '/')
+        return ps_strdup(to);
+    char *folder = ps_disk_folder_of(file);
+    char *path = ps_asprintf("%s/%s", folder, to);
+    ps_free(&folder);
+    return path;
+}
+
 void ps_landlock_allow_beside(ps_landlock *l, unsigned rights, const char *file)
 {
-    char *real = realpath(file, NULL);
+    char *real = behind_link(file);
     allow_folder_of(l, rights, file);
     if (real)
         allow_folder_of(l, rights, real);
@@ -235,12 +252,22 @@ void ps_landlock_log(const char *tag)
 }
 
 /* access(2) is none of the calls that landlock restricts: it answers as if there were none. */
-ps_status ps_landlock_explain(ps_status st, const char *path)
+static ps_status explain(ps_status st, const char *path, int how)
 {
-    if (st != PS_NO_ACCESS || !in_force || faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) != 0)
+    if (st != PS_NO_ACCESS || !in_force || faccessat(AT_FDCWD, path, how, AT_EACCESS) != 0)
         return st;
     return ps_fail(PS_FAILED_PRECONDITION,
                    "%s needs a restart: this process keeps to the folders that its configuration "
                    "named when it started (landlock)",
                    path);
+}
+
+ps_status ps_landlock_explain(ps_status st, const char *path)
+{
+    return explain(st, path, R_OK);
+}
+
+ps_status ps_landlock_explain_program(ps_status st, const char *path)
+{
+    return explain(st, path, X_OK);
 }

@@ -33,11 +33,12 @@ ps_landlock *ps_landlock_new(void);
 void ps_landlock_free(ps_landlock **landlock);
 /* rights: of ps_landlock_right, or-ed. A path that is not there is left out. */
 void ps_landlock_allow(ps_landlock *landlock, unsigned rights, const char *path);
-/* The folder of a file, and that of what it is a link to: a file that takes its place by a rename
- * may be opened as well. Of a file in / it is the file alone. */
+/* The folder of a file, and that of what it is a link to, there or not yet: a file that takes its
+ * place by a rename may be opened as well. Of a file in / it is the file alone. */
 void ps_landlock_allow_beside(ps_landlock *landlock, unsigned rights, const char *file);
-/* A folder that may come later (a disk that is mounted): where it is not there, the nearest one above
- * it that is, so that it is found; but not / for what was not said to be /: then it needs a restart.
+/* A folder that may come later (a disk that is mounted): where it is not there, the nearest one
+ * above it that is, so that it is found; but not / for what was not said to be /: then it needs a
+ * restart.
  */
 void ps_landlock_allow_coming(ps_landlock *landlock, unsigned rights, const char *folder);
 /* What is needed to run at all: libraries, names of hosts, times, /proc, random numbers. */
@@ -56,6 +57,7 @@ void ps_landlock_log(const char *tag);
  * reason of, PS_FAILED_PRECONDITION and a message that asks for a restart; any other st as it is.
  * Any thread. */
 ps_status ps_landlock_explain(ps_status st, const char *path);
+ps_status ps_landlock_explain_program(ps_status st, const char *path); /* it was to be started */
 
 /* The version of the kernel's landlock; 0: it has none, or it is switched off. */
 int ps_landlock_abi(void);

@@ -3,6 +3,7 @@
 #include "common/base/program.h"
 
 #include "common/base/clock.h"
+#include "common/base/landlock.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
 
@@ -111,7 +112,8 @@ static ps_status start(const ps_program *p, running *r)
         return PS_OK;
     shut(&r->in);
     shut(&r->out);
-    return ps_fail_errno(error, "%s", what);
+    ps_status st = ps_fail_errno(error, "%s", what);
+    return ps_landlock_explain_program(st, p->arguments[0]);
 }
 
 /* ---- talking ---- */

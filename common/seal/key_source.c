@@ -75,7 +75,7 @@ static ps_status from_file(const char *path, unsigned patience_ms, ps_secret **k
     (void)patience_ms;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
-        return ps_fail_errno(errno, "open");
+        return ps_landlock_explain(ps_fail_errno(errno, "open"), path);
     uint8_t *bytes = ps_secret_alloc(ROOM);
     size_t n = 0;
     ps_status st = check_file(fd);
@@ -171,7 +171,7 @@ ps_status ps_key_source_read(const char *source, unsigned patience_ms, ps_secret
         return st;
     size_t i = row_of(source);
     const char *where = source + strlen(rows[i].prefix);
-    st = ps_landlock_explain(rows[i].read(where, patience_ms, key), where);
+    st = rows[i].read(where, patience_ms, key);
     return st ? ps_wrap(st, "%s", source) : PS_OK;
 }
 

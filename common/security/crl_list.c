@@ -8,6 +8,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/disk.h"
+#include "common/base/landlock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
@@ -232,7 +233,8 @@ ps_status ps_crl_list_read(const char *path, STACK_OF(X509) * ca, ps_crl_list **
 {
     PS_REQUIRE(path && ca);
     ps_buf text = PS_BUF_EMPTY;
-    ps_status st = ps_disk_read_file(&ps_disk_system, path, PS_CRL_MOST, &text);
+    ps_status st =
+        ps_landlock_explain(ps_disk_read_file(&ps_disk_system, path, PS_CRL_MOST, &text), path);
     if (st) {
         ps_buf_free(&text);
         return ps_wrap(st, "CRL");

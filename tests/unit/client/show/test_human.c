@@ -14,7 +14,7 @@ START_TEST(bytes_have_units_of_a_thousand)
     } rows[] = {{0, "0 B"},         {512, "512 B"},     {999, "999 B"},     {1000, "1.0 kB"},
                 {1234, "1.2 kB"},   {12345, "12.3 kB"}, {99949, "99.9 kB"}, {99951, "100 kB"},
                 {999499, "999 kB"}, {999500, "1.0 MB"}, {1.2e9, "1.2 GB"},  {-5, "0 B"},
-                {34e12, "34.0 TB"}, {5e18, "5000 PB"}, {NAN, "0 B"}};
+                {34e12, "34.0 TB"}, {5e18, "5000 PB"},  {NAN, "0 B"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         ck_assert_str_eq(ps_human_bytes(rows[i].bytes).text, rows[i].text);
 }

@@ -143,6 +143,24 @@ START_TEST(a_folder_that_comes_later_is_found_and_opens_nothing_else)
 }
 END_TEST
 
+static void allow_links(ps_landlock *l)
+{
+    ps_landlock_allow_beside(l, PS_LANDLOCK_WRITE, at("read/ahead"));
+    ps_landlock_allow_beside(l, PS_LANDLOCK_WRITE, at("read/beside"));
+}
+
+START_TEST(a_file_is_made_by_a_link_that_was_there_before_it)
+{
+    char whole[512];
+    (void)snprintf(whole, sizeof whole, "%s/other/made", top);
+    ck_assert_int_eq(symlink(whole, at("read/ahead")), 0);
+    ck_assert_int_eq(symlink("../real/made", at("read/beside")), 0);
+    (void)enforce(allow_links);
+    ck_assert_int_eq(opens("read/ahead", O_WRONLY | O_CREAT), 0);
+    ck_assert_int_eq(opens("read/beside", O_WRONLY | O_CREAT), 0);
+}
+END_TEST
+
 static void allow_program(ps_landlock *l)
 {
     ps_landlock_allow_program(l, at("read/program"));
@@ -193,6 +211,10 @@ START_TEST(a_path_that_came_later_needs_a_restart)
     ck_assert_int_eq(ps_landlock_explain(PS_NO_ACCESS, at("other/no-such")), PS_NO_ACCESS);
     if (geteuid() != 0)
         ck_assert_int_eq(ps_landlock_explain(PS_NO_ACCESS, at("other/closed")), PS_NO_ACCESS);
+    /* one that nobody may run is helped by no restart */
+    ck_assert_int_eq(ps_landlock_explain_program(PS_NO_ACCESS, at("other/file")), PS_NO_ACCESS);
+    ck_assert_int_eq(ps_landlock_explain_program(PS_NO_ACCESS, at("read/program")),
+                     PS_FAILED_PRECONDITION);
 }
 END_TEST
 
@@ -212,6 +234,7 @@ END_TEST
 static const ps_check_case tests[] = {
     {&only_what_was_allowed_opens},
     {&a_folder_that_comes_later_is_found_and_opens_nothing_else},
+    {&a_file_is_made_by_a_link_that_was_there_before_it},
     {&a_file_goes_from_one_folder_to_another_and_one_may_take_the_place_of_a_link},
     {&a_program_that_was_named_runs_and_is_held_by_the_same},
     {&a_path_has_all_the_rights_that_were_given_to_it_and_there_may_be_many},
