@@ -1,49 +1,56 @@
-/* Happy path: sums of what rows say. What fails is the disk. */
+/* Happy path: rows, and sums of what rows say. What fails is the disk. */
 #include "server/catalog/stored.h"
 
 #include "common/base/mem.h"
 #include "server/catalog/db.h"
 
-ps_status ps_catalog_stored_bytes(ps_catalog *catalog, const char *who, uint64_t *bytes)
+void ps_stored_rows_free(ps_stored_rows *rows)
 {
-    ps_stmt q;
-    ps_status st = ps_stmt_begin(
-        &q, catalog,
-        "SELECT (SELECT coalesce(sum(bytes),0) FROM model_version WHERE owner=?1)"
-        "+(SELECT coalesce(sum(a.bytes),0) FROM artifact a JOIN job ON job.id=a.job_id"
-        " WHERE submitter=?1)");
-    if (st)
-        return st;
-    ps_stmt_text(&q, 1, who);
-    st = ps_stmt_row(&q);
-    if (!st)
-        *bytes = ps_stmt_get_u64(&q, 0);
-    return ps_stmt_end(&q, st);
+    for (size_t i = 0; i < rows->n; i++)
+        ps_free(&rows->at[i].who);
+    ps_free(&rows->at);
+    *rows = (ps_stored_rows){0};
 }
 
-ps_status ps_catalog_unfinished_of(ps_catalog *catalog, const char *who, uint64_t **jobs, size_t *n)
+/* sql: of ?1, who or "" for everybody; its columns: whose, and how many. */
+static ps_status read_rows(ps_catalog *catalog, const char *sql, const char *who,
+                           ps_stored_rows *out)
 {
     ps_stmt q;
-    ps_status st = ps_stmt_begin(
-        &q, catalog, "SELECT id FROM job WHERE state IN (1,2,3) AND submitter=?1 ORDER BY id");
+    size_t room = 0;
+    *out = (ps_stored_rows){0};
+    ps_status st = ps_stmt_begin(&q, catalog, sql);
     if (st)
         return st;
-    uint64_t *all = NULL;
-    size_t count = 0, room = 0;
-    ps_stmt_text(&q, 1, who);
+    ps_stmt_text(&q, 1, who ? who : "");
     while (!(st = ps_stmt_row(&q))) {
-        if (count == room) {
+        if (out->n == room) {
             room = room ? 2 * room : 16;
-            all = ps_realloc(all, room * sizeof *all);
+            out->at = ps_realloc(out->at, room * sizeof *out->at);
         }
-        all[count++] = ps_stmt_get_u64(&q, 0);
+        out->at[out->n++] = (ps_stored_row){ps_stmt_get_text(&q, 0), ps_stmt_get_u64(&q, 1)};
     }
     st = ps_stmt_end(&q, st == PS_END ? PS_OK : st);
-    if (st) {
-        ps_free(&all);
-        return st;
-    }
-    *jobs = all;
-    *n = count;
-    return PS_OK;
+    if (st)
+        ps_stored_rows_free(out);
+    return st;
+}
+
+ps_status ps_catalog_stored_bytes(ps_catalog *catalog, const char *who, ps_stored_rows *out)
+{
+    return read_rows(
+        catalog,
+        "SELECT who,sum(bytes) FROM"
+        " (SELECT owner AS who,bytes FROM model_version WHERE ?1 IN ('',owner)"
+        " UNION ALL SELECT submitter,a.bytes FROM artifact a JOIN job ON job.id=a.job_id"
+        " WHERE ?1 IN ('',submitter)) GROUP BY who",
+        who, out);
+}
+
+ps_status ps_catalog_unfinished(ps_catalog *catalog, const char *who, ps_stored_rows *out)
+{
+    return read_rows(catalog,
+                     "SELECT submitter,id FROM job WHERE state IN (1,2,3) AND ?1 IN ('',submitter)"
+                     " ORDER BY id",
+                     who, out);
 }

@@ -7,12 +7,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes of all versions of models that `who` (spiffe://…) owns, and of the artifacts of jobs that
- * it submitted. */
+typedef struct ps_stored_row {
+    char *who;  /* spiffe://…; "": of before there were owners */
+    uint64_t n; /* bytes, or the number of a job */
+} ps_stored_row;
+
+typedef struct ps_stored_rows {
+    ps_stored_row *at;
+    size_t n;
+} ps_stored_rows;
+
+void ps_stored_rows_free(ps_stored_rows *rows);
+/* A row each of who has any: bytes of all versions of models that it owns, and of the artifacts of
+ * jobs that it submitted. who: of that one alone; NULL: of everybody. */
 PS_MUST_CHECK ps_status ps_catalog_stored_bytes(ps_catalog *catalog, const char *who,
-                                                uint64_t *bytes);
-/* The numbers of its jobs that have not ended; free() them. */
-PS_MUST_CHECK ps_status ps_catalog_unfinished_of(ps_catalog *catalog, const char *who,
-                                                 uint64_t **jobs, size_t *n);
+                                                ps_stored_rows *out);
+/* A row each job that has not ended, by number. who as above. */
+PS_MUST_CHECK ps_status ps_catalog_unfinished(ps_catalog *catalog, const char *who,
+                                              ps_stored_rows *out);
 
 #endif

@@ -8,5 +8,9 @@
  * checkpoints of those that have not ended. */
 PS_MUST_CHECK ps_status ps_stored_bytes_of(const ps_stored_files *files, const char *who,
                                            uint64_t *bytes);
+/* The same of everybody, in one go: calls add with parts of it, as often as there are some. */
+typedef void (*ps_stored_add)(void *user, const char *who, uint64_t bytes);
+PS_MUST_CHECK ps_status ps_stored_bytes_all(const ps_stored_files *files, ps_stored_add add,
+                                            void *user);
 
 #endif

@@ -49,21 +49,15 @@ static Psd__V1__QuotaUse *use_message(ps_quota quota, const ps_quota_use *use)
     return out;
 }
 
-/* What is stored is not counted as it comes: it is looked at now. */
-static ps_status identity_message(ps_services *services, ps_quota_account_use *use,
-                                  Psd__V1__IdentityUse **out)
+static Psd__V1__IdentityUse *identity_message(const ps_quota_account_use *use)
 {
     char who[PS_IDENTITY_TEXT_MAX];
-    ps_identity_format(&use->who, who);
-    ps_status st = ps_stored_bytes_of(&services->files, who, &use->of[PS_QUOTA_STORED].used);
-    if (st)
-        return st;
-    *out = PS_REPLY_NEW(Psd__V1__IdentityUse, psd__v1__identity_use);
-    (*out)->identity = ps_strdup(who);
-    (*out)->quotas = ps_alloc_array(PS_QUOTAS, sizeof *(*out)->quotas);
+    Psd__V1__IdentityUse *out = PS_REPLY_NEW(Psd__V1__IdentityUse, psd__v1__identity_use);
+    out->identity = ps_strdup(ps_identity_format(&use->who, who));
+    out->quotas = ps_alloc_array(PS_QUOTAS, sizeof *out->quotas);
     for (ps_quota q = 0; q < PS_QUOTAS; q++)
-        (*out)->quotas[(*out)->n_quotas++] = use_message(q, &use->of[q]);
-    return PS_OK;
+        out->quotas[out->n_quotas++] = use_message(q, &use->of[q]);
+    return out;
 }
 
 static int by_name(const void *a, const void *b)
@@ -73,21 +67,48 @@ static int by_name(const void *a, const void *b)
     return names ? names : (int)x->who.role - (int)y->who.role;
 }
 
-/* The caller's own, or everybody's. */
-static ps_quota_account_use *look(ps_services *services, const ps_caller *caller, bool all,
-                                  size_t *n)
+typedef struct uses {
+    ps_quota_account_use *at; /* by name */
+    size_t n;
+} uses;
+
+/* Somebody's who was not here since psd began has no account to be shown. */
+static void add_stored(void *user, const char *who, uint64_t bytes)
 {
-    ps_quota_account_use *uses = NULL;
-    *n = 0;
+    const uses *all = user;
+    ps_quota_account_use key = {0};
+    if (ps_identity_parse(ps_slice_str(who), &key.who))
+        return;
+    ps_quota_account_use *use = bsearch(&key, all->at, all->n, sizeof *all->at, by_name);
+    if (use)
+        use->of[PS_QUOTA_STORED].used += bytes;
+}
+
+/* What is stored is not counted as it comes: it is looked at now. */
+static ps_status look_at_stored(ps_services *services, const ps_caller *caller, bool all, uses *u)
+{
+    for (size_t i = 0; i < u->n; i++)
+        u->at[i].of[PS_QUOTA_STORED].used = 0;
+    if (all)
+        return ps_stored_bytes_all(&services->files, add_stored, u);
+    return u->n ? ps_stored_bytes_of(&services->files, caller->name,
+                                     &u->at[0].of[PS_QUOTA_STORED].used)
+                : PS_OK;
+}
+
+/* The caller's own, or everybody's. */
+static uses look(ps_services *services, const ps_caller *caller, bool all)
+{
+    uses u = {0};
     if (all) {
-        uses = ps_quotas_look_all(services->quotas, n);
-        qsort(uses, *n, sizeof *uses, by_name);
+        u.at = ps_quotas_look_all(services->quotas, &u.n);
+        qsort(u.at, u.n, sizeof *u.at, by_name);
     } else if (caller->account) {
-        uses = ps_new(ps_quota_account_use);
-        ps_quotas_look(caller->account, uses);
-        *n = 1;
+        u.at = ps_new(ps_quota_account_use);
+        ps_quotas_look(caller->account, u.at);
+        u.n = 1;
     }
-    return uses;
+    return u;
 }
 
 ps_status ps_admin_quotas(ps_services *services, const ps_caller *caller,
@@ -100,16 +121,15 @@ ps_status ps_admin_quotas(ps_services *services, const ps_caller *caller,
                                              "others use is for roles observer and admin");
     Psd__V1__QuotasResponse *out = PS_REPLY_NEW(Psd__V1__QuotasResponse, psd__v1__quotas_response);
     *reply = &out->base;
-    size_t n = 0;
-    ps_quota_account_use *uses = look(services, caller, all, &n);
-    size_t shown = n < MOST ? n : MOST;
+    uses u = look(services, caller, all);
+    size_t shown = u.n < MOST ? u.n : MOST;
+    ps_status st = look_at_stored(services, caller, all, &u);
     out->identities = ps_alloc_array(shown + 1, sizeof *out->identities);
-    out->left_out = n - shown;
-    ps_status st = PS_OK;
-    for (size_t i = 0; !st && i < shown; i++) {
-        st = identity_message(services, &uses[i], &out->identities[i]);
-        out->n_identities += !st;
+    out->left_out = u.n - shown;
+    while (!st && out->n_identities < shown) {
+        out->identities[out->n_identities] = identity_message(&u.at[out->n_identities]);
+        out->n_identities++;
     }
-    free(uses);
+    free(u.at);
     return st;
 }

@@ -10,6 +10,7 @@
 #include "tests/lib/model_row.h"
 #include "tests/lib/stored.h"
 
+#include <string.h>
 #include <sys/stat.h>
 
 static uint64_t add_job(test_stored *t, ps_job_state state, const char *owner)
@@ -68,6 +69,17 @@ static uint64_t of(test_stored *t, const char *who)
     return bytes;
 }
 
+typedef struct both {
+    uint64_t annas, bobs;
+} both;
+
+static void add(void *user, const char *who, uint64_t bytes)
+{
+    both *b = user;
+    ck_assert(!strcmp(who, "anna") || !strcmp(who, "bob"));
+    *(*who == 'a' ? &b->annas : &b->bobs) += bytes;
+}
+
 START_TEST(models_artifacts_and_checkpoints_are_summed_by_owner)
 {
     static char anna[] = "anna", bob[] = "bob", m1[] = "m1", m2[] = "m2", m3[] = "m3";
@@ -89,6 +101,10 @@ START_TEST(models_artifacts_and_checkpoints_are_summed_by_owner)
     ck_assert_uint_eq(of(&t, "anna"), 1234569);
     ck_assert_uint_eq(of(&t, "bob"), 45);
     ck_assert_uint_eq(of(&t, "eve"), 0);
+    both all = {0};
+    ck_ok(ps_stored_bytes_all(&t.files, add, &all));
+    ck_assert_uint_eq(all.annas, 1234569);
+    ck_assert_uint_eq(all.bobs, 45);
     ck_assert_uint_gt(waits, 0); /* it has no checkpoint yet, which is fine */
     char *manifest = ps_asprintf("checkpoints/%llu/manifest", (unsigned long long)runs);
     test_stored_write(&t, manifest, "torn", 4); /* until the next one is written */
