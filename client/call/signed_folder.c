@@ -1,6 +1,7 @@
 /* The folder grows in another one beside the name that it will have; what fails removes both. */
 #include "client/call/signed_folder.h"
 
+#include "client/call/unfinished.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
 #include "common/base/whole_file.h"
@@ -19,22 +20,6 @@ struct ps_signed_folder {
     const ps_signer_files *signer;
 };
 
-static ps_status remove_one(void *user, const char *path);
-
-static void remove_folder(const char *path)
-{
-    if (!ps_disk_each(&ps_disk_system, path, remove_one, NULL))
-        (void)rmdir(path);
-}
-
-static ps_status remove_one(void *user, const char *path)
-{
-    (void)user;
-    if (unlink(path) && errno == EISDIR)
-        remove_folder(path);
-    return PS_OK;
-}
-
 void ps_signed_folder_drop(ps_signed_folder **folder)
 {
     ps_signed_folder *f = *folder;
@@ -43,7 +28,7 @@ void ps_signed_folder_drop(ps_signed_folder **folder)
         return;
     ps_error_save(&before, PS_UNKNOWN);
     if (f->outer)
-        remove_folder(f->outer);
+        ps_unfinished_remove(f->outer);
     (void)ps_error_raise(&before);
     ps_free(&f->path);
     ps_free(&f->outer);

@@ -9,10 +9,12 @@
 #include "client/call/signed_folder.h"
 #include "client/call/streams.h"
 #include "client/call/support.h"
+#include "client/call/unfinished.h"
 #include "client/commands/commands.h"
 #include "client/show/human.h"
 #include "client/show/signed_view.h"
 #include "common/base/crc32c.h"
+#include "common/base/disk.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
 #include "common/base/target.h"
@@ -100,8 +102,9 @@ typedef struct sink {
     ps_export_way way;
     Psd__V1__Model *model; /* as the catalog has it */
     ps_signer_files signer;
-    ps_signed_folder *folder; /* --sign: that it goes into; NULL: none */
-    ps_model_signed done;     /* then: what was signed */
+    ps_signed_folder *folder;  /* --sign: that it goes into; NULL: none */
+    ps_unfinished *unfinished; /* once all has come: that, or the file */
+    ps_model_signed done;      /* then: what was signed */
 } sink;
 
 static ps_status take_piece(void *user, ps_slice piece)
@@ -190,6 +193,8 @@ static ps_status check_usage(ps_client *client, const ps_model_format *format, c
         return ps_client_usage(client, "--activations is for format hf-ct");
     if (format->out && !ps_model_format_dtype(format, o->dtype))
         return ps_client_usage(client, "format %s has no dtype %s", format->name, o->dtype);
+    if (o->sign && o->path && !*o->path)
+        return ps_client_usage(client, "--to: the name of a folder to write is empty");
     return o->path ? ps_streams_check_output(client, o->path) : PS_OK;
 }
 
@@ -226,6 +231,17 @@ static ps_status finish(ps_client *client, sink *s, uint64_t got, uint64_t *byte
     return st;
 }
 
+/* From here on psctl works by itself, until it asks psd again. */
+static void guard(sink *s)
+{
+    const char *file = s->file ? ps_new_file_temporary(s->file) : NULL;
+    char *folder = s->folder ? ps_disk_folder_of(ps_signed_folder_path(s->folder)) : NULL;
+    ps_unfinished_end(&s->unfinished);
+    if (folder || file)
+        s->unfinished = ps_unfinished_begin(folder ? folder : file);
+    ps_free(&folder);
+}
+
 /* *bytes of a model in a file or folder of that path. */
 static ps_status write_model(ps_client *client, const ps_model_format *format, const options *o,
                              const char *path, sink *s, uint64_t *bytes)
@@ -237,8 +253,10 @@ static ps_status write_model(ps_client *client, const ps_model_format *format, c
     ps_status st = open_sink(format, o, path, s);
     if (!st)
         st = ps_receive_file(client, "/psd.v1.Models/Export", &request.base, take_piece, s, &got);
-    if (!st)
+    if (!st) {
+        guard(s);
         st = finish(client, s, got, bytes);
+    }
     if (!st && s->stream)
         ps_print_remarks(ps_model_export_remarks(s->stream));
     return st;
@@ -270,6 +288,8 @@ static ps_status export_signed(ps_client *client, const ps_model_format *format,
                                 : ps_asprintf("%s/%s%s%s", into, s->model->name, format->ending,
                                               ps_export_way_ending(&s->way));
     st = write_model(client, format, o, path, s, &bytes);
+    if (!st)
+        guard(s);
     if (!st)
         st = ps_signed_folder_finish(&s->folder, s->model->lineage, ps_export_way_disk(&s->way),
                                      ps_export_way_ending(&s->way), &s->done);
@@ -328,6 +348,7 @@ static ps_status run(ps_client *client, const ps_args *args)
     ps_new_file_drop(&s.file);
     ps_model_export_free(&s.stream);
     ps_signed_folder_drop(&s.folder);
+    ps_unfinished_end(&s.unfinished);
     ps_signer_files_clear(&s.signer);
     ps_export_way_clear(&s.way);
     ps_reply_free(&s.model);

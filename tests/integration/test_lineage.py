@@ -173,6 +173,8 @@ def what_is_exported_is_signed_and_checked():
         # nothing is left of an export that fails, nor is one replaced
         again = cluster.psctl("export", "m", "--sign", *sign, "--to", out, check=False)
         assert again.returncode and "there already" in again.stderr, again.stderr
+        unnamed = cluster.psctl("export", "m", "--sign", *sign, "--to", "", check=False)
+        assert unnamed.returncode == 2 and "the name of a folder to write is empty" in unnamed.stderr, unnamed.stderr
         worker = ["--signer-key", cluster.certs / "w1.key", "--signer-cert", cluster.certs / "w1.pem"]
         refused = cluster.psctl("export", "m", "--sign", *worker, "--to", cluster.dir / "never", check=False)
         assert refused.returncode and "spiffe://test/worker/w1 is no signer" in refused.stderr, refused.stderr
