@@ -95,6 +95,7 @@ void ps_json_array_end(ps_json_writer *w);
 void ps_json_key(ps_json_writer *w, const char *key);
 void ps_json_string(ps_json_writer *w, const char *text); /* NULL: null */
 void ps_json_string_n(ps_json_writer *w, ps_slice text);
+void ps_json_base64(ps_json_writer *w, ps_slice bytes); /* as a string (base64.h) */
 void ps_json_int(ps_json_writer *w, int64_t v);
 void ps_json_uint(ps_json_writer *w, uint64_t v);
 void ps_json_double(ps_json_writer *w, double v); /* reads back as the same double */

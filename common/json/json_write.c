@@ -3,6 +3,7 @@
 #include "common/base/require.h"
 #include "common/json/json.h"
 
+#include "common/base/base64.h"
 #include "common/base/utf8.h"
 
 #include <inttypes.h>
@@ -174,6 +175,14 @@ void ps_json_float(ps_json_writer *w, float v)
             break;
     }
     ps_buf_puts(w->out, text);
+}
+
+void ps_json_base64(ps_json_writer *w, ps_slice bytes)
+{
+    before_value(w);
+    ps_buf_putc(w->out, '"');
+    ps_base64_write(w->out, bytes); /* nothing in it is to be escaped */
+    ps_buf_putc(w->out, '"');
 }
 
 void ps_json_bool(ps_json_writer *w, bool v)

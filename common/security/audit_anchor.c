@@ -61,21 +61,13 @@ static bool sign(EVP_PKEY *key, ps_slice text, ps_buf *out)
     return done;
 }
 
-static void put_base64(ps_json_writer *w, ps_slice bytes)
-{
-    ps_buf text = PS_BUF_EMPTY;
-    ps_base64_write(&text, bytes);
-    ps_json_string_n(w, ps_buf_slice(&text));
-    ps_buf_free(&text);
-}
-
 /* As long as the line can be read. */
 static void put_certificate(ps_json_writer *w, X509 *certificate)
 {
     unsigned char *der = NULL;
     int n = i2d_X509(certificate, &der);
     if (n > 0 && w->out->len + (size_t)n / 3 * 4 < PS_AUDIT_LINE_MOST - 512)
-        put_base64(w, ps_slice_of(der, (size_t)n));
+        ps_json_base64(w, ps_slice_of(der, (size_t)n));
     OPENSSL_free(der);
 }
 
@@ -107,7 +99,7 @@ ps_status ps_anchor_write(const ps_anchor_signer *signer, const char *time,
     ps_anchor_signer_id(signer, id);
     ps_json_put_string(w, "signer", id);
     ps_json_key(w, "sig");
-    put_base64(w, ps_buf_slice(&signature));
+    ps_json_base64(w, ps_buf_slice(&signature));
     if (show)
         put_certificates(w, signer);
     ps_buf_free(&signature);

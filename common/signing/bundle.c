@@ -33,10 +33,8 @@ void ps_bundle_signed(ps_slice payload, ps_buf *out)
 
 static void put_base64(ps_json_writer *w, const char *key, const ps_buf *bytes)
 {
-    ps_buf text = PS_BUF_EMPTY;
-    ps_base64_write(&text, ps_buf_slice(bytes));
-    ps_json_put_string(w, key, ps_buf_cstr(&text));
-    ps_buf_free(&text);
+    ps_json_key(w, key);
+    ps_json_base64(w, ps_buf_slice(bytes));
 }
 
 static void put_certificates(ps_json_writer *w, const ps_bundle *b)
