@@ -47,6 +47,14 @@ size_t ps_utf8_partial(ps_slice text)
     return f && n < f->n ? n : 0;
 }
 
+bool ps_utf8_is(ps_slice text)
+{
+    size_t at = 0, n = 1;
+    for (; at < text.len && n; at += n)
+        n = ps_utf8_length(ps_slice_of(text.data + at, text.len - at));
+    return n > 0;
+}
+
 uint32_t ps_utf8_decode(ps_slice text)
 {
     static const uint8_t masks[] = {0, 0x7f, 0x1f, 0x0f, 0x07};

@@ -4,8 +4,12 @@
 
 #include "common/base/slice.h"
 
+#include <stdbool.h>
+
 /* Bytes of the sequence at the start of text; 0 when it is not one or text is empty. */
 size_t ps_utf8_length(ps_slice text);
+/* Whether all of it is of such sequences. */
+bool ps_utf8_is(ps_slice text);
 /* The code point at the start of text, where ps_utf8_length is not 0. */
 uint32_t ps_utf8_decode(ps_slice text);
 /* Bytes at the start of text, at most 3, that are the beginning of a sequence but not a whole one;

@@ -19,15 +19,8 @@ const ps_side_file ps_side_files[PS_SIDE_FILES] = {
 /* It becomes a text of a header: UTF-8 without zeros. */
 bool ps_side_can_be_kept(ps_slice text)
 {
-    if (text.len > PS_SIDE_FILE_MAX || (text.len && memchr(text.data, 0, text.len)))
-        return false;
-    while (text.len) {
-        size_t n = ps_utf8_length(text);
-        if (!n)
-            return false;
-        text = ps_slice_of(text.data + n, text.len - n);
-    }
-    return true;
+    return text.len <= PS_SIDE_FILE_MAX && !(text.len && memchr(text.data, 0, text.len)) &&
+           ps_utf8_is(text);
 }
 
 static bool is_json(const char *name)

@@ -24,16 +24,6 @@ void ps_manifest_free(ps_manifest *m)
 
 /* ---- paths ---- */
 
-static bool is_utf8(const char *path, size_t len)
-{
-    size_t at = 0, n = 1;
-    while (at < len && n) {
-        n = ps_utf8_length(ps_slice_of(path + at, len - at));
-        at += n;
-    }
-    return n > 0;
-}
-
 /* What a terminal obeys, or shows as something else, is no name that people can check. */
 static bool is_fit(const char *path, size_t len)
 {
@@ -63,7 +53,7 @@ static const char *wrong(const char *path, size_t len)
         return "is absolute";
     if (memchr(path, 0, len))
         return "has a zero byte";
-    if (!is_utf8(path, len))
+    if (!ps_utf8_is(ps_slice_of(path, len)))
         return "is not UTF-8";
     if (!is_fit(path, len))
         return "has control characters";

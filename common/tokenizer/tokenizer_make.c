@@ -94,12 +94,7 @@ ps_status ps_tokenizer_made(ps_tokenizer *t, ps_status st, ps_tokenizer **out)
 
 static ps_status check_text(ps_slice text)
 {
-    for (size_t at = 0, n; at < text.len; at += n) {
-        n = ps_utf8_length(ps_slice_of(text.data + at, text.len - at));
-        if (!n)
-            return ps_fail(PS_INVALID_ARGUMENT, "its text is not UTF-8");
-    }
-    return PS_OK;
+    return ps_utf8_is(text) ? PS_OK : ps_fail(PS_INVALID_ARGUMENT, "its text is not UTF-8");
 }
 
 static ps_status add_listed(ps_tokenizer *t, const ps_token_lists *lists, uint32_t id)

@@ -28,24 +28,11 @@ static uint64_t hash_name(const char *name)
     return hash;
 }
 
-/* Files have names in JSON. */
-static bool is_utf8(const char *name)
-{
-    ps_slice rest = ps_slice_str(name);
-    while (rest.len) {
-        size_t n = ps_utf8_length(rest);
-        if (n == 0)
-            return false;
-        rest = ps_slice_of(rest.data + n, rest.len - n);
-    }
-    return true;
-}
-
 static ps_status check_shape(const ps_placement_request *t, ps_param_tensor *out)
 {
     if (!t->name || !*t->name)
         return ps_fail(PS_INVALID_ARGUMENT, "a tensor without a name");
-    if (!is_utf8(t->name))
+    if (!ps_utf8_is(ps_slice_str(t->name))) /* files have it in JSON */
         return ps_fail(PS_INVALID_ARGUMENT, "a tensor whose name is no UTF-8");
     if (strlen(t->name) > PS_PARAM_NAME_MAX)
         return ps_fail(PS_INVALID_ARGUMENT, "tensor %.64s...: name longer than %d bytes", t->name,
