@@ -24,6 +24,9 @@ struct X509_name_st; /* X509_NAME */
 #define PS_CERTIFICATE_SERIAL       20 /* bytes of a serial number (RFC 5280 section 4.1.2.2) */
 #define PS_CERTIFICATE_LINE         8  /* of these, see ps_certificate_line */
 
+/* Seconds by which clocks may differ: what is issued begins so long before now. */
+#define PS_CERTIFICATE_SLACK_S 300
+
 typedef struct ps_certificate_info {
     char subject[PS_CERTIFICATE_NAME_MAX]; /* one line, control characters escaped */
     char issuer[PS_CERTIFICATE_NAME_MAX];

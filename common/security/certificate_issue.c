@@ -23,8 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DAY_S         86400
-#define CLOCK_SLACK_S 300
+#define DAY_S 86400
 
 static ps_status check_absent(const char *file, bool force)
 {
@@ -66,7 +65,7 @@ static ps_status set_validity(ps_certificate_facts *facts, ps_validity asked, in
         days = most;
     if (days < 1 || days > most)
         return ps_fail(PS_INVALID_ARGUMENT, "%d days: at least 1, at most %d", days, most);
-    int64_t begin = (int64_t)time(NULL) - CLOCK_SLACK_S;
+    int64_t begin = (int64_t)time(NULL) - PS_CERTIFICATE_SLACK_S;
     begin = begin < earliest ? earliest : begin;
     facts->not_before = asked.not_before ? asked.not_before : begin;
     facts->not_after =

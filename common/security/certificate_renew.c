@@ -14,7 +14,7 @@
 #include <openssl/x509v3.h>
 #include <time.h>
 
-enum { CLOCK_SLACK_S = 300, CHAIN_DEPTH = 4 };
+enum { CHAIN_DEPTH = 4 };
 
 /* ---- signing ---- */
 
@@ -35,7 +35,7 @@ static void set_validity(ps_certificate_facts *facts, X509 *ca, int64_t life_s)
 {
     int64_t now = (int64_t)time(NULL), slack = life_s / 10;
     int64_t first = ps_certificate_not_before(ca), last = ps_certificate_not_after(ca);
-    int64_t begin = now - (slack < CLOCK_SLACK_S ? slack : CLOCK_SLACK_S);
+    int64_t begin = now - (slack < PS_CERTIFICATE_SLACK_S ? slack : PS_CERTIFICATE_SLACK_S);
     facts->not_before = begin < first ? first : begin;
     facts->not_after = now + life_s < last ? now + life_s : last;
 }

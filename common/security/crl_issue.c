@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DAY_S = 86400, CLOCK_SLACK_S = 300 };
+enum { DAY_S = 86400 };
 
 /* What there is beside the CA. */
 typedef struct desk {
@@ -277,7 +277,7 @@ static ps_status write_next(const ps_crl_request *request, desk *d, ps_crl_resul
     ps_buf pem = PS_BUF_EMPTY;
     next_number(d->list ? ps_crl_list_first(d->list) : NULL, number);
     ps_crl_entry *entries = collect(d, out, &out->entries);
-    ps_crl_plan plan = {.this_update = d->now - CLOCK_SLACK_S,
+    ps_crl_plan plan = {.this_update = d->now - PS_CERTIFICATE_SLACK_S,
                         .number = number,
                         .entries = entries,
                         .n_entries = out->entries};

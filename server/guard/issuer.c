@@ -9,6 +9,7 @@
 #include "common/base/program.h"
 #include "common/loop/loop.h"
 #include "common/security/authority.h"
+#include "common/security/certificate.h"
 #include "common/security/certificate_renew.h"
 #include "common/security/certificate_request.h"
 #include "common/security/crl_list.h"
@@ -24,8 +25,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-enum { CLOCK_SLACK_S = 300 };
 
 struct ps_issuer {
     ps_issuer_conf conf; /* its texts are ours */
@@ -239,7 +238,7 @@ void ps_issuer_close(ps_issuer **signer)
 static ps_status check_life(const ps_certificate_info *made, int64_t life_s)
 {
     char until[PS_CERTIFICATE_TIME_MAX];
-    if (made->not_after <= (int64_t)time(NULL) + life_s + CLOCK_SLACK_S)
+    if (made->not_after <= (int64_t)time(NULL) + life_s + PS_CERTIFICATE_SLACK_S)
         return PS_OK;
     return ps_fail(PS_FAILED_PRECONDITION,
                    "the new certificate is in force until %s, longer than identity.leaf",
