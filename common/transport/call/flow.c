@@ -86,11 +86,11 @@ static void fill(ps_http2 *conn, int32_t stream_id, size_t target, size_t receiv
                  int32_t window)
 {
     size_t want = ps_least(ps_most(target > received ? target - received : 0, lacking), INT32_MAX);
-    size_t have = window > 0 ? (size_t)window : 0;
-    if (want <= have || (want - have < target / 4 && lacking <= have))
+    int64_t more = (int64_t)want - window;
+    if (more <= 0 || (more < (int64_t)(target / 4) && (int64_t)lacking <= window))
         return;
     nghttp2_submit_window_update(conn->session, NGHTTP2_FLAG_NONE, stream_id,
-                                 (int32_t)(want - have));
+                                 more < INT32_MAX ? (int32_t)more : INT32_MAX);
     ps_http2_write_soon(conn);
 }
 

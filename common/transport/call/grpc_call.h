@@ -60,7 +60,8 @@ void ps_call_reply(ps_call *call, const ProtobufCMessage *reply);
 /* Server: finishes with code and this thread's ps_error_message(), and tells the client after how
  * long it may try again (ps_error_retry_ms). PS_RESOURCE_EXHAUSTED of a peer that was told to wait,
  * and did not, is held back for as long (ps_account_hold_ms), but no longer than half of what is
- * left of its deadline, or until its connection drains; on_end comes after that. */
+ * left of its deadline, or until its connection drains; on_end comes after that, and no message
+ * before it. */
 void ps_call_fail(ps_call *call, ps_status status);
 /* The same of a call that nothing is to be read of any more: what still comes costs no memory. */
 void ps_call_refuse(ps_call *call, ps_status status);

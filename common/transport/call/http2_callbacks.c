@@ -11,7 +11,6 @@
 #include <string.h>
 
 #define HEADER_BYTES_FATAL (64u << 10) /* HPACK bomb: no more decoding */
-#define INITIAL_WINDOW     (1u << 20)  /* of a call; grows when data comes, see flow.c */
 #define TABLE_SIZE         4096u
 
 static bool flood(ps_http2 *conn, ps_flood_kind kind)
@@ -140,9 +139,18 @@ static int data_cb(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
     return 0;
 }
 
+/* The windows of calls have changed with the first one (RFC 9113 section 6.9.2), and may be less
+ * than nothing. */
+static void update_windows(ps_http2 *conn)
+{
+    ps_list_each(node, &conn->calls) ps_flow_update(conn, ps_container(node, ps_call, link));
+}
+
 static void control_frame(ps_http2 *conn, const nghttp2_frame *frame)
 {
-    if (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK) && !conn->up) {
+    if (frame->hd.type == NGHTTP2_SETTINGS && (frame->hd.flags & NGHTTP2_FLAG_ACK)) {
+        update_windows(conn);
+    } else if (frame->hd.type == NGHTTP2_SETTINGS && !conn->up) {
         conn->up = true;
         if (conn->events->on_up)
             conn->events->on_up(conn->owner, conn);
@@ -271,10 +279,8 @@ static void set_options(nghttp2_option *option)
 
 static int submit_settings(ps_http2 *conn)
 {
-    size_t window =
-        conn->limits.call_bytes < INITIAL_WINDOW ? conn->limits.call_bytes : INITIAL_WINDOW;
     nghttp2_settings_entry entries[] = {
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, (uint32_t)window},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, ps_http2_first_window(conn)},
         {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, PS_HTTP2_FRAME_MAX},
         {NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, TABLE_SIZE},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, PS_HTTP2_HEADERS_MAX},

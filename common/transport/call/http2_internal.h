@@ -19,6 +19,7 @@
 #define PS_CALL_HIGH_WATER   (1u << 20)
 #define PS_CALL_LOW_WATER    (256u << 10)
 #define PS_NEVER             UINT64_MAX
+#define PS_HTTP2_WINDOW      (1u << 20) /* of a call at first; grows when data comes, see flow.c */
 
 /* A DATA frame that nghttp2 believes sent: its bytes are taken from the call's queue as the layer
  * takes them. At most one of a connection. */
@@ -85,6 +86,8 @@ struct ps_http2 {
     size_t lacking; /* of them, what has not come yet */
     size_t waiting; /* server: of answers that the layer has not taken */
     bool was_full;  /* these reached the limit, and have not fallen to half of it since */
+
+    uint64_t narrow_ns; /* calls begin with a small window until then; 0: they do not */
 
     /* draining: GOAWAY was sent or received */
     bool draining, goaway_final;
@@ -175,6 +178,11 @@ static inline bool ps_http2_is_alive(const ps_http2 *conn)
 }
 /* http2_callbacks.c: an nghttp2 session with our options and SETTINGS. */
 PS_MUST_CHECK ps_status ps_http2_session_create(ps_http2 *conn);
+static inline uint32_t ps_http2_first_window(const ps_http2 *conn)
+{
+    size_t most = conn->limits.call_bytes;
+    return most < PS_HTTP2_WINDOW ? (uint32_t)most : PS_HTTP2_WINDOW;
+}
 /* http2_send.c */
 PS_MUST_CHECK ps_status ps_http2_write(ps_http2 *conn);
 nghttp2_data_provider ps_http2_data_of(ps_call *call);
@@ -200,6 +208,8 @@ void ps_http2_heard(ps_http2 *conn);
 void ps_held_back_begin(ps_call *call, ps_status code);
 /* Its time may have come; PS_NEVER: nothing is held back. */
 uint64_t ps_held_back_check(ps_call *call, uint64_t now);
+/* Calls may begin with their whole window again; when that is due, or PS_NEVER. */
+uint64_t ps_held_back_widen(ps_http2 *conn, uint64_t now);
 /* flow.c */
 ps_status ps_flow_make(void *call, size_t len, ps_message **out); /* a ps_grpc_frame_make */
 void ps_flow_filled(ps_call *call);

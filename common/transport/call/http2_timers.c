@@ -166,6 +166,8 @@ void ps_http2_timer_cb(void *user)
         next = sooner(next, check_stall(conn, now));
     if (ps_http2_is_alive(conn))
         next = sooner(next, check_trust(conn, now));
+    if (ps_http2_is_alive(conn))
+        next = sooner(next, ps_held_back_widen(conn, now));
     ps_list_each_safe(node, &conn->calls) next =
         sooner(next, check_call(ps_container(node, ps_call, link), now));
     conn->looked = conn->look;
