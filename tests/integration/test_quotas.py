@@ -1,6 +1,7 @@
 """What one identity may use of psd, with real daemons and a stock gRPC client: the exact edges, that two connections are
 one identity, that psworker waits and loses nothing, and that whoever vanishes gives all back."""
 import contextlib
+import re
 import signal
 import subprocess
 import sys
@@ -138,6 +139,7 @@ def what_is_stored_is_bounded():
         wait_until("nothing of it is left", lambda: len(list((cluster.dir / "state/models").iterdir())) == 1)
         used = quotas(cluster, "alice")["stored"]["used"]
         assert used == sum(f.stat().st_size for f in (cluster.dir / "state/models").iterdir()), used
+        assert re.search(r"\n *stored +1\.\d MiB +2 MiB +1\n", cluster.psctl("quota").stdout), "as it is written"
         cluster.psctl("cancel", cluster.submit(cluster.tiny_job()))  # there is room, still
         reload(cluster, f"quotas: {{submitter: {{stored: {used}}}}}\n")
         over = cluster.psctl("submit", waiting_job(cluster, "train"), check=False)
