@@ -3,6 +3,7 @@
 #include "common/age/age_keys.h"
 
 #include "common/age/bech32.h"
+#include "common/base/disk.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "common/security/secret.h"
@@ -137,16 +138,9 @@ static ps_status check_file(int fd, const char *path)
 
 static ps_status read_all(int fd, const char *path, uint8_t *bytes, size_t *n)
 {
-    for (*n = 0;;) {
-        ssize_t got = read(fd, bytes + *n, FILE_MOST + 1 - *n);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return ps_fail_errno(errno, "%s", path);
-        *n += (size_t)got;
-        if (!got || *n > FILE_MOST)
-            break;
-    }
+    ps_status st = ps_disk_read_most(&ps_disk_system, fd, bytes, FILE_MOST + 1, n);
+    if (st)
+        return ps_wrap(st, "%s", path);
     return *n > FILE_MOST
                ? ps_fail(PS_INVALID_ARGUMENT,
                          "%s has more than %d bytes: it is no file of identities", path, FILE_MOST)

@@ -249,6 +249,15 @@ ps_status ps_disk_write_all(const ps_disk *disk, int file, const void *data, siz
     return PS_OK;
 }
 
+ps_status ps_disk_read_most(const ps_disk *disk, int file, void *data, size_t room, size_t *got)
+{
+    size_t one = 1;
+    ps_status st = PS_OK;
+    for (*got = 0; !st && one && *got < room; *got += st ? 0 : one)
+        st = disk->read(disk->state, file, (uint8_t *)data + *got, room - *got, &one);
+    return st;
+}
+
 ps_status ps_disk_read_full(const ps_disk *disk, int file, void *data, size_t len)
 {
     uint8_t *at = data;

@@ -71,6 +71,9 @@ PS_MUST_CHECK ps_status ps_disk_write_all(const ps_disk *disk, int file, const v
                                           size_t len);
 /* Exactly len bytes; PS_CORRUPT when the file ends before. */
 PS_MUST_CHECK ps_status ps_disk_read_full(const ps_disk *disk, int file, void *data, size_t len);
+/* To the file's end, or until there is no more room: *got bytes. */
+PS_MUST_CHECK ps_status ps_disk_read_most(const ps_disk *disk, int file, void *data, size_t room,
+                                          size_t *got);
 /* Like mkdir, but one that is there already is fine. */
 PS_MUST_CHECK ps_status ps_disk_mkdir_if_missing(const ps_disk *disk, const char *path);
 char *ps_disk_folder_of(const char *path); /* "." for a name alone; the caller's */

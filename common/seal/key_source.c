@@ -38,22 +38,6 @@ static ps_status keep(const uint8_t *bytes, size_t n, ps_secret **key)
     return PS_OK;
 }
 
-/* Until the end, or the room is full. */
-static ps_status read_all(int fd, uint8_t *bytes, size_t *n)
-{
-    for (*n = 0; *n < ROOM;) {
-        ssize_t got = read(fd, bytes + *n, ROOM - *n);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return ps_fail_errno(errno, "read");
-        if (!got)
-            break;
-        *n += (size_t)got;
-    }
-    return PS_OK;
-}
-
 /* ---- a file ---- */
 
 static ps_status check_file(int fd)
@@ -79,7 +63,7 @@ static ps_status from_file(const char *path, unsigned patience_ms, ps_secret **k
     uint8_t *bytes = ps_secret_alloc(ROOM);
     size_t n = 0;
     ps_status st = check_file(fd);
-    st = st ? st : read_all(fd, bytes, &n);
+    st = st ? st : ps_disk_read_most(&ps_disk_system, fd, bytes, ROOM, &n);
     st = st ? st : keep(bytes, n, key);
     ps_secret_release(bytes);
     (void)close(fd);
