@@ -139,10 +139,10 @@ void ps_quota_give(ps_account *head, ps_quota quota, uint64_t n)
     PS_REQUIRE(quota < PS_QUOTAS && kinds[quota] != RATE);
     if (!head)
         return;
+    if (kinds[quota] == SUM) /* first: for a moment n may count twice, and is never left out */
+        atomic_fetch_add(&account_of(head)->given, 1);
     uint64_t before = atomic_fetch_sub(&account_of(head)->used[quota], n);
     PS_REQUIRE(before >= n);
-    if (kinds[quota] == SUM)
-        atomic_fetch_add(&account_of(head)->given, 1);
 }
 
 uint64_t ps_quota_stamp(const ps_account *head)
