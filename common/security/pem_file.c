@@ -20,12 +20,13 @@
 #include <unistd.h>
 
 #define FILE_MAX_BYTES ((size_t)1 << 20)
+enum { READ_STEP = 4096 };
 
 static ps_status read_open_file(int fd, const char *path, const char *what, ps_buf *out)
 {
     for (;;) {
-        ps_buf_reserve(out, 4096);
-        ssize_t n = read(fd, out->data + out->len, 4096);
+        ps_buf_reserve(out, READ_STEP);
+        ssize_t n = read(fd, out->data + out->len, READ_STEP);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -45,7 +46,10 @@ static ps_status read_file(const char *path, const char *what, bool secret, ps_b
     if (fd < 0)
         return ps_landlock_explain(ps_fail_errno(errno, "%s %s", what, path), path);
     struct stat s;
-    if (secret && fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && (s.st_mode & 077))
+    bool regular = fstat(fd, &s) == 0 && S_ISREG(s.st_mode);
+    if (regular && (uint64_t)s.st_size <= FILE_MAX_BYTES) /* a buffer that moves leaves a copy */
+        ps_buf_reserve(out, (size_t)s.st_size + READ_STEP);
+    if (secret && regular && (s.st_mode & 077))
         ps_log_warning("security",
                        "%s %s can be read by others than its owner mode=%04o; chmod 600 it", what,
                        path, (unsigned)(s.st_mode & 07777));
