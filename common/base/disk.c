@@ -20,14 +20,14 @@
 enum { READ_STEP = 65536, WRITE_MOST = 256 << 10, FLUSH_STEP = 8 << 20 };
 
 /* A pipe with a name has nobody at its other end when it came with a folder of somebody else's: it
- * is not waited for. One without a name (a shell's) is part of what the user has written. */
+ * is not waited for. One without a name (a shell's) is part of what the user has written, as a
+ * terminal is: what comes of those is waited for. */
 static ps_status check_pipe(int fd, const char *path)
 {
     struct stat about;
     struct statfs where;
-    if (fstat(fd, &about) != 0 || !S_ISFIFO(about.st_mode))
-        return PS_OK;
-    if (fstatfs(fd, &where) != 0 || where.f_type != PIPEFS_MAGIC)
+    bool pipe = fstat(fd, &about) == 0 && S_ISFIFO(about.st_mode);
+    if (pipe && (fstatfs(fd, &where) != 0 || where.f_type != PIPEFS_MAGIC))
         return ps_fail(PS_INVALID_ARGUMENT, "open %s: it is a pipe, not a file", path);
     (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
     return PS_OK;

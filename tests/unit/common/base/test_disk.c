@@ -2,6 +2,7 @@
 
 #include "tests/lib/check_main.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -68,6 +69,23 @@ START_TEST(a_pipe_is_no_file_but_a_shells_is_one)
     d->close(d->state, file);
     ck_assert_int_eq(close(ends[0]), 0);
     remove_folder();
+}
+END_TEST
+
+START_TEST(what_somebody_types_is_waited_for)
+{
+    const ps_disk *d = &ps_disk_system;
+    int file, terminal = posix_openpt(O_RDWR | O_NOCTTY);
+    ck_assert(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0);
+    ck_ok(d->open(d->state, ptsname(terminal), PS_DISK_READ, &file));
+    ck_assert_int_eq(fcntl(file, F_GETFL) & O_NONBLOCK, 0);
+    ck_assert_int_eq(write(terminal, "psd\n", 4), 4);
+    char text[8];
+    size_t got;
+    ck_ok(d->read(d->state, file, text, sizeof text, &got));
+    ck_assert_uint_eq(got, 4);
+    d->close(d->state, file);
+    ck_assert_int_eq(close(terminal), 0);
 }
 END_TEST
 
@@ -143,6 +161,7 @@ END_TEST
 static const ps_check_case cases[] = {
     {&failures_have_their_code_and_the_path},
     {&a_pipe_is_no_file_but_a_shells_is_one},
+    {&what_somebody_types_is_waited_for},
     {&reading_stops_at_its_limit_and_says_what_is_missing},
     {&a_file_is_poured_into_another},
     {0},
