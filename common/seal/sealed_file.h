@@ -19,7 +19,8 @@ typedef struct ps_seal_reader ps_seal_reader;
 /* To `file` of the disk, which is empty and stays the caller's; of AES256_GCM_HKDF_1MB. */
 ps_seal_writer *ps_seal_writer_new(const ps_disk *disk, int file, const ps_secret *key,
                                    ps_slice aad);
-/* Failures are the disk's: then what was written is of no use. */
+/* Failures are the disk's: then what was written is of no use, and every later call fails so, too.
+ */
 PS_MUST_CHECK ps_status ps_seal_writer_write(ps_seal_writer *writer, const void *bytes, size_t len);
 /* Nothing is written after it; a second call does nothing. */
 PS_MUST_CHECK ps_status ps_seal_writer_finish(ps_seal_writer *writer);

@@ -1,7 +1,7 @@
 /* Happy path: bytes are sealed from where the caller has them into slots, each the room of a
  * segment in the file; when all are full a thread writes them, and what follows is sealed into the
  * other slots meanwhile. Whole segments of one call are sealed on several threads. A failure to
- * write is told by the call after it.
+ * write is told by the call after it, and by all that follow: there are bytes missing.
  *
  * Whether a segment is the last is part of its nonce, and is known only when a byte follows it, or
  * the end: each is begun as one of which others follow, and the last is sealed anew. */
@@ -37,7 +37,8 @@ struct ps_seal_writer {
     size_t filled;   /* plain bytes of which it has */
     uint64_t bytes;
     bool finished;
-    size_t held; /* slots that are counted */
+    ps_error failed; /* the first failure */
+    size_t held;     /* slots that are counted */
     batch given;
 };
 
@@ -84,6 +85,13 @@ void ps_seal_writer_free(ps_seal_writer **writer)
     ps_free(&w->slots); /* what was sealed */
     ps_free(&w->given.slots);
     ps_free(writer);
+}
+
+static ps_status end_call(ps_seal_writer *w, ps_status st)
+{
+    if (st && !w->failed.code)
+        ps_error_save(&w->failed, st);
+    return st;
 }
 
 static size_t most_of(uint64_t number)
@@ -185,6 +193,8 @@ static void end_segment(ps_seal_writer *w)
 ps_status ps_seal_writer_write(ps_seal_writer *w, const void *bytes, size_t len)
 {
     PS_REQUIRE(!w->finished);
+    if (w->failed.code)
+        return ps_error_raise(&w->failed);
     const uint8_t *at = bytes;
     ps_status st = len ? need_slots(w) : PS_OK;
     w->bytes += len;
@@ -199,7 +209,7 @@ ps_status ps_seal_writer_write(ps_seal_writer *w, const void *bytes, size_t len)
         at += taken;
         len -= taken;
     }
-    return st;
+    return end_call(w, st);
 }
 
 /* The segment that was begun turns out to be the last: it is opened, and sealed as that. */
@@ -219,6 +229,8 @@ static ps_status seal_last(ps_seal_writer *w)
 
 ps_status ps_seal_writer_finish(ps_seal_writer *w)
 {
+    if (w->failed.code)
+        return ps_error_raise(&w->failed);
     if (w->finished)
         return PS_OK;
     ps_status st = need_slots(w);
@@ -226,5 +238,5 @@ ps_status ps_seal_writer_finish(ps_seal_writer *w)
         w->finished = true;
     if (!st)
         st = seal_last(w);
-    return st ? st : written(w);
+    return end_call(w, st ? st : written(w));
 }

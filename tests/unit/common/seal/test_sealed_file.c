@@ -7,6 +7,7 @@
 #include "common/seal/seal_memory.h"
 #include "common/security/aead.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/fault_disk.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -261,12 +262,54 @@ START_TEST(what_open_files_hold_has_an_end)
 }
 END_TEST
 
+/* Bytes are missing: whatever follows, the file does not count as written. */
+static void seal_with_room(const ps_secret *key, uint64_t room, size_t piece)
+{
+    enum { N = (2 * PS_SEAL_BATCH_MOST + 2) * PS_SEAL_SEGMENT };
+    static uint8_t bytes[N];
+    fault_disk state;
+    ps_disk full = fault_disk_table(&state);
+    int file;
+    state.room = room;
+    (void)unlink("sealed");
+    ck_ok(full.open(full.state, "sealed", PS_DISK_CREATE, &file));
+    ps_seal_writer *w = ps_seal_writer_new(&full, file, key, ps_slice_str(aad));
+    bool failed = false;
+    for (size_t at = 0; at < N; at += piece) {
+        ps_status st = ps_seal_writer_write(w, bytes, N - at < piece ? N - at : piece);
+        ck_assert(st == PS_NO_SPACE || (!st && !failed));
+        failed = st != PS_OK;
+    }
+    state.room = UINT64_MAX; /* somebody has made some */
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(ps_seal_writer_finish(w), PS_NO_SPACE);
+    full.close(full.state, file);
+    ps_seal_writer_free(&w);
+}
+
+START_TEST(what_could_not_be_written_stays_so)
+{
+    static const size_t pieces[] = {1000003, PS_SEAL_SEGMENT, 32 << 20};
+    begin();
+    ps_secret *key = ps_secret_random();
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
+        for (uint64_t n = 0; n < PS_SEAL_BATCH_MOST + 1; n++) {
+            seal_with_room(key, n * PS_SEAL_SEGMENT, pieces[i]);
+            seal_with_room(key, (n + 1) * PS_SEAL_SEGMENT - 1, pieces[i]);
+        }
+    ck_assert_uint_eq(ps_seal_memory_held(), 0);
+    ps_secret_free(&key);
+    end();
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&bytes_come_back_whatever_the_pieces, 120},
     {&a_read_anywhere_opens_only_where_its_bytes_lie, 60},
     {&no_changed_byte_is_accepted, 60},
     {&segments_keep_their_order_and_their_number, 60},
     {&what_open_files_hold_has_an_end, 60},
+    {&what_could_not_be_written_stays_so, 60},
     {0},
 };
 
