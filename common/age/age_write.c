@@ -15,7 +15,7 @@ struct ps_age_writer {
     uint64_t number, bytes; /* of the chunk that gathers; plain ones in all */
     size_t used;
     bool finished;
-    ps_status ended; /* how that went */
+    ps_status failed; /* the first failure: bytes are missing, and every later call fails */
     uint8_t chunk[PS_AGE_SEALED_CHUNK];
 };
 
@@ -50,14 +50,21 @@ static ps_status flush(ps_age_writer *w, bool last)
     size_t sealed = w->used + (PS_AGE_SEALED_CHUNK - PS_AGE_CHUNK);
     w->number++;
     w->used = 0;
-    return ps_disk_write_all(w->disk, w->file, w->chunk, sealed);
+    w->failed = ps_disk_write_all(w->disk, w->file, w->chunk, sealed);
+    return w->failed;
+}
+
+static ps_status check_whole(const ps_age_writer *w)
+{
+    return w->failed ? ps_fail(w->failed, "what came before of an age file could not be written")
+                     : PS_OK;
 }
 
 ps_status ps_age_writer_write(ps_age_writer *w, const void *bytes, size_t len)
 {
     PS_REQUIRE(!w->finished);
     const uint8_t *from = bytes;
-    ps_status st = PS_OK;
+    ps_status st = check_whole(w);
     while (!st && len) {
         if (w->used == PS_AGE_CHUNK)
             st = flush(w, false);
@@ -75,12 +82,11 @@ ps_status ps_age_writer_write(ps_age_writer *w, const void *bytes, size_t len)
 
 ps_status ps_age_writer_finish(ps_age_writer *w)
 {
-    if (!w->finished) {
-        w->finished = true; /* a number is used once, whatever the disk says */
-        w->ended = flush(w, true);
-        return w->ended;
-    }
-    return w->ended ? ps_fail(w->ended, "the end of an age file could not be written") : PS_OK;
+    ps_status st = check_whole(w);
+    if (st || w->finished)
+        return st;
+    w->finished = true; /* a number is used once, whatever the disk says */
+    return flush(w, true);
 }
 
 uint64_t ps_age_writer_bytes(const ps_age_writer *w)

@@ -2,10 +2,12 @@
  * file every flipped byte and every cut is noticed. That others read it,
  * tests/integration/test_age.py says, and that it reads what others wrote, test_vectors. */
 #include "common/age/age_disk.h"
+#include "common/age/age_file.h"
 #include "common/age/age_header.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/fault_disk.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -255,6 +257,38 @@ START_TEST(who_is_not_meant_is_told_so)
 }
 END_TEST
 
+/* Bytes are missing: whatever follows, the file does not count as written. */
+START_TEST(what_could_not_be_written_stays_so)
+{
+    static const uint64_t rooms[] = {0, 1, 65551, 65552, 2 * 65552, 3 * 65552, 3 * 65552 + 115};
+    rig *r = set_up();
+    uint8_t *bytes = ps_alloc(MOST);
+    for (size_t i = 0; i < sizeof rooms / sizeof *rooms; i++) {
+        fault_disk state;
+        ps_disk full = fault_disk_table(&state);
+        ps_age_writer *w = NULL;
+        int file;
+        ck_ok(full.open(full.state, r->path, PS_DISK_CREATE, &file));
+        ck_ok(ps_age_writer_new(&full, file, &r->recipients, &w));
+        state.room = rooms[i];
+        ps_status st = ps_age_writer_write(w, bytes, MOST);
+        ck_assert_int_eq(st, rooms[i] < 3 * 65552 ? PS_NO_SPACE : PS_OK);
+        if (!st)
+            ck_assert_int_eq(ps_age_writer_finish(w), PS_NO_SPACE);
+        state.room = UINT64_MAX; /* somebody has made some */
+        if (st)
+            ck_assert_int_eq(ps_age_writer_write(w, bytes, 1), PS_NO_SPACE);
+        for (int again = 0; again < 2; again++)
+            ck_assert_int_eq(ps_age_writer_finish(w), PS_NO_SPACE);
+        full.close(full.state, file);
+        ps_age_writer_free(&w);
+        ck_ok(full.unlink(full.state, r->path));
+    }
+    ps_free(&bytes);
+    tear_down(r);
+}
+END_TEST
+
 #define N(list) (sizeof(list) / sizeof *(list))
 static const ps_check_case tests[] = {
     {&what_is_written_comes_back_for_each_recipient, .repeat = N(sizes)},
@@ -263,6 +297,7 @@ static const ps_check_case tests[] = {
     {&chunks_stay_where_they_were},
     {&too_many_recipients_are_refused_in_a_line},
     {&who_is_not_meant_is_told_so},
+    {&what_could_not_be_written_stays_so},
     {0},
 };
 
