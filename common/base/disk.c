@@ -19,17 +19,23 @@
  * that a virtual machine's host has taken back, and filling one takes up to ten times as long. */
 enum { READ_STEP = 65536, WRITE_MOST = 256 << 10, FLUSH_STEP = 8 << 20 };
 
-/* A pipe with a name has nobody at its other end when it came with a folder of somebody else's: it
- * is not waited for. One without a name (a shell's) is part of what the user has written, as a
- * terminal is: what comes of those is waited for. */
+/* A file that came in a folder of somebody else's may be a pipe with nobody at its other end, or a
+ * link to a terminal: those are not waited for. What the user has named is: a shell's pipe without
+ * a name, or a terminal. */
+static bool is_users(const char *path)
+{
+    return !strncmp(path, "/dev/", 5) || !strncmp(path, "/proc/", 6);
+}
+
 static ps_status check_pipe(int fd, const char *path)
 {
     struct stat about;
     struct statfs where;
     bool pipe = fstat(fd, &about) == 0 && S_ISFIFO(about.st_mode);
-    if (pipe && (fstatfs(fd, &where) != 0 || where.f_type != PIPEFS_MAGIC))
+    if (pipe && (!is_users(path) || fstatfs(fd, &where) != 0 || where.f_type != PIPEFS_MAGIC))
         return ps_fail(PS_INVALID_ARGUMENT, "open %s: it is a pipe, not a file", path);
-    (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    if (is_users(path))
+        (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
     return PS_OK;
 }
 

@@ -67,6 +67,9 @@ START_TEST(a_pipe_is_no_file_but_a_shells_is_one)
     ck_ok(d->read(d->state, file, text, sizeof text, &got));
     ck_assert_uint_eq(got, 3);
     d->close(d->state, file);
+    ck_assert_int_eq(unlink(path), 0); /* nor is a link to one that the shell has put elsewhere */
+    ck_assert_int_eq(symlink(shells, path), 0);
+    ck_assert_int_eq(d->open(d->state, path, PS_DISK_READ, &file), PS_INVALID_ARGUMENT);
     ck_assert_int_eq(close(ends[0]), 0);
     remove_folder();
 }
@@ -85,7 +88,13 @@ START_TEST(what_somebody_types_is_waited_for)
     ck_ok(d->read(d->state, file, text, sizeof text, &got));
     ck_assert_uint_eq(got, 4);
     d->close(d->state, file);
+    make_folder(); /* of somebody else, who knows no better name for it */
+    ck_assert_int_eq(symlink(ptsname(terminal), path), 0);
+    ck_ok(d->open(d->state, path, PS_DISK_READ, &file));
+    ck_assert_int_ne(d->read(d->state, file, text, sizeof text, &got), PS_OK);
+    d->close(d->state, file);
     ck_assert_int_eq(close(terminal), 0);
+    remove_folder();
 }
 END_TEST
 
