@@ -9,11 +9,15 @@ enum { KEY = 64 }; /* longer ones are none that is known */
 ps_status ps_json_text_read(ps_json_reader *json, char *out, size_t size)
 {
     ps_json_token t;
-    ps_status st = ps_json_expect(json, PS_JSON_STRING, &t);
+    ps_status st = ps_json_next(json, &t);
     if (st)
         return st;
-    size_t len = t.text.len < size ? t.text.len : size - 1;
-    memcpy(out, t.text.data, len);
+    if (t.kind != PS_JSON_STRING && t.kind != PS_JSON_NULL)
+        return ps_fail(PS_CORRUPT, "a text is expected");
+    ps_slice text = t.kind == PS_JSON_STRING ? t.text : (ps_slice){0};
+    size_t len = text.len < size ? text.len : size - 1;
+    if (len)
+        memcpy(out, text.data, len);
     out[len] = '\0';
     return PS_OK;
 }

@@ -9,7 +9,8 @@
 
 enum { PS_FIELD_TEXT = 160 }; /* of a text, with its zero; longer ones are cut */
 
-/* A number, into a double: NaN where it is null. Or a text, into a char[PS_FIELD_TEXT]. */
+/* A number, into a double: NaN where it is null. Or a text, into a char[PS_FIELD_TEXT]: empty where
+ * it is null. */
 typedef struct ps_json_field {
     const char *key;
     size_t offset;

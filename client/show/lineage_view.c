@@ -107,7 +107,7 @@ static ps_status add_before(ps_json_reader *json, lineage *l)
     ps_status st = ps_json_object_read(json, &b, read_before_member);
     ps_table_text(l->models, l->ancestors ? "and before" : b.as);
     ps_table_text(l->models, b.name);
-    ps_table_text(l->models, b.sha256);
+    ps_table_text(l->models, *b.sha256 ? b.sha256 : "not known");
     return st;
 }
 
