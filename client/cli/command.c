@@ -2,6 +2,7 @@
  * Cannot fail. */
 #include "client/cli/command.h"
 
+#include "common/base/mem.h"
 #include "common/conf/blocks.h"
 
 #include <string.h>
@@ -95,13 +96,14 @@ bool ps_command_is_group(const char *word)
     return false;
 }
 
+enum { COLUMNS = 80 };
+
 /* Text from column `indent` on, which is reached, broken between words. */
 static void put_wrapped(ps_buf *out, size_t indent, const char *text)
 {
-    enum { COLUMNS = 80 };
     size_t at = indent;
     for (bool first = true; *text; first = false) {
-        size_t len = strcspn(text, " ");
+        size_t len = strcspn(text, " \n");
         if (!first && at + 1 + len > COLUMNS) {
             ps_buf_printf(out, "\n%*s", (int)indent, "");
             at = indent;
@@ -111,9 +113,41 @@ static void put_wrapped(ps_buf *out, size_t indent, const char *text)
         }
         ps_buf_append(out, text, len);
         at += len;
-        text += len + strspn(text + len, " ");
+        text += len + strspn(text + len, " \n");
     }
     ps_buf_putc(out, '\n');
+}
+
+/* The bytes of the paragraph that begins here: lines up to one that is empty or indented. */
+static size_t paragraph_len(const char *text, bool *wide)
+{
+    size_t at = 0;
+    *wide = false;
+    while (text[at] && !strchr(" \n", text[at])) {
+        size_t len = strcspn(text + at, "\n");
+        *wide = *wide || len > COLUMNS;
+        at += len + (text[at + len] == '\n');
+    }
+    return at;
+}
+
+/* Paragraphs with a line that is too wide are broken anew; all else stays as it is. */
+static void put_details(ps_buf *out, const char *text)
+{
+    while (*text) {
+        bool wide;
+        size_t len = paragraph_len(text, &wide);
+        if (len && wide) {
+            char *paragraph = ps_asprintf("%.*s", (int)len, text);
+            put_wrapped(out, 0, paragraph);
+            ps_free(&paragraph);
+        } else {
+            if (!len)
+                len = strcspn(text, "\n") + (strchr(text, '\n') != NULL);
+            ps_buf_append(out, text, len);
+        }
+        text += len;
+    }
 }
 
 /* "left" padded to `width`, then the explanation. A left side that is too long has its own line. */
@@ -151,11 +185,15 @@ static void command_row(ps_buf *out, const ps_command *command)
 
 void ps_command_help(const ps_command *command, ps_buf *out)
 {
-    ps_buf_printf(out, "psctl %s: %s\n\nusage: psctl %s%s%s%s\n", command->name, command->help,
-                  command->name, command->flags ? " [FLAGS]" : "", *command->operands ? " " : "",
-                  command->operands);
-    if (command->details)
-        ps_buf_printf(out, "\n%s", command->details);
+    char *head = ps_asprintf("psctl %s: %s", command->name, command->help);
+    put_wrapped(out, 0, head);
+    ps_free(&head);
+    ps_buf_printf(out, "\nusage: psctl %s%s%s%s\n", command->name, command->flags ? " [FLAGS]" : "",
+                  *command->operands ? " " : "", command->operands);
+    if (command->details) {
+        ps_buf_putc(out, '\n');
+        put_details(out, command->details);
+    }
     if (command->flags) {
         ps_buf_puts(out, "\nflags:\n");
         flag_rows(out, command->flags);

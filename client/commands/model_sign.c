@@ -181,10 +181,9 @@ const ps_command ps_command_model_sign = {
     .name = "model sign",
     .operands = "FOLDER",
     .help = "sign the folder of a model",
-    .details =
-        "Writes model.sig, which PyPI's model-signing checks, too, and for a folder with a\n"
-        "psd-provenance.json model.slsa.sig, for tools of SLSA. psctl cert create-signer makes\n"
-        "certificate and key.\n",
+    .details = "Writes model.sig, which PyPI's model-signing checks, too. Where FOLDER has a\n"
+               "psd-provenance.json, model.slsa.sig says the same to tools that know SLSA.\n"
+               "psctl cert create-signer makes certificate and key.\n",
     .flags = sign_flags,
     .options_size = sizeof(options),
     .least = 1,

@@ -93,8 +93,8 @@ def missing():
         if command not in text:
             yield f"psctl.1: command {command} is missing"
         said = subprocess.run([PSCTL, "help", *command.split()], capture_output=True, text=True, check=False).stdout
-        yield from (f"psctl help {command}: a line of more than 88 columns: {line}"
-                    for line in said.splitlines() if len(line) > 88)
+        yield from (f"psctl help {command}: a line of more than 80 columns: {line}"
+                    for line in said.splitlines() if len(line) > 80)
         for flag in words("flags", command):
             if flag.split()[0] not in text:
                 yield f"psctl.1: {command} {flag.split()[0]} is missing"

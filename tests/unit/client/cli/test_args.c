@@ -185,6 +185,27 @@ START_TEST(help_and_flag_say_the_same_text)
 }
 END_TEST
 
+/* Of what is told of a command, paragraphs that are wider than a terminal are broken anew. */
+START_TEST(help_fits_into_80_columns)
+{
+    const ps_command command = {
+        .name = "x",
+        .operands = "",
+        .help = "y",
+        .details =
+            "Words of a paragraph whose first line is wider than the eighty columns of a terminal\n"
+            "are broken anew.\n\n  as it is\nShort lines\nstay as they are.\n"};
+    ps_buf text = PS_BUF_EMPTY;
+    ps_command_help(&command, &text);
+    ck_assert_str_eq(ps_buf_cstr(&text),
+                     "psctl x: y\n\nusage: psctl x\n\n"
+                     "Words of a paragraph whose first line is wider than the eighty columns of a\n"
+                     "terminal are broken anew.\n\n  as it is\nShort lines\nstay as they are.\n\n"
+                     "The flags of every command: 'psctl help'.\n");
+    ps_buf_free(&text);
+}
+END_TEST
+
 /* What the tables promise: the parser and the completion rely on it. */
 START_TEST(every_row_is_complete)
 {
@@ -216,6 +237,7 @@ static const ps_check_case tests[] = {
     {&an_operand_that_is_empty_is_told_as_one},
     {&who_asks_for_help_gets_it_whatever_else_is_wrong},
     {&help_and_flag_say_the_same_text},
+    {&help_fits_into_80_columns},
     {&every_row_is_complete},
     {0},
 };
