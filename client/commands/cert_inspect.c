@@ -1,9 +1,11 @@
 /* cert inspect: what a certificate file says, and whether it is in force. */
 #include "client/call/client.h"
 #include "client/commands/commands.h"
+#include "client/show/human.h"
 #include "common/security/certificate.h"
 
 #include <string.h>
+#include <time.h>
 
 static void identity_text(const ps_certificate_info *info, char out[PS_IDENTITY_TEXT_MAX])
 {
@@ -74,10 +76,8 @@ static void write_text(ps_client *client, const ps_certificate_info *info)
     ps_certificate_time_text(info->not_after, to);
     ps_table_color(t, PS_COLOR_DIM, "until");
     char until[96];
-    if (info->days_left < 0)
-        snprintf(until, sizeof until, "%s (expired)", to);
-    else
-        snprintf(until, sizeof until, "%s (%d days left)", to, info->days_left);
+    snprintf(until, sizeof until, "%s (%s)", to,
+             ps_human_left(info->not_after, (int64_t)time(NULL)).text);
     ps_table_color(t,
                    info->days_left < 0    ? PS_COLOR_RED
                    : info->days_left < 14 ? PS_COLOR_YELLOW

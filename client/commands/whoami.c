@@ -4,10 +4,12 @@
 #include "client/call/support.h"
 #include "client/cli/context.h"
 #include "client/commands/commands.h"
+#include "client/show/human.h"
 #include "common/security/certificate.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static void write_json(ps_client *client, const ps_context *c, const ps_certificate_info *info,
                        const char *who)
@@ -35,10 +37,8 @@ static void write_text(ps_client *client, const ps_context *c, const ps_certific
     ps_table *t = ps_table_new(NULL);
     ps_table_field(t, "identity", "%s", who);
     ps_table_field(t, "role", "%s", ps_role_name(info->identity.role));
-    if (info->days_left < 0)
-        ps_table_field(t, "until", "%s (expired)", until);
-    else
-        ps_table_field(t, "until", "%s (%d days left)", until, info->days_left);
+    ps_table_field(t, "until", "%s (%s)", until,
+                   ps_human_left(info->not_after, (int64_t)time(NULL)).text);
     ps_table_field(t, "certificate", "%s", c->certificate);
     ps_table_field(t, "server", "%s", c->server);
     ps_table_field(t, "context", "%s", c->name ? c->name : "");

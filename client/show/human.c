@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 /* value with a unit of step^k; units[0] is for less than step. */
@@ -116,4 +117,22 @@ ps_human ps_human_ago(int64_t ms, int64_t now_ms)
     double gone = floor(ps_seconds_between(ms, now_ms));
     snprintf(out.text, sizeof out.text, "%.26s ago", ps_human_duration(gone).text);
     return out;
+}
+
+ps_human ps_human_left(int64_t until, int64_t now)
+{
+    enum { DAY = 86400 };
+    ps_human out = {"expired"};
+    double left = (double)until - (double)now;
+    if (left >= 2 * DAY)
+        snprintf(out.text, sizeof out.text, "%.0f days left", floor(left / DAY));
+    else if (left >= 0)
+        snprintf(out.text, sizeof out.text, "%.25s left", ps_human_duration(left).text);
+    return out;
+}
+
+const char *ps_human_holder(const char *identity)
+{
+    const char *slash = strrchr(identity, '/');
+    return slash ? slash + 1 : identity;
 }

@@ -25,5 +25,10 @@ ps_human ps_human_time(int64_t ms);
 double ps_seconds_between(int64_t from_ms, int64_t to_ms);
 /* How long before now_ms: "12s ago"; "-" for 0. */
 ps_human ps_human_ago(int64_t ms, int64_t now_ms);
+/* How long after now, both in seconds since 1970: "89 days left", below two days "23h 59m left";
+ * "expired" when that is over. */
+ps_human ps_human_left(int64_t until, int64_t now);
+/* "spiffe://lab/submitter/ann" as "ann", a part of it: the rest is the same in every line. */
+const char *ps_human_holder(const char *identity);
 
 #endif

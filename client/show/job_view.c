@@ -104,13 +104,6 @@ static ps_metrics test_metrics_of(const Psd__V1__Progress *p)
 const char *const ps_job_headers[] = {">ID",   "NAME", "KIND", "STATE",  ">DONE", ">LOSS",
                                       ">TEST", "AGE",  "BY",   "REASON", NULL};
 
-/* "spiffe://lab/submitter/ann" as "ann": the rest is the same in every line. */
-static const char *short_name(const char *identity)
-{
-    const char *slash = strrchr(identity, '/');
-    return slash ? slash + 1 : identity;
-}
-
 void ps_job_row(ps_table *table, const Psd__V1__Job *job, int64_t now_ms)
 {
     const Psd__V1__Progress *p = job->progress;
@@ -133,7 +126,7 @@ void ps_job_row(ps_table *table, const Psd__V1__Job *job, int64_t now_ms)
         ps_table_text(table, "");
     double age = floor(ps_seconds_between(job->submitted_ms, now_ms));
     ps_table_text(table, ps_human_duration(age).text);
-    ps_table_text(table, short_name(job->submitter));
+    ps_table_text(table, ps_human_holder(job->submitter));
     ps_table_text(table, job->reason);
 }
 

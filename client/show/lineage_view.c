@@ -117,7 +117,7 @@ static ps_status add_data(ps_json_reader *json, lineage *l)
     ps_status st = ps_json_object_read(json, &d, read_data_member);
     ps_table_text(l->data, d.path);
     ps_table_text(l->data, ps_human_bytes(d.bytes).text);
-    ps_table_text(l->data, d.read_by);
+    ps_table_text(l->data, ps_human_holder(d.read_by));
     ps_table_text(l->data, *d.sha256 ? d.sha256 : "not computed");
     return st;
 }

@@ -107,6 +107,20 @@ START_TEST(times_are_local_and_intervals_count_from_now)
 }
 END_TEST
 
+START_TEST(what_is_left_is_told_in_days_while_there_are_some)
+{
+    ck_assert_str_eq(ps_human_left(90 * 86400 - 1, 0).text, "89 days left");
+    ck_assert_str_eq(ps_human_left(2 * 86400, 0).text, "2 days left");
+    ck_assert_str_eq(ps_human_left(2 * 86400 - 60, 0).text, "1d 23h left");
+    ck_assert_str_eq(ps_human_left(86399, 59).text, "23h 59m left"); /* a leaf of a day */
+    ck_assert_str_eq(ps_human_left(7, 7).text, "0s left");
+    ck_assert_str_eq(ps_human_left(7, 8).text, "expired");
+    ck_assert_str_eq(ps_human_left(INT64_MIN, INT64_MAX).text, "expired");
+    ck_assert_str_eq(ps_human_holder("spiffe://lab/submitter/ann"), "ann");
+    ck_assert_str_eq(ps_human_holder("ann"), "ann");
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&bytes_have_units_of_a_thousand},
     {&sizes_are_shown_as_they_are_written},
@@ -114,6 +128,7 @@ static const ps_check_case tests[] = {
     {&durations_have_two_units_at_the_most},
     {&values_have_four_places_where_they_say_something},
     {&times_are_local_and_intervals_count_from_now},
+    {&what_is_left_is_told_in_days_while_there_are_some},
     {0},
 };
 
