@@ -95,8 +95,8 @@ static ps_status report(ps_client *client, const files *f)
         ps_json_object_end(&w);
         ps_buf_putc(&client->out, '\n');
     } else {
-        ps_buf_printf(&client->out, "%s\n  certificate  %s  (until %s)\n  key          %s\n", who,
-                      f->cert, until, f->key);
+        ps_buf_printf(&client->out, "%s until %s\n  certificate  %s\n  key          %s\n", who,
+                      until, f->cert, f->key);
     }
     ps_certificate_info_clear(&info);
     return PS_OK;

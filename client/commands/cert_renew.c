@@ -31,7 +31,7 @@ static ps_status report(ps_client *client, const ps_context *c, struct x509_st *
     if (client->json)
         write_json(client, c, name, until);
     else
-        ps_buf_printf(&client->out, "%s until %s: %s, %s\n", name,
+        ps_buf_printf(&client->out, "%s until %s\n  certificate  %s\n  key          %s\n", name,
                       ps_certificate_time_text(until, when), c->certificate, c->key);
     return PS_OK;
 }

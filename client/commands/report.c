@@ -8,6 +8,7 @@
 #include "client/commands/commands.h"
 #include "client/report/room.h"
 #include "client/report/training_text.h"
+#include "client/show/human.h"
 #include "client/show/report_view.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
@@ -142,6 +143,16 @@ static ps_status show(ps_client *client, uint64_t job_id, ps_buf *report)
     return PS_OK;
 }
 
+static ps_status save_html(ps_client *client, uint64_t job_id, const options *o, ps_slice html)
+{
+    const ps_new_file_options how = {.force = o->force};
+    ps_status st = ps_new_file_save(o->path, html, &how);
+    if (!st && !client->json)
+        ps_buf_printf(&client->out, "report of job %" PRIu64 " is in %s (%s)\n", job_id, o->path,
+                      ps_human_bytes((double)html.len).text);
+    return st;
+}
+
 /* For a browser. */
 static ps_status write_html(ps_client *client, uint64_t job_id, const options *o)
 {
@@ -160,8 +171,7 @@ static ps_status write_html(ps_client *client, uint64_t job_id, const options *o
     if (!st && (!o->path || ps_target_descriptor(o->path) == STDOUT_FILENO))
         ps_buf_append(&client->out, html.data, html.len);
     else if (!st)
-        st = ps_new_file_save(o->path, ps_buf_slice(&html),
-                              &(ps_new_file_options){.force = o->force});
+        st = save_html(client, job_id, o, ps_buf_slice(&html));
     ps_free(&command);
     ps_buf_free(&html);
     return st;

@@ -107,7 +107,8 @@ static void show_text(ps_client *client, const Psd__V1__StatusResponse *s)
                        s->crl_entries == 1 ? "" : "s", s->crl_number,
                        ps_human_time(s->crl_expires_ms).text);
     if (*s->sealing_key)
-        ps_table_field(t, "sealed", "%" PRIu64 " files by %s%s", s->files_sealed, s->sealing_key,
+        ps_table_field(t, "sealed", "%" PRIu64 " file%s by %s%s", s->files_sealed,
+                       s->files_sealed == 1 ? "" : "s", s->sealing_key,
                        plain_text(s->files_plain, plain));
     put_head(t, s->audit_head);
     ps_table_render(t, &client->style, &client->out);

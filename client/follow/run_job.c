@@ -226,6 +226,7 @@ static ps_status by_flag(ps_status st)
         {"data.csv.delimiter", "--delimiter"},
         {"data.csv.missing", "--missing"},
         {"data.normalise", "--normalise"},
+        {"data.test.labels", "--labels"},
         {"data.format", "--format"},
         {"rows", "--rows"},
     };

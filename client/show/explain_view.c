@@ -235,8 +235,10 @@ static void put_head(ps_buf *out, const ps_style *style, const ps_explanation *m
     ps_table *t = ps_table_new(NULL);
     ps_table_field(t, "model", "%s (%s)", m->model, m->architecture);
     ps_table_field(t, "data", "%s", m->data);
-    ps_table_field(t, "explained", "%s of %s, against %s", m->score, m->target, m->baseline);
-    ps_table_field(t, "rows", "%zu, seed %" PRIu64, m->n_rows, m->seed);
+    if (m->n_rows) { /* else it is of the model's numbers alone */
+        ps_table_field(t, "explained", "%s of %s, against %s", m->score, m->target, m->baseline);
+        ps_table_field(t, "rows", "%zu, seed %" PRIu64, m->n_rows, m->seed);
+    }
     ps_table_render(t, style, out);
     ps_table_free(&t);
 }

@@ -73,6 +73,7 @@ START_TEST(the_strongest_features_come_first_with_their_sign)
               "    feature 3              +1  ++++++++++\n");
     ck_assert_ptr_null(strstr(text, "feature 0"));
     has(text, "and 1 rows more");
+    has(text, "explained  logit of predicted, against zero\nrows       2, seed 1\n");
     has(text, "ig: 12 evaluations, 2s of workers, residual 0.25 (largest 0.5), above the "
               "tolerance\n");
     has(text, "warning: be?ware\n");
@@ -107,6 +108,8 @@ START_TEST(arrays_that_are_not_there_are_left_out)
     text = view_of("{\"psd_explain\":1,\"results\":[{\"method\":\"m\\u001b[2J\"}],\"rows\":[]}",
                    &view, &(ps_style){.color = false});
     has(text, "m?[2J: 0 evaluations");
+    ck_assert_ptr_null(strstr(text, "explained")); /* there are no rows whose score that were */
+    ck_assert_ptr_null(strstr(text, "seed"));
     free(text);
 }
 END_TEST
