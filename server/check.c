@@ -113,6 +113,17 @@ static void try_ports(const ps_server_options *options, ps_trial *t)
         ps_listen_close(&open[i]);
 }
 
+/* What can be said of the ports while they are in use. */
+static void compare_ports(const ps_server_options *options, ps_trial *t)
+{
+    const ps_conf_listen *one = &options->conf->listen, *other = &options->conf->metrics.at;
+    if (options->conf->metrics.enabled && one->port && one->port == other->port &&
+        !strcmp(one->address, other->address))
+        ps_trial_add(t, options->metrics_origin,
+                     ps_fail(PS_INVALID_ARGUMENT, "port %lld of %s is that of listen, too",
+                             (long long)one->port, one->address));
+}
+
 int ps_server_check(const ps_server_options *options)
 {
     const ps_server_conf *conf = options->conf;
@@ -125,6 +136,7 @@ int ps_server_check(const ps_server_options *options)
     try_signer(conf, &t);
     if (ps_data_lock_is_taken(conf->data_dir)) {
         ps_trial_note(&t, "a psd works in %s: its ports are not tried", conf->data_dir);
+        compare_ports(options, &t);
     } else {
         try_ports(options, &t);
     }

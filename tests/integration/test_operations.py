@@ -554,6 +554,9 @@ def check_says_every_fault_and_changes_nothing():
         config = cluster.dir / "psd.yaml"
         fine = (0, f"psd: {config} is fine\n", [])
         assert check(PSD, config) == fine, "beside the psd that runs"
+        one = "127.0.0.1:7600"
+        assert check(PSD, config, "--listen", one, "--metrics", one) == (
+            2, "", ["psd: --metrics: port 7600 of 127.0.0.1 is that of listen, too"]), "nor is any port tried then"
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             taken.listen()
