@@ -7,6 +7,7 @@
 #include "common/base/mem.h"
 #include "common/base/mutex.h"
 #include "common/base/require.h"
+#include "common/base/thread.h"
 #include "worker/job/job_cache.h"
 #include "worker/job/job_sources.h"
 #include "worker/job/served_model.h"
@@ -353,7 +354,7 @@ void ps_runner_create(const ps_worker_env *env, unsigned slots, const ps_runner_
         ps_gate_init(&s->gate);
         s->remote = (ps_remote){
             .loop = env->loop, .channel = env->channel, .gate = &s->gate, .clock = env->clock};
-        if (pthread_create(&s->thread, NULL, slot_main, s)) {
+        if (ps_thread_start(&s->thread, slot_main, s)) {
             ps_log_error("task", "no thread for tasks can be made");
             ps_log_flush();
             abort();

@@ -13,10 +13,9 @@
 #include "gpu/cpu/threads.h"
 
 #include "common/base/mem.h"
+#include "common/base/thread.h"
 
-#include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
@@ -207,14 +206,9 @@ int ps_threads_count(const ps_threads *t)
     return t->count;
 }
 
-/* Signals are for the threads that the program made itself. */
 static ps_status start_helper(helper *h)
 {
-    sigset_t all, before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&h->thread, NULL, helper_main, h);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int rc = ps_thread_start(&h->thread, helper_main, h);
     return rc ? ps_fail(PS_RESOURCE_EXHAUSTED, "cpu: no thread to compute with: %s", strerror(rc))
               : PS_OK;
 }

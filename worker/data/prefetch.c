@@ -14,8 +14,8 @@
 #include "common/base/one_thread.h"
 #include "common/base/require.h"
 #include "common/base/sm.h"
+#include "common/base/thread.h"
 
-#include <pthread.h>
 #include <string.h>
 
 enum { SLOT_FREE, SLOT_FILLING, SLOT_READY, SLOT_HELD };
@@ -199,7 +199,7 @@ ps_status ps_prefetch_start(const ps_prefetch_options *options, ps_prefetch **ou
         goto free_all;
     ps_mutex_init(&p->lock);
     pthread_cond_init(&p->changed, NULL);
-    int error = pthread_create(&p->thread, NULL, run, p);
+    int error = ps_thread_start(&p->thread, run, p);
     if (error) {
         st = ps_fail_errno(error, "prefetch thread");
         goto destroy_lock;
