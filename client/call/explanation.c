@@ -109,17 +109,15 @@ static ps_status put_json(shown *s)
     if (st)
         return st;
     const ps_explain_view view = view_of(s, 0);
-    char *text = ps_asprintf("%.*s", (int)s->json.bytes.len, (const char *)s->json.bytes.data);
     ps_json_writer w = ps_json_begin(s->client);
     ps_json_object(&w);
     ps_json_put_uint(&w, "job_id", s->job_id);
     ps_json_key(&w, "report");
-    ps_json_embed(&w, text);
+    ps_json_embed_n(&w, s->json.bytes);
     if (compared)
         ps_change_json(&w, &view);
     ps_json_object_end(&w);
     ps_json_finish(s->client);
-    ps_free(&text);
     return PS_OK;
 }
 

@@ -214,10 +214,8 @@ static ps_status read_arguments(ps_json_reader *r, char **out)
     if (st)
         return st;
     ps_buf text = PS_BUF_EMPTY; /* as the writer has them */
-    char *raw = ps_asprintf("%.*s", (int)bytes.len, (const char *)bytes.data);
     ps_json_writer w = ps_json_writer_to(&text);
-    ps_json_embed(&w, raw);
-    ps_free(&raw);
+    ps_json_embed_n(&w, bytes);
     ps_free(out);
     if (text.len > TEXT_MAX)
         st = corrupt("arguments without end");

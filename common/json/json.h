@@ -118,5 +118,6 @@ void ps_json_put_raw(ps_json_writer *w, const char *key, const char *json); /* J
  * "" null.
  */
 void ps_json_embed(ps_json_writer *w, const char *json);
+void ps_json_embed_n(ps_json_writer *w, ps_slice json);
 
 #endif

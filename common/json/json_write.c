@@ -274,10 +274,10 @@ void ps_json_put_bool(ps_json_writer *w, const char *key, bool v)
 }
 
 /* How deep the document goes; -1 when it is no JSON. */
-static int json_depth(const char *text)
+static int json_depth(ps_slice text)
 {
     ps_json_reader reader;
-    ps_json_reader_init(&reader, ps_slice_str(text));
+    ps_json_reader_init(&reader, text);
     ps_json_token token = {.kind = PS_JSON_NULL};
     int depth = 0, deepest = 0;
     ps_status st = PS_OK;
@@ -292,17 +292,22 @@ static int json_depth(const char *text)
 
 void ps_json_embed(ps_json_writer *w, const char *json)
 {
-    if (!json || !*json) {
+    ps_json_embed_n(w, json ? ps_slice_str(json) : (ps_slice){0});
+}
+
+void ps_json_embed_n(ps_json_writer *w, ps_slice json)
+{
+    if (!json.len) {
         ps_json_null(w);
         return;
     }
     int depth = json_depth(json);
     if (depth < 0 || w->depth + (unsigned)depth > PS_JSON_MAX_DEPTH) {
-        ps_json_string(w, json);
+        ps_json_string_n(w, json);
         return;
     }
     ps_json_reader reader;
-    ps_json_reader_init(&reader, ps_slice_str(json));
+    ps_json_reader_init(&reader, json);
     ps_json_token token = {0};
     while (ps_json_next(&reader, &token) == PS_OK && token.kind != PS_JSON_END)
         ps_json_token_write(w, &token);

@@ -341,11 +341,8 @@ static void put_byproducts(ps_json_writer *w, ps_slice bytes, record *l)
     ps_json_key(w, "annotations");
     ps_json_object(w);
     if (l->contributors.len) {
-        char *text =
-            ps_asprintf("%.*s", (int)l->contributors.len, (const char *)l->contributors.data);
         ps_json_key(w, "contributors");
-        ps_json_embed(w, text);
-        ps_free(&text);
+        ps_json_embed_n(w, l->contributors);
     }
     put_known(w, "audit_head", &l->audit_head);
     ps_json_object_end(w);

@@ -193,9 +193,7 @@ static size_t each_element(const char *lineage, const char *key, size_t most,
 
 static void copy_json(void *writer, ps_slice json)
 {
-    char *text = ps_asprintf("%.*s", (int)json.len, json.data);
-    ps_json_embed(writer, text);
-    ps_free(&text);
+    ps_json_embed_n(writer, json);
 }
 
 size_t ps_lineage_copy_list(const char *lineage, const char *key, size_t most, ps_json_writer *w)
