@@ -4,6 +4,8 @@
 
 #include "client/show/human.h"
 #include "client/show/json_fields.h"
+#include "common/base/clock.h"
+#include "common/signing/model_sign.h"
 
 #include <math.h>
 #include <string.h>
@@ -171,8 +173,7 @@ static ps_status read_member(ps_json_reader *json, const char *key, void *into)
 /* 0: a number that is no time. */
 static int64_t time_of(double ms)
 {
-    const double most = 253402300799999; /* the year 9999 */
-    return ms > 0 && ms <= most ? (int64_t)ms : 0;
+    return ms > 0 && ms <= (double)PS_CLOCK_TEXT_MOST_MS ? (int64_t)ms : 0;
 }
 
 static void put_head(ps_table *t, const lineage *l)
@@ -220,7 +221,7 @@ ps_status ps_lineage_text(ps_buf *out, const ps_style *style, const char *json)
     ps_status st = ps_json_object_read(&reader, &l, read_member);
     if (!st)
         st = ps_json_expect(&reader, PS_JSON_END, &end);
-    if (!st && strncmp(l.format, "psd-provenance/", strlen("psd-provenance/")) != 0)
+    if (!st && strncmp(l.format, PS_PROVENANCE_FORMAT, strlen(PS_PROVENANCE_FORMAT)) != 0)
         st = ps_fail(PS_CORRUPT, "it is no psd-provenance");
     if (!st) {
         put_head(head, &l);

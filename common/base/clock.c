@@ -26,7 +26,7 @@ const ps_clock ps_clock_system = {.monotonic_ns = system_monotonic, .wall_ms = s
 
 const char *ps_clock_text(int64_t wall_ms, char out[PS_CLOCK_TEXT])
 {
-    PS_REQUIRE(wall_ms >= 0);
+    PS_REQUIRE(wall_ms >= 0 && wall_ms <= PS_CLOCK_TEXT_MOST_MS);
     time_t seconds = (time_t)(wall_ms / 1000);
     struct tm utc = {0};
     (void)gmtime_r(&seconds, &utc);

@@ -29,8 +29,11 @@ static inline int64_t ps_clock_wall_ms(const ps_clock *clock)
 }
 
 enum { PS_CLOCK_TEXT = 40 };
+/* When the year 9999 ends: what comes later has no text of RFC 3339. */
+#define PS_CLOCK_TEXT_MOST_MS INT64_C(253402300799999)
 
-/* wall_ms of 0 and more in UTC, RFC 3339: "2026-01-31T12:00:00.123Z"; returns out. */
+/* wall_ms of 0 to PS_CLOCK_TEXT_MOST_MS in UTC, RFC 3339: "2026-01-31T12:00:00.123Z"; returns out.
+ */
 const char *ps_clock_text(int64_t wall_ms, char out[PS_CLOCK_TEXT]);
 
 /* Virtual time for tests: starts at 0 and moves only when told. */

@@ -14,9 +14,10 @@
 
 #include <stdbool.h>
 
-#define PS_MODEL_SIGNATURE  "model.sig"
-#define PS_MODEL_PROVENANCE "psd-provenance.json"
-#define PS_MODEL_SLSA       ".slsa.sig" /* in place of .sig, or behind another name: model.slsa.sig */
+#define PS_MODEL_SIGNATURE   "model.sig"
+#define PS_MODEL_PROVENANCE  "psd-provenance.json"
+#define PS_PROVENANCE_FORMAT "psd-provenance/" /* its format begins so; the version follows */
+#define PS_MODEL_SLSA        ".slsa.sig" /* in place of .sig, or behind another name: model.slsa.sig */
 
 typedef struct ps_model_signing {
     const char *folder;

@@ -11,12 +11,7 @@
 
 #include <string.h>
 
-#define RECORD_FORMAT "psd-provenance/"
-
 enum { WORD_MOST = 4096, JOB_FILE_MOST = 8 << 20 };
-
-/* The year 9999 ends: no later time has a text of RFC 3339. */
-static const uint64_t time_end_ms = 253402300800000;
 
 /* ---- reading the record ---- */
 
@@ -91,9 +86,9 @@ static ps_status read_format(ps_json_reader *r, void *user)
     record *l = user;
     ps_json_token token;
     ps_status st = ps_json_expect(r, PS_JSON_STRING, &token);
-    l->has_format =
-        !st && !strncmp((const char *)token.text.data, RECORD_FORMAT, strlen(RECORD_FORMAT));
-    return st || l->has_format ? st : ps_fail(PS_CORRUPT, "it is not " RECORD_FORMAT "1");
+    l->has_format = !st && !strncmp((const char *)token.text.data, PS_PROVENANCE_FORMAT,
+                                    strlen(PS_PROVENANCE_FORMAT));
+    return st || l->has_format ? st : ps_fail(PS_CORRUPT, "it is not " PS_PROVENANCE_FORMAT "1");
 }
 
 static ps_status read_model_object(ps_json_reader *r, void *user)
@@ -307,7 +302,7 @@ static void put_builder(ps_json_writer *w, record *l)
 static void put_time(ps_json_writer *w, const char *key, uint64_t ms)
 {
     char text[PS_CLOCK_TEXT];
-    if (ms && ms < time_end_ms)
+    if (ms && ms <= PS_CLOCK_TEXT_MOST_MS)
         ps_json_put_string(w, key, ps_clock_text((int64_t)ms, text));
 }
 

@@ -5,12 +5,13 @@
 
 #include "common/json/json.h"
 #include "common/security/digest.h"
+#include "common/signing/model_sign.h"
 #include "server/catalog/jobs.h"
 #include "server/catalog/models.h"
 #include "server/files/stored_file.h"
 #include "server/params/param_store.h"
 
-#define PS_LINEAGE_FORMAT "psd-provenance/1"
+#define PS_LINEAGE_FORMAT PS_PROVENANCE_FORMAT "1"
 
 /* ---- writing: key and value, into the object at hand ---- */
 
