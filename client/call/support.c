@@ -17,6 +17,16 @@
 #include <string.h>
 #include <unistd.h>
 
+ps_status ps_server_status(ps_client *client, Psd__V1__StatusResponse **out)
+{
+    Psd__V1__StatusRequest request = PSD__V1__STATUS_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    ps_status st = ps_client_unary(client, "/psd.v1.Admin/Status", &request.base,
+                                   &psd__v1__status_response__descriptor, &reply);
+    *out = (Psd__V1__StatusResponse *)(void *)reply;
+    return st;
+}
+
 /* The newest job of a name: page after page, newest first, until one has it. */
 static ps_status find_job(ps_client *client, const char *name, uint64_t *out)
 {

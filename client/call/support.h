@@ -4,6 +4,7 @@
 #define PS_CALL_SUPPORT_H
 
 #include "client/call/client.h"
+#include "psd/v1/admin.pb-c.h"
 #include "psd/v1/models.pb-c.h"
 
 /* For the fields of a request: protobuf-c takes char * and only reads it. */
@@ -16,6 +17,8 @@ static inline char *ps_borrow(const char *text)
     return p.given;
 }
 
+/* What the server says of itself; ps_reply_free it. */
+PS_MUST_CHECK ps_status ps_server_status(ps_client *client, Psd__V1__StatusResponse **out);
 /* A job by its number or its name (of those, the newest, which the server is asked for). A usage
  * failure when it can be neither; PS_NOT_FOUND: no job of that name. */
 PS_MUST_CHECK ps_status ps_job_of(ps_client *client, const char *text, uint64_t *out);

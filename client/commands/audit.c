@@ -5,7 +5,6 @@
 #include "client/commands/commands.h"
 #include "common/base/mem.h"
 #include "common/security/audit_anchor.h"
-#include "psd/v1/admin.pb-c.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -206,13 +205,11 @@ const ps_command ps_command_audit_verify = {
 static ps_status head(ps_client *client, const ps_args *args)
 {
     (void)args;
-    Psd__V1__StatusRequest request = PSD__V1__STATUS_REQUEST__INIT;
-    ProtobufCMessage *reply = NULL;
-    ps_status st = ps_client_unary(client, "/psd.v1.Admin/Status", &request.base,
-                                   &psd__v1__status_response__descriptor, &reply);
+    Psd__V1__StatusResponse *status = NULL;
+    ps_status st = ps_server_status(client, &status);
     if (st)
         return st;
-    const char *last = ((const Psd__V1__StatusResponse *)(void *)reply)->audit_head;
+    const char *last = status->audit_head;
     if (!*last) {
         st = ps_fail(PS_NOT_FOUND, "the server's audit log has no line yet");
     } else if (client->json) {
@@ -224,7 +221,7 @@ static ps_status head(ps_client *client, const ps_args *args)
     } else {
         ps_buf_printf(&client->out, "%s\n", last);
     }
-    ps_reply_free(&reply);
+    ps_reply_free(&status);
     return st;
 }
 

@@ -4,7 +4,6 @@
 #include "client/commands/commands.h"
 #include "client/show/human.h"
 #include "common/base/clock.h"
-#include "psd/v1/admin.pb-c.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -118,17 +117,15 @@ static void show_text(ps_client *client, const Psd__V1__StatusResponse *s)
 static ps_status run(ps_client *client, const ps_args *args)
 {
     (void)args;
-    Psd__V1__StatusRequest request = PSD__V1__STATUS_REQUEST__INIT;
-    ProtobufCMessage *reply = NULL;
-    ps_status st = ps_client_unary(client, "/psd.v1.Admin/Status", &request.base,
-                                   &psd__v1__status_response__descriptor, &reply);
+    Psd__V1__StatusResponse *status = NULL;
+    ps_status st = ps_server_status(client, &status);
     if (st)
         return st;
     if (client->json)
-        show_json(client, (const Psd__V1__StatusResponse *)(void *)reply);
+        show_json(client, status);
     else
-        show_text(client, (const Psd__V1__StatusResponse *)(void *)reply);
-    ps_reply_free(&reply);
+        show_text(client, status);
+    ps_reply_free(&status);
     return PS_OK;
 }
 
