@@ -55,6 +55,14 @@ static ps_status begin_key(const ps_pem_pair *p, ps_new_file **out)
     return st;
 }
 
+/* Until pthread_sigmask sets `before` again no signal ends the process in between. */
+static void hold_signals(sigset_t *before)
+{
+    sigset_t all;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_BLOCK, &all, before);
+}
+
 static bool is_file(const char *path)
 {
     struct stat about;
@@ -106,15 +114,14 @@ static ps_status name_both(const ps_pem_pair *p, half *first, half *second)
 /* One that is there goes last: then nothing can fail any more that would need it. */
 static ps_status write_first(const ps_pem_pair *p)
 {
-    sigset_t all, mask;
+    sigset_t mask;
     half key = {.file = p->key_file}, cert = {.file = p->cert_file};
     bool last = is_file(p->key_file) && !is_file(p->cert_file);
     ps_status st = begin_key(p, &key.written);
     if (!st)
         st = begin_certificate(p, &cert.written);
     if (!st) {
-        (void)sigfillset(&all);
-        (void)pthread_sigmask(SIG_BLOCK, &all, &mask);
+        hold_signals(&mask);
         st = last ? name_both(p, &cert, &key) : name_both(p, &key, &cert);
         (void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
     }
@@ -130,12 +137,11 @@ static ps_status replace(const ps_pem_pair *p)
     ps_pem_swap *swap = NULL;
     ps_buf chain = PS_BUF_EMPTY;
     ps_error error;
-    sigset_t all, mask;
+    sigset_t mask;
     ps_certificate_pem(p->cert, &chain);
     ps_status st =
         ps_pem_swap_begin(p->cert_file, p->key_file, p->disk, PS_PEM_SWAP_WAIT_MS, &swap);
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_BLOCK, &all, &mask);
+    hold_signals(&mask);
     if (!st)
         st = ps_pem_swap_stage(swap, p->key);
     if (!st)
