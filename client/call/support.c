@@ -134,6 +134,17 @@ char *ps_shown(const char *name)
     return shown;
 }
 
+ps_status ps_where_ca_is(ps_status st, const char *ca_cert)
+{
+    if (st != PS_NOT_FOUND || access(ca_cert, F_OK) == 0)
+        return st;
+    char *said = ps_strdup(ps_error_message());
+    st =
+        ps_fail(st, "%s; go to the CA's folder, or name its files by --ca-cert and --ca-key", said);
+    ps_free(&said);
+    return st;
+}
+
 void ps_remark(const char *format, ...)
 {
     char text[8192]; /* two paths, and what is said about them */

@@ -37,6 +37,9 @@ PS_MUST_CHECK ps_status ps_check_model_name(const char *name);
 void ps_remark(const char *format, ...) PS_PRINTF(1, 2);
 /* The same, made fit; the caller's. */
 char *ps_shown(const char *name);
+/* st, of a command that uses the CA of that certificate: where the file is not there, the message
+ * goes on to say how the command is told where it is. */
+ps_status ps_where_ca_is(ps_status st, const char *ca_cert);
 /* Lines about a model's file, each a remark. */
 void ps_print_remarks(const char *lines);
 /* A whole small file, "-" for standard input; PS_INVALID_ARGUMENT beyond `limit` bytes. */

@@ -1,6 +1,7 @@
 /* cert create-…: a key and a certificate, as NAME.key and NAME.pem in --dir. What is there already
  * stays, unless --force. */
 #include "client/call/client.h"
+#include "client/call/support.h"
 #include "client/commands/commands.h"
 #include "common/base/host.h"
 #include "common/base/mem.h"
@@ -133,8 +134,9 @@ static ps_status create_leaf(const options *o, const files *f, ps_role role, con
                                .key_file = f->key,
                                .days = (int)o->days,
                                .force = o->force};
-    return role == PS_ROLE_SERVER ? ps_certificate_create_server(&request)
-                                  : ps_certificate_create_client(&request);
+    ps_status st = role == PS_ROLE_SERVER ? ps_certificate_create_server(&request)
+                                          : ps_certificate_create_client(&request);
+    return ps_where_ca_is(st, f->ca_cert);
 }
 
 static ps_status issue(ps_client *client, const options *o, uint64_t days_most,

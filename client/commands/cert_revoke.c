@@ -120,7 +120,7 @@ static ps_status issue(ps_client *client, const options *o, const ps_texts *name
                                     .reason = reason,
                                     .days = (int)o->days};
     ps_crl_result result = {0};
-    ps_status st = ps_crl_issue(&request, &result);
+    ps_status st = ps_where_ca_is(ps_crl_issue(&request, &result), ca);
     if (!st && client->json)
         show_json(client, &result);
     else if (!st)

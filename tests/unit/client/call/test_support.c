@@ -53,9 +53,26 @@ START_TEST(rows_are_named_as_the_data_count_them)
 }
 END_TEST
 
+START_TEST(who_is_not_beside_the_ca_hears_how_to_name_it)
+{
+    static const char hint[] = "x: No such file; go to the CA's folder, or name its files by "
+                               "--ca-cert and --ca-key";
+    ck_assert_int_eq(ps_where_ca_is(ps_fail(PS_NOT_FOUND, "x: No such file"), "no/ca.pem"),
+                     PS_NOT_FOUND);
+    ck_assert_str_eq(ps_error_message(), hint);
+    /* another file is missing, or something else is wrong */
+    ck_assert_int_eq(ps_where_ca_is(ps_fail(PS_NOT_FOUND, "y"), "/"), PS_NOT_FOUND);
+    ck_assert_str_eq(ps_error_message(), "y");
+    ck_assert_int_eq(ps_where_ca_is(ps_fail(PS_CORRUPT, "z"), "no/ca.pem"), PS_CORRUPT);
+    ck_assert_str_eq(ps_error_message(), "z");
+    ck_ok(ps_where_ca_is(PS_OK, "no/ca.pem"));
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&psd_cannot_name_a_file_that_is_not_plain},
     {&rows_are_named_as_the_data_count_them},
+    {&who_is_not_beside_the_ca_hears_how_to_name_it},
     {0},
 };
 
