@@ -42,20 +42,22 @@ static const char *what_is_there(const char *folder, char name[256])
          "; an adapter (LoRA) is no model by itself, merge it into its "
          "model first (merge_and_unload): "},
         {"params.json", "; convert it first, as it is not in the format of Hugging Face: "},
+        {"psd-provenance.json", "; psctl export --sign has made it: give the model's file beside "},
     };
-    const char *text = "";
+    const size_t n = sizeof kinds / sizeof *kinds;
+    size_t found = n; /* the first of these kinds, in whatever order a folder has them */
     DIR *entries = opendir(folder);
-    for (struct dirent *e; entries && !*text && (e = readdir(entries));)
-        for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !*text; i++) {
+    for (struct dirent *e; entries && (e = readdir(entries));)
+        for (size_t i = 0; i < found; i++) {
             size_t len = strlen(e->d_name), end = strlen(kinds[i].end);
             if (len < end || strcmp(e->d_name + len - end, kinds[i].end) != 0)
                 continue;
             (void)snprintf(name, 256, "%s", e->d_name);
-            text = kinds[i].text;
+            found = i;
         }
     if (entries)
         (void)closedir(entries);
-    return text;
+    return found < n ? kinds[found].text : "";
 }
 
 static ps_status no_folder(const char *folder)

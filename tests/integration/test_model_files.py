@@ -220,6 +220,7 @@ def folders_that_do_not_fit_are_refused_in_one_line():
 
         refuses("model_type is missing; allowed: gpt2, llama", change=lambda f: (f / "config.json").write_text("{}"))
         for there, text in (("a.gguf", "; give the file: a.gguf"), ("adapter_model.safetensors", "; an adapter (LoRA) is no model"),
+                            ("psd-provenance.json", "; psctl export --sign has made it: give the model's file beside psd-prov"),
                             ("readme", "bad is no model's folder: it has no config.json")):
             refuses(text, change=lambda f, there=there: (f / "config.json").rename(f / there), status=5)
         refuses("model_type 'bert' is not known; allowed: gpt2, llama", config={"model_type": "bert"})
