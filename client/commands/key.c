@@ -30,7 +30,7 @@ static ps_status run_create(ps_client *client, const ps_args *args)
         ps_buf_putc(&client->out, '\n');
     } else {
         ps_buf_printf(&client->out,
-                      "%s: key %s; keep a copy of it elsewhere: what it seals is lost without it\n",
+                      "%s: key %s\nkeep a copy of it elsewhere: what it seals is lost without it\n",
                       path, id);
     }
     return PS_OK;

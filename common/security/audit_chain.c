@@ -36,8 +36,8 @@ ps_status ps_audit_head_parse(const char *text, ps_audit_head *out)
     if (!seq || seq == UINT64_MAX || *end != ':' || !is_hex(ps_slice_str(end + 1)))
         return ps_fail(
             PS_INVALID_ARGUMENT,
-            "a head is a line's number, a colon and 64 hexadecimal digits, as psctl status "
-            "shows it");
+            "a head is a line's number, a colon and 64 hexadecimal digits, as psctl audit "
+            "head prints it");
     out->seq = seq;
     memcpy(out->sha256, end + 1, sizeof out->sha256);
     return PS_OK;

@@ -266,6 +266,7 @@ def a_model_of_other_shapes_is_not_overwritten():
         fails(1, "wide.gz: 25 numbers a row, but model.layers begins with 16", "predict", "tiny", folder / "wide.gz")
         fails(2, "format idx keeps labels in a file of their own: psctl evaluate tiny FEATURES LABELS",
               "evaluate", "tiny", folder / "test-features.gz")
+        fails(6, "psctl: compare: --labels: missing", "compare", "tiny", "tiny", "--data", folder / "test-features.gz")
         fails(1, "test-labels.gz has 500 rows, but ", "evaluate", "tiny", folder / "wide.gz", folder / "test-labels.gz")
         fails(5, "model 'nobody' does not exist", "predict", "nobody", folder / "test-features.gz")
         fails(5, "model 'nobody' does not exist", "export", "nobody", "-o", folder / "nothing")

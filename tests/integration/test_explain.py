@@ -265,7 +265,7 @@ def a_model_in_fewer_bits_is_explained_by_its_numbers(cluster, x):
 def a_page_and_a_graph_are_made_of_it(cluster):
     page = cluster.dir / "page.html"
     job_id = next(j["id"] for j in cluster.psctl_json("jobs")["jobs"] if j["name"] == "one")
-    cluster.psctl("report", "one", "-o", page)
+    assert cluster.psctl("report", "one", "-o", page).stdout.startswith(f"report of job {job_id} is in {page} (")
     text = page.read_text()
     data = json.loads(text.split('id="report-data">')[1].split("</script>")[0])
     assert data["explanation"]["job"] == job_id and data["graph"]["parameters"] == 16 * 32 + 32 + 32 * 4 + 4
