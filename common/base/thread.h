@@ -1,4 +1,5 @@
-/* thread: a thread that takes no signals: those are for the program's main one. Any thread. */
+/* thread: a thread that takes no signals but those of its own faults (signal_mask.h): the others
+ * are for the program's main one. Any thread. */
 #ifndef PS_BASE_THREAD_H
 #define PS_BASE_THREAD_H
 

@@ -6,6 +6,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
+#include "common/base/signal_mask.h"
 #include "common/security/certificate_renew.h"
 #include "common/security/crypto_error.h"
 #include "common/security/pem_swap.h"
@@ -13,7 +14,6 @@
 #include <openssl/bio.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -53,14 +53,6 @@ static ps_status begin_key(const ps_pem_pair *p, ps_new_file **out)
         st = begin_file(p->key_file, bio, &options, out);
     BIO_free(bio);
     return st;
-}
-
-/* Until pthread_sigmask sets `before` again no signal ends the process in between. */
-static void hold_signals(sigset_t *before)
-{
-    sigset_t all;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_BLOCK, &all, before);
 }
 
 static bool is_file(const char *path)
@@ -121,9 +113,9 @@ static ps_status write_first(const ps_pem_pair *p)
     if (!st)
         st = begin_certificate(p, &cert.written);
     if (!st) {
-        hold_signals(&mask);
+        ps_signals_hold(&mask);
         st = last ? name_both(p, &cert, &key) : name_both(p, &key, &cert);
-        (void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
+        ps_signals_let(&mask);
     }
     ps_new_file_drop(&key.written);
     ps_new_file_drop(&cert.written);
@@ -141,14 +133,14 @@ static ps_status replace(const ps_pem_pair *p)
     ps_certificate_pem(p->cert, &chain);
     ps_status st =
         ps_pem_swap_begin(p->cert_file, p->key_file, p->disk, PS_PEM_SWAP_WAIT_MS, &swap);
-    hold_signals(&mask);
+    ps_signals_hold(&mask);
     if (!st)
         st = ps_pem_swap_stage(swap, p->key);
     if (!st)
         st = ps_pem_swap_finish(swap, ps_buf_slice(&chain));
     ps_error_save(&error, st);
     ps_pem_swap_free(&swap);
-    (void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
+    ps_signals_let(&mask);
     ps_buf_free(&chain);
     return ps_error_raise(&error);
 }
