@@ -140,6 +140,13 @@ void ps_encoder_feed(ps_encoder *e, ps_slice bytes, ps_ids *out)
     }
 }
 
+void ps_encoder_token(ps_encoder *e, uint32_t id, ps_ids *out)
+{
+    go_on(e, true, out);
+    ps_ids_add(out, id);
+    e->at_start = true;
+}
+
 void ps_encoder_finish(ps_encoder *e, ps_ids *out)
 {
     go_on(e, true, out);

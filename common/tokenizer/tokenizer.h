@@ -101,6 +101,9 @@ void ps_encoder_free(ps_encoder **encoder);
 /* The text's next bytes; ids are appended as soon as they are certain. However a text is cut into
  * pieces, the ids are the same. */
 void ps_encoder_feed(ps_encoder *encoder, ps_slice bytes, ps_ids *out);
+/* An added token stands here, whatever `added` says: what was fed before it ends as it does before
+ * one that stands in a text, and its id follows. id: ps_tokenizer_added gave it. */
+void ps_encoder_token(ps_encoder *encoder, uint32_t id, ps_ids *out);
 /* The text is over: the rest of its ids. The encoder is ready for another text. */
 void ps_encoder_finish(ps_encoder *encoder, ps_ids *out);
 

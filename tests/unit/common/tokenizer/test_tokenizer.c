@@ -83,6 +83,37 @@ static void check_decoding(const ps_tokenizer *t, ps_slice text, const ps_ids *i
     ps_buf_free(&out);
 }
 
+/* The length of the golden tokenizer's added token at the start of rest; 0: none is there. */
+static size_t added_at(const ps_tokenizer *t, ps_slice rest, uint32_t *id)
+{
+    static const char *const texts[] = {"<|endoftext|>", "<xx>", "<x>"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        size_t len = strlen(texts[i]);
+        if (len <= rest.len && !memcmp(rest.data, texts[i], len))
+            return ps_tokenizer_added(t, texts[i], id) ? len : 0;
+    }
+    return 0;
+}
+
+/* What stands between added tokens is fed, and they are put, as if nothing of them were text. */
+static void check_put(const ps_tokenizer *t, ps_slice text, const ps_ids *want)
+{
+    ps_ids got = PS_IDS_EMPTY;
+    ps_encoder *e = ps_encoder_new(t, false);
+    for (size_t at = 0, len; at < text.len; at += len) {
+        uint32_t id;
+        len = added_at(t, ps_slice_of(text.data + at, text.len - at), &id);
+        if (len)
+            ps_encoder_token(e, id, &got);
+        else
+            ps_encoder_feed(e, ps_slice_of(text.data + at, len = 1), &got);
+    }
+    ps_encoder_finish(e, &got);
+    same(&got, want, text, "tokens that are put");
+    ps_encoder_free(&e);
+    ps_ids_free(&got);
+}
+
 typedef struct golden_case {
     ps_buf text;
     ps_ids plain, added, prefixed;
@@ -129,6 +160,7 @@ START_TEST(ids_are_those_of_the_independent_library)
         ps_slice text = ps_buf_slice(&c.text);
         check_case(t, text, false, &c.plain, "plain");
         check_case(t, text, true, &c.added, "added");
+        check_put(t, text, &c.added);
         check_case(prefixed, text, false, &c.prefixed, "prefixed");
         check_decoding(t, text, &c.plain);
         check_decoding(t, text, &c.added);
