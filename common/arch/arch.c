@@ -43,6 +43,16 @@ ps_arch_place ps_arch_place_of(ps_arch_part part)
                                          : PS_PLACE_AFTER;
 }
 
+const char *ps_arch_option_key(ps_arch_option option)
+{
+    static const char *const keys[PS_OPTIONS] = {
+        [PS_OPTION_NONE] = NULL,
+        [PS_OPTION_ATTENTION_BIAS] = "attention_bias",
+        [PS_OPTION_MLP_BIAS] = "mlp_bias",
+    };
+    return keys[option];
+}
+
 static void add(ps_arch_list *list, const char *name)
 {
     size_t at = strlen(list->text);

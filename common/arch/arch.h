@@ -41,6 +41,14 @@ typedef struct ps_arch_key {
 
 /* ---- tensors ---- */
 
+/* A key of the model section by which some tensors are there. */
+typedef enum ps_arch_option {
+    PS_OPTION_NONE,
+    PS_OPTION_ATTENTION_BIAS,
+    PS_OPTION_MLP_BIAS,
+    PS_OPTIONS,
+} ps_arch_option;
+
 /* What a tensor belongs to, in the order of the forward pass. What an architecture has says what
  * is computed: POSITIONS are learnt, and without them queries and keys are turned (RoPE); a norm
  * with a bias is a LayerNorm, else an RMSNorm; QKV is one product, Q, K and V are three; with GATE
@@ -99,7 +107,8 @@ typedef struct ps_arch_tensor {
     ps_arch_side sides[2];   /* as stored in psd and by Hugging Face */
     ps_arch_start start;
     ps_arch_change change;
-    bool bias; /* of the layer or the norm */
+    bool bias;             /* of the layer or the norm */
+    ps_arch_option option; /* there only where the section says true to it; NONE: always */
 } ps_arch_tensor;
 
 /* ---- Hugging Face's config.json ---- */
@@ -121,6 +130,7 @@ typedef struct ps_arch_hf_out {
     const char *key; /* NULL ends a list */
     const char *name, *json;
     bool own_heads; /* only where ps_spec_model_has_own_heads */
+    bool rope;      /* the object of what rope_* of the section say, or null */
 } ps_arch_hf_out;
 
 /* ---- GGUF ---- */
@@ -169,6 +179,7 @@ const ps_arch *ps_arch_find(const char *name); /* NULL: there is none */
 const ps_arch_key *ps_arch_key_find(const ps_arch *arch, const char *name); /* NULL: none */
 bool ps_arch_has(const ps_arch *arch, ps_arch_part part);
 ps_arch_place ps_arch_place_of(ps_arch_part part);
+const char *ps_arch_option_key(ps_arch_option option); /* of the model section; not of NONE */
 
 /* For messages: "gpt2, llama". */
 typedef struct ps_arch_list {

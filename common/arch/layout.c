@@ -66,6 +66,12 @@ static void fill(const ps_arch *arch, const ps_arch_sizes *s, const ps_arch_tens
     t->deviation = deviation_of(s, row->start);
 }
 
+static bool is_there(const ps_arch_tensor *row, const ps_arch_sizes *s)
+{
+    bool tied = row->part == PS_PART_HEAD && s->tie_embeddings;
+    return !tied && (row->option == PS_OPTION_NONE || s->options[row->option]);
+}
+
 void ps_arch_layout(const ps_arch *arch, const ps_arch_sizes *s, ps_lm_tensor **out, size_t *n)
 {
     ps_lm_tensor *t = ps_alloc_array(arch->n_tensors * (size_t)s->num_layers, sizeof *t);
@@ -75,8 +81,7 @@ void ps_arch_layout(const ps_arch *arch, const ps_arch_sizes *s, ps_lm_tensor **
         for (int64_t block = 0; block < times; block++)
             for (size_t i = 0; i < arch->n_tensors; i++) {
                 const ps_arch_tensor *row = &arch->tensors[i];
-                bool left_out = row->part == PS_PART_HEAD && s->tie_embeddings;
-                if (ps_arch_place_of(row->part) == where && !left_out)
+                if (ps_arch_place_of(row->part) == where && is_there(row, s))
                     fill(arch, s, row, block, &t[at++]);
             }
     }

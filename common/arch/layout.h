@@ -15,6 +15,7 @@ typedef struct ps_arch_sizes {
     int64_t hidden_size, num_layers, num_heads, num_kv_heads, head_dim;
     int64_t intermediate_size;
     bool tie_embeddings;
+    bool options[PS_OPTIONS];
 } ps_arch_sizes;
 
 typedef struct ps_lm_tensor {

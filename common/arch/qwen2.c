@@ -7,6 +7,8 @@
  */
 #include "common/arch/rows.h"
 
+static const ps_arch_key keys[] = {PS_ARCH_DECODER_KEYS, {NULL}};
+
 static const ps_arch_tensor tensors[] = {
     PS_ARCH_MATRIX(PS_PART_TOKENS, "model.embed_tokens", "token_embd", PS_SIDE_VOCAB,
                    PS_SIDE_HIDDEN),
@@ -60,7 +62,7 @@ static const ps_arch_hf_out hf_out[] = {
     {"num_hidden_layers", "num_layers"},
     {"num_key_value_heads", "num_kv_heads"},
     {"rms_norm_eps", "norm_epsilon"},
-    {"rope_scaling", .json = "null"},
+    {"rope_scaling", .rope = true},
     {"rope_theta", "rope_theta"},
     {"use_sliding_window", .json = "false"},
     /* a key that older classes do not know, which take what it follows from */
@@ -78,7 +80,7 @@ static const ps_arch_gguf_key gguf[] = {
 const ps_arch ps_arch_qwen2 = {
     .name = "qwen2",
     .family = PS_ARCH_LANGUAGE,
-    .keys = ps_arch_llama_keys,
+    .keys = keys,
     .tensors = tensors,
     .n_tensors = sizeof tensors / sizeof *tensors,
     .block = "model.layers",

@@ -20,14 +20,32 @@
         .sides = {PS_SIDE_HIDDEN}, .start = PS_START_ONES                  \
     }
 
-/* Right behind the matrix or the gain. */
-#define PS_ARCH_BIAS(part_, name_, gguf_, rows)                                           \
+/* Right behind the matrix or the gain; what else it is follows. */
+#define PS_ARCH_BIAS(part_, name_, gguf_, rows, ...)                                      \
     {                                                                                     \
         .part = (part_), .name = name_ ".bias", .gguf = gguf_ ".bias", .sides = {(rows)}, \
-        .bias = true                                                                      \
+        .bias = true, __VA_ARGS__                                                         \
     }
 
-/* Keys of the model section: of llama, and of those that differ from it in tensors alone. */
-extern const ps_arch_key ps_arch_llama_keys[];
+/* ---- decoders as llama is one ---- */
+
+/* Keys of the model section: rotary positions, */
+#define PS_ARCH_ROPE_KEYS                                                        \
+    {"rope_theta"}, {"rope_type"}, {"rope_factor"}, {"rope_original_context"},   \
+        {"rope_low_freq_factor"}, {"rope_high_freq_factor"}, {"rope_beta_fast"}, \
+        {"rope_beta_slow"},                                                      \
+    {                                                                            \
+        "rope_attention_factor"                                                  \
+    }
+/* and all. */
+#define PS_ARCH_DECODER_KEYS                                                               \
+    {"vocab_size", PS_ARCH_NEEDED}, {"context_length", PS_ARCH_NEEDED},                    \
+        {"hidden_size", PS_ARCH_NEEDED}, {"num_layers", PS_ARCH_NEEDED},                   \
+        {"num_heads", PS_ARCH_NEEDED}, {"num_kv_heads"} /* num_heads */,                   \
+        {"head_dim"} /* hidden_size / num_heads */, {"intermediate_size", PS_ARCH_NEEDED}, \
+        PS_ARCH_ROPE_KEYS, {"norm_epsilon"}, {"tie_embeddings"}, {"dropout"},              \
+    {                                                                                      \
+        "tokenizer"                                                                        \
+    }
 
 #endif

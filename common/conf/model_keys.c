@@ -33,9 +33,19 @@ const ps_conf_key ps_spec_model_keys[] = {
     PS_CONF_INT("num_kv_heads", ps_spec_model, num_kv_heads, "0", 0, 1024),
     PS_CONF_INT("head_dim", ps_spec_model, head_dim, "0", 0, 1 << 14),
     PS_CONF_INT("intermediate_size", ps_spec_model, intermediate_size, "0", 0, 1 << 20),
-    PS_CONF_REAL("rope_theta", ps_spec_model, rope_theta, "10000", 1, 1e9),
+    PS_CONF_REAL("rope_theta", ps_spec_model, rope.theta, "10000", 1, 1e9),
+    PS_CONF_WORD("rope_type", ps_spec_model, rope.type, "default", ps_rope_type_names),
+    PS_CONF_REAL("rope_factor", ps_spec_model, rope.factor, "0", 0, PS_SPEC_ROPE_FACTOR_MAX),
+    PS_CONF_INT("rope_original_context", ps_spec_model, rope.original_context, "0", 0, 1 << 24),
+    PS_CONF_REAL("rope_low_freq_factor", ps_spec_model, rope.low_freq_factor, "1", 1e-3, 1e6),
+    PS_CONF_REAL("rope_high_freq_factor", ps_spec_model, rope.high_freq_factor, "4", 1e-3, 1e6),
+    PS_CONF_REAL("rope_beta_fast", ps_spec_model, rope.beta_fast, "32", 1e-3, 1e6),
+    PS_CONF_REAL("rope_beta_slow", ps_spec_model, rope.beta_slow, "1", 1e-3, 1e6),
+    PS_CONF_REAL("rope_attention_factor", ps_spec_model, rope.attention_factor, "0", 0, 1e6),
     PS_CONF_REAL("norm_epsilon", ps_spec_model, norm_epsilon, "1e-5", 1e-12, 0.1),
     PS_CONF_BOOL("tie_embeddings", ps_spec_model, tie_embeddings, "false"),
+    PS_CONF_BOOL("attention_bias", ps_spec_model, attention_bias, "false"),
+    PS_CONF_BOOL("mlp_bias", ps_spec_model, mlp_bias, "false"),
     PS_CONF_REAL("dropout", ps_spec_model, dropout, "0", 0, 0.9),
     PS_CONF_TEXT("tokenizer", ps_spec_model, tokenizer, "", 0, 32),
     PS_CONF_TEXT("base", ps_spec_model, base, "", 0, 64),
@@ -62,8 +72,18 @@ const ps_model_key ps_model_keys[] = {
     {"head_dim", .follows = true},
     {"intermediate_size"},
     {"rope_theta"},
+    {"rope_type", .quiet = true},
+    {"rope_factor", .quiet = true, .of_rope = true},
+    {"rope_original_context", .quiet = true, .of_rope = true},
+    {"rope_low_freq_factor", .quiet = true, .of_rope = true},
+    {"rope_high_freq_factor", .quiet = true, .of_rope = true},
+    {"rope_beta_fast", .quiet = true, .of_rope = true},
+    {"rope_beta_slow", .quiet = true, .of_rope = true},
+    {"rope_attention_factor", .quiet = true, .of_rope = true},
     {"norm_epsilon"},
     {"tie_embeddings"},
+    {"attention_bias", .quiet = true},
+    {"mlp_bias", .quiet = true},
     {"dropout", .training = true},
     {"tokenizer"},
     {"base", .open = true},
@@ -107,12 +127,24 @@ bool ps_spec_model_has_own_heads(const ps_spec_model *m)
     return m->head_dim * m->num_heads != m->hidden_size;
 }
 
+/* Of a number, a flag or a word. */
+static bool is_default(const ps_spec_model *model, const ps_model_key *key)
+{
+    const ps_conf_key *schema = ps_model_key_find(key->key);
+    ps_buf text = PS_BUF_EMPTY;
+    ps_conf_write(schema, model, &text);
+    bool same = !strcmp(ps_buf_cstr(&text), schema->fallback);
+    ps_buf_free(&text);
+    return same;
+}
+
 /* What the section leaves open, has one value only, or follows from the rest is not written. */
 static bool is_written(const ps_spec_model *model, const ps_model_key *key)
 {
     const ps_arch_key *own = ps_arch_key_find(ps_model_arch(model), key->key);
     return own && own->need != PS_ARCH_FIXED && !ps_model_key_is_open(model, key) &&
-           (!key->follows || ps_spec_model_has_own_heads(model));
+           (!key->follows || ps_spec_model_has_own_heads(model)) &&
+           (!key->quiet || !is_default(model, key));
 }
 
 void ps_spec_model_format(const ps_spec_model *model, ps_buf *out)
@@ -134,5 +166,7 @@ ps_spec_number ps_spec_model_number(const ps_spec_model *model, const char *name
     const void *at = (const char *)model + key->offset;
     if (key->type == PS_CONF_TYPE_REAL)
         return (ps_spec_number){.is_real = true, .real = *(const double *)at};
+    if (key->type == PS_CONF_TYPE_BOOL)
+        return (ps_spec_number){.is_flag = true, .whole = *(const bool *)at};
     return (ps_spec_number){.whole = *(const int64_t *)at};
 }

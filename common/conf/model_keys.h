@@ -14,6 +14,8 @@ typedef struct ps_model_key {
     bool open;     /* a list, a text or a word: empty, or the first, it is left to the data, or to
                       the model that the job begins from, and is not written */
     bool follows;  /* from other keys, unless it is said: head_dim; then it is not written */
+    bool of_rope;  /* of some types of scaling alone (common/arch/rope.h) */
+    bool quiet;    /* not written where it says what it says unwritten */
 } ps_model_key;
 
 extern const char *const ps_spec_missing_words[];

@@ -186,6 +186,36 @@ static ps_status settle_heads(const section *s, ps_spec_model *m)
     return PS_OK;
 }
 
+/* A type of scaling needs its factor, and takes its own numbers alone. */
+static ps_status settle_rope(const section *s, ps_spec_model *m)
+{
+    ps_rope_spec *r = &m->rope;
+    const char *type = ps_rope_type_names[r->type];
+    if (!ps_arch_key_find(s->arch, "rope_type"))
+        return PS_OK;
+    for (size_t i = 0; i < ps_n_model_keys; i++) {
+        const ps_model_key *key = &ps_model_keys[i];
+        if (key->of_rope && written(s, key->key) && !ps_rope_takes(r->type, key->key))
+            return ps_conf_fail(s->doc, path_of(s, key->key).text, "not for rope_type %s", type);
+    }
+    if (r->type != PS_ROPE_DEFAULT && !written(s, "rope_factor"))
+        return ps_conf_fail(s->doc, path_of(s, "rope_factor").text,
+                            "missing; rope_type %s needs it", type);
+    if (r->type != PS_ROPE_DEFAULT && r->factor < 1)
+        return ps_conf_fail(s->doc, path_of(s, "rope_factor").text,
+                            "%g is out of range, allowed from 1", r->factor);
+    if (r->original_context == m->context_length)
+        r->original_context = 0;
+    if (r->type == PS_ROPE_LLAMA3 && r->low_freq_factor >= r->high_freq_factor)
+        return ps_conf_fail(s->doc, path_of(s, "rope_low_freq_factor").text,
+                            "%g is not less than rope_high_freq_factor, %g", r->low_freq_factor,
+                            r->high_freq_factor);
+    if (r->type == PS_ROPE_YARN && r->beta_slow > r->beta_fast)
+        return ps_conf_fail(s->doc, path_of(s, "rope_beta_slow").text,
+                            "%g is more than rope_beta_fast, %g", r->beta_slow, r->beta_fast);
+    return PS_OK;
+}
+
 static ps_status check_tokenizer(const section *s)
 {
     const ps_spec_model *m = s->model;
@@ -211,6 +241,8 @@ static ps_status settle_language(const section *s, ps_spec_model *m)
                             s->arch->name);
     m->tie_embeddings |= tied;
     ps_status st = settle_heads(s, m);
+    if (!st)
+        st = settle_rope(s, m);
     return st ? st : check_tokenizer(s);
 }
 

@@ -351,7 +351,12 @@ static ps_status compare(const side *a, const side *b)
 /* The model as the format can say it. */
 static void narrow_reals(const ps_model_export *export, ps_spec_model *model)
 {
-    model->rope_theta = ps_model_export_real(export, model->rope_theta);
+    ps_rope_spec *rope = &model->rope;
+    double *const reals[] = {
+        &rope->theta,     &rope->factor,    &rope->low_freq_factor, &rope->high_freq_factor,
+        &rope->beta_fast, &rope->beta_slow, &rope->attention_factor};
+    for (size_t i = 0; i < sizeof reals / sizeof *reals; i++)
+        *reals[i] = ps_model_export_real(export, *reals[i]);
     model->norm_epsilon = ps_model_export_real(export, model->norm_epsilon);
 }
 

@@ -9,6 +9,7 @@
 #include "common/format/numbers.h"
 #include "common/model/gguf_header.h"
 #include "common/model/gguf_model.h"
+#include "common/model/gguf_rope.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -23,9 +24,11 @@ struct ps_model_out {
     size_t n;
     /* the tensor that comes */
     size_t at;
-    uint64_t came;   /* numbers of it, or bytes */
-    float *gathered; /* all of it, when it changes; else NULL */
-    uint8_t *rows;   /* likewise of bytes */
+    uint64_t came;    /* numbers of it, or bytes */
+    float *gathered;  /* all of it, when it changes; else NULL */
+    uint8_t *rows;    /* likewise of bytes */
+    float *factors;   /* of RoPE, behind all tensors, */
+    size_t n_factors; /* or 0 */
     float buffer[BUFFER], read[BUFFER];
     size_t used;
     uint8_t bytes[BUFFER * sizeof(float)];
@@ -94,15 +97,16 @@ static uint64_t halved_row(const ps_lm_tensor *t, uint64_t row)
 
 static ps_status put_pairs(ps_model_out *o, const ps_lm_tensor *t)
 {
+    uint64_t columns = t->n_dims == 1 ? 1 : t->shape[1];
     ps_status st = PS_OK;
     for (uint64_t row = 0; !st && row < t->shape[0]; row++)
-        st = put(o, &o->gathered[halved_row(t, row) * t->shape[1]], (size_t)t->shape[1]);
+        st = put(o, &o->gathered[halved_row(t, row) * columns], (size_t)columns);
     return st;
 }
 
 static ps_status put_rows(ps_model_out *o, const ps_lm_tensor *t)
 {
-    size_t bytes = (size_t)ps_form_row_bytes(o->forms[o->at], t->shape[1]);
+    size_t bytes = (size_t)ps_form_row_bytes(o->forms[o->at], t->n_dims == 1 ? 1 : t->shape[1]);
     ps_status st = PS_OK;
     for (uint64_t row = 0; !st && row < t->shape[0]; row++)
         st = ps_new_file_write(o->file, o->rows + halved_row(t, row) * bytes, bytes);
@@ -115,7 +119,7 @@ static ps_status begin_tensor(ps_model_out *o)
     o->came = 0;
     if (t->change == PS_LM_SAME || (o->as_stored[o->at] && t->change == PS_LM_TRANSPOSE))
         return PS_OK;
-    uint64_t bytes = t->shape[0] * t->shape[1] * sizeof(float);
+    uint64_t bytes = ps_lm_numbers(t) * sizeof(float);
     if (o->as_stored[o->at])
         o->rows = ps_try_alloc_raw((size_t)ps_gguf_bytes(t, o->forms[o->at]));
     else
@@ -125,9 +129,17 @@ static ps_status begin_tensor(ps_model_out *o)
                : ps_fail(PS_NO_MEMORY, "tensor %s takes %" PRIu64 " bytes", t->name, bytes);
 }
 
+static const uint8_t zeros[PS_GGUF_ALIGNMENT];
+
+static ps_status put_factors(ps_model_out *o)
+{
+    uint64_t bytes = o->n_factors * sizeof *o->factors;
+    ps_status st = ps_new_file_write(o->file, o->factors, (size_t)bytes);
+    return st ? st : ps_new_file_write(o->file, zeros, (size_t)(ps_gguf_padded(bytes) - bytes));
+}
+
 static ps_status end_tensor(ps_model_out *o)
 {
-    static const uint8_t zeros[PS_GGUF_ALIGNMENT];
     const ps_lm_tensor *t = &o->tensors[o->at];
     ps_status st = o->rows                        ? put_rows(o, t)
                    : !o->gathered                 ? PS_OK
@@ -141,7 +153,9 @@ static ps_status end_tensor(ps_model_out *o)
     if (!st)
         st = ps_new_file_write(o->file, zeros, (size_t)(ps_gguf_padded(bytes) - bytes));
     o->at++;
-    return st || o->at == o->n ? st : begin_tensor(o);
+    if (st || o->at < o->n)
+        return st ? st : begin_tensor(o);
+    return o->n_factors ? put_factors(o) : PS_OK;
 }
 
 static float gguf_limit(const ps_model_out *o, size_t tensor)
@@ -231,6 +245,7 @@ static void gguf_drop(ps_model_out **out)
     ps_free(&o->as_stored);
     ps_free(&o->gathered);
     ps_free(&o->rows);
+    ps_free(&o->factors);
     ps_free(out);
 }
 
@@ -257,6 +272,7 @@ static ps_status gguf_open(const ps_model_out_options *options, const ps_model_a
     o->forms = ps_alloc_array(o->n, sizeof *o->forms);
     o->as_stored = ps_alloc_array(o->n, sizeof *o->as_stored);
     choose_forms(o, mix, options->keep, about);
+    o->n_factors = ps_gguf_rope_factors(about->model, &o->factors);
     st = ps_new_file_open(options->path,
                           &(ps_new_file_options){.force = options->force, .disk = options->disk},
                           &o->file);

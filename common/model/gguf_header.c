@@ -3,6 +3,7 @@
 
 #include "common/model/gguf_keys.h"
 #include "common/model/gguf_model.h"
+#include "common/model/gguf_rope.h"
 #include "common/model/side_files.h"
 #include "common/tokenizer/tokenizer.h"
 
@@ -10,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void put_model(ps_gguf_keys *k, const ps_spec_model *m)
+static void put_model(ps_gguf_keys *k, const ps_spec_model *m, ps_buf *remarks)
 {
     ps_gguf_key_u32(k, ".context_length", m->context_length);
     ps_gguf_key_u32(k, ".embedding_length", m->hidden_size);
@@ -27,6 +28,7 @@ static void put_model(ps_gguf_keys *k, const ps_spec_model *m)
         else
             ps_gguf_key_u32(k, key->key, number.whole);
     }
+    ps_gguf_rope_write(k, m, remarks);
 }
 
 static uint32_t kind_of(const ps_tokenizer *t, uint32_t id)
@@ -175,18 +177,23 @@ static void put_tensors(const ps_model_about *about, const ps_form *forms, ps_bu
         ps_gguf_put_tensor(out, t->gguf, t->n_dims, sides, (uint32_t)forms[i].row->ggml, offset);
         offset += ps_gguf_padded(ps_gguf_bytes(t, forms[i]));
     }
+    /* F32 is type 0 */
+    const uint64_t pairs[] = {ps_gguf_rope_factors(about->model, NULL)};
+    if (*pairs)
+        ps_gguf_put_tensor(out, PS_GGUF_ROPE_TENSOR, 1, pairs, 0, offset);
 }
 
 void ps_gguf_header(const ps_model_about *about, const ps_mix *mix, const ps_form *forms,
                     ps_buf *out)
 {
     ps_gguf_keys k = {.out = out, .architecture = about->model->architecture};
-    size_t count_at = ps_gguf_begin(out, about->n);
+    bool factors = ps_gguf_rope_factors(about->model, NULL) > 0;
+    size_t count_at = ps_gguf_begin(out, about->n + factors);
     ps_gguf_key_text(&k, "general.architecture", about->model->architecture);
     ps_gguf_key_u32(&k, "general.file_type", ps_mix_file_type(mix));
     if (!ps_mix_base(mix).row->plain)
         ps_gguf_key_u32(&k, "general.quantization_version", 2);
-    put_model(&k, about->model);
+    put_model(&k, about->model, about->remarks);
     put_tokenizer(&k, about);
     ps_gguf_end(out, count_at, &k);
     put_tensors(about, forms, out);

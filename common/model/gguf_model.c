@@ -5,6 +5,7 @@
 
 #include "common/arch/arch.h"
 #include "common/conf/value.h"
+#include "common/model/gguf_rope.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -89,6 +90,21 @@ static ps_status put_fields(const source *s, const ps_arch_gguf_key *field, ps_b
     for (; !st && field->key; field++)
         st = put_field(s, field, out);
     return st;
+}
+
+/* What no key says: whether a tensor is there. */
+static void put_options(const source *s, ps_buf *out)
+{
+    bool there[PS_OPTIONS] = {false};
+    for (size_t i = 0; i < s->arch->n_tensors; i++) {
+        char name[PS_LM_NAME];
+        const ps_arch_tensor *row = &s->arch->tensors[i];
+        (void)snprintf(name, sizeof name, "blk.0.%s", row->gguf);
+        there[row->option] |= ps_gguf_find_tensor(s->file, name) != NULL;
+    }
+    for (ps_arch_option option = PS_OPTION_NONE + 1; option < PS_OPTIONS; option++)
+        if (there[option])
+            ps_buf_printf(out, ", %s: true", ps_arch_option_key(option));
 }
 
 /* Where no key says it, the embedding has a row for each token. */
@@ -241,6 +257,8 @@ static ps_status check_key(const ps_gguf_key *key, const ps_arch *arch, const ps
         return field->implied
                    ? expect_number(key, UINT, (double)ps_spec_model_number(m, field->name).whole)
                    : PS_OK;
+    if (ps_gguf_rope_has(arch, (ps_slice){key->name.data + prefix, key->name.len - prefix}))
+        return PS_OK;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (is_key(key, prefix, others[i].key))
             return expect_other(key, i, m);
@@ -276,6 +294,10 @@ static ps_status write_section(const source *s, ps_buf *out)
     ps_status st = put_fields(s, shared, out);
     if (!st)
         st = put_fields(s, s->arch->gguf, out);
+    if (!st)
+        put_options(s, out);
+    if (!st)
+        st = ps_gguf_rope_read(s->file, s->arch, out);
     if (!st)
         st = put_vocab_size(s, out);
     if (!st)

@@ -9,11 +9,12 @@
 #include "common/model/gguf_header.h"
 #include "common/model/gguf_model.h"
 #include "common/model/gguf_parts.h"
+#include "common/model/gguf_rope.h"
 #include "common/model/model_files.h"
 
 #include <inttypes.h>
 
-enum { MOST_BYTES = PS_MODEL_IN_PIECE * sizeof(float), PIECE = 256 /* whole blocks */ };
+enum { MOST_BYTES = PS_MODEL_IN_PIECE * sizeof(float) };
 
 /* Where a tensor of the layout is. */
 typedef struct place {
@@ -85,7 +86,7 @@ static uint64_t paired_row(const ps_lm_tensor *t, uint64_t row)
 static ps_status read_paired(ps_model_reader *r, const ps_lm_tensor *t, const place *p,
                              uint64_t first, size_t n, float *out)
 {
-    uint64_t columns = t->shape[1];
+    uint64_t columns = t->n_dims == 1 ? 1 : t->shape[1];
     ps_status st = PS_OK;
     while (!st && n) {
         uint64_t row = first / columns, column = first % columns;
@@ -214,29 +215,37 @@ static ps_status check_head(ps_model_reader *r, bool *used)
 }
 
 /* What llama.cpp divides the frequencies of RoPE by; all ones change nothing. */
-static ps_status check_frequencies(ps_model_reader *r, bool *used)
+static ps_status read_factors(ps_model_reader *r, const ps_gguf_tensor *t, ps_spec_model *model)
 {
-    const ps_gguf_tensor *t = ps_gguf_find_tensor(r->parts.whole, "rope_freqs.weight");
-    const ps_arch *arch = ps_arch_find(r->about->model->architecture);
-    if (!t || ps_arch_has(arch, PS_PART_POSITIONS))
-        return PS_OK;
-    used[t - r->parts.whole->tensors] = true;
-    float values[PIECE];
     const place where = place_of(t);
-    uint64_t all = t->sides[0] * t->sides[1] * t->sides[2] * t->sides[3];
-    for (uint64_t at = 0; at < all; at += PIECE) {
-        size_t n = all - at < PIECE ? (size_t)(all - at) : PIECE;
-        ps_status st = read_stored(r, &where, at, n, values);
-        if (st)
-            return st;
-        for (size_t i = 0; i < n; i++)
-            if (values[i] != 1)
-                return ps_fail(PS_INVALID_ARGUMENT,
-                               "tensor rope_freqs.weight: scaled RoPE is not supported, only "
-                               "factors of 1; factor %" PRIu64 " is %g",
-                               at + i, (double)values[i]);
-    }
-    return PS_OK;
+    uint64_t sides[] = {(uint64_t)model->head_dim / 2, 1};
+    ps_status st = check_sides(t, PS_GGUF_ROPE_TENSOR, sides);
+    if (st)
+        return st;
+    float *factors = ps_alloc_array((size_t)*sides, sizeof *factors);
+    st = where.form.row->plain
+             ? read_stored(r, &where, 0, (size_t)sides[0], factors)
+             : ps_fail(PS_INVALID_ARGUMENT, "tensor %s is not of floats", PS_GGUF_ROPE_TENSOR);
+    if (!st)
+        st = ps_gguf_rope_take(r->parts.whole, factors, model);
+    ps_free(&factors);
+    return st;
+}
+
+static ps_status check_frequencies(ps_model_reader *r, ps_spec_model *model)
+{
+    const ps_gguf_tensor *t = ps_gguf_find_tensor(r->parts.whole, PS_GGUF_ROPE_TENSOR);
+    bool turned = !ps_arch_has(ps_arch_find(model->architecture), PS_PART_POSITIONS);
+    return t && turned ? read_factors(r, t, model) : PS_OK;
+}
+
+/* It has been looked at before the layout was there. */
+static void use_frequencies(const ps_model_reader *r, bool *used)
+{
+    const ps_gguf_tensor *t = ps_gguf_find_tensor(r->parts.whole, PS_GGUF_ROPE_TENSOR);
+    const ps_arch *arch = ps_arch_find(r->about->model->architecture);
+    if (t && !ps_arch_has(arch, PS_PART_POSITIONS))
+        used[t - r->parts.whole->tensors] = true;
 }
 
 static ps_status find_places(ps_model_reader *r)
@@ -250,8 +259,7 @@ static ps_status find_places(ps_model_reader *r)
         st = find_place(file, &about->tensors[i], &r->places[i], used);
     if (!st)
         st = check_head(r, used);
-    if (!st)
-        st = check_frequencies(r, used);
+    use_frequencies(r, used);
     for (size_t i = 0; !st && i < file->n_tensors; i++)
         if (!used[i])
             st = ps_fail(PS_INVALID_ARGUMENT, "tensor %.*s is none of a %s model",
@@ -300,6 +308,8 @@ static ps_status understand(ps_model_reader *r, ps_model_in_about *about)
     ps_status st = ps_gguf_model(r->parts.whole, &about->model);
     if (!st)
         st = ps_gguf_words(r->parts.whole, about);
+    if (!st)
+        st = check_frequencies(r, about->model);
     if (!st)
         ps_lm_layout(about->model, &about->tensors, &about->n);
     if (!st)

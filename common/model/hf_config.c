@@ -20,6 +20,7 @@ static const ps_arch_hf_key shared[] = {
     {"attention_bias", .fallback = "false", .only = " false "},
     {"mlp_bias", .fallback = "false", .only = " false "},
     {"rope_type", .fallback = "default", .only = " default "}, /* of rope_scaling, ... */
+    {"truncate", .fallback = "true", .only = " true "},        /* likewise */
     {"partial_rotary_factor", .fallback = "1", .only = " 1 "},
     {"rope_interleaved", .fallback = "false", .only = " false "},
     {"add_cross_attention", .fallback = "false", .only = " false "},
@@ -63,11 +64,18 @@ static const char *const harmless[] = {
     "return_dict_in_generate", "remove_invalid_values", "exponential_decay_length_penalty",
     "suppress_tokens", "begin_suppress_tokens"};
 
-/* Keys of rope_scaling and rope_parameters that say nothing when rope_type is default. */
-static const char *const of_scaling[] = {"factor",          "original_max_position_embeddings",
-                                         "low_freq_factor", "high_freq_factor",
-                                         "beta_fast",       "beta_slow",
-                                         "attention_factor"};
+/* Keys of rope_scaling and rope_parameters, each of some types of scaling, and of no meaning to the
+ * others (common/arch/rope.h). They are kept under names that no other key has. */
+const ps_hf_rope_key ps_hf_rope_keys[] = {
+    {"factor", "rope_factor"},
+    {"original_max_position_embeddings", "rope_original_context"},
+    {"low_freq_factor", "rope_low_freq_factor"},
+    {"high_freq_factor", "rope_high_freq_factor"},
+    {"beta_fast", "rope_beta_fast"},
+    {"beta_slow", "rope_beta_slow"},
+    {"attention_factor", "rope_attention_factor"},
+    {NULL, NULL},
+};
 
 #define HAS(list, key) is_one_of(list, sizeof(list) / sizeof *(list), key)
 
@@ -106,8 +114,8 @@ static const ps_arch_hf_key *find_in(const ps_arch_hf_key *keys, const char *key
 
 static const ps_arch_hf_key *find_key(const ps_arch *arch, const char *key)
 {
-    const ps_arch_hf_key *found = find_in(shared, key);
-    return found ? found : find_in(arch->hf.keys, key);
+    const ps_arch_hf_key *found = find_in(arch->hf.keys, key);
+    return found ? found : find_in(shared, key);
 }
 
 /* In the first table that has it; NULL. */
@@ -283,9 +291,12 @@ static ps_status read_rope_key(reader *r, const char *key)
     if (!strcmp(key, "type")) /* what rope_type was called before */
         key = "rope_type";
     if (!strcmp(key, "rope_type") || !strcmp(key, "rope_theta") ||
-        !strcmp(key, "partial_rotary_factor"))
+        !strcmp(key, "partial_rotary_factor") || !strcmp(key, "truncate"))
         return read_field(r, known_name(key));
-    return HAS(of_scaling, key) ? ps_json_skip(&r->json) : read_unknown(r, key);
+    for (const ps_hf_rope_key *k = ps_hf_rope_keys; k->key; k++)
+        if (!strcmp(k->key, key))
+            return read_field(r, k->name);
+    return read_unknown(r, key);
 }
 
 static ps_status read_key(reader *r, const char *key)
@@ -295,7 +306,7 @@ static ps_status read_key(reader *r, const char *key)
     if (!strcmp(key, "rope_scaling") || !strcmp(key, "rope_parameters"))
         return read_rope(r, key);
     const char *name = known_name(key);
-    if (name && strcmp(key, "rope_type") != 0)
+    if (name && strcmp(key, "rope_type") != 0 && strcmp(key, "truncate") != 0)
         return read_field(r, name);
     return HAS(harmless, key) ? ps_json_skip(&r->json) : read_unknown(r, key);
 }
@@ -370,9 +381,13 @@ static bool allows(const char *must, const char *value)
     return false;
 }
 
-static ps_status write_keys(reader *r, const ps_arch_hf_key *key, ps_buf *out)
+static ps_status write_keys(reader *r, const ps_arch *arch, const ps_arch_hf_key *key, ps_buf *out)
 {
     for (; key->key; key++) {
+        if (find_key(arch, key->key) != key) /* the architecture has one of its own */
+            continue;
+        if (!strcmp(key->key, "rope_type") && ps_arch_key_find(arch, key->key))
+            continue; /* write_rope */
         const char *value = value_of(r, key);
         if (key->name && value)
             ps_buf_printf(out, ", %s: %s", key->name, value);
@@ -383,12 +398,34 @@ static ps_status write_keys(reader *r, const ps_arch_hf_key *key, ps_buf *out)
     return PS_OK;
 }
 
+/* What the type of scaling takes; other numbers say nothing to it. */
+static ps_status write_rope(reader *r, ps_buf *out)
+{
+    const char *type = kept(r, "rope_type");
+    unsigned i = 0;
+    while (type && ps_rope_type_names[i] && strcmp(ps_rope_type_names[i], type) != 0)
+        i++;
+    if (!type)
+        return PS_OK;
+    if (!ps_rope_type_names[i])
+        return ps_fail(
+            PS_INVALID_ARGUMENT,
+            "rope_type: %s is not supported, only default, linear, dynamic, llama3, yarn", type);
+    ps_buf_printf(out, ", rope_type: %s", type);
+    for (const ps_hf_rope_key *k = ps_hf_rope_keys; k->key; k++)
+        if (ps_rope_takes(i, k->name) && kept(r, k->name))
+            ps_buf_printf(out, ", %s: %s", k->name, kept(r, k->name));
+    return PS_OK;
+}
+
 static ps_status write_section(reader *r, const ps_arch *arch, ps_buf *out)
 {
     ps_buf_printf(out, "{architecture: %s", arch->name);
-    ps_status st = write_keys(r, arch->hf.keys, out);
+    ps_status st = write_keys(r, arch, arch->hf.keys, out);
     if (!st)
-        st = write_keys(r, shared, out);
+        st = write_keys(r, arch, shared, out);
+    if (!st && ps_arch_key_find(arch, "rope_type"))
+        st = write_rope(r, out);
     ps_buf_putc(out, '}');
     return st;
 }

@@ -5,7 +5,13 @@
 #include "common/conf/job_spec.h"
 #include "common/format/token_ids.h"
 
-/* json is hostile. What psd's models cannot do (scaled RoPE, biases in llama, another activation),
+/* What rope_scaling and rope_parameters have, under the names of the model section; to a NULL. */
+typedef struct ps_hf_rope_key {
+    const char *key, *name;
+} ps_hf_rope_key;
+extern const ps_hf_rope_key ps_hf_rope_keys[];
+
+/* json is hostile. What psd's models cannot do (biases in qwen2, another activation),
  * and a key that is not known, is refused by its name: PS_INVALID_ARGUMENT. Keys that are absent
  * have the defaults of transformers. tokenizer is "" unless an export of ours says bytes. *out:
  * ps_spec_model_free. */

@@ -15,6 +15,28 @@ static void put_float(ps_json_writer *w, const char *key, double v)
         ps_buf_puts(w->out, ".0");
 }
 
+/* All that the type takes; what the section leaves to be computed is left out. */
+static void put_rope(ps_json_writer *w, const ps_spec_model *m, const char *key)
+{
+    if (m->rope.type == PS_ROPE_DEFAULT) {
+        ps_json_put_raw(w, key, "null");
+        return;
+    }
+    ps_json_key(w, key);
+    ps_json_object(w);
+    ps_json_put_string(w, "rope_type", ps_rope_type_names[m->rope.type]);
+    for (const ps_hf_rope_key *k = ps_hf_rope_keys; k->key; k++) {
+        ps_spec_number number = ps_spec_model_number(m, k->name);
+        if (!ps_rope_takes(m->rope.type, k->name))
+            continue;
+        if (number.is_real && number.real > 0)
+            put_float(w, k->key, number.real);
+        else if (!number.is_real)
+            ps_json_put_int(w, k->key, number.whole ? number.whole : m->context_length);
+    }
+    ps_json_object_end(w);
+}
+
 static void put_key(ps_json_writer *w, const ps_spec_model *m, const ps_arch_hf_out *key)
 {
     if (key->own_heads && !ps_spec_model_has_own_heads(m))
@@ -23,8 +45,14 @@ static void put_key(ps_json_writer *w, const ps_spec_model *m, const ps_arch_hf_
         ps_json_put_raw(w, key->key, key->json);
         return;
     }
+    if (key->rope) {
+        put_rope(w, m, key->key);
+        return;
+    }
     ps_spec_number number = ps_spec_model_number(m, key->name);
-    if (number.is_real)
+    if (number.is_flag)
+        ps_json_put_bool(w, key->key, number.whole != 0);
+    else if (number.is_real)
         put_float(w, key->key, number.real);
     else
         ps_json_put_int(w, key->key, number.whole);

@@ -22,6 +22,7 @@ typedef struct pass {
     const ps_probe_source *source;
     uint64_t hidden, heads, kv, inner, vocab; /* widths */
     bool layer_norm, rope, gated;
+    double *frequencies, rope_scale; /* of each pair of a head */
     uint64_t tokens[T];
     lane *x, *h;      /* [hidden]: the residual stream, and what a norm makes of it */
     lane *q, *k, *v;  /* of all heads; one array */
@@ -145,10 +146,10 @@ static void turn(const pass *p, lane *x, uint64_t heads)
     for (uint64_t head = 0; head < heads; head++, x += size)
         for (uint64_t i = 0; i < half; i++)
             for (int t = 0; t < T; t++) {
-                double angle = t / pow(p->m->rope_theta, 2.0 * (double)i / (double)size);
+                double angle = t * p->frequencies[i];
                 double a = x[i][t], b = x[i + half][t];
-                x[i][t] = a * cos(angle) - b * sin(angle);
-                x[i + half][t] = b * cos(angle) + a * sin(angle);
+                x[i][t] = (a * cos(angle) - b * sin(angle)) * p->rope_scale;
+                x[i + half][t] = (b * cos(angle) + a * sin(angle)) * p->rope_scale;
             }
 }
 
@@ -287,6 +288,10 @@ static ps_status run_language(const ps_spec_model *m, const ps_probe_source *sou
     p.up = lanes(&at, p.inner);
     for (uint64_t t = 0; t < T; t++)
         p.tokens[t] = ps_probe_token(t, p.vocab);
+    if (p.rope) {
+        p.frequencies = ps_alloc_array((size_t)m->head_dim / 2, sizeof *p.frequencies);
+        ps_rope_frequencies(&m->rope, m->head_dim, m->context_length, p.frequencies, &p.rope_scale);
+    }
     ps_status st = PS_OK;
     for (size_t i = 0; i < n; i++)
         p.layer_norm |= tensors[i].part == PS_PART_NORM && tensors[i].bias;
@@ -294,6 +299,7 @@ static ps_status run_language(const ps_spec_model *m, const ps_probe_source *sou
         st = work_off(&p, &tensors[i]);
     if (!st && tensors[n - 1].part != PS_PART_HEAD)
         st = layer(&p, &tensors[0], p.h, p.logits, false);
+    ps_free(&p.frequencies);
     *out = memory;
     *n_out = (size_t)p.vocab * T;
     return st;

@@ -47,7 +47,7 @@ static const ps_model_config shapes[] = {
                   .num_heads = 9,
                   .num_kv_heads = 3,
                   .intermediate_size = 1536,
-                  .rope_theta = 100000,
+                  .rope = {.theta = 100000},
                   .norm_epsilon = 1e-5,
                   .tie_embeddings = true}},
 };

@@ -224,8 +224,8 @@ def folders_that_do_not_fit_are_refused_in_one_line():
                             ("readme", "bad is no model's folder: it has no config.json")):
             refuses(text, change=lambda f, there=there: (f / "config.json").rename(f / there), status=5)
         refuses("model_type 'bert' is not known; allowed: gpt2, llama", config={"model_type": "bert"})
-        refuses("rope_type: llama3 is not supported, only default", "llama", config={"rope_scaling": {"rope_type": "llama3"}})
-        refuses("attention_bias: true is not supported", "llama", config={"attention_bias": True})
+        refuses("rope_type: longrope is not supported, only default, linear", "llama", config={"rope_scaling": {"rope_type": "longrope"}})
+        refuses("tensor model.layers.0.self_attn.q_proj.bias is missing", "llama", config={"attention_bias": True})
         refuses("activation_function: relu is not supported, only gelu_new", config={"activation_function": "relu"})
         refuses("self_attn.k_proj.weight has another shape than config.json says", "llama", config={"head_dim": 32})
         refuses("hidden_size: 66 is not a multiple of num_heads, 4", config={"n_embd": 66})
@@ -683,7 +683,7 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
             tensors["output_norm.weight"][0][3] = np.nan
 
         def extra(w, tensors):
-            tensors["blk.0.attn_q.bias"] = tensors["output_norm.weight"]
+            tensors["blk.0.attn_k.bias"] = tensors["output_norm.weight"]
 
         def quantised(w, tensors):
             del tensors["blk.0.attn_v.weight"]
@@ -734,10 +734,10 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
         refuses("hidden_size: 32 is not a multiple of num_heads, 3", change=put("llama.attention.head_count", 3, u32))
         refuses("tensor token_embd.weight has another shape than the keys say: 263 rows of 32", change=put("llama.vocab_size", 263, u32))
         refuses("tensor blk.0.attn_v.weight has another shape", change=wide)
-        refuses("tensor blk.0.attn_q.bias is none of a llama model", change=extra)
+        refuses("tensor blk.0.attn_k.bias is none of a gpt2 model", "gpt2", change=extra)
         refuses("tensor blk.0.attn_v.weight: it is IQ2_XXS; allowed: F32, F16, Q4_0, Q4_1", change=quantised)
-        refuses("key llama.rope.scaling.type: 'yarn' is not supported, only none", change=put("llama.rope.scaling.type", "yarn", text))
-        refuses("key llama.rope.scaling.factor: 8 is not supported", change=put("llama.rope.scaling.factor", 8.0, f32))
+        refuses("key llama.rope.scaling.type: 'longrope' is not supported, only none", change=put("llama.rope.scaling.type", "longrope", text))
+        refuses("key llama.rope.scaling.attn_factor: 8 is not supported, only 1", change=put("llama.rope.scaling.attn_factor", 8.0, f32))
         refuses("key llama.rope.dimension_count: 8 is not supported, only 16", change=put("llama.rope.dimension_count", 8, u32))
         refuses("key llama.rope.dimension_count: 16 is not supported, only 64", change=put("llama.attention.key_length", 64, u32))
         refuses("key llama.attention.value_length: 8 is not supported, only 16", change=put("llama.attention.value_length", 8, u32))
@@ -757,7 +757,7 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
                                             w.add_key_length(16), w.add_string("general.type", "model")))
         refuses("tensor output.weight (F32) is not the same as token_embd.weight (F32), as the head of a gpt2 model has to be: element "
                 "[0, 0] is ", "gpt2", change=other_head)
-        refuses("tensor rope_freqs.weight: scaled RoPE is not supported, only factors of 1; factor 3 is 8", change=frequencies(8))
+        refuses("tensor rope_freqs.weight: scaled RoPE is not supported, only factors of 1, or those of Llama 3; the last is 1", change=frequencies(8))
         refuses("tensor model.norm.weight: element [3] is nan", change=broken)
         write("gpt2")
         path.write_bytes(path.read_bytes()[:-70])

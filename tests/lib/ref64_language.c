@@ -81,7 +81,7 @@ static void linear(const walk *w, double *y, const double *x, const double *weig
 static void turn(const walk *w, double *x, int t)
 {
     for (int i = 0; i < w->d / 2; i++) {
-        double angle = t / pow(w->size->rope_theta, 2.0 * i / w->d);
+        double angle = t / pow(w->size->rope.theta, 2.0 * i / w->d);
         double a = x[i], b = x[i + w->d / 2];
         x[i] = a * cos(angle) - b * sin(angle);
         x[i + w->d / 2] = b * cos(angle) + a * sin(angle);

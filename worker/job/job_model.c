@@ -27,10 +27,12 @@ ps_model_config ps_job_model_config(const ps_spec_model *model)
                                           .num_kv_heads = model->num_kv_heads,
                                           .head_dim = model->head_dim,
                                           .intermediate_size = model->intermediate_size,
-                                          .rope_theta = model->rope_theta,
+                                          .rope = model->rope,
                                           .norm_epsilon = model->norm_epsilon,
                                           .dropout = model->dropout,
-                                          .tie_embeddings = model->tie_embeddings}};
+                                          .tie_embeddings = model->tie_embeddings,
+                                          .attention_bias = model->attention_bias,
+                                          .mlp_bias = model->mlp_bias}};
 }
 
 typedef struct size {

@@ -149,13 +149,14 @@ void ps_attention_layer_extend(ps_stream *s, const ps_attention_layer *l, ps_ten
     ps_op_attention(s, &a);
 }
 
-void ps_attention_rope_table(float *table, int64_t positions, int64_t head_dim, double theta)
+void ps_attention_rope_table(float *table, int64_t positions, const double *frequencies,
+                             int64_t pairs, double scale)
 {
     for (int64_t p = 0; p < positions; p++) {
-        for (int64_t i = 0; i < head_dim / 2; i++) {
-            double angle = (double)p * pow(theta, -2.0 * (double)i / (double)head_dim);
-            *table++ = (float)cos(angle);
-            *table++ = (float)sin(angle);
+        for (int64_t i = 0; i < pairs; i++) {
+            double angle = (double)p * frequencies[i];
+            *table++ = (float)(cos(angle) * scale);
+            *table++ = (float)(sin(angle) * scale);
         }
     }
 }

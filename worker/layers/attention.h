@@ -60,7 +60,9 @@ typedef struct ps_attention_cache {
 void ps_attention_layer_extend(ps_stream *s, const ps_attention_layer *l, ps_tensor y,
                                ps_tensor packed, const ps_attention_cache *cache, int64_t before);
 
-/* cos and sin of p·theta^(-2i/head_dim) into table[positions, head_dim/2, 2]. Host; in float64. */
-void ps_attention_rope_table(float *table, int64_t positions, int64_t head_dim, double theta);
+/* cos and sin of p·frequencies[i], times scale, into table[positions, pairs, 2]; of rope.h. Host;
+ * in float64. */
+void ps_attention_rope_table(float *table, int64_t positions, const double *frequencies,
+                             int64_t pairs, double scale);
 
 #endif

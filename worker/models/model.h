@@ -21,6 +21,7 @@
 #ifndef PS_MODELS_MODEL_H
 #define PS_MODELS_MODEL_H
 
+#include "common/arch/rope.h"
 #include "common/base/status.h"
 #include "common/form/form.h"
 #include "gpu/ops.h"
@@ -35,10 +36,11 @@ typedef struct ps_model_language {
     int64_t num_kv_heads;
     int64_t head_dim; /* 0: hidden_size / num_heads */
     int64_t intermediate_size;
-    double rope_theta; /* without learnt positions */
+    ps_rope_spec rope; /* without learnt positions */
     double norm_epsilon;
-    double dropout;      /* of embeddings and of what each block adds, in training */
-    bool tie_embeddings; /* the embedding is the head's weight, too */
+    double dropout;                /* of embeddings and of what each block adds, in training */
+    bool tie_embeddings;           /* the embedding is the head's weight, too */
+    bool attention_bias, mlp_bias; /* where the architecture leaves it open */
 } ps_model_language;
 
 /* What to build; borrowed for the call. Names are those of the job file. */

@@ -103,7 +103,9 @@ static void lay_out(const ps_model_config *config, ps_lm_tensor **out, size_t *n
                                  .num_kv_heads = size->num_kv_heads,
                                  .head_dim = head_dim_of(size),
                                  .intermediate_size = size->intermediate_size,
-                                 .tie_embeddings = size->tie_embeddings};
+                                 .tie_embeddings = size->tie_embeddings,
+                                 .options = {[PS_OPTION_ATTENTION_BIAS] = size->attention_bias,
+                                             [PS_OPTION_MLP_BIAS] = size->mlp_bias}};
     ps_arch_layout(ps_arch_find(config->architecture), &sizes, out, n);
 }
 
@@ -158,10 +160,14 @@ static ps_status fill_rope(ps_transformer *t)
     if (ps_transformer_has(t, PS_PART_POSITIONS))
         return PS_OK;
     ps_tensor rope = t->attention.rope;
+    int64_t turned = 2 * rope.shape[1];
     float *table = ps_try_alloc_raw(ps_tensor_bytes(rope));
     if (!table)
         return ps_fail(PS_NO_MEMORY, "%zu bytes of rotary positions", ps_tensor_bytes(rope));
-    ps_attention_rope_table(table, rope.shape[0], t->attention.head_dim, t->size.rope_theta);
+    double *frequencies = ps_alloc_array((size_t)turned / 2, sizeof *frequencies), scale = 1;
+    ps_rope_frequencies(&t->size.rope, turned, t->size.context_length, frequencies, &scale);
+    ps_attention_rope_table(table, rope.shape[0], frequencies, turned / 2, scale);
+    ps_free(&frequencies);
     ps_copy_to_device(t->base.stream, rope, table, ps_tensor_bytes(rope));
     ps_status st = ps_stream_sync(t->base.stream);
     ps_free(&table);

@@ -341,7 +341,7 @@ START_TEST(a_language_model_gets_what_follows_from_its_sizes)
                   "  rope_theta: 5e5\n  norm_epsilon: 1e-6\n  tokenizer: gpt2\n"));
     ck_assert_int_eq(s->model->num_kv_heads, 4);
     ck_assert_int_eq(s->model->intermediate_size, 2048);
-    ck_assert_double_eq(s->model->rope_theta, 500000);
+    ck_assert_double_eq(s->model->rope.theta, 500000);
     ck_assert(!s->model->tie_embeddings);
     ps_job_spec_free(&s);
     s = parse(TRAIN);

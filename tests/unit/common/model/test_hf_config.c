@@ -69,7 +69,7 @@ START_TEST(published_configurations_are_read)
     ck_assert_int_eq(m->num_layers, 22);
     ck_assert_int_eq(m->num_kv_heads, 4);
     ck_assert_int_eq(m->intermediate_size, 5632);
-    ck_assert_double_eq(m->rope_theta, 10000);
+    ck_assert_double_eq(m->rope.theta, 10000);
     ck_assert(!m->tie_embeddings);
     ps_spec_model_free(&m);
 
@@ -81,7 +81,7 @@ START_TEST(published_configurations_are_read)
     ck_assert_int_eq(m->num_heads, 14);
     ck_assert_int_eq(m->num_kv_heads, 2);
     ck_assert_int_eq(m->intermediate_size, 4864);
-    ck_assert_double_eq(m->rope_theta, 1e6);
+    ck_assert_double_eq(m->rope.theta, 1e6);
     ck_assert_double_eq(m->norm_epsilon, 1e-6);
     ck_assert(m->tie_embeddings);
     ps_spec_model_free(&m);
@@ -104,29 +104,63 @@ START_TEST(absent_keys_have_the_defaults_of_transformers)
 }
 END_TEST
 
-START_TEST(what_the_models_cannot_do_is_refused_by_its_key)
-{
 #define LLAMA(more) "{\"model_type\":\"llama\",\"vocab_size\":32000," more "}"
 #define QWEN2(more) "{\"model_type\":\"qwen2\",\"vocab_size\":32000," more "}"
 #define GPT2_(more) "{\"model_type\":\"gpt2\",\"vocab_size\":50257," more "}"
-    static const struct {
-        const char *json, *words;
-    } cases[] = {
+
+typedef struct refusal {
+    const char *json, *words;
+} refusal;
+
+static void refused(const refusal *cases, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        ps_spec_model *m = NULL;
+        ps_status st = ps_hf_config_parse(ps_slice_str(cases[i].json), &m);
+        ck_assert_msg(st == PS_INVALID_ARGUMENT, "%s", cases[i].json);
+        ck_assert_msg(strstr(ps_error_message(), cases[i].words) != NULL, "%s: %s", cases[i].json,
+                      ps_error_message());
+        ck_assert_ptr_null(m);
+    }
+}
+
+START_TEST(rope_scaling_that_is_not_known_is_refused)
+{
+    static const refusal cases[] = {
+        {LLAMA("\"rope_scaling\":{\"rope_type\":\"llama3\"}"),
+         "rope_factor: missing; rope_type llama3 needs it"},
+        {LLAMA("\"rope_scaling\":{\"type\":\"longrope\",\"factor\":2}"),
+         "rope_type: longrope is not supported, only default, linear, dynamic, llama3, yarn"},
+        {LLAMA("\"rope_scaling\":{\"type\":\"yarn\",\"factor\":2,\"truncate\":false}"),
+         "truncate: false is not supported"},
+        {LLAMA("\"rope_scaling\":{\"type\":\"linear\",\"factor\":0.5}"),
+         "rope_factor: 0.5 is out of range, allowed from 1"},
+        {LLAMA("\"rope_scaling\":{\"type\":\"llama3\",\"factor\":2,\"low_freq_factor\":4}"),
+         "rope_low_freq_factor: 4 is not less than rope_high_freq_factor, 4"},
+        {LLAMA("\"rope_scaling\":{\"type\":\"yarn\",\"factor\":2,\"beta_slow\":64}"),
+         "rope_beta_slow: 64 is more than rope_beta_fast, 32"},
+    };
+    refused(cases, sizeof cases / sizeof *cases);
+}
+END_TEST
+
+START_TEST(what_the_models_cannot_do_is_refused_by_its_key)
+{
+    static const refusal cases[] = {
         {"{\"model_type\":\"bert\"}", "bert"},
         {"[1]", ""},
         {LLAMA("\"hidden_act\":\"relu\""), "hidden_act: relu is not supported"},
         {LLAMA("\"hidden_act\":\"silu\\u0000x\""), "hidden_act has no value"},
         {LLAMA("\"hidden_act\":\"silu, dropout: 1\""), "hidden_act has no value"},
-        {LLAMA("\"attention_bias\":true"), "attention_bias: true is not supported"},
+        {LLAMA("\"attention_bias\":1"), "attention_bias"},
+        {LLAMA("\"truncate\":true"), "key 'truncate' is not known here"},
         {LLAMA("\"head_dim\":63"), "head_dim: a head has 63 numbers; RoPE needs an even number"},
         {LLAMA("\"head_dim\":\"a\""), "head_dim: expected an integer, got 'a'"},
         {LLAMA("\"head_dim\":128.5"), "head_dim: expected an integer, got '128.5'"},
-        {LLAMA("\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}"), "rope_type: linear"},
         {LLAMA("\"rope_scaling\":7"), "rope_scaling must be an object"},
         {LLAMA("\"num_attention_heads\":31"), ""},
         {LLAMA("\"hidden_size\":{}"), "hidden_size has no value"},
         {LLAMA("\"hidden_size\":[64]"), "hidden_size has no value"},
-        {LLAMA("\"mlp_bias\":true"), "mlp_bias: true is not supported, only false"},
         {LLAMA("\"sliding_window\":4096"), "key 'sliding_window' is not known here"},
         {LLAMA("\"auto_map\":{}"), "key 'auto_map' is not known here"},
         {LLAMA("\"final_logit_softcapping\":30.0"), "key 'final_logit_softcapping' is not known"},
@@ -146,7 +180,8 @@ START_TEST(what_the_models_cannot_do_is_refused_by_its_key)
          "layer_types: sliding_attention is not supported, only full_attention"},
         {QWEN2("\"layer_types\":[[]]"), "layer_types has no value that is known"},
         {QWEN2("\"hidden_act\":[\"silu\"]"), "hidden_act has no value that is known"},
-        {QWEN2("\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4}"), "rope_type: yarn is not"},
+        {QWEN2("\"mlp_bias\":true"), "mlp_bias: true is not supported, only false"},
+        {GPT2_("\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4}"), "rope_type: yarn is not"},
         {QWEN2("\"attention_bias\":true"), "attention_bias: true is not supported"},
         {GPT2_("\"scale_attn_by_inverse_layer_idx\":true"), "layer_idx: true is not supported"},
         {GPT2_("\"scale_attn_weights\":false"), "scale_attn_weights: false is not supported"},
@@ -156,14 +191,7 @@ START_TEST(what_the_models_cannot_do_is_refused_by_its_key)
         {GPT2_("\"resid_pdrop\":0.2,\"embd_pdrop\":0.2"), "attn_pdrop is 0.1 and resid_pdrop 0.2"},
         {GPT2_("\"n_embd\":64,\"hidden_size\":96"), "n_embd is there twice: 64 and 96"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        ps_spec_model *m = NULL;
-        ps_status st = ps_hf_config_parse(ps_slice_str(cases[i].json), &m);
-        ck_assert_msg(st == PS_INVALID_ARGUMENT, "%s", cases[i].json);
-        ck_assert_msg(strstr(ps_error_message(), cases[i].words) != NULL, "%s: %s", cases[i].json,
-                      ps_error_message());
-        ck_assert_ptr_null(m);
-    }
+    refused(cases, sizeof cases / sizeof *cases);
 }
 END_TEST
 
@@ -255,6 +283,7 @@ END_TEST
 static const ps_check_case tests[] = {{&published_configurations_are_read},
                                       {&absent_keys_have_the_defaults_of_transformers},
                                       {&what_the_models_cannot_do_is_refused_by_its_key},
+                                      {&rope_scaling_that_is_not_known_is_refused},
                                       {&what_says_nothing_new_is_taken},
                                       {&every_default_of_transformers_is_read},
                                       {&what_is_written_reads_back_as_the_same},

@@ -102,7 +102,11 @@ static void open_positions(void)
     ck_assert_int_lt(f.positions[f.rows - 1], POSITIONS);
     if (f.s.theta == 0)
         return;
-    ps_attention_rope_table(table, POSITIONS, f.s.head_dim, f.s.theta);
+    double frequencies[16];
+    ck_assert_int_le(f.s.head_dim / 2, 16);
+    for (int64_t i = 0; i < f.s.head_dim / 2; i++)
+        frequencies[i] = pow(f.s.theta, -2.0 * (double)i / (double)f.s.head_dim);
+    ps_attention_rope_table(table, POSITIONS, frequencies, f.s.head_dim / 2, 1);
     f.layer.rope = ps_test_f32(&device, POSITIONS, f.s.head_dim / 2 * 2, table);
     f.layer.rope.rank = 3;
     f.layer.rope.shape[1] = f.s.head_dim / 2;

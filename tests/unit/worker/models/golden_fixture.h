@@ -25,7 +25,7 @@ static inline ps_model_config golden_config(const char *kind)
                                           .num_heads = 4,
                                           .num_kv_heads = llama ? 2 : 4,
                                           .intermediate_size = llama ? 44 : 64,
-                                          .rope_theta = 10000,
+                                          .rope = {.theta = 10000},
                                           .norm_epsilon = 1e-5,
                                           .tie_embeddings = !llama}};
 }

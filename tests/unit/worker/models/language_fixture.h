@@ -23,7 +23,7 @@ static inline ps_model_config language_config(int kind)
                               .num_heads = 4,
                               .num_kv_heads = 4,
                               .intermediate_size = 12,
-                              .rope_theta = 10000,
+                              .rope = {.theta = 10000},
                               .norm_epsilon = 1e-5,
                               .tie_embeddings = true};
     if (kind > 0)

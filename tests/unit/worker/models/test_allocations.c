@@ -156,7 +156,7 @@ static ps_model *make(ps_backend *backend, const kind *k, bool mlp)
                                               .num_heads = 4,
                                               .num_kv_heads = 2,
                                               .intermediate_size = 384,
-                                              .rope_theta = 10000,
+                                              .rope = {.theta = 10000},
                                               .norm_epsilon = 1e-5,
                                               .dropout = k->dropout,
                                               .tie_embeddings = true};

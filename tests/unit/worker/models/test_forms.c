@@ -26,7 +26,7 @@ static ps_model_config config_of(int kind)
                                           .num_heads = 4,
                                           .num_kv_heads = kind == 1 ? 4 : 2,
                                           .intermediate_size = 96,
-                                          .rope_theta = 10000,
+                                          .rope = {.theta = 10000},
                                           .norm_epsilon = 1e-5,
                                           .tie_embeddings = kind != 3}};
 }

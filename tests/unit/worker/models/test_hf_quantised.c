@@ -86,7 +86,7 @@ static ps_model *create(ps_test_device *device, const ps_form *forms, size_t n)
                                            .num_heads = 4,
                                            .num_kv_heads = 2,
                                            .intermediate_size = 96,
-                                           .rope_theta = 10000,
+                                           .rope = {.theta = 10000},
                                            .norm_epsilon = 1e-5}};
     ps_model *model = NULL;
     ck_ok(ps_model_create(

@@ -50,7 +50,7 @@ START_TEST(a_language_model_says_what_its_parameters_are)
                                                .num_heads = 2,
                                                .num_kv_heads = 2,
                                                .intermediate_size = 12,
-                                               .rope_theta = 1e4,
+                                               .rope = {.theta = 1e4},
                                                .norm_epsilon = 1e-5,
                                                .tie_embeddings = !a}};
         ps_model_layout l;

@@ -28,7 +28,7 @@ static ps_model_config config_of(int kind, bool teacher)
                               .num_heads = 2,
                               .num_kv_heads = 2,
                               .intermediate_size = 12,
-                              .rope_theta = 10000,
+                              .rope = {.theta = 10000},
                               .norm_epsilon = 1e-5,
                               .tie_embeddings = kind == 1};
     ps_model_config config = {.architecture = names[kind], .language = size};

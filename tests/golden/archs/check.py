@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Asks transformers and llama.cpp what they make of the files that psd has written of the models here:
+
+    mkdir out; PSD_ARCHS_OUT=out PSD_SOURCE_ROOT=. build/tests/unit/test-worker_models_archs
+    pip install transformers==5.24.0 torch llama-cpp-python==0.3.36; tests/golden/archs/check.py out [llama…]
+
+Both have to say the tokens of the golden files (llama.cpp in float32, from token ids), and transformers
+to have the loss. Not part of a run of the tests: those programs are large.
+"""
+import json
+import pathlib
+import sys
+
+import make
+import numpy
+import torch
+import transformers
+
+
+def read(kind):
+    variants = {}
+    for line in (make.HERE / f"{kind}.txt").read_text().splitlines():
+        word, rest = line.split(" ", 1)
+        if word == "variant":
+            variants[rest] = now = {}
+        elif word != "gradient":
+            now[word] = rest
+    return variants
+
+
+def ask_transformers(folder, want, tokens):
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64, attn_implementation="eager").eval()
+    rows = torch.tensor(tokens).reshape(make.ROWS, -1)
+    with torch.no_grad():
+        logits = model(input_ids=rows[:, :-1]).logits
+        loss = torch.nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), rows[:, 1:].reshape(-1)).item()
+    assert abs(loss - float(want["loss"])) < 1e-9 * loss, (loss, want["loss"])
+
+
+def ask_llama_cpp(path, want, tokens):
+    import llama_cpp
+    rope = json.loads(want["config"]).get("rope_parameters", {})  # llama.cpp reads betas of some architectures alone
+    model = llama_cpp.Llama(str(path), n_ctx=64, n_batch=64, verbose=False, logits_all=True, type_k=0, type_v=0,
+                            yarn_beta_fast=rope.get("beta_fast", 32.0), yarn_beta_slow=rope.get("beta_slow", 1.0))
+    said = tokens[:make.PROMPT]
+    model.eval(said)
+    for _ in range(make.SAYS):
+        said.append(int(numpy.argmax(model.scores[model.n_tokens - 1])))
+        model.eval(said[-1:])
+    assert said[make.PROMPT:] == [int(t) for t in want["greedy"].split()], (said[make.PROMPT:], want["greedy"])
+
+
+if __name__ == "__main__":
+    out, wrong = pathlib.Path(sys.argv[1]), 0
+    for kind in sys.argv[2:] or make.VARIANTS:
+        for name, want in read(kind).items():
+            tokens = [int(t) for t in want["tokens"].split()]
+            for program, path in ((ask_transformers, out / f"{kind}.{name}"), (ask_llama_cpp, out / f"{kind}.{name}.gguf")):
+                try:
+                    program(path, want, list(tokens))
+                    print(f"{path.name}: {program.__name__.removeprefix('ask_')} says the same")
+                except Exception as error:  # noqa: BLE001 what is wrong with one is no reason to leave out the others
+                    wrong += 1
+                    print(f"{path.name}: {program.__name__}: {type(error).__name__} {error}")
+    sys.exit(wrong > 0)

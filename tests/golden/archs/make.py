@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""Tiny models of each architecture, as Hugging Face's transformers on PyTorch computes them in float64:
+loss, the tokens that it says, and what gradients are. tests/unit/worker/models/test_archs.c compares
+ours with them.
+
+    pip install torch transformers==5.24.0
+    tests/golden/archs/make.py llama qwen2        # writes llama.txt, qwen2.txt beside it
+
+Weights are in no file: both sides make them (`number` below). Of a gradient there are its length and two
+products with vectors made likewise, so that each of its numbers counts.
+
+Files are lines of a word and what it says: `variant` begins one; config, the config.json; section, the
+model section that psd makes of it; tokens, of ROWS rows; loss; greedy, the tokens that follow the first
+PROMPT of the first row; gradient, a parameter's name and the three numbers. Only needed to make the files
+again; the tests read the files.
+"""
+import json
+import pathlib
+import sys
+
+import numpy
+import torch
+import transformers
+
+HERE = pathlib.Path(__file__).parent
+ROWS, LENGTH, PROMPT, SAYS = 2, 24, 6, 14
+MASK = (1 << 64) - 1
+
+
+def hashed(name):
+    """FNV-1a of 64 bits."""
+    h = 0xCBF29CE484222325
+    for byte in name.encode():
+        h = (h ^ byte) * 0x100000001B3 & MASK
+    return h
+
+
+def numbers(name, n):
+    """In [-0.5, 0.5): splitmix64 of the name's hash and the place."""
+    z = numpy.uint64(hashed(name)) + numpy.arange(1, n + 1, dtype=numpy.uint64) * numpy.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> numpy.uint64(30))) * numpy.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> numpy.uint64(27))) * numpy.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> numpy.uint64(31))
+    return (z >> numpy.uint64(40)).astype(numpy.float64) / (1 << 24) - 0.5
+
+
+def ours(name):
+    """The names that psd has: without the prefix of the whole model."""
+    return name.removeprefix("transformer.").removeprefix("gpt_neox.")
+
+
+def fill(model):
+    around = 0.0 if "gemma" in model.config.model_type else 1.0  # of gains
+    for name, parameter in model.named_parameters():
+        name = ours(name)
+        gain = around if parameter.ndim == 1 and name.endswith(".weight") else 0.0
+        values = (gain + 0.6 * numbers(name, parameter.numel())).astype(numpy.float32)
+        with torch.no_grad():
+            parameter.copy_(torch.from_numpy(values.astype(numpy.float64)).reshape(parameter.shape))
+
+
+# ---- variants: what differs from the base, and what the section says of it ----
+
+def decoder(**more):
+    return dict(vocab_size=89, max_position_embeddings=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+                num_attention_heads=4, num_key_value_heads=2, rms_norm_eps=1e-5, tie_word_embeddings=False, **more)
+
+
+def rope(kind, **more):
+    return {"rope_parameters": {"rope_type": kind, "rope_theta": 10000.0, **more}}
+
+
+ROPES = {
+    "linear": rope("linear", factor=2.5),
+    "dynamic": rope("dynamic", factor=4.0),
+    "llama3": rope("llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32),
+    "yarn": rope("yarn", factor=4.0, original_max_position_embeddings=16),
+    "yarn_numbers": rope("yarn", factor=3.0, original_max_position_embeddings=32, beta_fast=8.0, beta_slow=0.5, attention_factor=1.3),
+}
+
+VARIANTS = {
+    "llama": {
+        "plain": {},
+        "llama3": {**ROPES["llama3"], "tie_word_embeddings": True},
+        "llama3_numbers": {**rope("llama3", factor=5.5, low_freq_factor=1.5, high_freq_factor=6.0,
+                                  original_max_position_embeddings=48), "head_dim": 16},
+        "head_dim": {"head_dim": 16, "num_key_value_heads": 4, "num_hidden_layers": 3},
+        "attention_bias": {"attention_bias": True},
+        "both_biases": {"attention_bias": True, "mlp_bias": True, "head_dim": 12, **ROPES["llama3"]},
+        "linear": ROPES["linear"],
+        "dynamic": ROPES["dynamic"],
+        "yarn": {**ROPES["yarn"], "mlp_bias": True},
+        "yarn_numbers": ROPES["yarn_numbers"],
+    },
+    "qwen2": {
+        "plain": {},
+        "tied": {"tie_word_embeddings": True, "hidden_size": 48},
+        "theta": rope("default") | {"rope_parameters": {"rope_type": "default", "rope_theta": 1e6}},
+        "one_kv_head": {"num_key_value_heads": 1},
+        "linear": ROPES["linear"],
+        "yarn": ROPES["yarn"],
+        "yarn_numbers": {**ROPES["yarn_numbers"], "num_hidden_layers": 3},
+    },
+}
+
+CLASSES = {"llama": "Llama", "qwen2": "Qwen2"}
+
+
+def build(kind, changes):
+    config = getattr(transformers, CLASSES[kind] + "Config")
+    model = getattr(transformers, CLASSES[kind] + "ForCausalLM")
+    base = decoder() if kind not in BASES else BASES[kind]()
+    made = config(**{**base, **changes})
+    made._attn_implementation = "eager"
+    return model(made)
+
+
+BASES = {}
+
+
+def greedy(model, tokens):
+    """The tokens that follow; two that are nearly as likely would be no test."""
+    said = []
+    for _ in range(SAYS):
+        logits = model(input_ids=torch.tensor([tokens + said])).logits[0, -1]
+        best = torch.topk(logits, 2).values
+        assert best[0] - best[1] > 1e-4, best
+        said.append(int(logits.argmax()))
+    return said
+
+
+def make(kind, name, changes, out):
+    torch.manual_seed(1)
+    model = build(kind, changes).double().eval()
+    fill(model)
+    vocabulary = model.config.vocab_size
+    tokens = [[int(x) for x in numpy.floor((numbers(f"tokens {row}", LENGTH + 1) + 0.5) * vocabulary)] for row in range(ROWS)]
+    rows = torch.tensor(tokens)
+    logits = model(input_ids=rows[:, :-1]).logits
+    loss = torch.nn.functional.cross_entropy(logits.reshape(-1, vocabulary), rows[:, 1:].reshape(-1))
+    loss.backward()
+    config = {k: v for k, v in json.loads(model.config.to_json_string(use_diff=False)).items() if v is not None}
+    print("variant", name, file=out)
+    print("config", json.dumps(config), file=out)
+    print("tokens", *[t for row in tokens for t in row], file=out)
+    print("loss", repr(loss.item()), file=out)
+    with torch.no_grad():
+        print("greedy", *greedy(model, tokens[0][:PROMPT]), file=out)
+    for key, parameter in model.named_parameters():
+        key, gradient = ours(key), parameter.grad.numpy().reshape(-1)
+        along = [float(gradient @ numbers(f"{which} {key}", gradient.size)) for which in ("first", "second")]
+        print("gradient", key, *[f"{v:.9g}" for v in (float(numpy.linalg.norm(gradient)), *along)], file=out)
+    print(f"{kind} {name}: loss {loss.item():.6f}")
+
+
+if __name__ == "__main__":
+    for kind in sys.argv[1:] or VARIANTS:
+        with open(HERE / f"{kind}.txt", "w", encoding="utf-8") as file:
+            for name, changes in VARIANTS[kind].items():
+                make(kind, name, changes, file)
