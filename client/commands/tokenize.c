@@ -1,5 +1,6 @@
-/* tokenize: texts become one token file, which a worker's reader maps. Files are read in pieces, so
- * memory does not grow with them. On a terminal a line says how far it is. Needs no server. */
+/* tokenize: texts become one token file, which a worker's reader maps: whole files, or what each
+ * line of JSON has at a key. They are read in pieces, or in lines, so memory does not grow with
+ * them. On a terminal a line says how far it is. Needs no server. */
 #include "client/call/client.h"
 #include "client/call/streams.h"
 #include "client/call/support.h"
@@ -9,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/target.h"
+#include "common/format/json_lines.h"
 #include "common/format/source.h"
 #include "common/format/text_look.h"
 #include "common/format/token_file.h"
@@ -26,6 +28,9 @@ typedef struct options {
     const char *tokenizer;
     const char *path;
     const char *end;
+    const char *key;               /* of JSON Lines: the text; */
+    const char *prompt, *response; /* or what is given, and what is to be learnt */
+    bool documents;
     bool added;
     bool binary;
     bool force;
@@ -47,7 +52,26 @@ static const ps_flag flags[] = {
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, end),
      .value = "TOKEN",
-     .help = "put this added token behind each input: '<|endoftext|>'"},
+     .help = "put this added token behind each input, or line: '<|endoftext|>'"},
+    {.name = "jsonl",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, key),
+     .value = "KEY",
+     .help = "inputs are JSON Lines; each line's text is at this key (a.b: within a)"},
+    {.name = "prompt",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, prompt),
+     .value = "KEY",
+     .help = "inputs are JSON Lines; what is at this key is given, not learnt,"},
+    {.name = "response",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, response),
+     .value = "KEY",
+     .help = "and what is at this one follows it, and is learnt"},
+    {.name = "documents",
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(options, documents),
+     .help = "mark where each input, or line, begins"},
     {.name = "added",
      .type = PS_FLAG_SWITCH,
      .offset = offsetof(options, added),
@@ -65,7 +89,8 @@ static const ps_flag flags[] = {
 
 typedef struct count {
     uint64_t bytes, tokens;
-    ps_text_look look; /* for bytes that no text has */
+    uint64_t documents, given; /* given: tokens */
+    ps_text_look look;         /* for bytes that no text has */
 } count;
 
 typedef struct job {
@@ -77,6 +102,7 @@ typedef struct job {
     ps_token_writer *writer;
     uint32_t end; /* the token behind each input, when options->end is given */
     uint8_t *piece;
+    ps_buf text; /* of a line */
     ps_ids ids;
     count *each, all; /* of each input, and of all of them */
     size_t at;        /* the input */
@@ -131,44 +157,104 @@ static void show(job *j, bool over)
 
 /* ---- the texts ---- */
 
-static ps_status put(job *j)
+static ps_status put(job *j, bool given)
 {
+    count *each = &j->each[j->at];
+    ps_token_writer_give(j->writer, given);
     ps_status st = ps_token_writer_add(j->writer, j->ids.at, j->ids.n);
-    j->each[j->at].tokens += j->ids.n;
+    each->tokens += j->ids.n;
     j->all.tokens += j->ids.n;
+    j->all.given += given ? j->ids.n : 0;
     j->ids.n = 0;
     return st;
 }
 
-static ps_status feed(job *j, size_t len)
+static ps_status feed(job *j, ps_slice text, bool given)
 {
-    ps_encoder_feed(j->encoder, ps_slice_of(j->piece, len), &j->ids);
-    j->each[j->at].bytes += len;
-    ps_text_look_feed(&j->each[j->at].look, ps_slice_of(j->piece, len));
-    j->all.bytes += len;
-    ps_status st = put(j);
+    ps_encoder_feed(j->encoder, text, &j->ids);
+    j->each[j->at].bytes += text.len;
+    ps_text_look_feed(&j->each[j->at].look, text);
+    j->all.bytes += text.len;
+    ps_status st = put(j, given);
     show(j, false);
     return st;
 }
 
-static ps_status read_input(job *j, ps_source *source)
+static void begin_document(job *j)
+{
+    ps_token_writer_begin(j->writer);
+    j->each[j->at].documents++;
+    j->all.documents++;
+}
+
+static ps_status end_document(job *j)
+{
+    if (j->options->end)
+        ps_ids_add(&j->ids, j->end);
+    return put(j, false);
+}
+
+static ps_status read_text(job *j, ps_source *source)
 {
     size_t got = 0;
-    ps_status st = j->options->binary ? PS_OK : ps_source_check_foreign(source);
-    if (st)
-        return st;
+    begin_document(j);
     do {
-        st = ps_source_read(source, j->piece, PIECE, &got);
+        ps_status st = ps_source_read(source, j->piece, PIECE, &got);
         if (!st)
-            st = feed(j, got);
+            st = feed(j, ps_slice_of(j->piece, got), false);
         if (st)
             return st;
     } while (got && !interrupted);
-    ps_text_look_end(&j->each[j->at].look);
     ps_encoder_finish(j->encoder, &j->ids);
-    if (j->options->end)
-        ps_ids_add(&j->ids, j->end);
-    return put(j);
+    return end_document(j);
+}
+
+/* A text by itself, as psctl generate makes tokens of a prompt: where a response is joined to it,
+ * no token is of both. */
+static ps_status put_key(job *j, ps_slice line, const char *key, bool given)
+{
+    ps_status st = ps_json_text_at(line, key, &j->text);
+    if (!st)
+        st = feed(j, ps_buf_slice(&j->text), given);
+    if (st)
+        return st;
+    ps_encoder_finish(j->encoder, &j->ids);
+    return put(j, given);
+}
+
+static ps_status put_line(job *j, ps_slice line)
+{
+    const options *o = j->options;
+    begin_document(j);
+    ps_status st = o->prompt ? put_key(j, line, o->prompt, true) : PS_OK;
+    if (!st)
+        st = put_key(j, line, o->prompt ? o->response : o->key, false);
+    return st ? st : end_document(j);
+}
+
+static ps_status read_lines(job *j, ps_source *source)
+{
+    ps_slice line;
+    ps_json_lines *lines = ps_json_lines_new(source);
+    ps_status st = PS_OK;
+    while (!st && !interrupted && !(st = ps_json_lines_next(lines, &line))) {
+        st = put_line(j, line);
+        if (st == PS_CORRUPT)
+            st = ps_json_lines_wrap(lines, st);
+    }
+    ps_json_lines_free(&lines);
+    return st == PS_END ? PS_OK : st;
+}
+
+static ps_status read_input(job *j, ps_source *source)
+{
+    const options *o = j->options;
+    ps_status st = o->binary ? PS_OK : ps_source_check_foreign(source);
+    if (!st)
+        st = o->key || o->prompt ? read_lines(j, source) : read_text(j, source);
+    if (!st)
+        ps_text_look_end(&j->each[j->at].look);
+    return st;
 }
 
 static ps_status read_inputs(job *j)
@@ -196,6 +282,8 @@ static ps_status prepare(job *j)
     if (o->end && !ps_tokenizer_added(j->tokenizer, o->end, &j->end))
         return ps_fail(PS_INVALID_ARGUMENT, "--end: the tokenizer has no added token '%s'", o->end);
     ps_token_file_info about = {.vocab_size = ps_tokenizer_vocab_size(j->tokenizer),
+                                .marks = (o->documents || o->prompt ? PS_TOKEN_BEGINS : 0) |
+                                         (o->prompt ? PS_TOKEN_GIVEN : 0),
                                 .tokenizer_hash = ps_tokenizer_hash(j->tokenizer)};
     (void)snprintf(about.tokenizer, sizeof about.tokenizer, "%s", ps_tokenizer_name(j->tokenizer));
     j->encoder = ps_encoder_new(j->tokenizer, o->added);
@@ -212,6 +300,8 @@ static void report_json(const job *j, uint64_t file_bytes)
     ps_json_put_uint(&w, "vocab_size", ps_tokenizer_vocab_size(j->tokenizer));
     ps_json_put_uint(&w, "bytes", j->all.bytes);
     ps_json_put_uint(&w, "tokens", j->all.tokens);
+    ps_json_put_uint(&w, "documents", j->all.documents);
+    ps_json_put_uint(&w, "given_tokens", j->all.given);
     ps_json_key(&w, "inputs");
     ps_json_array(&w);
     for (size_t i = 0; i < j->inputs->n; i++) {
@@ -219,6 +309,7 @@ static void report_json(const job *j, uint64_t file_bytes)
         ps_json_put_string(&w, "file", j->inputs->at[i]);
         ps_json_put_uint(&w, "bytes", j->each[i].bytes);
         ps_json_put_uint(&w, "tokens", j->each[i].tokens);
+        ps_json_put_uint(&w, "documents", j->each[i].documents);
         ps_json_put_uint(&w, "zero_bytes", j->each[i].look.zeros);
         ps_json_object_end(&w);
     }
@@ -258,6 +349,11 @@ static void report(const job *j, uint64_t file_bytes)
     if (j->all.tokens)
         ps_buf_printf(&j->client->out, "; %.2f bytes a token",
                       (double)j->all.bytes / (double)j->all.tokens);
+    if (j->options->key || j->options->prompt)
+        ps_buf_printf(&j->client->out, "; %" PRIu64 " documents", j->all.documents);
+    if (j->options->prompt)
+        ps_buf_printf(&j->client->out, ", %" PRIu64 " tokens of them to learn",
+                      j->all.tokens - j->all.given);
     ps_buf_putc(&j->client->out, '\n');
 }
 
@@ -278,12 +374,28 @@ static ps_status check_output(ps_client *client, const job *j)
                 : ps_streams_check_output(client, o->path);
 }
 
+static ps_status check_options(ps_client *client, const options *o)
+{
+    if (!o->path)
+        return ps_client_usage(client, "--to (-o) is missing: the token file to write");
+    if (!o->prompt != !o->response)
+        return ps_client_usage(client, "--prompt and --response go together");
+    if (o->prompt && o->key)
+        return ps_client_usage(client, "--jsonl names the one text of a line, --prompt and "
+                                       "--response the two of it");
+    if ((o->key && !*o->key) || (o->prompt && (!*o->prompt || !*o->response)))
+        return ps_client_usage(client, "a key of JSON Lines is missing");
+    if (o->binary && (o->key || o->prompt))
+        return ps_client_usage(client, "--binary is for other inputs than JSON Lines");
+    return PS_OK;
+}
+
 static ps_status run(ps_client *client, const ps_args *args)
 {
     job j = {.client = client, .options = args->options, .inputs = &args->operands};
-    if (!j.options->path)
-        return ps_client_usage(client, "--to (-o) is missing: the token file to write");
-    ps_status st = check_output(client, &j);
+    ps_status st = check_options(client, j.options);
+    if (!st)
+        st = check_output(client, &j);
     if (st)
         return st;
     j.shows = isatty(STDERR_FILENO);
@@ -307,6 +419,7 @@ static ps_status run(ps_client *client, const ps_args *args)
     ps_encoder_free(&j.encoder);
     ps_tokenizer_free(&j.tokenizer);
     ps_ids_free(&j.ids);
+    ps_buf_free(&j.text);
     ps_screen_free(&j.screen);
     ps_free(&j.piece);
     ps_free(&j.each);
@@ -320,7 +433,10 @@ const ps_command ps_command_tokenize = {
     .details =
         "Inputs are plain or gzip (.gz, .dz), - is standard input; they follow one another\n"
         "in the file, which a job's data of format tokens names. Archives, files compressed\n"
-        "otherwise, UTF-16 and UTF-32 are refused. No server is needed.\n",
+        "otherwise, UTF-16 and UTF-32 are refused. Of JSON Lines each line is a document: its\n"
+        "text is at the key of --jsonl, or it is the two of --prompt and --response, of which\n"
+        "only the response, and the token of --end behind it, is learnt in training. No server\n"
+        "is needed.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 1,

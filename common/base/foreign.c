@@ -21,7 +21,10 @@ typedef struct row {
 #define OFFICE        "an office document"
 #define AS_TEXT       "save it as csv or as plain text"
 #define AS_CSV        "write its numbers as csv, or its text as plain text"
-#define NUMBERS       "its numbers are wanted, as idx or csv"
+#define AS_LINES                                                                                \
+    "write its texts as JSON Lines (pandas: read_parquet(FILE).to_json(OUT, orient='records', " \
+    "lines=True)), its numbers as csv"
+#define NUMBERS "its numbers are wanted, as idx or csv"
 
 static const row rows[] = {
     MARK(0, "\x1f\x8b", "compressed by gzip", "unpack it (gunzip)"),
@@ -50,7 +53,7 @@ static const row rows[] = {
     MARK(0, "%PDF-", "a PDF document", "take its text (pdftotext)"),
     MARK(257, "ustar", "a tar archive", "unpack it (tar -xf)"),
     MARK(0, "\x93NUMPY", "an array of NumPy", "save it as csv (numpy.savetxt)"),
-    MARK(0, "PAR1\x15", "a Parquet file", AS_CSV),
+    MARK(0, "PAR1\x15", "a Parquet file", AS_LINES),
     MARK(0, "ARROW1\0\0", "an Arrow file", AS_CSV),
     MARK(0, "\x89HDF\r\n", "an HDF5 file", AS_CSV),
     MARK(0, "SQLite format 3\0", "a database of SQLite", AS_CSV),

@@ -15,11 +15,21 @@
 
 static const char magic[8] = {'P', 'S', 'D', 'T', 'O', 'K', 'E', 'N'};
 
-enum { VERSION = 1, NARROW = 1 << 16, BUFFER_BYTES = 1 << 16, PIECE_BYTES = 1 << 13 };
+#define MARKS (PS_TOKEN_GIVEN | PS_TOKEN_BEGINS)
 
-static unsigned width_of(uint32_t vocab_size)
+/* UNMARKED is written where nothing is marked, so that an older psd reads it. */
+enum { UNMARKED = 1, VERSION = 2 };
+enum { NARROW = 1 << 16, BUFFER_BYTES = 1 << 16, PIECE_BYTES = 1 << 13 };
+
+static unsigned width_of(const ps_token_file_info *info)
 {
-    return vocab_size <= NARROW ? 2 : 4;
+    return info->vocab_size <= NARROW && !info->marks ? 2 : 4;
+}
+
+/* Ids are an int32, or what the marks leave of it. */
+static uint32_t most_ids(const ps_token_file_info *info)
+{
+    return info->marks ? PS_TOKEN_BEGINS : INT32_MAX;
 }
 
 /* ---- reading ---- */
@@ -32,18 +42,19 @@ ps_status ps_token_file_parse(ps_slice head, uint64_t file_bytes, ps_token_file_
         return ps_fail(PS_CORRUPT, "not a token file; psctl tokenize makes one");
     uint32_t version = ps_read_u32le(&c), width = ps_read_u32le(&c);
     ps_token_file_info info = {.count = ps_read_u64le(&c), .vocab_size = ps_read_u32le(&c)};
-    uint32_t zero = ps_read_u32le(&c);
+    info.marks = ps_read_u32le(&c);
     info.tokenizer_hash = ps_read_u64le(&c);
     ps_slice name = ps_read_bytes(&c, PS_TOKEN_FILE_NAME);
     if (c.failed)
         return ps_fail(PS_CORRUPT, "a token file's header takes %d bytes, only %zu are there",
                        PS_TOKEN_FILE_HEADER, head.len);
-    if (version != VERSION)
-        return ps_fail(PS_CORRUPT, "a token file of version %" PRIu32 ", this is for %d", version,
-                       VERSION);
-    if (zero)
-        return ps_fail(PS_CORRUPT, "a token file's header has bytes that are not zero at 28");
-    if (info.vocab_size < 1 || info.vocab_size > INT32_MAX || width != width_of(info.vocab_size))
+    if (version < UNMARKED || version > VERSION)
+        return ps_fail(PS_CORRUPT, "a token file of version %" PRIu32 ", this is for %d and %d",
+                       version, UNMARKED, VERSION);
+    if (version == UNMARKED ? info.marks != 0 : !info.marks || (info.marks & ~MARKS))
+        return ps_fail(PS_CORRUPT, "a token file of version %" PRIu32 " with marks 0x%" PRIx32,
+                       version, info.marks);
+    if (info.vocab_size < 1 || info.vocab_size > most_ids(&info) || width != width_of(&info))
         return ps_fail(PS_CORRUPT, "%" PRIu32 " bytes a token with a vocabulary of %" PRIu32, width,
                        info.vocab_size);
     if (info.count > (UINT64_MAX >> 3) || file_bytes != PS_TOKEN_FILE_HEADER + info.count * width)
@@ -94,7 +105,7 @@ ps_status ps_token_file_open(const char *path, ps_token_file **out)
         ps_token_file_close(&f);
         return st;
     }
-    f->width = width_of(f->info.vocab_size);
+    f->width = width_of(&f->info);
     *out = f;
     return PS_OK;
 }
@@ -144,6 +155,20 @@ static uint32_t widen(const uint8_t *from, size_t n, int32_t *out)
     return highest;
 }
 
+/* Tokens to ids, and what was above them to marks. */
+static uint32_t split(uint32_t marks, size_t n, int32_t *out, uint32_t *found)
+{
+    uint32_t highest = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t token = (uint32_t)out[i], id = token & ~marks;
+        highest = id > highest ? id : highest;
+        out[i] = (int32_t)id;
+        if (found)
+            found[i] = token & marks;
+    }
+    return highest;
+}
+
 static ps_status beyond(const ps_token_file *f, uint64_t first, const int32_t *tokens)
 {
     size_t i = 0;
@@ -165,7 +190,8 @@ static ps_status check_same(const ps_token_file *f)
     return st;
 }
 
-static ps_status copy(const ps_token_file *f, uint64_t first, size_t n, int32_t *out)
+static ps_status copy(const ps_token_file *f, uint64_t first, size_t n, int32_t *out,
+                      uint32_t *marks)
 {
     uint8_t piece[PIECE_BYTES];
     for (size_t part; n; n -= part, first += part, out += part) {
@@ -175,19 +201,25 @@ static ps_status copy(const ps_token_file *f, uint64_t first, size_t n, int32_t 
         if (st)
             return st;
         uint32_t highest = f->width == 2 ? widen_narrow(piece, part, out) : widen(piece, part, out);
+        if (f->info.marks)
+            highest = split(f->info.marks, part, out, marks);
+        else if (marks)
+            memset(marks, 0, part * sizeof *marks);
+        marks = marks ? marks + part : NULL;
         if (highest >= f->info.vocab_size)
             return beyond(f, first, out);
     }
     return check_same(f);
 }
 
-ps_status ps_token_file_copy(const ps_token_file *f, uint64_t first, size_t n, int32_t *out)
+ps_status ps_token_file_copy(const ps_token_file *f, uint64_t first, size_t n, int32_t *out,
+                             uint32_t *marks)
 {
     if (first > f->info.count || n > f->info.count - first)
         return ps_fail(PS_OUT_OF_RANGE,
                        "%s: tokens %" PRIu64 " to %" PRIu64 " are wanted, it has %" PRIu64, f->path,
                        first, first + n, f->info.count);
-    return n ? copy(f, first, n, out) : PS_OK;
+    return n ? copy(f, first, n, out, marks) : PS_OK;
 }
 
 /* ---- writing ---- */
@@ -196,6 +228,7 @@ struct ps_token_writer {
     ps_new_file *file;
     ps_token_file_info info;
     unsigned width;
+    uint32_t mark, once; /* of the tokens that come; of the next alone */
     size_t used;
     uint8_t buffer[BUFFER_BYTES];
 };
@@ -204,10 +237,11 @@ static ps_status write_header(ps_token_writer *w, bool again)
 {
     uint8_t h[PS_TOKEN_FILE_HEADER] = {0};
     memcpy(h, magic, sizeof magic);
-    ps_put_u32le(h + 8, VERSION);
+    ps_put_u32le(h + 8, w->info.marks ? VERSION : UNMARKED);
     ps_put_u32le(h + 12, w->width);
     ps_put_u64le(h + 16, w->info.count);
     ps_put_u32le(h + 24, w->info.vocab_size);
+    ps_put_u32le(h + 28, w->info.marks);
     ps_put_u64le(h + 32, w->info.tokenizer_hash);
     memcpy(h + 40, w->info.tokenizer, PS_TOKEN_FILE_NAME);
     return again ? ps_new_file_overwrite(w->file, 0, h, sizeof h)
@@ -217,12 +251,13 @@ static ps_status write_header(ps_token_writer *w, bool again)
 ps_status ps_token_writer_new(const char *path, bool force, const ps_token_file_info *about,
                               ps_token_writer **out)
 {
-    PS_REQUIRE(about->vocab_size >= 1 && about->vocab_size <= INT32_MAX);
+    PS_REQUIRE(!(about->marks & ~MARKS));
+    PS_REQUIRE(about->vocab_size >= 1 && about->vocab_size <= most_ids(about));
     PS_REQUIRE(!about->tokenizer[PS_TOKEN_FILE_NAME - 1]);
     ps_token_writer *w = ps_new(ps_token_writer);
     w->info = *about;
     w->info.count = 0;
-    w->width = width_of(about->vocab_size);
+    w->width = width_of(about);
     ps_new_file_options options = {.force = force, .patched = true}; /* the count, at the end */
     ps_status st = ps_new_file_open(path, &options, &w->file);
     if (!st)
@@ -246,7 +281,8 @@ ps_status ps_token_writer_add(ps_token_writer *w, const uint32_t *tokens, size_t
     for (size_t i = 0; i < n; i++) {
         PS_REQUIRE(tokens[i] < w->info.vocab_size);
         uint8_t four[4];
-        ps_put_u32le(four, tokens[i]);
+        ps_put_u32le(four, tokens[i] | w->mark | w->once);
+        w->once = 0;
         memcpy(w->buffer + w->used, four, w->width);
         w->used += w->width;
         w->info.count++;
@@ -255,6 +291,16 @@ ps_status ps_token_writer_add(ps_token_writer *w, const uint32_t *tokens, size_t
             return st;
     }
     return PS_OK;
+}
+
+void ps_token_writer_begin(ps_token_writer *w)
+{
+    w->once = w->info.marks & PS_TOKEN_BEGINS;
+}
+
+void ps_token_writer_give(ps_token_writer *w, bool given)
+{
+    w->mark = given ? w->info.marks & PS_TOKEN_GIVEN : 0;
 }
 
 uint64_t ps_token_writer_count(const ps_token_writer *w)

@@ -11,9 +11,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ps_token_file_info info;
     if (ps_token_file_parse(ps_slice_of(data, size), size, &info) != PS_OK)
         return 0;
-    uint64_t width = info.vocab_size <= 65536 ? 2 : 4;
-    if (info.vocab_size < 1 || info.vocab_size > INT32_MAX || strlen(info.tokenizer) > 23 ||
-        info.count > size || PS_TOKEN_FILE_HEADER + info.count * width != size)
+    uint64_t width = info.vocab_size <= 65536 && !info.marks ? 2 : 4;
+    if (info.vocab_size < 1 || info.vocab_size > (info.marks ? PS_TOKEN_BEGINS : INT32_MAX) ||
+        (info.marks & (PS_TOKEN_BEGINS - 1)) || strlen(info.tokenizer) > 23 || info.count > size ||
+        PS_TOKEN_FILE_HEADER + info.count * width != size)
         abort();
     return 0;
 }

@@ -1,4 +1,5 @@
 """Small language models: a text, jobs that train on it, and the loss of a model from numpy in float64."""
+import json
 
 import numpy as np
 
@@ -36,6 +37,19 @@ def write_tokens(cluster):
         path = cluster.dir / f"{name}.txt"
         path.write_text(text)
         cluster.psctl("tokenize", path, "-o", cluster.dir / f"{name}.tokens")
+
+
+def write_prompts(cluster, path):
+    """The test text as prompts and responses; which of its tokens are of these."""
+    text, learnt = TEXT[: len(TEXT) // 3], []
+    with (cluster.dir / "prompts.jsonl").open("w") as lines:
+        for at in range(0, len(text), 100):
+            prompt, response = text[at:at + 13 + at // 9 % 60], text[at + 13 + at // 9 % 60:at + 100]
+            learnt += [False] * len(prompt) + [True] * len(response)
+            lines.write(json.dumps({"turn": {"asked": prompt}, "said": response}) + "\n")
+    said = cluster.psctl("tokenize", "--prompt", "turn.asked", "--response", "said", cluster.dir / "prompts.jsonl", "-o", path)
+    assert f"{sum(learnt)} tokens of them to learn" in said.stdout, said
+    return np.array(learnt)
 
 
 def softmax(x):
@@ -124,16 +138,18 @@ def llama(w, tokens, heads=4, kv_heads=2, seen=None, stream=None, normed=None):
     return kept(normed, rmsnorm(x, w["model.norm.weight"])) @ w["lm_head.weight"].T
 
 
-def numpy_loss(model, tensors, **sizes):
-    """sizes: heads, and of llama kv_heads, where they are not those of MODELS."""
+def numpy_loss(model, tensors, learnt=None, **sizes):
+    """sizes: heads, and of llama kv_heads, where they are not those of MODELS. learnt: which tokens count; all."""
     w = {name: values.astype(np.float64) for name, values in tensors.items()}
     tokens = np.frombuffer(TEXT[: len(TEXT) // 3].encode(), np.uint8).astype(int)
-    losses, right = [], 0
+    losses, right = [], []
+    learnt = np.ones(len(tokens), bool) if learnt is None else learnt
     rows = (len(tokens) - 1) // CONTEXT
     for row in range(rows):
         begin = row * CONTEXT
         logits = {"gpt2": gpt2, "llama": llama}[model](w, tokens[begin:begin + CONTEXT], **sizes)
         labels = tokens[begin + 1:begin + CONTEXT + 1]
-        losses += list(-np.log(softmax(logits)[np.arange(CONTEXT), labels]))
-        right += (logits.argmax(1) == labels).sum()
-    return np.mean(losses), right / (rows * CONTEXT)
+        counts = learnt[begin + 1:begin + CONTEXT + 1]
+        losses += list(-np.log(softmax(logits)[np.arange(CONTEXT), labels])[counts])
+        right += list((logits.argmax(1) == labels)[counts])
+    return np.mean(losses), np.mean(right)

@@ -4,10 +4,10 @@ same loss from numpy in float64."""
 import numpy as np
 
 from harness import Cluster, as_it_ships, read_safetensors, run
-from language import job, numpy_loss, write_tokens
+from language import job, numpy_loss, write_prompts, write_tokens
 
 
-def trained(model, mode="asp", train="", tolerance=1e-5):
+def trained(model, mode="asp", train="", tolerance=1e-5, prompts=False):
     with Cluster() as cluster:
         write_tokens(cluster)
         cluster.start_server()
@@ -23,11 +23,17 @@ def trained(model, mode="asp", train="", tolerance=1e-5):
         print(f"     {model} {mode}: loss {loss:.4f}, accuracy {accuracy:.3f}")
         assert abs(progress["test_loss"] - loss) < tolerance * loss, (progress, loss)
         assert abs(progress["test_accuracy"] - accuracy) < 0.001 + 100 * tolerance, (progress, accuracy)
+        if prompts:  # of prompts with responses only these count
+            learnt = write_prompts(cluster, cluster.dir / "prompts.tokens")
+            loss, accuracy = numpy_loss(model, tensors, learnt)
+            found = cluster.psctl_json("evaluate", model, cluster.dir / "prompts.tokens")
+            assert abs(found["loss"] - loss) < tolerance * loss, (found, loss)
+            assert abs(found["accuracy"] - accuracy) < 0.001, (found, accuracy)
 
 
 @as_it_ships
 def gpt2_trains_and_agrees_with_numpy():
-    trained("gpt2")
+    trained("gpt2", prompts=True)
 
 
 @as_it_ships

@@ -9,6 +9,8 @@
 
 #include <inttypes.h>
 
+enum { PIECE = 4096 };
+
 typedef struct tokens {
     ps_token_file *file;
     char *path;
@@ -17,10 +19,10 @@ typedef struct tokens {
 } tokens;
 
 /* A tokenizer may have more ids than the model has rows, as long as none of them stands here. */
-static ps_status copy(const tokens *t, uint64_t first, size_t n, int32_t *out)
+static ps_status copy(const tokens *t, uint64_t first, size_t n, int32_t *out, uint32_t *marks)
 {
     PS_REQUIRE(first <= ps_token_file_count(t->file) && n <= ps_token_file_count(t->file) - first);
-    ps_status st = ps_token_file_copy(t->file, first, n, out);
+    ps_status st = ps_token_file_copy(t->file, first, n, out, marks);
     for (size_t i = 0; !st && t->most && i < n; i++)
         if (out[i] >= t->most)
             st = ps_fail(PS_INVALID_ARGUMENT,
@@ -31,16 +33,46 @@ static ps_status copy(const tokens *t, uint64_t first, size_t n, int32_t *out)
     return st;
 }
 
-/* Once through, so that a token in the last row does not end a job in its last hour. */
-static ps_status check_all(const tokens *t)
+/* The tokens as what is to be said: those that were given are not (model.h: -1 does not count). */
+static ps_status copy_labels(const tokens *t, uint64_t first, size_t n, int32_t *out)
 {
-    int32_t piece[4096];
-    uint64_t count = t->most ? ps_token_file_count(t->file) : 0;
+    uint32_t marks[PIECE];
     ps_status st = PS_OK;
-    for (uint64_t at = 0, n = 0; !st && at < count; at += n) {
-        n = count - at < 4096 ? count - at : 4096;
-        st = copy(t, at, (size_t)n, piece);
+    for (size_t part; !st && n; n -= part, first += part, out += part) {
+        part = n < PIECE ? n : PIECE;
+        st = copy(t, first, part, out, marks);
+        for (size_t i = 0; !st && i < part; i++)
+            out[i] = marks[i] & PS_TOKEN_GIVEN ? -1 : out[i];
     }
+    return st;
+}
+
+static bool any_label(const int32_t *labels, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (labels[i] >= 0)
+            return true;
+    return false;
+}
+
+/* Once through, so that a token in the last row does not end a job in its last hour, and that
+ * there is something to learn. */
+static ps_status check_all(const tokens *t, bool labels)
+{
+    int32_t piece[PIECE];
+    uint64_t count = ps_token_file_count(t->file);
+    bool wanted = labels && ps_token_file_about(t->file)->marks & PS_TOKEN_GIVEN;
+    ps_status st = PS_OK;
+    for (uint64_t at = 0, n = 0; !st && at < count && (wanted || t->most); at += n) {
+        n = count - at < PIECE ? count - at : PIECE;
+        size_t first = at == 0; /* the first token of all is nobody's label */
+        st = copy_labels(t, at, (size_t)n, piece);
+        wanted = wanted && !any_label(piece + first, (size_t)n - first);
+    }
+    if (!st && wanted)
+        st = ps_fail(PS_INVALID_ARGUMENT,
+                     "%s: every token in it is given (of a prompt): there is none to learn",
+                     t->path);
     return st;
 }
 
@@ -51,7 +83,7 @@ static ps_status check(const ps_dataset_options *o, const tokens *t)
         return ps_fail(PS_INVALID_ARGUMENT,
                        "%s has %" PRIu64 " tokens, a row and its label need %" PRId64, t->path,
                        count, o->features + 1);
-    return check_all(t);
+    return check_all(t, o->labels == PS_LABELS_NEXT);
 }
 
 static void close_tokens(void *state)
@@ -90,9 +122,9 @@ static ps_status row(const void *state, size_t i, int32_t *out, int32_t *next)
 {
     const tokens *t = state;
     uint64_t first = (uint64_t)i * t->length;
-    ps_status st = copy(t, first, t->length, out);
+    ps_status st = copy(t, first, t->length, out, NULL);
     if (!st && next)
-        st = copy(t, first + 1, t->length, next);
+        st = copy_labels(t, first + 1, t->length, next);
     return st;
 }
 

@@ -261,6 +261,15 @@ ps_status ps_model_backward(ps_model *m, const ps_model_hooks *hooks)
     return ps_model_pass(m, m->row->backward, hooks);
 }
 
+/* Of a language, those that count. */
+static int64_t labels_of(const ps_model *m)
+{
+    int64_t n = m->goal.labels ? m->goal.rows : 0;
+    for (int64_t i = 0; m->goal.labels && m->row->takes_tokens && i < m->goal.rows; i++)
+        n -= m->goal.labels[i] < 0;
+    return n;
+}
+
 ps_status ps_model_result_get(ps_model *m, ps_model_result *out)
 {
     ps_one_thread_require(&m->mine);
@@ -272,7 +281,7 @@ ps_status ps_model_result_get(ps_model *m, ps_model_result *out)
     if (!st)
         *out = (ps_model_result){.loss = value.loss,
                                  .rows = m->rows,
-                                 .labels = m->goal.labels ? m->goal.rows : 0,
+                                 .labels = labels_of(m),
                                  .correct = value.correct,
                                  .divergence = value.divergence};
     return st;

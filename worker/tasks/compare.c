@@ -27,7 +27,7 @@ enum { TOKENS = 64 };
 /* One of the two. */
 typedef struct side {
     const char *name;
-    double loss, correct; /* summed over rows; over labels */
+    double loss, correct; /* times the weights; summed over labels */
     double seconds;
     double decoding; /* seconds of a generated token; NaN: not known */
     int32_t *top;    /* of a batch: [rows], or [rows, length] */
@@ -46,6 +46,7 @@ typedef struct comparing {
     ps_model *other;
     side sides[2]; /* model_name's, and compare.model's */
     spread loss, divergence;
+    double weight;                        /* of all batches, in rows (pass.h) */
     uint64_t rows, answers, labels, same; /* answers: outputs that were compared */
     bool answering;                       /* there is a largest output to compare */
     ps_data_mark test, calibration;       /* of a job that compresses: of the rows of both */
@@ -134,7 +135,6 @@ static ps_status lose(side *s, ps_model *m, const ps_model_batch *batch, ps_mode
                        "model %s: the loss is %s; has it NaN or infinity in it, or values that are "
                        "too large?",
                        s->name, isnan(out->loss) ? "NaN" : "infinite");
-    s->loss += out->loss * (double)out->rows;
     s->correct += out->correct > 0 ? (double)out->correct : 0;
     return PS_OK;
 }
@@ -180,11 +180,15 @@ static ps_status compare_batch(void *user, const ps_pass *pass, const ps_batch *
         st = lose(&c->sides[0], pass->model, &batch, &first);
     if (st)
         return st;
+    double weight = ps_pass_weight(rows, &first);
     c->rows += (uint64_t)rows->rows;
+    c->weight += weight;
+    c->sides[0].loss += first.loss * weight;
+    c->sides[1].loss += other.loss * weight;
     c->labels += (uint64_t)first.labels;
-    spread_add(&c->loss, (double)rows->rows, other.loss - first.loss);
+    spread_add(&c->loss, weight, other.loss - first.loss);
     if (c->answering)
-        spread_add(&c->divergence, (double)rows->rows, other.divergence);
+        spread_add(&c->divergence, weight, other.divergence);
     return PS_OK;
 }
 
@@ -297,7 +301,7 @@ static void put_side(ps_json_writer *w, const comparing *c, size_t which)
 {
     const side *s = &c->sides[which];
     bool language = ps_spec_model_is_language(c->other_spec);
-    double loss = s->loss / (double)c->rows;
+    double loss = s->loss / c->weight;
     ps_json_key(w, which ? "other" : "model");
     ps_json_object(w);
     ps_json_put_string(w, "name", s->name);

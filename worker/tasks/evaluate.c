@@ -12,7 +12,8 @@
 
 typedef struct evaluating {
     uint64_t samples;
-    double loss; /* summed over samples, as the metrics are; means at the end */
+    double weight; /* of all batches, in rows */
+    double loss;   /* times the weight, as the metrics are; means at the end */
     ps_metric_list metrics;
     bool warned;
 } evaluating;
@@ -52,9 +53,11 @@ static ps_status evaluate_batch(void *user, const ps_pass *pass, const ps_batch 
     st = check_loss(sum, pass, batch, result.loss);
     if (st)
         return st;
+    double weight = ps_pass_weight(batch, &result);
     sum->samples += batch->rows;
-    sum->loss += result.loss * (double)batch->rows;
-    ps_pass_add_metrics(&result, &sum->metrics);
+    sum->weight += weight;
+    sum->loss += result.loss * weight;
+    ps_pass_add_metrics(&result, weight, &sum->metrics);
     return PS_OK;
 }
 
@@ -75,10 +78,10 @@ static ps_status add_perplexity(const ps_pass *pass, double loss, ps_metric_list
 /* Sums to means. */
 static ps_status means_of(const ps_pass *pass, evaluating *sum)
 {
-    if (!sum->samples)
+    if (sum->weight <= 0) /* no rows, or none with a label */
         return PS_OK;
-    sum->loss /= (double)sum->samples;
-    ps_metric_list_divide(&sum->metrics, (double)sum->samples);
+    sum->loss /= sum->weight;
+    ps_metric_list_divide(&sum->metrics, sum->weight);
     ps_metric_list all = {0};
     bool language = ps_spec_model_is_language(ps_job_entry_model_spec(pass->entry));
     ps_status st = language ? add_perplexity(pass, sum->loss, &all) : PS_OK;

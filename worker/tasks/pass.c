@@ -15,15 +15,21 @@ ps_model_batch ps_pass_model_batch(const ps_batch *batch)
                             .targets = batch->targets};
 }
 
-void ps_pass_add_metrics(const ps_model_result *result, ps_metric_list *sums)
+double ps_pass_weight(const ps_batch *batch, const ps_model_result *result)
+{
+    return batch->tokens && batch->next ? (double)result->labels / (double)batch->length
+                                        : (double)result->rows;
+}
+
+void ps_pass_add_metrics(const ps_model_result *result, double weight, ps_metric_list *sums)
 {
     if (result->correct >= 0 && result->labels)
         ps_metric_list_add(sums, "accuracy",
-                           (double)result->correct / (double)result->labels * (double)result->rows);
+                           (double)result->correct / (double)result->labels * weight);
     for (const ps_model_measure *m = result->measures; m->name; m++)
-        ps_metric_list_add(sums, m->name, m->value * (double)result->rows);
+        ps_metric_list_add(sums, m->name, m->value * weight);
     if (result->divergence >= 0)
-        ps_metric_list_add(sums, "divergence", result->divergence * (double)result->rows);
+        ps_metric_list_add(sums, "divergence", result->divergence * weight);
 }
 
 ps_status ps_pass_check_rows(const Psd__V1__Task *task, const ps_dataset *data)

@@ -25,8 +25,11 @@ PS_MUST_CHECK ps_status ps_pass_run(const ps_pass *pass, ps_pass_batch each, voi
 
 ps_model_batch ps_pass_model_batch(const ps_batch *batch);
 
-/* Adds what a batch's result says beside its loss, summed over its rows. */
-void ps_pass_add_metrics(const ps_model_result *result, ps_metric_list *sums);
+/* How many rows a batch counts for in a mean: where some of its tokens have no label, as many as
+ * its labels make. */
+double ps_pass_weight(const ps_batch *batch, const ps_model_result *result);
+/* Adds what a batch's result says beside its loss, times its weight. */
+void ps_pass_add_metrics(const ps_model_result *result, double weight, ps_metric_list *sums);
 
 /* PS_INVALID_ARGUMENT unless begin <= end <= rows. */
 PS_MUST_CHECK ps_status ps_pass_check_rows(const Psd__V1__Task *task, const ps_dataset *data);

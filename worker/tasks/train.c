@@ -276,7 +276,7 @@ static ps_status train_batch(training *t, step *s, const ps_batch *batch)
         return PS_OK;
     s->told += batch->rows;
     s->loss_sum += result.loss * (double)batch->rows;
-    ps_pass_add_metrics(&result, &s->metric_sums);
+    ps_pass_add_metrics(&result, (double)result.rows, &s->metric_sums);
     return PS_OK;
 }
 

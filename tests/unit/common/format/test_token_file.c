@@ -76,6 +76,53 @@ START_TEST(the_bytes_are_those_of_the_format)
 }
 END_TEST
 
+START_TEST(marks_stand_above_the_tokens)
+{
+    static const uint8_t want[] = "PSDTOKEN"
+                                  "\2\0\0\0"
+                                  "\4\0\0\0"
+                                  "\4\0\0\0\0\0\0\0"
+                                  "\0\1\0\0"
+                                  "\0\0\0\xc0"
+                                  "\0\0\0\0\0\0\0\0"
+                                  "bytes\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+                                  "\1\0\0\xc0"
+                                  "\2\0\0\x80"
+                                  "\3\0\0\0"
+                                  "\xff\0\0\x40";
+    static const uint32_t tokens[] = {1, 2, 3, 255};
+    set_up();
+    ps_token_file_info about = {
+        .vocab_size = 256, .tokenizer = "bytes", .marks = PS_TOKEN_GIVEN | PS_TOKEN_BEGINS};
+    ps_token_writer *w = NULL;
+    ck_ok(ps_token_writer_new(path, false, &about, &w));
+    ps_token_writer_begin(w);
+    ps_token_writer_give(w, true);
+    ck_ok(ps_token_writer_add(w, tokens, 2));
+    ps_token_writer_give(w, false);
+    ck_ok(ps_token_writer_add(w, tokens + 2, 1));
+    ps_token_writer_begin(w);
+    ck_ok(ps_token_writer_add(w, tokens + 3, 1));
+    ck_ok(ps_token_writer_finish(&w));
+    ps_buf got = PS_BUF_EMPTY;
+    ck_ok(ps_disk_read_file(&ps_disk_system, path, 1000, &got));
+    ck_assert_uint_eq(got.len, sizeof want - 1);
+    ck_assert_mem_eq(got.data, want, got.len);
+    ps_buf_free(&got);
+    ps_token_file *f = NULL;
+    int32_t ids[4];
+    uint32_t marks[4];
+    ck_ok(ps_token_file_open(path, &f));
+    ck_ok(ps_token_file_copy(f, 0, 4, ids, marks));
+    static const uint32_t want_marks[] = {PS_TOKEN_GIVEN | PS_TOKEN_BEGINS, PS_TOKEN_GIVEN, 0,
+                                          PS_TOKEN_BEGINS};
+    ck_assert_mem_eq(ids, tokens, sizeof ids);
+    ck_assert_mem_eq(marks, want_marks, sizeof marks);
+    ps_token_file_close(&f);
+    tear_down();
+}
+END_TEST
+
 START_TEST(tokens_come_back)
 {
     enum { N = 50000 }; /* more than the writer's buffer holds */
@@ -92,12 +139,15 @@ START_TEST(tokens_come_back)
         ck_assert_uint_eq(ps_token_file_count(f), N);
         ck_assert_str_eq(ps_token_file_about(f)->tokenizer, "gpt2");
         ck_assert_uint_eq(ps_token_file_about(f)->tokenizer_hash, 0x1122334455667788);
-        ck_ok(ps_token_file_copy(f, 1, N - 1, copy));
+        uint32_t *marks = ps_alloc_array(N, sizeof *marks);
+        memset(marks, 0xff, N * sizeof *marks);
+        ck_ok(ps_token_file_copy(f, 1, N - 1, copy, marks));
         for (size_t i = 1; i < N; i++)
-            ck_assert_int_eq(copy[i - 1], (int32_t)tokens[i]);
-        ck_ok(ps_token_file_copy(f, N, 0, copy));
-        ck_assert_int_eq(ps_token_file_copy(f, N, 1, copy), PS_OUT_OF_RANGE);
-        ck_assert_int_eq(ps_token_file_copy(f, UINT64_MAX, 2, copy), PS_OUT_OF_RANGE);
+            ck_assert(copy[i - 1] == (int32_t)tokens[i] && marks[i - 1] == 0);
+        ps_free(&marks);
+        ck_ok(ps_token_file_copy(f, N, 0, copy, NULL));
+        ck_assert_int_eq(ps_token_file_copy(f, N, 1, copy, NULL), PS_OUT_OF_RANGE);
+        ck_assert_int_eq(ps_token_file_copy(f, UINT64_MAX, 2, copy, NULL), PS_OUT_OF_RANGE);
         ps_token_file_close(&f);
         tear_down();
     }
@@ -156,8 +206,10 @@ START_TEST(damaged_files_are_refused)
 {
     enum { WHOLE = 68 };
     refuses(0, 'p', WHOLE, "not a token file; psctl tokenize makes one");
-    refuses(8, 2, WHOLE, "a token file of version 2, this is for 1");
-    refuses(28, 1, WHOLE, "header has bytes that are not zero at 28");
+    refuses(8, 3, WHOLE, "a token file of version 3, this is for 1 and 2");
+    refuses(8, 0, WHOLE, "a token file of version 0, this is for 1 and 2");
+    refuses(8, 2, WHOLE, "a token file of version 2 with marks 0x0");
+    refuses(28, 1, WHOLE, "a token file of version 1 with marks 0x1");
     refuses(12, 4, WHOLE, "4 bytes a token with a vocabulary of 300");
     refuses(26, 1, WHOLE, "2 bytes a token with a vocabulary of 65836");
     refuses(27, 0x80, WHOLE, "bytes a token with a vocabulary of 2147483948");
@@ -191,8 +243,8 @@ START_TEST(a_token_beyond_the_vocabulary_is_named)
     ps_token_file *f = NULL;
     int32_t out[3];
     ck_ok(ps_token_file_open(name, &f));
-    ck_ok(ps_token_file_copy(f, 0, 2, out));
-    ck_assert_int_eq(ps_token_file_copy(f, 1, 2, out), PS_CORRUPT);
+    ck_ok(ps_token_file_copy(f, 0, 2, out, NULL));
+    ck_assert_int_eq(ps_token_file_copy(f, 1, 2, out, NULL), PS_CORRUPT);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), ": token 2 is 300, the vocabulary has 300"));
     ps_token_file_close(&f);
     ps_test_file_drop(&name);
@@ -204,7 +256,7 @@ END_TEST
 static void refuses_to_copy(const ps_token_file *f, const char *message)
 {
     int32_t out[3];
-    ck_assert_int_eq(ps_token_file_copy(f, 0, 3, out), PS_CORRUPT);
+    ck_assert_int_eq(ps_token_file_copy(f, 0, 3, out, NULL), PS_CORRUPT);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), path));
     ck_assert_msg(strstr(ps_error_message(), message), "%s", ps_error_message());
 }
@@ -230,7 +282,7 @@ START_TEST(a_file_may_change_while_it_is_read)
     ps_token_file *f = NULL;
     ck_ok(ps_token_file_open(path, &f));
     write_in_place(300, (uint32_t[]){4, 5, 6}, 3); /* which is as good as the first */
-    ck_ok(ps_token_file_copy(f, 0, 3, out));
+    ck_ok(ps_token_file_copy(f, 0, 3, out, NULL));
     ck_assert_int_eq(out[2], 6);
     write_in_place(70000, tokens, 3);
     refuses_to_copy(f, "another file was written in its place while it was read");
@@ -245,6 +297,7 @@ END_TEST
 
 static const ps_check_case tests[] = {
     {&the_bytes_are_those_of_the_format},
+    {&marks_stand_above_the_tokens},
     {&tokens_come_back},
     {&a_file_that_is_there_is_kept},
     {&damaged_files_are_refused},
