@@ -4,6 +4,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "common/base/signal_mask.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +32,10 @@ void ps_work_submit(ps_loop *loop, ps_work *w)
     uv_work_t *request = ps_new(uv_work_t);
     request->data = w;
     w->priv = request;
+    sigset_t mask;
+    ps_signals_hold(&mask); /* the pool has the mask of who starts it */
     int rc = uv_queue_work(&loop->uv, request, work_cb, done_cb);
+    ps_signals_let(&mask);
     PS_REQUIRE(rc == 0);
 }
 

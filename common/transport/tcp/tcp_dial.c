@@ -9,6 +9,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "common/base/signal_mask.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -221,7 +222,10 @@ ps_status ps_tcp_dial_start(ps_loop *loop, const char *target, ps_tcp_dial_cb do
     snprintf(dial->target, sizeof dial->target, "%s", target);
     dial->resolve.data = dial;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    sigset_t mask;
+    ps_signals_hold(&mask); /* libuv's pool has the mask of who starts it */
     int rc = uv_getaddrinfo(ps_loop_uv(loop), &dial->resolve, resolved_cb, host, port, &hints);
+    ps_signals_let(&mask);
     if (rc) {
         free(dial);
         return ps_fail(PS_UNAVAILABLE, "resolve %s: %s", target, uv_strerror(rc));

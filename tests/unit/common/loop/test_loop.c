@@ -114,6 +114,7 @@ END_TEST
 typedef struct sum {
     ps_work work;
     pthread_t worked_on;
+    sigset_t held;
     long result;
     bool done;
 } sum;
@@ -122,6 +123,7 @@ static void work_cb(ps_work *w)
 {
     sum *s = ps_container(w, sum, work);
     s->worked_on = pthread_self();
+    (void)pthread_sigmask(SIG_BLOCK, NULL, &s->held);
     for (long i = 1; i <= 1000; i++)
         s->result += i;
 }
@@ -142,6 +144,10 @@ START_TEST(work_is_done_off_the_loop_and_reported_on_it)
     ck_assert(ps_loop_run_until(loop, &s.done));
     ck_assert_int_eq(s.result, 500500);
     ck_assert(!pthread_equal(s.worked_on, pthread_self()));
+    ck_assert(sigismember(&s.held, SIGTERM) == 1); /* the loop's thread has them */
+    ck_assert(sigismember(&s.held, SIGSEGV) == 0);
+    ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, NULL, &s.held), 0);
+    ck_assert(sigismember(&s.held, SIGTERM) == 0);
     ps_loop_free(&loop);
 }
 END_TEST
