@@ -2,13 +2,13 @@
  * call after the other. Fails with the file or the server that is at fault in the message. */
 #include "client/call/client.h"
 
+#include "client/call/endings.h"
 #include "client/call/support.h"
 #include "client/cli/context.h"
 #include "common/base/mem.h"
 #include "common/transport/tls/tls_expiry.h"
 
 #include <limits.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -139,9 +139,6 @@ ps_status ps_client_unary(ps_client *client, const char *path, const ProtobufCMe
 
 /* Streams: Ctrl-C ends one in order, so that nothing half done stays behind. ------------------- */
 
-static const int endings[] = {SIGINT, SIGTERM, SIGHUP};
-enum { ENDINGS = sizeof endings / sizeof *endings };
-
 typedef struct stream {
     ps_client *client;
     ps_call *call;
@@ -214,13 +211,10 @@ static void signal_cb(void *user, int number)
 
 static void run_loop(stream *s)
 {
-    ps_signal *signals[ENDINGS] = {0};
-    for (size_t i = 0; i < ENDINGS; i++)
-        if (ps_signal_watch(s->client->loop, endings[i], signal_cb, s, &signals[i]) != PS_OK)
-            signals[i] = NULL; /* then it ends us as it always does */
+    ps_endings_watch watch;
+    ps_endings_watch_begin(&watch, s->client->loop, signal_cb, s);
     ps_loop_run(s->client->loop);
-    for (size_t i = 0; i < ENDINGS; i++)
-        ps_signal_free(&signals[i]);
+    ps_endings_watch_end(&watch);
 }
 
 static ps_status run_stream(stream *s, const char *path, const ProtobufCMessage *request)
