@@ -226,9 +226,9 @@ static ps_status finish(ps_client *client, sink *s, uint64_t got, uint64_t *byte
     ps_file_windows *file = ps_file_windows_new(client, s->model->name, s->model->version, got);
     const ps_export_original original = {
         .config = s->model->config, .range = ps_file_windows_read, .user = file};
-    ps_status st = ps_export_finish(s->stream, &original, bytes);
+    ps_status st = ps_export_seal(s->stream, &original);
     ps_file_windows_free(&file);
-    return st;
+    return st ? st : ps_model_export_finish(s->stream, bytes);
 }
 
 /* From here on psctl works by itself, until it asks psd again. */

@@ -432,14 +432,11 @@ static ps_status not_kept(ps_status st)
     return st ? ps_wrap(st, "what was written was read back, and is not kept") : PS_OK;
 }
 
-ps_status ps_export_finish(ps_model_export *export, const ps_export_original *original,
-                           uint64_t *bytes)
+ps_status ps_export_seal(ps_model_export *export, const ps_export_original *original)
 {
-    const char *path = NULL;
-    ps_status st = ps_model_export_seal(export, &path);
-    if (!st && path)
-        st = not_kept(ps_export_check(original, path, export));
-    return st ? st : ps_model_export_finish(export, bytes);
+    ps_status st = ps_model_export_seal(export);
+    const char *path = ps_model_export_unnamed(export);
+    return !st && path ? not_kept(ps_export_check(original, path, export)) : st;
 }
 
 /* ---- psd's own file, which is any bytes ---- */

@@ -28,11 +28,11 @@ PS_MUST_CHECK ps_status ps_export_check(const ps_export_original *original, cons
 PS_MUST_CHECK ps_status ps_export_answers(const ps_export_original *original, double **out,
                                           size_t *n);
 
-/* All has come: it is checked, unless it went into a stream, and gets its name. What fails the
- * check is not kept. *bytes: as ps_model_export_finish. */
-PS_MUST_CHECK ps_status ps_export_finish(ps_model_export *export,
-                                         const ps_export_original *original, uint64_t *bytes);
-/* The same of psd's own file, which any bytes may be: they are those that came. checksum: crc32c of
+/* All has come: it is sealed and, unless it went into a stream, checked, and ps_model_export_finish
+ * may follow. After a failure nothing of it is to be kept (ps_model_export_free). */
+PS_MUST_CHECK ps_status ps_export_seal(ps_model_export *export, const ps_export_original *original);
+/* The same of psd's own file, which any bytes may be: they are those that came; and it gets its
+ * name. checksum: crc32c of
  * all that was written to *file, as it came; disk: that it was opened with. Frees *file in any
  * case. */
 PS_MUST_CHECK ps_status ps_export_finish_file(ps_new_file **file, const ps_disk *disk,

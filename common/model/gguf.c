@@ -295,9 +295,13 @@ static ps_form gguf_form(const ps_model_out *o, size_t tensor)
     return o->as_stored[tensor] ? (ps_form){NULL, 0} : o->forms[tensor];
 }
 
-static ps_status gguf_seal(ps_model_out *o, const char **path)
+static const char *gguf_unnamed(const ps_model_out *o)
 {
-    *path = ps_new_file_temporary(o->file);
+    return ps_new_file_temporary(o->file);
+}
+
+static ps_status gguf_seal(ps_model_out *o)
+{
     return ps_new_file_end(o->file);
 }
 
@@ -317,6 +321,7 @@ const ps_model_out_row ps_model_out_gguf = {.dtypes = ps_mix_names,
                                             .bytes = gguf_bytes,
                                             .form = gguf_form,
                                             .real = ps_gguf_real_as_read,
+                                            .unnamed = gguf_unnamed,
                                             .seal = gguf_seal,
                                             .finish = gguf_finish,
                                             .drop = gguf_drop};

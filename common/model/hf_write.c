@@ -352,11 +352,15 @@ static ps_form hf_form(const ps_model_out *o, size_t tensor)
     return (ps_form){packed ? NULL : ps_form_find(name), 1};
 }
 
-static ps_status hf_seal(ps_model_out *o, const char **path)
+static const char *hf_unnamed(const ps_model_out *o)
+{
+    return o->temporary;
+}
+
+static ps_status hf_seal(ps_model_out *o)
 {
     ps_status st = ps_safetensors_writer_finish(&o->writer);
     o->bytes += ps_new_file_bytes(o->file);
-    *path = o->temporary;
     return st ? st : ps_new_file_finish(&o->file);
 }
 
@@ -401,6 +405,7 @@ const ps_model_out_row ps_model_out_hf = {.dtypes = dtypes,
                                           .limit = hf_limit,
                                           .data = hf_data,
                                           .form = hf_form,
+                                          .unnamed = hf_unnamed,
                                           .seal = hf_seal,
                                           .finish = hf_finish,
                                           .drop = hf_drop};
@@ -418,6 +423,7 @@ const ps_model_out_row ps_model_out_hf = {.dtypes = dtypes,
                                                   .as_stored = is_packed,                          \
                                                   .bytes = hf_bytes,                               \
                                                   .form = hf_form,                                 \
+                                                  .unnamed = hf_unnamed,                           \
                                                   .seal = hf_seal,                                 \
                                                   .finish = hf_finish,                             \
                                                   .drop = hf_drop};

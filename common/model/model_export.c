@@ -226,11 +226,16 @@ const char *ps_model_export_remarks(ps_model_export *s)
     return ps_buf_cstr(&s->remarks);
 }
 
-ps_status ps_model_export_seal(ps_model_export *s, const char **path)
+const char *ps_model_export_unnamed(const ps_model_export *s)
+{
+    return s->out ? s->row->unnamed(s->out) : NULL;
+}
+
+ps_status ps_model_export_seal(ps_model_export *s)
 {
     if (!s->header || s->at < s->header->n_tensors)
         return ps_fail(PS_DATA_LOSS, "the model's file is cut short");
-    return s->row->seal(s->out, path);
+    return s->row->seal(s->out);
 }
 
 const ps_disk *ps_model_export_disk(const ps_model_export *s)

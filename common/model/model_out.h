@@ -54,9 +54,10 @@ typedef struct ps_model_out_row {
     ps_form (*form)(const ps_model_out *out, size_t tensor);
     /* What a real of the model section is to whoever reads what was written; NULL: as it was. */
     double (*real)(double v);
-    /* All has come. *path, the row's: where it can be read while it has no name yet; NULL: nowhere,
-     * it went into a stream. */
-    PS_MUST_CHECK ps_status (*seal)(ps_model_out *out, const char **path);
+    /* The row's, where it is as long as it has no name; NULL: nowhere, it goes into a stream. */
+    const char *(*unnamed)(const ps_model_out *out);
+    /* All has come, and can be read there. */
+    PS_MUST_CHECK ps_status (*seal)(ps_model_out *out);
     /* After seal: it has its name now, whole and on disk. *bytes: of all files. Frees in any case.
      */
     PS_MUST_CHECK ps_status (*finish)(ps_model_out **out, uint64_t *bytes);
@@ -80,8 +81,10 @@ ps_model_export *ps_model_export_new(const ps_model_format *format, const char *
 PS_MUST_CHECK ps_status ps_model_export_feed(ps_model_export *stream, ps_slice bytes);
 /* As ps_model_in_remarks, of what goes out; from the first bytes of data on. */
 const char *ps_model_export_remarks(ps_model_export *stream);
+/* The row's `unnamed`; NULL, too, before the first bytes of data. */
+const char *ps_model_export_unnamed(const ps_model_export *stream);
 /* All of the file has come: the row's `seal`, `form` of tensor i of psd's file, and `real`. */
-PS_MUST_CHECK ps_status ps_model_export_seal(ps_model_export *stream, const char **path);
+PS_MUST_CHECK ps_status ps_model_export_seal(ps_model_export *stream);
 /* That it writes through: of the options. */
 const ps_disk *ps_model_export_disk(const ps_model_export *stream);
 ps_form ps_model_export_form(const ps_model_export *stream, size_t i);

@@ -114,8 +114,7 @@ static void export_gguf(const ps_buf *file, const ps_model_out_options *options)
         size_t n = file->len - at < 777 ? file->len - at : 777;
         ck_ok(ps_model_export_feed(stream, ps_slice_of(file->data + at, n)));
     }
-    const char *unnamed = NULL;
-    ck_ok(ps_model_export_seal(stream, &unnamed));
+    ck_ok(ps_model_export_seal(stream));
     ck_ok(ps_model_export_finish(stream, &bytes));
     ps_model_export_free(&stream);
     ps_safetensors_free(&header);

@@ -239,7 +239,10 @@ static ps_status leave(const model *m, const char *format, const char *dtype, ch
         ps_model_export_new(ps_model_format_find(format), m->config,
                             &(ps_model_out_options){.path = path, .dtype = dtype, .force = true});
     ck_ok(ps_model_export_feed(export, ps_buf_slice(&m->file)));
-    ps_status st = ps_export_finish(export, &m->original, &bytes);
+    ps_status st = ps_export_seal(export, &m->original);
+    ck_assert(ps_model_export_unnamed(export) != NULL);
+    if (!st)
+        st = ps_model_export_finish(export, &bytes);
     ps_model_export_free(&export);
     return st;
 }

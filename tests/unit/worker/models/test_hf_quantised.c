@@ -256,12 +256,11 @@ START_TEST(what_is_written_is_what_was_loaded)
         &(ps_model_out_options){
             .path = wrote, .dtype = "f16", .activations = folders[_i].activations});
     ck_ok(ps_model_export_feed(stream, ps_buf_slice(&file)));
-    ck_ok(ps_export_finish(
-        stream,
-        &(ps_export_original){.config = ps_safetensors_metadata(header, PS_MODEL_META_CONFIG),
-                              .range = read_range,
-                              .user = &file},
-        &bytes));
+    ck_ok(ps_export_seal(stream, &(ps_export_original){.config = ps_safetensors_metadata(
+                                                           header, PS_MODEL_META_CONFIG),
+                                                       .range = read_range,
+                                                       .user = &file}));
+    ck_ok(ps_model_export_finish(stream, &bytes));
     ps_model_export_free(&stream);
     same_text(wrote, name, "/config.json");
     if (!strcmp(folders[_i].format, "hf-gptq"))
