@@ -1,7 +1,6 @@
 /* The folder grows in another one beside the name that it will have; what fails removes both. */
 #include "client/call/signed_folder.h"
 
-#include "client/call/unfinished.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
 #include "common/base/whole_file.h"
@@ -18,6 +17,7 @@ struct ps_signed_folder {
     char *outer; /* and beside it, for a while, */
     char *inner; /* in which it is */
     const ps_signer_files *signer;
+    ps_unfinished *unfinished;
 };
 
 void ps_signed_folder_drop(ps_signed_folder **folder)
@@ -40,8 +40,12 @@ void ps_signed_folder_drop(ps_signed_folder **folder)
 static ps_status make_outer(ps_signed_folder *f)
 {
     char *name = ps_asprintf("%s.XXXXXX", f->path);
-    if (!mkdtemp(name)) {
-        ps_status st = ps_fail_errno(errno, "%s", f->path);
+    ps_unfinished_hold(f->unfinished);
+    bool made = mkdtemp(name) != NULL;
+    int error = errno;
+    ps_unfinished_go_on(f->unfinished, made ? name : NULL);
+    if (!made) {
+        ps_status st = ps_fail_errno(error, "%s", f->path);
         ps_free(&name);
         return st;
     }
@@ -60,7 +64,7 @@ static ps_status check_key(const ps_signer_files *signer)
 }
 
 ps_status ps_signed_folder_begin(const char *path, bool inside, const ps_signer_files *signer,
-                                 ps_signed_folder **out)
+                                 ps_unfinished *unfinished, ps_signed_folder **out)
 {
     struct stat there;
     ps_status st = check_key(signer);
@@ -73,6 +77,7 @@ ps_status ps_signed_folder_begin(const char *path, bool inside, const ps_signer_
         return st;
     ps_signed_folder *f = ps_new(ps_signed_folder);
     f->signer = signer;
+    f->unfinished = unfinished;
     f->path = ps_strdup(path);
     for (size_t len = strlen(f->path); len > 1 && f->path[len - 1] == '/'; len--)
         f->path[len - 1] = '\0';
@@ -110,8 +115,10 @@ ps_status ps_signed_folder_finish(ps_signed_folder **folder, const char *lineage
     ps_status st = *lineage ? write_lineage(f, lineage, disk, ending) : PS_OK;
     if (!st)
         st = ps_model_sign(&request, out);
+    ps_unfinished_hold(f->unfinished);
     if (!st)
         st = ps_whole_file_name(&ps_disk_system, f->inner, f->path, false);
+    ps_unfinished_go_on(f->unfinished, f->outer);
     ps_signed_folder_drop(folder);
     return st;
 }

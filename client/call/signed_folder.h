@@ -9,6 +9,7 @@
 #define PS_CALL_SIGNED_FOLDER_H
 
 #include "client/call/signer_files.h"
+#include "client/call/unfinished.h"
 #include "common/base/disk.h"
 #include "common/signing/model_sign.h"
 
@@ -16,10 +17,11 @@ typedef struct ps_signed_folder ps_signed_folder;
 
 /* path: where it is to be; PS_ALREADY_EXISTS: something is there. inside false: whoever writes the
  * model makes the folder himself, at ps_signed_folder_path. The signer's key is looked at now: it
- * is not asked for when all has come. */
+ * is not asked for when all has come. unfinished, which is told what is: the caller's, to the end
+ * of the folder. */
 PS_MUST_CHECK ps_status ps_signed_folder_begin(const char *path, bool inside,
                                                const ps_signer_files *signer,
-                                               ps_signed_folder **out);
+                                               ps_unfinished *unfinished, ps_signed_folder **out);
 /* Until it has its name. */
 const char *ps_signed_folder_path(const ps_signed_folder *folder);
 /* lineage: the record that psd has; written through disk (NULL: the system's), with ending behind

@@ -1,11 +1,14 @@
 /* Happy path: nothing comes but the signal that ends the thread.
  *
  * Failure: one does. The main thread may be about to make another file in the folder, so it is
- * removed until it is gone; without it there is nowhere to make one. */
+ * removed until it is gone; without it there is nowhere to make one. What has lost a file already
+ * must not get its name any more: the lock is kept. */
 #include "client/call/unfinished.h"
 
+#include "client/call/endings.h"
 #include "common/base/disk.h"
 #include "common/base/mem.h"
+#include "common/base/mutex.h"
 #include "common/base/thread.h"
 
 #include <errno.h>
@@ -16,13 +19,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const int endings[] = {SIGINT, SIGTERM, SIGHUP};
-enum { ENDINGS = sizeof endings / sizeof *endings, OVER = 0, TRIES = 100 };
+enum { OVER = 0, TRIES = 100 };
 
 struct ps_unfinished {
-    char *path;
-    int ends[2]; /* of a pipe: numbers of signals, or OVER */
-    struct sigaction before[ENDINGS];
+    ps_mutex mutex; /* for what follows; the thread's for good, once it removes */
+    char *path;     /* NULL: nothing */
+    int ends[2];    /* of a pipe: numbers of signals, or OVER */
+    struct sigaction before[PS_ENDINGS];
     pthread_t thread;
     bool has_thread;
 };
@@ -64,9 +67,10 @@ static void take_signals(ps_unfinished *u)
 {
     struct sigaction action = {.sa_handler = note, .sa_flags = SA_RESTART};
     (void)sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < ENDINGS; i++)
-        if (sigaction(endings[i], NULL, &u->before[i]) == 0 && u->before[i].sa_handler != SIG_IGN)
-            (void)sigaction(endings[i], &action, NULL);
+    for (size_t i = 0; i < PS_ENDINGS; i++)
+        if (sigaction(ps_endings[i], NULL, &u->before[i]) == 0 &&
+            u->before[i].sa_handler != SIG_IGN)
+            (void)sigaction(ps_endings[i], &action, NULL);
 }
 
 static void end_by(int number)
@@ -81,7 +85,7 @@ static void end_by(int number)
 
 static void *watch(void *user)
 {
-    const ps_unfinished *u = user;
+    ps_unfinished *u = user;
     char number;
     ssize_t got;
     do
@@ -89,7 +93,8 @@ static void *watch(void *user)
     while (got < 0 && errno == EINTR);
     if (got != 1 || number == OVER)
         return NULL;
-    for (int i = 0; i < TRIES && is_there(u->path); i++)
+    ps_mutex_lock(&u->mutex);
+    for (int i = 0; i < TRIES && u->path && is_there(u->path); i++)
         ps_unfinished_remove(u->path);
     end_by(number);
     return NULL;
@@ -98,7 +103,8 @@ static void *watch(void *user)
 ps_unfinished *ps_unfinished_begin(const char *path)
 {
     ps_unfinished *u = ps_new(ps_unfinished);
-    u->path = ps_strdup(path);
+    ps_mutex_init(&u->mutex);
+    u->path = path ? ps_strdup(path) : NULL;
     if (pipe2(u->ends, O_CLOEXEC) != 0)
         return u; /* then they end us as they always do */
     noted = u->ends[1];
@@ -108,6 +114,23 @@ ps_unfinished *ps_unfinished_begin(const char *path)
     return u;
 }
 
+void ps_unfinished_hold(ps_unfinished *u)
+{
+    if (u)
+        ps_mutex_lock(&u->mutex);
+}
+
+void ps_unfinished_go_on(ps_unfinished *u, const char *path)
+{
+    if (!u)
+        return;
+    ps_mutex_require_held(&u->mutex);
+    char *now = path ? ps_strdup(path) : NULL;
+    ps_free(&u->path);
+    u->path = now;
+    ps_mutex_unlock(&u->mutex);
+}
+
 void ps_unfinished_end(ps_unfinished **unfinished)
 {
     ps_unfinished *u = *unfinished;
@@ -115,8 +138,8 @@ void ps_unfinished_end(ps_unfinished **unfinished)
         return;
     if (u->has_thread) {
         const char over = OVER;
-        for (size_t i = 0; i < ENDINGS; i++)
-            (void)sigaction(endings[i], &u->before[i], NULL);
+        for (size_t i = 0; i < PS_ENDINGS; i++)
+            (void)sigaction(ps_endings[i], &u->before[i], NULL);
         (void)!write(u->ends[1], &over, 1);
         (void)pthread_join(u->thread, NULL);
     }
@@ -124,6 +147,7 @@ void ps_unfinished_end(ps_unfinished **unfinished)
         (void)close(u->ends[0]);
         (void)close(u->ends[1]);
     }
+    ps_mutex_destroy(&u->mutex);
     ps_free(&u->path);
     ps_free(unfinished);
 }

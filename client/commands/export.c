@@ -103,15 +103,37 @@ typedef struct sink {
     Psd__V1__Model *model; /* as the catalog has it */
     ps_signer_files signer;
     ps_signed_folder *folder;  /* --sign: that it goes into; NULL: none */
-    ps_unfinished *unfinished; /* once all has come: that, or the file */
+    const char *unnamed;       /* what was begun beside it; NULL: nothing, or nothing yet */
+    ps_unfinished *unfinished; /* either */
     ps_model_signed done;      /* then: what was signed */
 } sink;
+
+/* Of a signed export it is the folder that is unfinished, and stays it. */
+static void hold(const sink *s)
+{
+    if (!s->folder)
+        ps_unfinished_hold(s->unfinished);
+}
+
+static void go_on(sink *s, const char *unnamed)
+{
+    if (s->folder)
+        return;
+    s->unnamed = unnamed;
+    ps_unfinished_go_on(s->unfinished, unnamed);
+}
 
 static ps_status take_piece(void *user, ps_slice piece)
 {
     sink *s = user;
-    if (s->stream)
-        return ps_model_export_feed(s->stream, piece);
+    if (s->stream) {
+        ps_status st = ps_model_export_feed(s->stream, piece);
+        if (!s->unnamed) {
+            hold(s);
+            go_on(s, ps_model_export_unnamed(s->stream));
+        }
+        return st;
+    }
     s->checksum = ps_crc32c(s->checksum, piece.data, piece.len);
     return ps_new_file_write(s->file, piece.data, piece.len);
 }
@@ -198,24 +220,6 @@ static ps_status check_usage(ps_client *client, const ps_model_format *format, c
     return o->path ? ps_streams_check_output(client, o->path) : PS_OK;
 }
 
-static ps_status open_sink(const ps_model_format *format, const options *o, const char *path,
-                           sink *s)
-{
-    const ps_disk *disk = ps_export_way_disk(&s->way);
-    if (!format->out)
-        return ps_new_file_open(path, &(ps_new_file_options){.force = o->force, .disk = disk},
-                                &s->file);
-    const ps_model_out_options out = {.path = path,
-                                      .dtype = ps_model_format_dtype(format, o->dtype),
-                                      .activations = o->activations,
-                                      .disk = disk,
-                                      .ending = ps_export_way_ending(&s->way),
-                                      .keep = !o->dtype,
-                                      .force = o->force};
-    s->stream = ps_model_export_new(format, s->model->config, &out);
-    return PS_OK;
-}
-
 /* It is read back and compared with psd's file, got: so many bytes, before it has its name. psd's
  * own needs no second download for that. */
 static ps_status finish(ps_client *client, sink *s, uint64_t got, uint64_t *bytes)
@@ -228,18 +232,35 @@ static ps_status finish(ps_client *client, sink *s, uint64_t got, uint64_t *byte
         .config = s->model->config, .range = ps_file_windows_read, .user = file};
     ps_status st = ps_export_seal(s->stream, &original);
     ps_file_windows_free(&file);
-    return st ? st : ps_model_export_finish(s->stream, bytes);
+    if (st || !s->unnamed) /* a pipe may take it for ever: it is not held */
+        return st ? st : ps_model_export_finish(s->stream, bytes);
+    hold(s);
+    st = ps_model_export_finish(s->stream, bytes);
+    go_on(s, NULL);
+    return st;
 }
 
-/* From here on psctl works by itself, until it asks psd again. */
-static void guard(sink *s)
+/* What does not wait for psd's bytes: those of other formats begin with the first of them. */
+static ps_status open_sink(const ps_model_format *format, const options *o, const char *path,
+                           sink *s)
 {
-    const char *file = s->file ? ps_new_file_temporary(s->file) : NULL;
-    char *folder = s->folder ? ps_disk_folder_of(ps_signed_folder_path(s->folder)) : NULL;
-    ps_unfinished_end(&s->unfinished);
-    if (folder || file)
-        s->unfinished = ps_unfinished_begin(folder ? folder : file);
-    ps_free(&folder);
+    const ps_disk *disk = ps_export_way_disk(&s->way);
+    if (format->out) {
+        const ps_model_out_options out = {.path = path,
+                                          .dtype = ps_model_format_dtype(format, o->dtype),
+                                          .activations = o->activations,
+                                          .disk = disk,
+                                          .ending = ps_export_way_ending(&s->way),
+                                          .keep = !o->dtype,
+                                          .force = o->force};
+        s->stream = ps_model_export_new(format, s->model->config, &out);
+        return PS_OK;
+    }
+    hold(s);
+    ps_status st =
+        ps_new_file_open(path, &(ps_new_file_options){.force = o->force, .disk = disk}, &s->file);
+    go_on(s, s->file ? ps_new_file_temporary(s->file) : NULL);
+    return st;
 }
 
 /* *bytes of a model in a file or folder of that path. */
@@ -253,10 +274,8 @@ static ps_status write_model(ps_client *client, const ps_model_format *format, c
     ps_status st = open_sink(format, o, path, s);
     if (!st)
         st = ps_receive_file(client, "/psd.v1.Models/Export", &request.base, take_piece, s, &got);
-    if (!st) {
-        guard(s);
+    if (!st)
         st = finish(client, s, got, bytes);
-    }
     if (!st && s->stream)
         ps_print_remarks(ps_model_export_remarks(s->stream));
     return st;
@@ -280,7 +299,7 @@ static ps_status export_signed(ps_client *client, const ps_model_format *format,
     ps_status st =
         ps_signer_files_find(&client->globals, o->signer_key, o->signer_cert, &s->signer);
     if (!st)
-        st = ps_signed_folder_begin(folder, !format->folder, &s->signer, &s->folder);
+        st = ps_signed_folder_begin(folder, !format->folder, &s->signer, s->unfinished, &s->folder);
     if (st)
         return st;
     const char *into = ps_signed_folder_path(s->folder);
@@ -288,8 +307,6 @@ static ps_status export_signed(ps_client *client, const ps_model_format *format,
                                 : ps_asprintf("%s/%s%s%s", into, s->model->name, format->ending,
                                               ps_export_way_ending(&s->way));
     st = write_model(client, format, o, path, s, &bytes);
-    if (!st)
-        guard(s);
     if (!st)
         st = ps_signed_folder_finish(&s->folder, s->model->lineage, ps_export_way_disk(&s->way),
                                      ps_export_way_ending(&s->way), &s->done);
@@ -300,15 +317,17 @@ static ps_status export_signed(ps_client *client, const ps_model_format *format,
 }
 
 /* No model, but what its job has left of its calibration; it is small. */
-static ps_status export_imatrix(ps_client *client, const options *o, const char *path,
-                                const sink *s)
+static ps_status export_imatrix(ps_client *client, const ps_model_format *format, const options *o,
+                                const char *path, sink *s)
 {
     ps_buf gguf = PS_BUF_EMPTY;
     ps_status st = ps_imatrix_receive(client, s->model->name, s->model->job_id, &gguf);
     if (!st)
-        st = ps_new_file_save(
-            path, ps_buf_slice(&gguf),
-            &(ps_new_file_options){.force = o->force, .disk = ps_export_way_disk(&s->way)});
+        st = open_sink(format, o, path, s);
+    if (!st)
+        st = ps_new_file_write(s->file, gguf.data, gguf.len);
+    if (!st)
+        st = ps_new_file_finish(&s->file);
     if (!st)
         report(client, s, path, gguf.len, true);
     ps_buf_free(&gguf);
@@ -340,7 +359,8 @@ static ps_status run(ps_client *client, const ps_args *args)
         st = find_model(client, name, o->sign, &s);
     if (!st) {
         char *path = path_of(format, o, name, &s);
-        st = format->sums ? export_imatrix(client, o, path, &s)
+        s.unfinished = ps_unfinished_begin(NULL);
+        st = format->sums ? export_imatrix(client, format, o, path, &s)
              : o->sign    ? export_signed(client, format, o, path, &s)
                           : export_model(client, format, o, path, &s);
         ps_free(&path);

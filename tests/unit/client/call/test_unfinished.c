@@ -111,9 +111,89 @@ START_TEST(all_is_left_when_it_ends_by_itself_and_what_was_ignored_stays_so)
 }
 END_TEST
 
+/* ---- held: a signal that comes meanwhile is heard at go_on ---- */
+
+static void made_while_held(void)
+{
+    ps_unfinished *u = ps_unfinished_begin(NULL);
+    ps_unfinished_hold(u);
+    (void)raise(SIGINT);
+    (void)usleep(20000); /* for a thread that would not wait */
+    (void)mkdir(at("late"), 0700);
+    ps_unfinished_go_on(u, at("late"));
+    ps_unfinished_end(&u);
+}
+
+static void named_while_held(void)
+{
+    ps_unfinished *u = ps_unfinished_begin(at("new"));
+    ps_unfinished_hold(u);
+    (void)raise(SIGTERM);
+    (void)usleep(20000);
+    (void)rename(at("new"), at("named"));
+    ps_unfinished_go_on(u, NULL);
+    ps_unfinished_end(&u);
+}
+
+static void named_too_late(void)
+{
+    ps_unfinished *u = ps_unfinished_begin(at("new"));
+    (void)raise(SIGHUP);
+    while (is_there("new/model/weights"))
+        (void)usleep(1000);
+    ps_unfinished_hold(u);
+    (void)rename(at("kept"), at("named"));
+    ps_unfinished_go_on(u, NULL);
+    ps_unfinished_end(&u);
+}
+
+static void of_nothing(void)
+{
+    ps_unfinished *u = ps_unfinished_begin(NULL);
+    (void)raise(SIGINT);
+    ps_unfinished_end(&u);
+}
+
+/* The signal that ends it; 0: none did. */
+static int end_of(void (*work)(void))
+{
+    int how = 0;
+    pid_t pid = fork();
+    if (!pid) {
+        work();
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(pid, &how, 0), pid);
+    return WIFSIGNALED(how) ? WTERMSIG(how) : 0;
+}
+
+START_TEST(what_is_made_or_named_while_held_is_made_or_named_whole)
+{
+    begin();
+    ck_assert_int_eq(end_of(made_while_held), SIGINT);
+    ck_assert(!is_there("late") && is_there("new/model/weights"));
+    ck_assert_int_eq(end_of(named_while_held), SIGTERM);
+    ck_assert(!is_there("new") && is_there("named/model/weights"));
+    end();
+}
+END_TEST
+
+START_TEST(what_has_lost_a_file_gets_no_name_and_nothing_is_removed_for_nothing)
+{
+    begin();
+    ck_assert_int_eq(end_of(of_nothing), SIGINT);
+    ck_assert(is_there("new/model/weights") && is_there("kept"));
+    ck_assert_int_eq(end_of(named_too_late), SIGHUP);
+    ck_assert(!is_there("new") && is_there("kept") && !is_there("named"));
+    end();
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&nothing_is_left_when_a_signal_ends_the_work},
     {&all_is_left_when_it_ends_by_itself_and_what_was_ignored_stays_so},
+    {&what_is_made_or_named_while_held_is_made_or_named_whole},
+    {&what_has_lost_a_file_gets_no_name_and_nothing_is_removed_for_nothing},
     {0},
 };
 
