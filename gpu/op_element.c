@@ -24,25 +24,27 @@ void ps_op_activation_backward(ps_stream *s, ps_activation kind, ps_tensor dx, p
         s->backend->ops->activation_backward(s, kind, dx, dy, x, y);
 }
 
-void ps_op_swiglu(ps_stream *s, ps_tensor y, ps_tensor gate, ps_tensor up)
+void ps_op_gated(ps_stream *s, ps_activation kind, ps_tensor y, ps_tensor gate, ps_tensor up)
 {
+    PS_REQUIRE(kind < PS_ACTIVATION_COUNT && kind != PS_ACTIVATION_TANH);
     ps_op_check_real(y);
     ps_op_check_same(gate, y);
     ps_op_check_same(up, y);
     if (!ps_op_skip(s))
-        s->backend->ops->swiglu(s, y, gate, up);
+        s->backend->ops->gated(s, kind, y, gate, up);
 }
 
-void ps_op_swiglu_backward(ps_stream *s, ps_tensor dgate, ps_tensor dup, ps_tensor dy,
-                           ps_tensor gate, ps_tensor up)
+void ps_op_gated_backward(ps_stream *s, ps_activation kind, ps_tensor dgate, ps_tensor dup,
+                          ps_tensor dy, ps_tensor gate, ps_tensor up)
 {
+    PS_REQUIRE(kind < PS_ACTIVATION_COUNT && kind != PS_ACTIVATION_TANH);
     ps_op_check_real(dy);
     ps_op_check_same(dgate, dy);
     ps_op_check_same(dup, dy);
     ps_op_check_same(gate, dy);
     ps_op_check_same(up, dy);
     if (!ps_op_skip(s))
-        s->backend->ops->swiglu_backward(s, dgate, dup, dy, gate, up);
+        s->backend->ops->gated_backward(s, kind, dgate, dup, dy, gate, up);
 }
 
 void ps_op_add(ps_stream *s, ps_tensor y, ps_tensor a, ps_tensor b)

@@ -244,11 +244,12 @@ typedef void ps_bias_backward_fn(ps_stream *s, ps_tensor dbias, ps_tensor dy, fl
 typedef void ps_activation_fn(ps_stream *s, ps_activation kind, ps_tensor y, ps_tensor x);
 typedef void ps_activation_backward_fn(ps_stream *s, ps_activation kind, ps_tensor dx, ps_tensor dy,
                                        ps_tensor x, ps_tensor y);
-/* y = silu(gate) · up (Shazeer 2020), element by element; T. dgate may be gate's memory and dup
- * may be up's. */
-typedef void ps_swiglu_fn(ps_stream *s, ps_tensor y, ps_tensor gate, ps_tensor up);
-typedef void ps_swiglu_backward_fn(ps_stream *s, ps_tensor dgate, ps_tensor dup, ps_tensor dy,
-                                   ps_tensor gate, ps_tensor up);
+/* y = f(gate) · up (Shazeer 2020), element by element; T. f is any of them but tanh: of silu this
+ * is SwiGLU, of gelu and gelu_tanh GeGLU. dgate may be gate's memory and dup may be up's. */
+typedef void ps_gated_fn(ps_stream *s, ps_activation kind, ps_tensor y, ps_tensor gate,
+                         ps_tensor up);
+typedef void ps_gated_backward_fn(ps_stream *s, ps_activation kind, ps_tensor dgate, ps_tensor dup,
+                                  ps_tensor dy, ps_tensor gate, ps_tensor up);
 
 typedef void ps_cross_entropy_fn(ps_stream *s, const ps_cross_entropy *c);
 typedef void ps_distil_fn(ps_stream *s, const ps_distil *d);
@@ -331,8 +332,8 @@ typedef void ps_form_embedding_fn(ps_stream *s, ps_tensor y, const ps_form_matri
     X(bias_backward)       \
     X(activation)          \
     X(activation_backward) \
-    X(swiglu)              \
-    X(swiglu_backward)     \
+    X(gated)               \
+    X(gated_backward)      \
     X(cross_entropy)       \
     X(squared_error)       \
     X(softmax)             \

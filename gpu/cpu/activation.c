@@ -22,26 +22,43 @@ static void relu_backward(float *dx, const float *dy, const float *y, int64_t n)
         dx[i] = y[i] > 0 ? dy[i] : 0;
 }
 
+/* Of f(x) = x·share(x): the slope of f, and *share. */
+static inline float relu_slope(float x, float *share)
+{
+    *share = x < 0 ? 0 : 1;
+    return x > 0 ? 1 : 0;
+}
+
 /* gelu: x·Φ(x) */
+static inline float gelu_share(float x)
+{
+    float density;
+    return ps_vector_normal(x, &density);
+}
+
+/* Φ(x) + x·φ(x) */
+static inline float gelu_slope(float x, float *share)
+{
+    float density;
+    *share = ps_vector_normal(x, &density);
+    return *share + x * density;
+}
+
 PS_VECTOR
 static void gelu(float *y, const float *x, int64_t n)
 {
     PS_SIMD
-    for (int64_t i = 0; i < n; i++) {
-        float density;
-        y[i] = x[i] * ps_vector_normal(x[i], &density);
-    }
+    for (int64_t i = 0; i < n; i++)
+        y[i] = x[i] * gelu_share(x[i]);
 }
 
-/* dx = dy·(Φ(x) + x·φ(x)) */
 PS_VECTOR
 static void gelu_backward(float *dx, const float *dy, const float *x, int64_t n)
 {
     PS_SIMD
     for (int64_t i = 0; i < n; i++) {
-        float density;
-        float normal = ps_vector_normal(x[i], &density);
-        dx[i] = dy[i] * (normal + x[i] * density);
+        float share;
+        dx[i] = dy[i] * gelu_slope(x[i], &share);
     }
 }
 
@@ -66,60 +83,117 @@ static void tanh_backward(float *dx, const float *dy, const float *y, int64_t n)
 #define GELU_SCALE 1.59576912f /* 2·√(2/π) */
 #define GELU_CUBIC 0.044715f
 
+static inline float gelu_tanh_share(float x)
+{
+    return ps_vector_sigmoid(GELU_SCALE * x * (1.0f + GELU_CUBIC * x * x));
+}
+
+/* s + x·s·(1-s)·2u', s = 1/(1+e), 1-s = e·s; beyond 8, where s is 0 or 1, as at 8 */
+static inline float gelu_tanh_slope(float x, float *share)
+{
+    float v = x < -8.0f ? -8.0f : x;
+    v = v > 8.0f ? 8.0f : v;
+    float q = GELU_CUBIC * v * v;
+    float e = ps_vector_exp(-GELU_SCALE * v * (1.0f + q)), s = 1.0f / (1.0f + e);
+    *share = s;
+    return s + v * s * e * s * GELU_SCALE * (1.0f + 3.0f * q);
+}
+
 PS_VECTOR
 static void gelu_tanh(float *y, const float *x, int64_t n)
 {
     PS_SIMD
     for (int64_t i = 0; i < n; i++)
-        y[i] = x[i] * ps_vector_sigmoid(GELU_SCALE * x[i] * (1.0f + GELU_CUBIC * x[i] * x[i]));
+        y[i] = x[i] * gelu_tanh_share(x[i]);
 }
 
-/* dx = dy·(s + x·s·(1-s)·2u'), s = 1/(1+e), 1-s = e·s; beyond 8, where s is 0 or 1, as at 8 */
 PS_VECTOR
 static void gelu_tanh_backward(float *dx, const float *dy, const float *x, int64_t n)
 {
     PS_SIMD
     for (int64_t i = 0; i < n; i++) {
-        float v = x[i] < -8.0f ? -8.0f : x[i];
-        v = v > 8.0f ? 8.0f : v;
-        float q = GELU_CUBIC * v * v;
-        float e = ps_vector_exp(-GELU_SCALE * v * (1.0f + q)), s = 1.0f / (1.0f + e);
-        dx[i] = dy[i] * (s + v * s * e * s * GELU_SCALE * (1.0f + 3.0f * q));
+        float share;
+        dx[i] = dy[i] * gelu_tanh_slope(x[i], &share);
     }
 }
 
 /* silu: x·sigmoid(x) */
+static inline float silu_share(float x)
+{
+    return ps_vector_sigmoid(x);
+}
+
+/* s + x·s·(1-s), s = sigmoid(x), 1-s = sigmoid(-x) */
+static inline float silu_slope(float x, float *share)
+{
+    *share = ps_vector_sigmoid(x);
+    return *share + x * *share * ps_vector_sigmoid(-x);
+}
+
 PS_VECTOR
 static void silu(float *y, const float *x, int64_t n)
 {
     PS_SIMD
     for (int64_t i = 0; i < n; i++)
-        y[i] = x[i] * ps_vector_sigmoid(x[i]);
+        y[i] = x[i] * silu_share(x[i]);
 }
 
-/* dx = dy·(s + x·s·(1-s)), s = sigmoid(x), 1-s = sigmoid(-x) */
 PS_VECTOR
 static void silu_backward(float *dx, const float *dy, const float *x, int64_t n)
 {
     PS_SIMD
     for (int64_t i = 0; i < n; i++) {
-        float s = ps_vector_sigmoid(x[i]);
-        dx[i] = dy[i] * (s + x[i] * s * ps_vector_sigmoid(-x[i]));
+        float share;
+        dx[i] = dy[i] * silu_slope(x[i], &share);
     }
 }
+
+static inline float relu_share(float x)
+{
+    return x < 0 ? 0 : 1;
+}
+
+/* y = f(gate)·up; dup = dy·f(gate), dgate = dy·up·f'(gate) */
+#define GATED(f)                                                                                 \
+    PS_VECTOR                                                                                    \
+    static void f##_gated(float *y, const float *gate, const float *up, int64_t n)               \
+    {                                                                                            \
+        PS_SIMD                                                                                  \
+        for (int64_t i = 0; i < n; i++)                                                          \
+            y[i] = gate[i] * f##_share(gate[i]) * up[i];                                         \
+    }                                                                                            \
+    PS_VECTOR                                                                                    \
+    static void f##_gated_backward(float *dgate, float *dup, const float *dy, const float *gate, \
+                                   const float *up, int64_t n)                                   \
+    {                                                                                            \
+        PS_SIMD                                                                                  \
+        for (int64_t i = 0; i < n; i++) {                                                        \
+            float g = gate[i], u = up[i], d = dy[i], share;                                      \
+            dgate[i] = d * u * f##_slope(g, &share);                                             \
+            dup[i] = d * g * share;                                                              \
+        }                                                                                        \
+    }
+GATED(relu)
+GATED(gelu)
+GATED(gelu_tanh)
+GATED(silu)
 
 typedef struct kind_row {
     void (*forward)(float *y, const float *x, int64_t n);
     void (*backward)(float *dx, const float *dy, const float *from, int64_t n);
     bool from_output; /* the gradient reads y, else x */
+    void (*gated)(float *y, const float *gate, const float *up, int64_t n);
+    void (*gated_backward)(float *dgate, float *dup, const float *dy, const float *gate,
+                           const float *up, int64_t n);
 } kind_row;
 
 static const kind_row kinds[PS_ACTIVATION_COUNT] = {
-    [PS_ACTIVATION_RELU] = {relu, relu_backward, true},
-    [PS_ACTIVATION_GELU] = {gelu, gelu_backward, false},
-    [PS_ACTIVATION_TANH] = {tanh_forward, tanh_backward, true},
-    [PS_ACTIVATION_GELU_TANH] = {gelu_tanh, gelu_tanh_backward, false},
-    [PS_ACTIVATION_SILU] = {silu, silu_backward, false},
+    [PS_ACTIVATION_RELU] = {relu, relu_backward, true, relu_gated, relu_gated_backward},
+    [PS_ACTIVATION_GELU] = {gelu, gelu_backward, false, gelu_gated, gelu_gated_backward},
+    [PS_ACTIVATION_TANH] = {tanh_forward, tanh_backward, true, NULL, NULL},
+    [PS_ACTIVATION_GELU_TANH] = {gelu_tanh, gelu_tanh_backward, false, gelu_tanh_gated,
+                                 gelu_tanh_gated_backward},
+    [PS_ACTIVATION_SILU] = {silu, silu_backward, false, silu_gated, silu_gated_backward},
 };
 
 static void forward_cb(float *const *out, const float *const *in, int64_t n, int64_t at,
@@ -151,52 +225,32 @@ void ps_cpu_activation_backward(ps_stream *s, ps_activation kind, ps_tensor dx, 
                                     .context = &kinds[kind]});
 }
 
-/* y = silu(gate)·up */
-PS_VECTOR
-static void swiglu(float *y, const float *gate, const float *up, int64_t n)
-{
-    PS_SIMD
-    for (int64_t i = 0; i < n; i++)
-        y[i] = gate[i] * ps_vector_sigmoid(gate[i]) * up[i];
-}
-
-/* dup = dy·silu(gate), dgate = dy·up·silu'(gate) */
-PS_VECTOR
-static void swiglu_backward(float *dgate, float *dup, const float *dy, const float *gate,
-                            const float *up, int64_t n)
-{
-    PS_SIMD
-    for (int64_t i = 0; i < n; i++) {
-        float g = gate[i], u = up[i], d = dy[i], s = ps_vector_sigmoid(g);
-        dgate[i] = d * u * (s + g * s * ps_vector_sigmoid(-g));
-        dup[i] = d * g * s;
-    }
-}
-
-static void swiglu_cb(float *const *out, const float *const *in, int64_t n, int64_t at,
-                      const void *context)
+static void gated_cb(float *const *out, const float *const *in, int64_t n, int64_t at,
+                     const void *context)
 {
     (void)at;
-    (void)context;
-    swiglu(out[0], in[0], in[1], n);
+    ((const kind_row *)context)->gated(out[0], in[0], in[1], n);
 }
 
-static void swiglu_backward_cb(float *const *out, const float *const *in, int64_t n, int64_t at,
-                               const void *context)
+static void gated_backward_cb(float *const *out, const float *const *in, int64_t n, int64_t at,
+                              const void *context)
 {
     (void)at;
-    (void)context;
-    swiglu_backward(out[0], out[1], in[0], in[1], in[2], n);
+    ((const kind_row *)context)->gated_backward(out[0], out[1], in[0], in[1], in[2], n);
 }
 
-void ps_cpu_swiglu(ps_stream *s, ps_tensor y, ps_tensor gate, ps_tensor up)
-{
-    ps_cpu_map_run(s, &(ps_cpu_map){.out = {y}, .in = {gate, up}, .body_cb = swiglu_cb});
-}
-
-void ps_cpu_swiglu_backward(ps_stream *s, ps_tensor dgate, ps_tensor dup, ps_tensor dy,
-                            ps_tensor gate, ps_tensor up)
+void ps_cpu_gated(ps_stream *s, ps_activation kind, ps_tensor y, ps_tensor gate, ps_tensor up)
 {
     ps_cpu_map_run(
-        s, &(ps_cpu_map){.out = {dgate, dup}, .in = {dy, gate, up}, .body_cb = swiglu_backward_cb});
+        s,
+        &(ps_cpu_map){.out = {y}, .in = {gate, up}, .body_cb = gated_cb, .context = &kinds[kind]});
+}
+
+void ps_cpu_gated_backward(ps_stream *s, ps_activation kind, ps_tensor dgate, ps_tensor dup,
+                           ps_tensor dy, ps_tensor gate, ps_tensor up)
+{
+    ps_cpu_map_run(s, &(ps_cpu_map){.out = {dgate, dup},
+                                    .in = {dy, gate, up},
+                                    .body_cb = gated_backward_cb,
+                                    .context = &kinds[kind]});
 }

@@ -34,26 +34,17 @@ BACKWARD(relu, true)
 ;
 
 /* gelu: x·Φ(x), Φ(x) = erfc(-x/√2)/2, which is exact also where it is small */
-__device__ float normal(float x)
+__device__ float gelu_share(float x)
 {
     return 0.5f * erfcf(x * -0.707106781f);
 }
 
-FORWARD(gelu)
+/* Φ(x) + x·φ(x) */
+__device__ float gelu_slope(float x)
 {
-    y[0] = x[0] * normal(x[0]);
+    float density = 0.39894228f * expf(-0.5f * x * x);
+    return gelu_share(x) + x * density;
 }
-}
-;
-
-/* dx = dy·(Φ(x) + x·φ(x)) */
-BACKWARD(gelu, false)
-{
-    float density = 0.39894228f * expf(-0.5f * x[1] * x[1]);
-    dx[0] = x[0] * (normal(x[1]) + x[1] * density);
-}
-}
-;
 
 FORWARD(tanh)
 {
@@ -74,61 +65,83 @@ BACKWARD(tanh, true)
 #define GELU_SCALE 1.59576912f /* 2·√(2/π) */
 #define GELU_CUBIC 0.044715f
 
-FORWARD(gelu_tanh)
+__device__ float gelu_tanh_share(float x)
 {
-    y[0] = x[0] * sigmoid(GELU_SCALE * x[0] * (1.0f + GELU_CUBIC * x[0] * x[0]));
+    return sigmoid(GELU_SCALE * x * (1.0f + GELU_CUBIC * x * x));
 }
-}
-;
 
-/* dx = dy·(s + x·s·(1-s)·2u'), s = 1/(1+e), 1-s = e·s; beyond 8, where s is 0 or 1, as at 8 */
-BACKWARD(gelu_tanh, false)
+/* s + x·s·(1-s)·2u', s = 1/(1+e), 1-s = e·s; beyond 8, where s is 0 or 1, as at 8 */
+__device__ float gelu_tanh_slope(float x)
 {
-    float v = x[1] < -8.0f ? -8.0f : x[1];
+    float v = x < -8.0f ? -8.0f : x;
     v = v > 8.0f ? 8.0f : v;
     float q = GELU_CUBIC * v * v;
     float e = expf(-GELU_SCALE * v * (1.0f + q)), s = 1.0f / (1.0f + e);
-    dx[0] = x[0] * (s + v * s * e * s * GELU_SCALE * (1.0f + 3.0f * q));
+    return s + v * s * e * s * GELU_SCALE * (1.0f + 3.0f * q);
 }
-}
-;
 
 /* silu: x·sigmoid(x) */
-FORWARD(silu)
+__device__ float silu_share(float x)
 {
-    y[0] = x[0] * sigmoid(x[0]);
+    return sigmoid(x);
 }
-}
-;
 
-/* dx = dy·(s + x·s·(1-s)), s = sigmoid(x), 1-s = sigmoid(-x) */
-BACKWARD(silu, false)
+/* s + x·s·(1-s), s = sigmoid(x), 1-s = sigmoid(-x) */
+__device__ float silu_slope(float x)
 {
-    float s = sigmoid(x[1]);
-    dx[0] = x[0] * (s + x[1] * s * sigmoid(-x[1]));
+    float s = sigmoid(x);
+    return s + x * s * sigmoid(-x);
 }
+
+__device__ float relu_share(float x)
+{
+    return x < 0 ? 0 : 1;
 }
-;
 
-/* y = silu(gate)·up, of gate and up */
-struct swiglu {
-    enum { inputs = 2, outputs = 1 };
-    __device__ void operator()(float *y, const float *x) const
-    {
-        y[0] = x[0] * sigmoid(x[0]) * x[1];
-    }
-};
+__device__ float relu_slope(float x)
+{
+    return x > 0 ? 1 : 0;
+}
 
-/* dup = dy·silu(gate), dgate = dy·up·silu'(gate); dgate and dup, of dy, gate and up */
-struct swiglu_backward {
-    enum { inputs = 3, outputs = 2 };
-    __device__ void operator()(float *y, const float *x) const
-    {
-        float d = x[0], g = x[1], u = x[2], s = sigmoid(g);
-        y[0] = d * u * (s + g * s * sigmoid(-g));
-        y[1] = d * g * s;
-    }
-};
+/* y = f(x), f(x) = x·share(x); dx = dy·f'(x) */
+#define BY_SHARE(f)                     \
+    FORWARD(f)                          \
+    {                                   \
+        y[0] = x[0] * f##_share(x[0]);  \
+    }                                   \
+    }                                   \
+    ;                                   \
+    BACKWARD(f, false)                  \
+    {                                   \
+        dx[0] = x[0] * f##_slope(x[1]); \
+    }                                   \
+    }                                   \
+    ;
+BY_SHARE(gelu)
+BY_SHARE(gelu_tanh)
+BY_SHARE(silu)
+
+/* y = f(gate)·up, of gate and up; dgate = dy·up·f'(gate), dup = dy·f(gate), of dy, gate and up */
+#define GATED(f)                                                   \
+    struct f##_gated {                                             \
+        enum { inputs = 2, outputs = 1 };                          \
+        __device__ void operator()(float *y, const float *x) const \
+        {                                                          \
+            y[0] = x[0] * f##_share(x[0]) * x[1];                  \
+        }                                                          \
+    };                                                             \
+    struct f##_gated_backward {                                    \
+        enum { inputs = 3, outputs = 2 };                          \
+        __device__ void operator()(float *y, const float *x) const \
+        {                                                          \
+            y[0] = x[0] * x[2] * f##_slope(x[1]);                  \
+            y[1] = x[0] * x[1] * f##_share(x[1]);                  \
+        }                                                          \
+    };
+GATED(relu)
+GATED(gelu)
+GATED(gelu_tanh)
+GATED(silu)
 
 template <typename T, typename F> void forward(ps_stream *s, ps_tensor y, ps_tensor x)
 {
@@ -144,37 +157,43 @@ void backward(ps_stream *s, ps_tensor dx, ps_tensor dy, ps_tensor x, ps_tensor y
     ps_map_run(s, "activation_backward", F(), m);
 }
 
+template <typename T, typename F>
+void gated(ps_stream *s, ps_tensor y, ps_tensor gate, ps_tensor up)
+{
+    ps_map<T, T, F> m = {{ps_at<T>(y)}, {ps_at<T>(gate), ps_at<T>(up)}, ps_tensor_count(y)};
+    ps_map_run(s, "gated", F(), m);
+}
+
+template <typename T, typename F>
+void gated_backward(ps_stream *s, ps_tensor dgate, ps_tensor dup, ps_tensor dy, ps_tensor gate,
+                    ps_tensor up)
+{
+    ps_map<T, T, F> m = {{ps_at<T>(dgate), ps_at<T>(dup)},
+                         {ps_at<T>(dy), ps_at<T>(gate), ps_at<T>(up)},
+                         ps_tensor_count(dy)};
+    ps_map_run(s, "gated_backward", F(), m);
+}
+
 typedef struct kind_row {
     void (*forward)(ps_stream *s, ps_tensor y, ps_tensor x);
     void (*backward)(ps_stream *s, ps_tensor dx, ps_tensor dy, ps_tensor x, ps_tensor y);
+    void (*gated)(ps_stream *s, ps_tensor y, ps_tensor gate, ps_tensor up);
+    void (*gated_backward)(ps_stream *s, ps_tensor dgate, ps_tensor dup, ps_tensor dy,
+                           ps_tensor gate, ps_tensor up);
 } kind_row;
 
 /* in the order of ps_activation */
-#define KIND(T, name)                                  \
-    {                                                  \
-        forward<T, name>, backward<T, name##_backward> \
-    }
-#define KINDS(T)                                                                       \
-    {                                                                                  \
-        KIND(T, relu), KIND(T, gelu), KIND(T, tanh), KIND(T, gelu_tanh), KIND(T, silu) \
+#define KIND(T, name) forward<T, name>, backward<T, name##_backward>
+#define GATE(T, name) gated<T, name##_gated>, gated_backward<T, name##_gated_backward>
+#define KINDS(T)                                                                         \
+    {                                                                                    \
+        {KIND(T, relu), GATE(T, relu)}, {KIND(T, gelu), GATE(T, gelu)},                  \
+            {KIND(T, tanh), nullptr, nullptr}, {KIND(T, gelu_tanh), GATE(T, gelu_tanh)}, \
+        {                                                                                \
+            KIND(T, silu), GATE(T, silu)                                                 \
+        }                                                                                \
     }
 const kind_row kinds[2][PS_ACTIVATION_COUNT] = {KINDS(float), KINDS(__nv_bfloat16)};
-
-template <typename T> void run_swiglu(ps_stream *s, ps_tensor y, ps_tensor gate, ps_tensor up)
-{
-    ps_map<T, T, swiglu> m = {{ps_at<T>(y)}, {ps_at<T>(gate), ps_at<T>(up)}, ps_tensor_count(y)};
-    ps_map_run(s, "swiglu", swiglu(), m);
-}
-
-template <typename T>
-void run_swiglu_backward(ps_stream *s, ps_tensor dgate, ps_tensor dup, ps_tensor dy, ps_tensor gate,
-                         ps_tensor up)
-{
-    ps_map<T, T, swiglu_backward> m = {{ps_at<T>(dgate), ps_at<T>(dup)},
-                                       {ps_at<T>(dy), ps_at<T>(gate), ps_at<T>(up)},
-                                       ps_tensor_count(dy)};
-    ps_map_run(s, "swiglu_backward", swiglu_backward(), m);
-}
 } // namespace
 
 void ps_cuda_activation(ps_stream *s, ps_activation kind, ps_tensor y, ps_tensor x)
@@ -188,13 +207,13 @@ void ps_cuda_activation_backward(ps_stream *s, ps_activation kind, ps_tensor dx,
     kinds[dx.dtype == PS_DTYPE_BF16][kind].backward(s, dx, dy, x, y);
 }
 
-void ps_cuda_swiglu(ps_stream *s, ps_tensor y, ps_tensor gate, ps_tensor up)
+void ps_cuda_gated(ps_stream *s, ps_activation kind, ps_tensor y, ps_tensor gate, ps_tensor up)
 {
-    PS_CUDA_CALL(y, run_swiglu, s, y, gate, up);
+    kinds[y.dtype == PS_DTYPE_BF16][kind].gated(s, y, gate, up);
 }
 
-void ps_cuda_swiglu_backward(ps_stream *s, ps_tensor dgate, ps_tensor dup, ps_tensor dy,
-                             ps_tensor gate, ps_tensor up)
+void ps_cuda_gated_backward(ps_stream *s, ps_activation kind, ps_tensor dgate, ps_tensor dup,
+                            ps_tensor dy, ps_tensor gate, ps_tensor up)
 {
-    PS_CUDA_CALL(dy, run_swiglu_backward, s, dgate, dup, dy, gate, up);
+    kinds[dy.dtype == PS_DTYPE_BF16][kind].gated_backward(s, dgate, dup, dy, gate, up);
 }

@@ -81,9 +81,13 @@ static void run_elements(sequence *q, ps_dtype type)
         ps_op_activation(q->stream, (ps_activation)kind, y, x);
         ps_op_activation_backward(q->stream, (ps_activation)kind, all(q, type), x, x, y);
     }
-    ps_op_swiglu(q->stream, all(q, type), all(q, type), all(q, type));
-    ps_op_swiglu_backward(q->stream, all(q, type), all(q, type), all(q, type), all(q, type),
-                          all(q, type));
+    for (int kind = 0; kind < PS_ACTIVATION_COUNT; kind++) {
+        if (kind == PS_ACTIVATION_TANH)
+            continue;
+        ps_tensor x = all(q, type);
+        ps_op_gated(q->stream, (ps_activation)kind, all(q, type), x, x);
+        ps_op_gated_backward(q->stream, (ps_activation)kind, all(q, type), all(q, type), x, x, x);
+    }
     ps_op_add(q->stream, all(q, type), all(q, type), all(q, type));
     ps_op_dropout(q->stream, &(ps_dropout){all(q, type), all(q, type), 0.25f, 99, 6});
     ps_op_cast(q->stream, all(q, PS_DTYPE_BF16), all(q, type));

@@ -161,7 +161,7 @@ static void activate(ps_transformer *t, int64_t l, ps_tensor normed)
     product(t, l, PS_PART_UP, up, 0, normed);
     ps_model_at(&t->base, PS_TAP_MLP_PRE, l, hidden, 0);
     ps_model_at(&t->base, PS_TAP_MLP_PRE_LINEAR, l, up, 0);
-    ps_op_swiglu(t->base.stream, active, hidden, up);
+    ps_op_gated(t->base.stream, PS_ACTIVATION_SILU, active, hidden, up);
 }
 
 /* out[n,C] = middle + down(…) */
@@ -215,7 +215,8 @@ static ps_status gated_backward(ps_transformer *t, int64_t l, ps_tensor dnormed,
     bool explain = t->base.options.explain;
     ps_tensor dgate = explain ? ps_transformer_rows(t, t->dgate) : gate;
     ps_tensor dup = explain ? ps_transformer_rows(t, t->dup) : up;
-    ps_op_swiglu_backward(t->base.stream, dgate, dup, ps_transformer_rows(t, t->dactive), gate, up);
+    ps_op_gated_backward(t->base.stream, PS_ACTIVATION_SILU, dgate, dup,
+                         ps_transformer_rows(t, t->dactive), gate, up);
     ps_model_gradient_at(&t->base, PS_TAP_MLP_PRE_LINEAR, l, dup, 0);
     ps_model_gradient_at(&t->base, PS_TAP_MLP_PRE, l, dgate, 0);
     product_backward(t, l, PS_PART_UP, dnormed, dup, 0, 0);
