@@ -28,12 +28,26 @@ void ps_op_embedding_backward(ps_stream *s, ps_tensor dtable, ps_tensor dy, ps_t
         s->backend->ops->embedding_backward(s, dtable, dy, ids);
 }
 
+/* Rows of a norm: dense, or `each` in every ld elements. */
+static void check_norm_rows(ps_tensor t, ps_tensor like, int64_t each, int64_t ld)
+{
+    ps_op_check_same(t, like);
+    if (each == 0)
+        return;
+    int64_t rows = like.shape[0], columns = like.shape[1];
+    PS_REQUIRE(each > 0 && rows % each == 0);
+    ps_op_check_span(
+        t, (ps_op_span){.rows = rows / each, .columns = each * columns, .ld = ld, .batch = 1});
+}
+
 static void check_norm(const ps_norm *n, bool centred)
 {
     ps_op_check_real(n->x);
     PS_REQUIRE(n->x.rank == 2 && n->epsilon >= 0);
-    ps_op_check_same(n->y, n->x);
-    PS_REQUIRE(!ps_op_overlap(n->x, n->y));
+    check_norm_rows(n->x, n->x, n->each, n->ld_x);
+    check_norm_rows(n->y, n->x, n->each, n->ld_y);
+    bool in_place = n->y.buffer == n->x.buffer && n->y.offset == n->x.offset;
+    PS_REQUIRE(in_place ? n->each == 0 || n->ld_y == n->ld_x : !ps_op_overlap(n->x, n->y));
     ps_op_check_count(n->gain, n->x.dtype, n->x.shape[1]);
     ps_op_check_count(n->rstd, PS_DTYPE_F32, n->x.shape[0]);
     PS_REQUIRE(ps_tensor_present(n->bias) == centred && ps_tensor_present(n->mean) == centred);
@@ -47,8 +61,9 @@ static void check_norm_backward(const ps_norm_backward *n, bool centred)
 {
     ps_op_check_real(n->x);
     PS_REQUIRE(n->x.rank == 2);
-    ps_op_check_same(n->dy, n->x);
-    ps_op_check_same(n->dx, n->x);
+    check_norm_rows(n->x, n->x, n->each, n->ld_x);
+    check_norm_rows(n->dy, n->x, n->each, n->ld_dy);
+    check_norm_rows(n->dx, n->x, n->each, n->ld_dy);
     PS_REQUIRE(!ps_op_overlap(n->dx, n->x));
     PS_REQUIRE(!n->add_dx || !ps_op_overlap(n->dx, n->dy));
     ps_op_check_count(n->gain, n->x.dtype, n->x.shape[1]);
@@ -94,13 +109,14 @@ void ps_op_rmsnorm_backward(ps_stream *s, const ps_norm_backward *n)
 
 void ps_op_rope(ps_stream *s, const ps_rope *r)
 {
-    PS_REQUIRE(r->head_dim > 0 && r->head_dim % 2 == 0 && r->heads > 0);
+    int64_t turned = r->rotary_dim ? r->rotary_dim : r->head_dim;
+    PS_REQUIRE(turned > 0 && turned % 2 == 0 && turned <= r->head_dim && r->heads > 0);
     ps_op_check_span(
         r->x,
         (ps_op_span){.rows = r->rows, .columns = r->heads * r->head_dim, .ld = r->ld, .batch = 1});
     ps_op_check_count(r->positions, PS_DTYPE_I32, r->rows);
     ps_op_check_shape(r->table, PS_DTYPE_F32, 3);
-    PS_REQUIRE(r->table.shape[1] == r->head_dim / 2 && r->table.shape[2] == 2);
+    PS_REQUIRE(r->table.shape[1] == turned / 2 && r->table.shape[2] == 2);
     if (!ps_op_skip(s))
         s->backend->ops->rope(s, r);
 }

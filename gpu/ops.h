@@ -88,14 +88,20 @@ typedef struct ps_distil {
 
 /* y[rows,columns] = (x - mean) · rstd · gain + bias, row by row; rstd = 1/√(variance + epsilon),
  * variance over all columns (not columns - 1). Ba, Kiros, Hinton 2016; PyTorch's LayerNorm.
- * RMSNorm: mean 0, rstd = 1/√(mean of x² + epsilon), no bias. Zhang, Sennrich 2019. */
+ * RMSNorm: mean 0, rstd = 1/√(mean of x² + epsilon), no bias. Zhang, Sennrich 2019.
+ *
+ * each > 0: rows are parts of longer ones, as the heads of queries and keys are: `each` lie one
+ * after the other, and row r of x begins at element r / each · ld_x + r % each · columns, of y
+ * likewise. rows is a multiple of each. 0: all are dense, and ld_* are not looked at. */
 typedef struct ps_norm {
-    ps_tensor y, x; /* T [rows,columns]; not the same memory */
+    ps_tensor y, x; /* T [rows,columns]; y may be x's memory, with the same ld */
     ps_tensor gain; /* T [columns] */
     ps_tensor bias; /* T [columns]; rmsnorm: not there */
     ps_tensor mean; /* F32 [rows]; for the backward pass; rmsnorm: not there */
     ps_tensor rstd; /* F32 [rows]; likewise */
     float epsilon;
+    float gain_offset; /* the gain is this much more than `gain`: 1 of Gemma, 0 of others */
+    int64_t each, ld_x, ld_y;
 } ps_norm;
 
 typedef struct ps_norm_backward {
@@ -110,18 +116,24 @@ typedef struct ps_norm_backward {
     bool add_dx;
     bool constant_rstd; /* of dx: as if rstd, not the mean, were a constant (Ali 2022): of rmsnorm
                            Σ x·dx = Σ y·dy then */
+    float gain_offset;  /* these as the forward pass had them */
+    int64_t each, ld_x;
+    int64_t ld_dy; /* of dy and of dx */
 } ps_norm_backward;
 
 /* Rotary positions (Su 2021) in place, in the halves' form of Llama and of Hugging Face: with
- * i < head_dim/2 and angle a(p,i) of position p,
- *     x[i], x[i + head_dim/2] = x[i]·cos a - x[i + head_dim/2]·sin a,
- *                               x[i + head_dim/2]·cos a + x[i]·sin a
- * for every head; inverse (the gradient) turns the other way. */
+ * i < n/2 and angle a(p,i) of position p,
+ *     x[i], x[i + n/2] = x[i]·cos a - x[i + n/2]·sin a,
+ *                        x[i + n/2]·cos a + x[i]·sin a
+ * for every head, of which the first n = rotary_dim numbers turn and the others stay as they are
+ * (GPT-NeoX); inverse (the gradient) turns the other way. */
 typedef struct ps_rope {
     ps_tensor x;         /* T; row r, head h begins at element r·ld + h·head_dim */
     ps_tensor positions; /* I32 [rows], each in [0, positions of the table) */
-    ps_tensor table;     /* F32 [positions, head_dim/2, 2]: cos and sin */
+    ps_tensor
+        table; /* F32 [positions, rotary_dim/2, 2]: cos and sin (yarn: each times its factor) */
     int64_t rows, heads, head_dim, ld;
+    int64_t rotary_dim; /* even, at most head_dim; 0: head_dim */
     bool inverse;
 } ps_rope;
 

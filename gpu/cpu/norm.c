@@ -38,10 +38,10 @@ static moments root_mean_square(const float *x, int64_t n, float epsilon)
     return (moments){.rstd = 1.0f / sqrtf(squares / (float)n + epsilon)};
 }
 
-/* y = (x - mean)·rstd·gain + bias */
+/* y = (x - mean)·rstd·gain + bias; y may be x */
 PS_VECTOR
-static void normalise(float *restrict y, const float *restrict x, int64_t n, moments m,
-                      const float *restrict gain, const float *restrict bias)
+static void normalise(float *y, const float *x, int64_t n, moments m, const float *gain,
+                      const float *bias)
 {
     if (bias) {
         PS_SIMD
@@ -52,6 +52,24 @@ static void normalise(float *restrict y, const float *restrict x, int64_t n, mom
     PS_SIMD
     for (int64_t i = 0; i < n; i++)
         y[i] = x[i] * m.rstd * gain[i];
+}
+
+/* Where row number r begins: rows are dense, or `each` in every ld elements. */
+static int64_t row_at(int64_t r, int64_t columns, int64_t each, int64_t ld)
+{
+    return each == 0 ? r * columns : r / each * ld + r % each * columns;
+}
+
+/* gain + offset in float32: where it is, or in scratch. */
+static const float *load_gain(ps_tensor gain, float offset, float *scratch)
+{
+    int64_t n = ps_tensor_count(gain);
+    const float *g = ps_cpu_load(gain, 0, n, scratch);
+    if (offset == 0)
+        return g;
+    for (int64_t i = 0; i < n; i++)
+        scratch[i] = g[i] + offset;
+    return scratch;
 }
 
 typedef struct forward_run {
@@ -71,12 +89,14 @@ static void forward_cb(void *context, int64_t begin, int64_t end, int slot)
     size_t padded = ps_cpu_padded(columns);
     float *scratch = r->scratch + 2 * padded * (size_t)slot;
     for (int64_t row = begin; row < end; row++) {
-        const float *x = ps_cpu_load(n->x, row * columns, columns, scratch);
-        float *y = ps_cpu_place(n->y, row * columns, scratch + padded);
+        int64_t to = row_at(row, columns, n->each, n->ld_y);
+        const float *x =
+            ps_cpu_load(n->x, row_at(row, columns, n->each, n->ld_x), columns, scratch);
+        float *y = ps_cpu_place(n->y, to, scratch + padded);
         moments m = r->centred ? centred_moments(x, columns, n->epsilon)
                                : root_mean_square(x, columns, n->epsilon);
         normalise(y, x, columns, m, r->gain, r->bias);
-        ps_cpu_store(n->y, row * columns, columns, y);
+        ps_cpu_store(n->y, to, columns, y);
         rstd[row] = m.rstd;
         if (mean)
             mean[row] = m.mean;
@@ -92,7 +112,7 @@ static void forward(ps_stream *s, const ps_norm *n, bool centred)
     if (!scratch)
         return;
     r.scratch = scratch + 2 * padded;
-    r.gain = ps_cpu_load(n->gain, 0, columns, scratch);
+    r.gain = load_gain(n->gain, n->gain_offset, scratch);
     if (centred)
         r.bias = ps_cpu_load(n->bias, 0, columns, scratch + padded);
     ps_cpu_for(s, n->x.shape[0], ps_cpu_grain(2 * columns), forward_cb, &r);
@@ -168,11 +188,12 @@ typedef struct backward_run {
 static void backward_row(const backward_run *r, int64_t row, float *sums, float *scratch)
 {
     const ps_norm_backward *n = r->n;
-    int64_t columns = n->x.shape[1], at = row * columns;
+    int64_t columns = n->x.shape[1], at = row_at(row, columns, n->each, n->ld_dy);
     moments m = {.mean = r->centred ? ((const float *)ps_tensor_address(n->mean))[row] : 0,
                  .rstd = ((const float *)ps_tensor_address(n->rstd))[row]};
     const float *dy = ps_cpu_load(n->dy, at, columns, scratch);
-    const float *x = ps_cpu_load(n->x, at, columns, scratch + r->padded);
+    const float *x =
+        ps_cpu_load(n->x, row_at(row, columns, n->each, n->ld_x), columns, scratch + r->padded);
     const float *before =
         n->add_dx ? ps_cpu_load(n->dx, at, columns, scratch + 2 * r->padded) : NULL;
     float *dx = ps_cpu_place(n->dx, at, scratch + 2 * r->padded);
@@ -231,7 +252,7 @@ static void backward(ps_stream *s, const ps_norm_backward *n, bool centred)
     float *scratch = ps_cpu_scratch(s, lines * r.padded);
     if (!scratch)
         return;
-    r.gain = ps_cpu_load(n->gain, 0, columns, scratch);
+    r.gain = load_gain(n->gain, n->gain_offset, scratch);
     r.sums = scratch + r.padded;
     r.scratch = r.sums + 2 * (size_t)r.pieces * r.padded;
     ps_cpu_for(s, rows, r.grain, backward_cb, &r);

@@ -35,7 +35,7 @@ static void rows_cb(void *context, int64_t begin, int64_t end, int slot)
 {
     const rope_run *run = context;
     const ps_rope *r = run->r;
-    int64_t n = r->head_dim, half = n / 2;
+    int64_t half = r->table.shape[1], n = 2 * half;
     const int32_t *positions = ps_tensor_address(r->positions);
     const float *table = ps_tensor_address(r->table);
     float *cosine = run->scratch + 2 * ps_cpu_padded(n) * (size_t)slot, *sine = cosine + half;
@@ -44,7 +44,7 @@ static void rows_cb(void *context, int64_t begin, int64_t end, int slot)
         PS_REQUIRE(positions[row] >= 0 && positions[row] < r->table.shape[0]);
         split_table(cosine, sine, table + positions[row] * n, half, r->inverse);
         for (int64_t h = 0; h < r->heads; h++) {
-            int64_t at = row * r->ld + h * n;
+            int64_t at = row * r->ld + h * r->head_dim;
             float *x = ps_cpu_place(r->x, at, scratch);
             if (x == scratch)
                 (void)ps_cpu_load(r->x, at, n, scratch);

@@ -36,25 +36,36 @@ template <typename T> __device__ moments root_mean_square(const T *x, int64_t n,
     return {0, 1.0f / sqrtf(ps_block_sum(squares) / (float)n + epsilon)};
 }
 
+/* Rows of n elements: dense, or `each` in every ld elements. */
+struct strided {
+    int64_t n, each, ld;
+    __device__ int64_t at(int64_t row) const
+    {
+        return each == 0 ? row * n : row / each * ld + row % each * n;
+    }
+};
+
 /* mean NULL: RMSNorm, and bias is not there */
 template <typename T> struct forward {
     T *y;
     const T *x, *gain, *bias;
     float *mean, *rstd;
     int64_t rows, n;
-    float epsilon;
+    float epsilon, offset; /* of the gain */
+    strided of_x, of_y;
 };
 
 /* y = (x - mean)·rstd·gain + bias */
 template <typename T> __global__ void __launch_bounds__(THREADS) normalise(forward<T> f)
 {
     for (int64_t row = blockIdx.x; row < f.rows; row += gridDim.x) {
-        const T *x = f.x + row * f.n;
+        const T *x = f.x + f.of_x.at(row);
+        T *y = f.y + f.of_y.at(row);
         moments m =
             f.mean ? centred_moments(x, f.n, f.epsilon) : root_mean_square(x, f.n, f.epsilon);
         for (int64_t i = threadIdx.x; i < f.n; i += blockDim.x) {
-            float y = (ps_float(x[i]) - m.mean) * m.rstd * ps_float(f.gain[i]);
-            ps_store(f.y + row * f.n + i, f.bias ? y + ps_float(f.bias[i]) : y);
+            float one = (ps_float(x[i]) - m.mean) * m.rstd * (ps_float(f.gain[i]) + f.offset);
+            ps_store(y + i, f.bias ? one + ps_float(f.bias[i]) : one);
         }
         if (threadIdx.x > 0)
             continue;
@@ -66,9 +77,19 @@ template <typename T> __global__ void __launch_bounds__(THREADS) normalise(forwa
 
 template <typename T> void run_forward(ps_stream *s, const ps_norm *n)
 {
-    forward<T> f = {ps_at<T>(n->y),    ps_at<T>(n->x),        ps_at<T>(n->gain),
-                    ps_at<T>(n->bias), ps_at<float>(n->mean), ps_at<float>(n->rstd),
-                    n->x.shape[0],     n->x.shape[1],         n->epsilon};
+    int64_t columns = n->x.shape[1];
+    forward<T> f = {ps_at<T>(n->y),
+                    ps_at<T>(n->x),
+                    ps_at<T>(n->gain),
+                    ps_at<T>(n->bias),
+                    ps_at<float>(n->mean),
+                    ps_at<float>(n->rstd),
+                    n->x.shape[0],
+                    columns,
+                    n->epsilon,
+                    n->gain_offset,
+                    {columns, n->each, n->ld_x},
+                    {columns, n->each, n->ld_y}};
     if (ps_cuda_begin(s))
         ps_cuda_end(s, "norm",
                     GPU_LAUNCH((normalise<T>), ps_blocks(f.rows, 1, PS_CUDA_ROW_BLOCKS),
@@ -81,6 +102,8 @@ template <typename T> struct backward {
     const float *mean, *rstd;
     int64_t rows, n;
     bool add_dx, constant_rstd;
+    float offset; /* of the gain */
+    strided of_x, of_dy;
 
     __device__ moments moments_of(int64_t row) const
     {
@@ -93,12 +116,12 @@ template <typename T> struct backward {
 template <typename T> __global__ void __launch_bounds__(THREADS) row_gradient(backward<T> b)
 {
     for (int64_t row = blockIdx.x; row < b.rows; row += gridDim.x) {
-        const T *x = b.x + row * b.n, *dy = b.dy + row * b.n;
-        T *dx = b.dx + row * b.n;
+        const T *x = b.x + b.of_x.at(row), *dy = b.dy + b.of_dy.at(row);
+        T *dx = b.dx + b.of_dy.at(row);
         moments m = b.moments_of(row);
         float g = 0, gh = 0;
         for (int64_t i = threadIdx.x; i < b.n; i += blockDim.x) {
-            float one = ps_float(dy[i]) * ps_float(b.gain[i]);
+            float one = ps_float(dy[i]) * (ps_float(b.gain[i]) + b.offset);
             g += one;
             gh += one * (ps_float(x[i]) - m.mean) * m.rstd;
         }
@@ -106,7 +129,8 @@ template <typename T> __global__ void __launch_bounds__(THREADS) row_gradient(ba
         gh = b.constant_rstd ? 0 : ps_block_sum(gh) / (float)b.n;
         for (int64_t i = threadIdx.x; i < b.n; i += blockDim.x) {
             float h = (ps_float(x[i]) - m.mean) * m.rstd;
-            float d = m.rstd * (ps_float(dy[i]) * ps_float(b.gain[i]) - g - h * gh);
+            float gain = ps_float(b.gain[i]) + b.offset;
+            float d = m.rstd * (ps_float(dy[i]) * gain - g - h * gh);
             ps_store(dx + i, b.add_dx ? ps_float(dx[i]) + d : d);
         }
     }
@@ -118,8 +142,8 @@ template <typename T, int K> struct parameter_gradient {
     __device__ void operator()(float *v, int64_t row, int64_t column) const
     {
         moments m = b.moments_of(row);
-        float dy = ps_float(b.dy[row * b.n + column]);
-        v[0] = dy * (ps_float(b.x[row * b.n + column]) - m.mean) * m.rstd;
+        float dy = ps_float(b.dy[b.of_dy.at(row) + column]);
+        v[0] = dy * (ps_float(b.x[b.of_x.at(row) + column]) - m.mean) * m.rstd;
         if (K > 1)
             v[K - 1] = dy;
     }
@@ -141,10 +165,20 @@ bool run_parameters(ps_stream *s, const ps_norm_backward *n, const backward<T> &
 
 template <typename T> void run_backward(ps_stream *s, const ps_norm_backward *n)
 {
-    backward<T> b = {ps_at<T>(n->dx),   ps_at<T>(n->dy),       ps_at<T>(n->x),
-                     ps_at<T>(n->gain), ps_at<float>(n->mean), ps_at<float>(n->rstd),
-                     n->x.shape[0],     n->x.shape[1],         n->add_dx,
-                     n->constant_rstd};
+    int64_t columns = n->x.shape[1];
+    backward<T> b = {ps_at<T>(n->dx),
+                     ps_at<T>(n->dy),
+                     ps_at<T>(n->x),
+                     ps_at<T>(n->gain),
+                     ps_at<float>(n->mean),
+                     ps_at<float>(n->rstd),
+                     n->x.shape[0],
+                     columns,
+                     n->add_dx,
+                     n->constant_rstd,
+                     n->gain_offset,
+                     {columns, n->each, n->ld_x},
+                     {columns, n->each, n->ld_dy}};
     if (!ps_cuda_begin(s))
         return;
     bool parameters = ps_tensor_present(n->dgain);

@@ -10,7 +10,7 @@ template <typename T> struct turn {
     const int *positions;
     const float *table;
     int64_t rows, ld;
-    int heads, half;
+    int heads, head_dim, half;
     float sign; /* of the angle */
 };
 
@@ -20,7 +20,7 @@ template <typename T> __global__ void __launch_bounds__(THREADS) rotate(turn<T> 
         const float *angles = t.table + (int64_t)t.positions[row] * 2 * t.half;
         for (int pair = threadIdx.x; pair < t.heads * t.half; pair += blockDim.x) {
             int i = pair % t.half;
-            T *low = t.x + row * t.ld + (int64_t)(pair / t.half) * 2 * t.half + i;
+            T *low = t.x + row * t.ld + (int64_t)(pair / t.half) * t.head_dim + i;
             T *high = low + t.half;
             float a = ps_float(*low), b = ps_float(*high);
             float cosine = angles[2 * i], sine = t.sign * angles[2 * i + 1];
@@ -32,12 +32,19 @@ template <typename T> __global__ void __launch_bounds__(THREADS) rotate(turn<T> 
 
 template <typename T> void run(ps_stream *s, const ps_rope *r)
 {
-    turn<T> t = {ps_at<T>(r->x), ps_at<int>(r->positions), ps_at<float>(r->table),   r->rows, r->ld,
-                 (int)r->heads,  (int)(r->head_dim / 2),   r->inverse ? -1.0f : 1.0f};
+    turn<T> t = {ps_at<T>(r->x),
+                 ps_at<int>(r->positions),
+                 ps_at<float>(r->table),
+                 r->rows,
+                 r->ld,
+                 (int)r->heads,
+                 (int)r->head_dim,
+                 (int)r->table.shape[1],
+                 r->inverse ? -1.0f : 1.0f};
     if (ps_cuda_begin(s))
         ps_cuda_end(s, "rope",
                     GPU_LAUNCH((rotate<T>), ps_blocks(r->rows, 1, PS_CUDA_ROW_BLOCKS),
-                               ps_row_threads(r->heads * r->head_dim / 2), 0, ps_cuda_queue(s), t));
+                               ps_row_threads((int64_t)t.heads * t.half), 0, ps_cuda_queue(s), t));
 }
 } // namespace
 

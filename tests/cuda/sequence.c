@@ -120,6 +120,21 @@ static void run_rows(sequence *q, ps_dtype type)
     b.dx = all(q, type);
     ps_op_rmsnorm(q->stream, &n);
     ps_op_rmsnorm_backward(q->stream, &b);
+    /* two rows in each of 36 stored ones */
+    n.x = b.x = matrix(q, type, ROWS - 1, COLUMNS);
+    n.y = matrix(q, type, ROWS - 1, COLUMNS);
+    b.dx = b.dy = matrix(q, type, ROWS - 1, COLUMNS);
+    n.x.shape[1] = n.y.shape[1] = b.x.shape[1] = b.dx.shape[1] = b.dy.shape[1] = COLUMNS / 4;
+    n.x.shape[0] = n.y.shape[0] = b.x.shape[0] = b.dx.shape[0] = b.dy.shape[0] = 2 * (ROWS - 1);
+    n.gain = b.gain = matrix(q, type, 1, COLUMNS / 4);
+    n.rstd = b.rstd = floats(q, 2 * (ROWS - 1));
+    b.dgain = floats(q, COLUMNS / 4);
+    b.add_dx = false;
+    n.each = b.each = 2;
+    n.ld_x = n.ld_y = b.ld_x = b.ld_dy = COLUMNS;
+    n.gain_offset = b.gain_offset = 1;
+    ps_op_rmsnorm(q->stream, &n);
+    ps_op_rmsnorm_backward(q->stream, &b);
     ps_tensor ids = numbers(q, ROWS);
     ps_op_embedding(q->stream, all(q, type), all(q, type), ids, true);
     ps_op_embedding_backward(q->stream, all(q, PS_DTYPE_F32), all(q, type), numbers(q, 7));

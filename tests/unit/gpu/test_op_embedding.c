@@ -84,8 +84,10 @@ END_TEST
 
 typedef struct rope_case {
     int heads, head_dim, pad; /* elements behind each row's heads */
+    int rotary_dim;           /* 0: all of head_dim */
 } rope_case;
-static const rope_case ropes[] = {{1, 2, 0}, {3, 6, 1}, {4, 64, 0}, {12, 64, 64}, {2, 128, 5}};
+static const rope_case ropes[] = {{1, 2, 0, 0},   {3, 6, 1, 0}, {4, 64, 0, 0},  {12, 64, 64, 0},
+                                  {2, 128, 5, 0}, {3, 7, 2, 4}, {4, 64, 0, 16}, {2, 80, 3, 20}};
 #define ROPES (int)(sizeof ropes / sizeof *ropes)
 #define BASE  10000.0
 enum { POSITIONS = 2048 };
@@ -111,6 +113,7 @@ static void check_rope(ps_dtype type, const rope_case *c, bool inverse)
 {
     ps_test_device_open(&device, ps_test_backend());
     int n = c->heads * c->head_dim, ld = n + c->pad;
+    int turned = c->rotary_dim ? c->rotary_dim : c->head_dim;
     int32_t positions[ROWS];
     for (int i = 0; i < ROWS; i++)
         positions[i] = i * 73 % POSITIONS;
@@ -118,14 +121,17 @@ static void check_rope(ps_dtype type, const rope_case *c, bool inverse)
     ps_tensor x = ps_test_real(&device, type, ROWS, ld, NULL);
     double *want = ps_test_read64(&device, x);
     for (int r = 0; r < ROWS; r++)
-        ps_ref64_rope(want + r * ld, 1, c->heads, c->head_dim, positions + r, BASE, inverse);
+        for (int h = 0; h < c->heads; h++)
+            ps_ref64_rope(want + r * ld + h * c->head_dim, 1, 1, turned, positions + r, BASE,
+                          inverse);
     ps_op_rope(device.stream, &(ps_rope){.x = x,
                                          .positions = ps_test_i32(&device, ROWS, positions),
-                                         .table = make_table(c->head_dim),
+                                         .table = make_table(turned),
                                          .rows = ROWS,
                                          .heads = c->heads,
                                          .head_dim = c->head_dim,
                                          .ld = ld,
+                                         .rotary_dim = c->rotary_dim,
                                          .inverse = inverse});
     /* want holds what was between the rows, too: it must not have changed */
     ck_assert_double_lt(ps_test_error(&device, x, want), ps_test_tolerance(type, 1e-6));

@@ -261,7 +261,145 @@ START_TEST(the_gradient_of_the_input_alone_and_with_a_constant_deviation)
 }
 END_TEST
 
+/* HEADS rows of n in each of STORED longer ones. */
+enum { STORED = 13, HEADS = 3, PACKED = STORED * HEADS };
+
+/* t [STORED,ld] -> rows of n one after the other */
+static double *gather(ps_tensor t, int ld, int n)
+{
+    double *all = ps_test_read64(&device, t), *out = doubles((int64_t)PACKED * n);
+    for (int i = 0; i < PACKED * n; i++)
+        out[i] = all[i / (HEADS * n) * ld + i % (HEADS * n)];
+    ps_free(&all);
+    return out;
+}
+
+/* The same tensor seen as ps_norm wants it. */
+static ps_tensor heads_of(ps_tensor t, int n)
+{
+    t.shape[0] = PACKED;
+    t.shape[1] = n;
+    return t;
+}
+
+typedef struct packed_case {
+    ps_tensor x, y, dy, dgain; /* [STORED,ld_x], others [STORED,ld_y] */
+    int n, ld_x, ld_y;
+    ps_norm norm;
+    ps_ref64_norm ref; /* dense */
+} packed_case;
+
+static void open_packed(packed_case *c, ps_dtype type, int n, float offset)
+{
+    ps_test_device_open(&device, ps_test_backend());
+    *c = (packed_case){.n = n, .ld_x = HEADS * n + 5, .ld_y = HEADS * n + 2 * n};
+    c->x = ps_test_real(&device, type, STORED, c->ld_x, NULL);
+    c->y = ps_test_real(&device, type, STORED, c->ld_y, NULL);
+    c->dy = ps_test_real(&device, type, STORED, c->ld_y, NULL);
+    c->dgain = ps_test_f32(&device, 0, n, NULL);
+    c->norm = (ps_norm){.x = heads_of(c->x, n),
+                        .y = heads_of(c->y, n),
+                        .gain = ps_test_real(&device, type, 0, n, NULL),
+                        .rstd = ps_test_f32(&device, 0, PACKED, NULL),
+                        .epsilon = EPSILON,
+                        .gain_offset = offset,
+                        .each = HEADS,
+                        .ld_x = c->ld_x,
+                        .ld_y = c->ld_y};
+    double *gain = ps_test_read64(&device, c->norm.gain);
+    for (int i = 0; i < n; i++)
+        gain[i] += (double)offset;
+    c->ref = (ps_ref64_norm){.rows = PACKED,
+                             .n = n,
+                             .epsilon = (double)EPSILON,
+                             .x = gather(c->x, c->ld_x, n),
+                             .gain = gain,
+                             .y = doubles((int64_t)PACKED * n),
+                             .mean = doubles(PACKED),
+                             .rstd = doubles(PACKED)};
+    ps_ref64_norm_forward(&c->ref);
+}
+
+static void close_packed(packed_case *c)
+{
+    free((void *)(uintptr_t)c->ref.x);
+    free((void *)(uintptr_t)c->ref.gain);
+    ps_free(&c->ref.y);
+    ps_free(&c->ref.mean);
+    ps_free(&c->ref.rstd);
+    ps_test_device_close(&device);
+}
+
+/* The heads are as wanted, and what lies behind them is as it was. */
+static void check_packed(ps_tensor t, int ld, int n, const double *before, const double *want,
+                         double tolerance)
+{
+    double *after = ps_test_read64(&device, t);
+    float *heads = ps_alloc_array((size_t)(PACKED * n), sizeof *heads);
+    for (int i = 0; i < STORED * ld; i++) {
+        if (i % ld < HEADS * n)
+            heads[i / ld * HEADS * n + i % ld] = (float)after[i];
+        else
+            ck_assert_double_eq(after[i], before[i]);
+    }
+    ck_assert_double_lt(ps_ref64_error(heads, want, (size_t)(PACKED * n)), tolerance);
+    ps_free(&after);
+    ps_free(&heads);
+}
+
+static void check_packed_backward(packed_case *c, ps_dtype type, double *dy)
+{
+    int n = c->n;
+    double *dx = doubles((int64_t)PACKED * n), *dgain = doubles(n);
+    double *before = ps_test_read64(&device, c->dy);
+    ps_ref64_norm_backward(&c->ref, dy, dx, dgain, NULL);
+    ps_op_rmsnorm_backward(device.stream, &(ps_norm_backward){.dx = heads_of(c->dy, n),
+                                                              .dgain = c->dgain,
+                                                              .dy = heads_of(c->dy, n),
+                                                              .x = c->norm.x,
+                                                              .gain = c->norm.gain,
+                                                              .rstd = c->norm.rstd,
+                                                              .gain_offset = c->norm.gain_offset,
+                                                              .each = HEADS,
+                                                              .ld_x = c->ld_x,
+                                                              .ld_dy = c->ld_y});
+    check_packed(c->dy, c->ld_y, n, before, dx, ps_test_tolerance(type, 2e-5));
+    ck_assert_double_lt(ps_test_error(&device, c->dgain, dgain), 1e-5);
+    ps_free(&dx);
+    ps_free(&dgain);
+    ps_free(&before);
+}
+
+/* As the queries and keys of Qwen 3 and Gemma 3 are; Gemma's gain is 1 more than its parameter. */
+static void check_heads(ps_dtype type, int n, float offset)
+{
+    packed_case c;
+    open_packed(&c, type, n, offset);
+    double *y = ps_test_read64(&device, c.y), *x = ps_test_read64(&device, c.x);
+    double *dy = gather(c.dy, c.ld_y, n), tolerance = ps_test_tolerance(type, 4e-6);
+    ps_op_rmsnorm(device.stream, &c.norm);
+    check_packed(c.y, c.ld_y, n, y, c.ref.y, tolerance);
+    check_packed_backward(&c, type, dy);
+    c.norm.y = c.norm.x;
+    c.norm.ld_y = c.norm.ld_x;
+    ps_op_rmsnorm(device.stream, &c.norm);
+    check_packed(c.x, c.ld_x, n, x, c.ref.y, tolerance);
+    ps_free(&y);
+    ps_free(&x);
+    ps_free(&dy);
+    close_packed(&c);
+}
+
+START_TEST(heads_of_packed_rows_are_normalised_where_they_are)
+{
+    static const int widths[] = {5, 64, 128};
+    for (int i = 0; i < 4; i++)
+        check_heads(ps_test_types[i & 1], widths[_i], i & 2 ? 1.0f : 0.0f);
+}
+END_TEST
+
 static const ps_check_case tests[] = {
+    {.test = &heads_of_packed_rows_are_normalised_where_they_are, .repeat = 3},
     {.test = &rows_are_normalised_as_in_float64, .repeat = SHAPES},
     {.test = &a_mean_far_from_zero_costs_no_precision},
     {.test = &gradients_agree_with_float64, .repeat = SHAPES},
