@@ -47,6 +47,25 @@ void ps_op_gated_backward(ps_stream *s, ps_activation kind, ps_tensor dgate, ps_
         s->backend->ops->gated_backward(s, kind, dgate, dup, dy, gate, up);
 }
 
+void ps_op_softcap(ps_stream *s, ps_tensor y, ps_tensor x, float cap)
+{
+    PS_REQUIRE(cap > 0);
+    ps_op_check_real(x);
+    ps_op_check_same(y, x);
+    if (!ps_op_skip(s))
+        s->backend->ops->softcap(s, y, x, cap);
+}
+
+void ps_op_softcap_backward(ps_stream *s, ps_tensor dx, ps_tensor dy, ps_tensor y, float cap)
+{
+    PS_REQUIRE(cap > 0);
+    ps_op_check_real(dx);
+    ps_op_check_same(dy, dx);
+    ps_op_check_count(y, y.dtype == PS_DTYPE_F32 ? y.dtype : dx.dtype, ps_tensor_count(dx));
+    if (!ps_op_skip(s))
+        s->backend->ops->softcap_backward(s, dx, dy, y, cap);
+}
+
 void ps_op_add(ps_stream *s, ps_tensor y, ps_tensor a, ps_tensor b)
 {
     ps_op_check_real(y);
@@ -91,7 +110,7 @@ void ps_op_axpy(ps_stream *s, ps_tensor y, float a, ps_tensor x)
 
 void ps_op_scale(ps_stream *s, ps_tensor x, float a)
 {
-    ps_op_check(x, PS_DTYPE_F32);
+    ps_op_check_real(x);
     if (!ps_op_skip(s))
         s->backend->ops->scale(s, x, a);
 }

@@ -263,6 +263,12 @@ typedef void ps_gated_fn(ps_stream *s, ps_activation kind, ps_tensor y, ps_tenso
 typedef void ps_gated_backward_fn(ps_stream *s, ps_activation kind, ps_tensor dgate, ps_tensor dup,
                                   ps_tensor dy, ps_tensor gate, ps_tensor up);
 
+/* y = cap · tanh(x / cap), element by element; T. y may be x's memory. */
+typedef void ps_softcap_fn(ps_stream *s, ps_tensor y, ps_tensor x, float cap);
+/* dx = dy · (1 - (y / cap)²), y the result; dx and dy T, and dx may be dy's memory; y T or F32. */
+typedef void ps_softcap_backward_fn(ps_stream *s, ps_tensor dx, ps_tensor dy, ps_tensor y,
+                                    float cap);
+
 typedef void ps_cross_entropy_fn(ps_stream *s, const ps_cross_entropy *c);
 typedef void ps_distil_fn(ps_stream *s, const ps_distil *d);
 /* loss[1] = mean over all elements of (y - target)², dy = 2 (y - target) / elements; F32. dy
@@ -293,11 +299,11 @@ typedef void ps_cache_rows_fn(ps_stream *s, const ps_cache_rows *c);
 /* y = a + b; T; y may be either's memory */
 typedef void ps_add_fn(ps_stream *s, ps_tensor y, ps_tensor a, ps_tensor b);
 typedef void ps_dropout_fn(ps_stream *s, const ps_dropout *d);
+typedef void ps_scale_fn(ps_stream *s, ps_tensor x, float a); /* x *= a; T */
 
 /* F32, all of them */
 typedef void ps_fill_fn(ps_stream *s, ps_tensor x, float value);
 typedef void ps_axpy_fn(ps_stream *s, ps_tensor y, float a, ps_tensor x); /* y += a·x */
-typedef void ps_scale_fn(ps_stream *s, ps_tensor x, float a);             /* x *= a */
 /* out[1] = (add ? out : 0) + sum of squares of x, added up in float64 */
 typedef void ps_squared_norm_fn(ps_stream *s, ps_tensor out, ps_tensor x, bool add);
 /* x *= min(1, limit / √squared_norm[0]): clipping by a norm that stays on the device */
@@ -346,6 +352,8 @@ typedef void ps_form_embedding_fn(ps_stream *s, ps_tensor y, const ps_form_matri
     X(activation_backward) \
     X(gated)               \
     X(gated_backward)      \
+    X(softcap)             \
+    X(softcap_backward)    \
     X(cross_entropy)       \
     X(squared_error)       \
     X(softmax)             \

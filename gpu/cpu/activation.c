@@ -196,6 +196,54 @@ static const kind_row kinds[PS_ACTIVATION_COUNT] = {
     [PS_ACTIVATION_SILU] = {silu, silu_backward, false, silu_gated, silu_gated_backward},
 };
 
+/* y = cap·tanh(x/cap) */
+PS_VECTOR
+static void softcap(float *y, const float *x, float cap, int64_t n)
+{
+    float inverse = 1.0f / cap;
+    PS_SIMD
+    for (int64_t i = 0; i < n; i++)
+        y[i] = cap * ps_vector_tanh(x[i] * inverse);
+}
+
+/* dx = dy·(1 - (y/cap)²) */
+PS_VECTOR
+static void softcap_backward(float *dx, const float *dy, const float *y, float cap, int64_t n)
+{
+    float inverse = 1.0f / cap;
+    PS_SIMD
+    for (int64_t i = 0; i < n; i++) {
+        float t = y[i] * inverse;
+        dx[i] = dy[i] * (1.0f - t * t);
+    }
+}
+
+static void softcap_cb(float *const *out, const float *const *in, int64_t n, int64_t at,
+                       const void *context)
+{
+    (void)at;
+    softcap(out[0], in[0], *(const float *)context, n);
+}
+
+static void softcap_backward_cb(float *const *out, const float *const *in, int64_t n, int64_t at,
+                                const void *context)
+{
+    (void)at;
+    softcap_backward(out[0], in[0], in[1], *(const float *)context, n);
+}
+
+void ps_cpu_softcap(ps_stream *s, ps_tensor y, ps_tensor x, float cap)
+{
+    ps_cpu_map_run(s, &(ps_cpu_map){.out = {y}, .in = {x}, .body_cb = softcap_cb, .context = &cap});
+}
+
+void ps_cpu_softcap_backward(ps_stream *s, ps_tensor dx, ps_tensor dy, ps_tensor y, float cap)
+{
+    ps_cpu_map_run(
+        s,
+        &(ps_cpu_map){.out = {dx}, .in = {dy, y}, .body_cb = softcap_backward_cb, .context = &cap});
+}
+
 static void forward_cb(float *const *out, const float *const *in, int64_t n, int64_t at,
                        const void *context)
 {

@@ -20,13 +20,13 @@ void ps_cpu_add_scaled(float *y, float a, const float *x, int64_t n)
         y[i] += a * x[i];
 }
 
-/* y *= a */
+/* y = a·x; y may be x */
 PS_VECTOR
-static void scale(float *y, float a, int64_t n)
+static void scale(float *y, float a, const float *x, int64_t n)
 {
     PS_SIMD
     for (int64_t i = 0; i < n; i++)
-        y[i] *= a;
+        y[i] = x[i] * a;
 }
 
 /* y = a + b */
@@ -56,9 +56,8 @@ static void axpy_cb(float *const *out, const float *const *in, int64_t n, int64_
 static void scale_cb(float *const *out, const float *const *in, int64_t n, int64_t at,
                      const void *context)
 {
-    (void)in;
     (void)at;
-    scale(out[0], *(const float *)context, n);
+    scale(out[0], *(const float *)context, in[0], n);
 }
 
 static void add_cb(float *const *out, const float *const *in, int64_t n, int64_t at,
@@ -89,7 +88,7 @@ void ps_cpu_axpy(ps_stream *s, ps_tensor y, float a, ps_tensor x)
 
 void ps_cpu_scale(ps_stream *s, ps_tensor x, float a)
 {
-    ps_cpu_map_run(s, &(ps_cpu_map){.out = {x}, .body_cb = scale_cb, .context = &a});
+    ps_cpu_map_run(s, &(ps_cpu_map){.out = {x}, .in = {x}, .body_cb = scale_cb, .context = &a});
 }
 
 void ps_cpu_add(ps_stream *s, ps_tensor y, ps_tensor a, ps_tensor b)

@@ -157,6 +157,54 @@ void backward(ps_stream *s, ps_tensor dx, ps_tensor dy, ps_tensor x, ps_tensor y
     ps_map_run(s, "activation_backward", F(), m);
 }
 
+/* y = cap·tanh(x/cap) */
+struct softcap {
+    enum { inputs = 1, outputs = 1 };
+    float cap;
+    __device__ void operator()(float *y, const float *x) const
+    {
+        y[0] = cap * tanhf(x[0] / cap);
+    }
+};
+
+/* dx = dy·(1 - (y/cap)²) */
+struct softcap_backward {
+    enum { inputs = 2, outputs = 1 };
+    float cap;
+    __device__ void operator()(float *dx, const float *x) const
+    {
+        float t = x[1] / cap;
+        dx[0] = x[0] * (1.0f - t * t);
+    }
+};
+
+/* The same for BF16 with y in float32. */
+__global__ void __launch_bounds__(PS_MAP_THREADS)
+    softcap_wide(__nv_bfloat16 *dx, const __nv_bfloat16 *dy, const float *y, softcap_backward f,
+                 int64_t n)
+{
+    int64_t step = (int64_t)gridDim.x * blockDim.x;
+    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += step) {
+        float x[2] = {ps_float(dy[i]), y[i]}, d;
+        f(&d, x);
+        ps_store(dx + i, d);
+    }
+}
+
+template <typename T> void run_softcap(ps_stream *s, ps_tensor y, ps_tensor x, float cap)
+{
+    ps_map<T, T, softcap> m = {{ps_at<T>(y)}, {ps_at<T>(x)}, ps_tensor_count(y)};
+    ps_map_run(s, "softcap", softcap{cap}, m);
+}
+
+template <typename T>
+void run_softcap_backward(ps_stream *s, ps_tensor dx, ps_tensor dy, ps_tensor y, float cap)
+{
+    ps_map<T, T, softcap_backward> m = {
+        {ps_at<T>(dx)}, {ps_at<T>(dy), ps_at<T>(y)}, ps_tensor_count(dx)};
+    ps_map_run(s, "softcap_backward", softcap_backward{cap}, m);
+}
+
 template <typename T, typename F>
 void gated(ps_stream *s, ps_tensor y, ps_tensor gate, ps_tensor up)
 {
@@ -216,4 +264,24 @@ void ps_cuda_gated_backward(ps_stream *s, ps_activation kind, ps_tensor dgate, p
                             ps_tensor dy, ps_tensor gate, ps_tensor up)
 {
     kinds[dy.dtype == PS_DTYPE_BF16][kind].gated_backward(s, dgate, dup, dy, gate, up);
+}
+
+void ps_cuda_softcap(ps_stream *s, ps_tensor y, ps_tensor x, float cap)
+{
+    PS_CUDA_CALL(y, run_softcap, s, y, x, cap);
+}
+
+void ps_cuda_softcap_backward(ps_stream *s, ps_tensor dx, ps_tensor dy, ps_tensor y, float cap)
+{
+    if (y.dtype == dx.dtype) {
+        PS_CUDA_CALL(dx, run_softcap_backward, s, dx, dy, y, cap);
+        return;
+    }
+    int64_t n = ps_tensor_count(dx);
+    if (ps_cuda_begin(s))
+        ps_cuda_end(s, "softcap_backward",
+                    GPU_LAUNCH(softcap_wide, ps_blocks(n, PS_MAP_THREADS, PS_MAP_BLOCKS),
+                               PS_MAP_THREADS, 0, ps_cuda_queue(s), ps_at<__nv_bfloat16>(dx),
+                               ps_at<__nv_bfloat16>(dy), ps_at<float>(y), softcap_backward{cap},
+                               n));
 }

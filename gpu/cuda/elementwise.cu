@@ -67,6 +67,12 @@ template <typename T> void run_add(ps_stream *s, ps_tensor y, ps_tensor a, ps_te
     ps_map_run(s, "add", add(), m);
 }
 
+template <typename T> void run_scale(ps_stream *s, ps_tensor x, float a)
+{
+    ps_map<T, T, scale> m = {{ps_at<T>(x)}, {ps_at<T>(x)}, ps_tensor_count(x)};
+    ps_map_run(s, "scale", scale{a}, m);
+}
+
 template <typename In, typename Out> void run_cast(ps_stream *s, ps_tensor y, ps_tensor x)
 {
     ps_map<In, Out, same> m = {{ps_at<Out>(y)}, {ps_at<In>(x)}, ps_tensor_count(y)};
@@ -89,8 +95,7 @@ void ps_cuda_axpy(ps_stream *s, ps_tensor y, float a, ps_tensor x)
 
 void ps_cuda_scale(ps_stream *s, ps_tensor x, float a)
 {
-    ps_map<float, float, scale> m = {{ps_at<float>(x)}, {ps_at<float>(x)}, ps_tensor_count(x)};
-    ps_map_run(s, "scale", scale{a}, m);
+    PS_CUDA_CALL(x, run_scale, s, x, a);
 }
 
 void ps_cuda_add(ps_stream *s, ps_tensor y, ps_tensor a, ps_tensor b)

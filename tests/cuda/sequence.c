@@ -88,6 +88,11 @@ static void run_elements(sequence *q, ps_dtype type)
         ps_op_gated(q->stream, (ps_activation)kind, all(q, type), x, x);
         ps_op_gated_backward(q->stream, (ps_activation)kind, all(q, type), all(q, type), x, x, x);
     }
+    ps_tensor capped = all(q, type);
+    ps_op_softcap(q->stream, capped, all(q, type), 2);
+    ps_op_softcap_backward(q->stream, all(q, type), all(q, type), capped, 2);
+    ps_op_softcap_backward(q->stream, all(q, type), all(q, type), all(q, PS_DTYPE_F32), 2);
+    ps_op_scale(q->stream, all(q, type), 3);
     ps_op_add(q->stream, all(q, type), all(q, type), all(q, type));
     ps_op_dropout(q->stream, &(ps_dropout){all(q, type), all(q, type), 0.25f, 99, 6});
     ps_op_cast(q->stream, all(q, PS_DTYPE_BF16), all(q, type));
@@ -262,7 +267,6 @@ static void run_f32(sequence *q)
     ps_op_argmax(q->stream, numbers(q, 2), x);
     ps_op_fill(q->stream, all(q, PS_DTYPE_F32), 2.5f);
     ps_op_axpy(q->stream, y, -0.5f, x);
-    ps_op_scale(q->stream, all(q, PS_DTYPE_F32), 3);
     ps_op_squared_norm(q->stream, norm, x, true);
     ps_op_clip_norm(q->stream, all(q, PS_DTYPE_F32), norm, 0.5f);
     ps_op_all_finite(q->stream, one, x);

@@ -80,6 +80,62 @@ START_TEST(gated_activations_and_their_gradients_agree_with_float64)
 }
 END_TEST
 
+static void check_softcap(ps_dtype type, ps_dtype wide, int64_t n, double cap)
+{
+    ps_tensor x = ps_test_real(&device, type, 0, n, NULL);
+    ps_tensor y = ps_test_real(&device, type, 0, n, NULL);
+    ps_tensor dy = ps_test_real(&device, type, 0, n, NULL);
+    double *x64 = ps_test_read64(&device, x), *want = ps_test_read64(&device, y);
+    for (int64_t i = 0; i < n; i++)
+        want[i] = cap * tanh(x64[i] / cap);
+    ps_op_softcap(device.stream, y, x, (float)cap);
+    ck_assert_double_lt(ps_test_error(&device, y, want), ps_test_tolerance(type, 1e-6));
+    ps_tensor kept = ps_test_real(&device, wide, 0, n, NULL);
+    ps_op_cast(device.stream, kept, y);
+    double *y64 = ps_test_read64(&device, kept), *d64 = ps_test_read64(&device, dy);
+    for (int64_t i = 0; i < n; i++)
+        want[i] = d64[i] * (1 - y64[i] / cap * y64[i] / cap);
+    ps_op_softcap_backward(device.stream, dy, dy, kept, (float)cap);
+    ck_assert_double_lt(ps_test_error(&device, dy, want), ps_test_tolerance(type, 3e-6));
+    ps_op_softcap(device.stream, x, x, (float)cap); /* in place */
+    ck_assert_double_eq(ps_test_error(&device, x, y64), 0);
+    ps_free(&x64);
+    ps_free(&want);
+    ps_free(&y64);
+    ps_free(&d64);
+}
+
+START_TEST(softcaps_and_their_gradients_agree_with_float64)
+{
+    if (ps_test_leave_out(sizes[_i]))
+        return;
+    ps_test_device_open(&device, ps_test_backend());
+    check_softcap(PS_DTYPE_F32, PS_DTYPE_F32, sizes[_i], 0.75);
+    check_softcap(PS_DTYPE_BF16, PS_DTYPE_BF16, sizes[_i], 30);
+    check_softcap(PS_DTYPE_BF16, PS_DTYPE_F32, sizes[_i], 0.75);
+    ps_test_device_close(&device);
+}
+END_TEST
+
+START_TEST(scaled_numbers_of_both_types_agree_with_float64)
+{
+    if (ps_test_leave_out(sizes[_i]))
+        return;
+    ps_test_device_open(&device, ps_test_backend());
+    for (int t = 0; t < PS_TEST_TYPES; t++) {
+        ps_tensor x = ps_test_real(&device, ps_test_types[t], 0, sizes[_i], NULL);
+        double *want = ps_test_read64(&device, x);
+        for (int64_t i = 0; i < sizes[_i]; i++)
+            want[i] *= (double)-27.7f;
+        ps_op_scale(device.stream, x, -27.7f);
+        ck_assert_double_lt(ps_test_error(&device, x, want),
+                            ps_test_tolerance(ps_test_types[t], 1e-7));
+        ps_free(&want);
+    }
+    ps_test_device_close(&device);
+}
+END_TEST
+
 START_TEST(activations_of_bf16_agree_with_float64)
 {
     ps_test_device_open(&device, ps_test_backend());
@@ -230,6 +286,8 @@ END_TEST
 static const ps_check_case tests[] = {
     {.test = &sums_agree_with_float64, .repeat = SIZES},
     {.test = &gated_activations_and_their_gradients_agree_with_float64, .repeat = SIZES},
+    {.test = &softcaps_and_their_gradients_agree_with_float64, .repeat = SIZES},
+    {.test = &scaled_numbers_of_both_types_agree_with_float64, .repeat = SIZES},
     {.test = &activations_of_bf16_agree_with_float64},
     {.test = &biases_of_bf16_agree_with_float64, .repeat = SIZES},
     {.test = &products_of_bf16_agree_with_float64, .timeout_s = 60, .repeat = PRODUCTS},
