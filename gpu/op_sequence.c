@@ -143,8 +143,18 @@ static void check_kept(ps_tensor kept, ps_tensor scales, ps_dtype type, int64_t 
         ps_op_check_count(scales, PS_DTYPE_F32, count);
 }
 
+static void check_seen(const ps_attention *a)
+{
+    PS_REQUIRE(a->window >= 0 && (a->window == 0 || a->causal) && a->softcap >= 0);
+    if (ps_tensor_present(a->starts))
+        ps_op_check_count(a->starts, PS_DTYPE_I32, a->batch * a->queries);
+    if (ps_tensor_present(a->ends))
+        ps_op_check_count(a->ends, PS_DTYPE_I32, a->batch * a->queries);
+}
+
 static void check_scores(const ps_attention *a)
 {
+    check_seen(a);
     PS_REQUIRE(a->queries <= a->keys && a->keys <= a->key_rows);
     PS_REQUIRE(a->kv_heads > 0 && a->heads % a->kv_heads == 0 && a->head_dim > 0);
     check_rows(a, a->q, false, a->ld_q);

@@ -142,10 +142,11 @@ typedef struct ps_rope {
  * keys of h / (heads / kv_heads).
  *
  * A sequence has `queries` rows of q and y, and `keys` rows of k and v, >= queries; query t stands
- * at position keys - queries + t. causal: it sees the keys up to its own position, else all. Row r
- * of sequence b: q and y (b·queries + r), k and v (b·key_rows + r), each times its ld; head h is
- * h·head_dim further on. So q, k and v may be parts of one packed row, and k and v a cache with
- * room for key_rows rows. */
+ * at position keys - queries + t. causal: it sees the keys up to its own position, else all;
+ * window, starts and ends leave some of these out. One that sees none has y 0, lse -∞ and no
+ * gradients. Row r of sequence b: q and y (b·queries + r), k and v (b·key_rows + r), each times its
+ * ld; head h is h·head_dim further on. So q, k and v may be parts of one packed row, and k and v a
+ * cache with room for key_rows rows. */
 typedef struct ps_attention {
     int64_t batch, queries, keys, key_rows;
     int64_t heads, kv_heads, head_dim; /* heads % kv_heads == 0 */
@@ -155,8 +156,14 @@ typedef struct ps_attention {
     ps_tensor k_scales, v_scales; /* with I8: F32 [batch,key_rows,kv_heads]; else not there */
     ps_tensor lse; /* F32 [batch,heads,queries]: log Σ e^(scale·q·k); for the backward pass; may
                       be not there */
-    float scale;   /* 1/√head_dim */
+    float scale;   /* 1/√head_dim, or what the model says */
     bool causal;
+    int64_t window; /* causal: that many keys, of which its own position's is the last (Mistral); 0:
+                       all up to it */
+    float softcap;  /* scores are softcap·tanh(scale·q·k / softcap) (Gemma 2); 0: scale·q·k */
+    ps_tensor starts, ends; /* I32 [batch,queries], in [0, keys]: query t sees no key before its
+                               start, none from its end on: documents in one row, or padding; each
+                               may be not there */
 } ps_attention;
 
 /* Rows of keys, or of values, become part of a cache that ps_attention reads: y[rows,columns] = x,
@@ -179,7 +186,7 @@ typedef struct ps_attention_backward {
 } ps_attention_backward;
 
 /* The weights of attention, which its passes never have in memory:
- *     p[batch,heads,queries,columns] = e^(scale·q·k - lse)
+ *     p[batch,heads,queries,columns] = e^(score - lse)
  * of the keys that a query sees, in float32; 0 for the others and for columns past the last key. y,
  * of forward's arguments, and v are not looked at. */
 typedef struct ps_attention_weights {

@@ -25,8 +25,8 @@ static void relu_backward(float *dx, const float *dy, const float *y, int64_t n)
 /* Of f(x) = x·share(x): the slope of f, and *share. */
 static inline float relu_slope(float x, float *share)
 {
-    *share = x < 0 ? 0 : 1;
-    return x > 0 ? 1 : 0;
+    *share = x < 0 ? 0.0f : 1.0f;
+    return x > 0 ? 1.0f : 0.0f;
 }
 
 /* gelu: x·Φ(x) */
@@ -150,7 +150,7 @@ static void silu_backward(float *dx, const float *dy, const float *x, int64_t n)
 
 static inline float relu_share(float x)
 {
-    return x < 0 ? 0 : 1;
+    return x < 0 ? 0.0f : 1.0f;
 }
 
 /* y = f(gate)·up; dup = dy·f(gate), dgate = dy·up·f'(gate) */
@@ -196,9 +196,8 @@ static const kind_row kinds[PS_ACTIVATION_COUNT] = {
     [PS_ACTIVATION_SILU] = {silu, silu_backward, false, silu_gated, silu_gated_backward},
 };
 
-/* y = cap·tanh(x/cap) */
 PS_VECTOR
-static void softcap(float *y, const float *x, float cap, int64_t n)
+void ps_cpu_cap(float *y, const float *x, float cap, int64_t n)
 {
     float inverse = 1.0f / cap;
     PS_SIMD
@@ -222,7 +221,7 @@ static void softcap_cb(float *const *out, const float *const *in, int64_t n, int
                        const void *context)
 {
     (void)at;
-    softcap(out[0], in[0], *(const float *)context, n);
+    ps_cpu_cap(out[0], in[0], *(const float *)context, n);
 }
 
 static void softcap_backward_cb(float *const *out, const float *const *in, int64_t n, int64_t at,

@@ -61,12 +61,41 @@ void ps_cpu_scores(float *s, int64_t ld, ps_cpu_part q, ps_cpu_part k, int64_t r
                                          .ld_c = ld});
 }
 
-int64_t ps_cpu_visible(const ps_attention *a, int64_t t, int64_t first, int64_t keys)
+static const int32_t *of_queries(const ps_attention *a, ps_tensor t, int64_t batch)
 {
-    if (!a->causal)
-        return keys;
-    int64_t n = a->keys - a->queries + t + 1 - first;
-    return n < 0 ? 0 : n < keys ? n : keys;
+    return (const int32_t *)ps_tensor_address(t) + batch * a->queries;
+}
+
+ps_cpu_seen ps_cpu_seen_by(const ps_attention *a, int64_t batch, int64_t t)
+{
+    int64_t upto = a->keys - a->queries + t + 1, begin = 0, end = a->causal ? upto : a->keys;
+    if (a->window > 0 && upto > a->window)
+        begin = upto - a->window;
+    if (ps_tensor_present(a->starts) && of_queries(a, a->starts, batch)[t] > begin)
+        begin = of_queries(a, a->starts, batch)[t];
+    if (ps_tensor_present(a->ends) && of_queries(a, a->ends, batch)[t] < end)
+        end = of_queries(a, a->ends, batch)[t];
+    return begin < end ? (ps_cpu_seen){begin, end} : (ps_cpu_seen){0, 0};
+}
+
+ps_cpu_seen ps_cpu_seen_by_some(const ps_attention *a, int64_t batch, int64_t t, int64_t queries)
+{
+    ps_cpu_seen all = ps_cpu_seen_by(a, batch, t);
+    for (int64_t i = 1; i < queries; i++) {
+        ps_cpu_seen one = ps_cpu_seen_by(a, batch, t + i);
+        if (one.end == 0)
+            continue;
+        all.begin = all.end == 0 || one.begin < all.begin ? one.begin : all.begin;
+        all.end = one.end > all.end ? one.end : all.end;
+    }
+    return all;
+}
+
+ps_cpu_seen ps_cpu_seen_of(ps_cpu_seen seen, int64_t first, int64_t keys)
+{
+    seen.begin = seen.begin > first ? seen.begin - first : 0;
+    seen.end = seen.end < first + keys ? seen.end - first : keys;
+    return seen.begin < seen.end ? seen : (ps_cpu_seen){0, 0};
 }
 
 typedef struct attention_run {
@@ -112,20 +141,18 @@ static tile open_tile(const attention_run *r, int64_t unit, float *scratch)
 }
 
 PS_VECTOR
-void ps_cpu_soften(float *restrict s, int64_t visible, int64_t keys, float *restrict sum,
-                   int64_t head_dim, float *max, float *total)
+static void soften(float *restrict s, int64_t n, float *restrict sum, int64_t head_dim, float *max,
+                   float *total)
 {
     float m = *max, added = 0;
     PS_SIMD_MAX(m)
-    for (int64_t i = 0; i < visible; i++)
+    for (int64_t i = 0; i < n; i++)
         m = s[i] > m ? s[i] : m;
     PS_SIMD_SUM(added)
-    for (int64_t i = 0; i < visible; i++) {
+    for (int64_t i = 0; i < n; i++) {
         s[i] = ps_vector_exp(s[i] - m);
         added += s[i];
     }
-    for (int64_t i = visible; i < keys; i++)
-        s[i] = 0;
     float kept = ps_vector_exp(*max - m);
     *total = *total * kept + added;
     *max = m;
@@ -134,6 +161,20 @@ void ps_cpu_soften(float *restrict s, int64_t visible, int64_t keys, float *rest
     PS_SIMD
     for (int64_t i = 0; i < head_dim; i++)
         sum[i] *= kept;
+}
+
+void ps_cpu_soften(const ps_attention *a, float *s, ps_cpu_seen seen, int64_t keys, float *sum,
+                   float *max, float *total)
+{
+    memset(s, 0, (size_t)seen.begin * sizeof *s);
+    memset(s + seen.end, 0, (size_t)(keys - seen.end) * sizeof *s);
+    if (seen.end == 0)
+        return;
+    s += seen.begin;
+    int64_t n = seen.end - seen.begin;
+    if (a->softcap > 0)
+        ps_cpu_cap(s, s, a->softcap, n);
+    soften(s, n, sum, a->head_dim, max, total);
 }
 
 static void add_values(const tile *t, ps_cpu_part v, int64_t keys, int64_t d)
@@ -178,16 +219,18 @@ static void add_keys(const attention_run *r, const tile *t, ps_cpu_part q, int64
     ps_cpu_part k = load_kept(r, t, a->k, a->k_scales, a->ld_k, first, keys, t->k);
     ps_cpu_part v = load_kept(r, t, a->v, a->v_scales, a->ld_v, first, keys, t->v);
     ps_cpu_scores(t->scores, PS_CPU_KEYS, q, k, t->rows, keys, d, a->scale);
-    for (int64_t i = 0; i < t->rows; i++)
-        ps_cpu_soften(t->scores + i * PS_CPU_KEYS, ps_cpu_visible(a, t->first + i, first, keys),
-                      keys, t->sum + i * d, d, t->max + i, t->total + i);
+    for (int64_t i = 0; i < t->rows; i++) {
+        ps_cpu_seen seen = ps_cpu_seen_by(a, t->batch, t->first + i);
+        ps_cpu_soften(a, t->scores + i * PS_CPU_KEYS, ps_cpu_seen_of(seen, first, keys), keys,
+                      t->sum + i * d, t->max + i, t->total + i);
+    }
     add_values(t, v, keys, d);
 }
 
 PS_VECTOR
 static void divide(float *restrict y, const float *restrict sum, float total, int64_t n)
 {
-    float scale = 1.0f / total;
+    float scale = total == 0 ? 0 : 1.0f / total;
     PS_SIMD
     for (int64_t i = 0; i < n; i++)
         y[i] = sum[i] * scale;
@@ -222,9 +265,9 @@ static void tile_cb(void *context, int64_t begin, int64_t end, int slot)
     }
     ps_cpu_part q = ps_cpu_part_load(a->q, ps_cpu_query_at(a, t.batch, t.first, t.head, a->ld_q),
                                      a->ld_q, t.rows, a->head_dim, t.q);
-    int64_t visible = ps_cpu_visible(a, t.first + t.rows - 1, 0, a->keys);
-    for (int64_t first = 0; first < visible; first += PS_CPU_KEYS)
-        add_keys(r, &t, q, first, visible - first < PS_CPU_KEYS ? visible - first : PS_CPU_KEYS);
+    ps_cpu_seen seen = ps_cpu_seen_by_some(a, t.batch, t.first, t.rows);
+    for (int64_t first = seen.begin; first < seen.end; first += PS_CPU_KEYS)
+        add_keys(r, &t, q, first, seen.end - first < PS_CPU_KEYS ? seen.end - first : PS_CPU_KEYS);
     finish(r, &t);
 }
 

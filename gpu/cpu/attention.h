@@ -31,13 +31,22 @@ void ps_cpu_part_store(ps_tensor t, int64_t at, int64_t ld, int64_t rows, int64_
 void ps_cpu_scores(float *s, int64_t ld, ps_cpu_part q, ps_cpu_part k, int64_t rows, int64_t keys,
                    int64_t head_dim, float scale);
 
-/* Turns a row of `keys` scores, of which the first `visible` count, into e^(score - max), the
+/* Keys from `begin` to before `end`; none: both 0. */
+typedef struct ps_cpu_seen {
+    int64_t begin, end;
+} ps_cpu_seen;
+
+/* What query number t of a sequence sees. */
+ps_cpu_seen ps_cpu_seen_by(const ps_attention *a, int64_t batch, int64_t t);
+/* From the first key that one of these queries sees to the last one. */
+ps_cpu_seen ps_cpu_seen_by_some(const ps_attention *a, int64_t batch, int64_t t, int64_t queries);
+/* Which of `keys` keys from number `first` on, counted from there. */
+ps_cpu_seen ps_cpu_seen_of(ps_cpu_seen seen, int64_t first, int64_t keys);
+
+/* Turns a row of `keys` scores, of which those that are seen count, into e^(score - max), the
  * others into 0. max, the sum total of these and sum[head_dim], the same sum of values, are those
  * so far: they follow a larger score. */
-void ps_cpu_soften(float *s, int64_t visible, int64_t keys, float *sum, int64_t head_dim,
+void ps_cpu_soften(const ps_attention *a, float *s, ps_cpu_seen seen, int64_t keys, float *sum,
                    float *max, float *total);
-
-/* How many of `keys` keys, the first of which is number `first`, query number t sees. */
-int64_t ps_cpu_visible(const ps_attention *a, int64_t t, int64_t first, int64_t keys);
 
 #endif

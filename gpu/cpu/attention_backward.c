@@ -4,8 +4,8 @@
  *
  *     dv += Pᵀ·dy     dP = dy·vᵀ     dS = scale · P ∘ (dP - delta)     dq += dS·k     dk += dSᵀ·q
  *
- * where delta = Σ dy·y of a query. Nobody else adds to these dk and dv, so there is nothing to lock
- * and one order to add in. */
+ * where delta = Σ dy·y of a query; a softcap's slope is one more factor of dS. Nobody else adds to
+ * these dk and dv, so there is nothing to lock and one order to add in. */
 #include "gpu/cpu/attention.h"
 #include "gpu/cpu/cpu.h"
 #include "gpu/cpu/gemm.h"
@@ -86,16 +86,28 @@ static void store_head(const head_run *h)
 
 /* p: scores to probabilities; ds: dP to dS */
 PS_VECTOR
-static void row_gradient(float *restrict p, float *restrict ds, int64_t visible, int64_t keys,
-                         float lse, float delta, float scale)
+static void row_gradient(float *restrict p, float *restrict ds, int64_t n, float lse, float delta,
+                         float scale)
 {
     PS_SIMD
-    for (int64_t i = 0; i < visible; i++) {
+    for (int64_t i = 0; i < n; i++) {
         p[i] = ps_vector_exp(p[i] - lse);
         ds[i] = scale * p[i] * (ds[i] - delta);
     }
-    for (int64_t i = visible; i < keys; i++)
-        p[i] = ds[i] = 0;
+}
+
+/* The same of scores cap·t, t = tanh(score/cap), whose slope is 1 - t². */
+PS_VECTOR
+static void capped_gradient(float *restrict p, float *restrict ds, int64_t n, float lse,
+                            float delta, float scale, float cap)
+{
+    float inverse = 1.0f / cap;
+    PS_SIMD
+    for (int64_t i = 0; i < n; i++) {
+        float t = ps_vector_tanh(p[i] * inverse);
+        p[i] = ps_vector_exp(cap * t - lse);
+        ds[i] = scale * p[i] * (ds[i] - delta) * (1.0f - t * t);
+    }
 }
 
 PS_VECTOR
@@ -137,6 +149,27 @@ typedef struct query_tile {
     const float *lse, *delta;
 } query_tile;
 
+/* Row i of the tiles p and ds, for `keys` keys from number `first` on. */
+static void query_gradient(const head_run *h, const query_tile *t, int64_t i, int64_t first,
+                           int64_t keys)
+{
+    const ps_attention *a = h->b->forward;
+    float *p = h->p + i * PS_CPU_KEYS, *ds = h->ds + i * PS_CPU_KEYS;
+    ps_cpu_seen seen = ps_cpu_seen_by(a, h->batch, t->first + i);
+    seen = ps_cpu_seen_of(seen, first, keys);
+    for (int64_t k = 0; k < seen.begin; k++)
+        p[k] = ds[k] = 0;
+    for (int64_t k = seen.end; k < keys; k++)
+        p[k] = ds[k] = 0;
+    int64_t n = seen.end - seen.begin;
+    p += seen.begin;
+    ds += seen.begin;
+    if (a->softcap > 0)
+        capped_gradient(p, ds, n, t->lse[i], t->delta[i], a->scale, a->softcap);
+    else
+        row_gradient(p, ds, n, t->lse[i], t->delta[i], a->scale);
+}
+
 static void add_keys(const head_run *h, const query_tile *t, int64_t first, int64_t keys)
 {
     const ps_attention *a = h->b->forward;
@@ -145,9 +178,7 @@ static void add_keys(const head_run *h, const query_tile *t, int64_t first, int6
     ps_cpu_scores(h->p, PS_CPU_KEYS, t->q, k, t->rows, keys, d, a->scale);
     ps_cpu_scores(h->ds, PS_CPU_KEYS, t->dy, v, t->rows, keys, d, 1);
     for (int64_t i = 0; i < t->rows; i++)
-        row_gradient(h->p + i * PS_CPU_KEYS, h->ds + i * PS_CPU_KEYS,
-                     ps_cpu_visible(a, t->first + i, first, keys), keys, t->lse[i], t->delta[i],
-                     a->scale);
+        query_gradient(h, t, i, first, keys);
     add_product(below(h->dv, first), keys, h->p, true, t->dy, t->rows, d);
     add_product(below(h->dk, first), keys, h->ds, true, t->q, t->rows, d);
     add_product(t->dq, t->rows, h->ds, false, k, keys, d);
@@ -171,9 +202,9 @@ static void query_tile_run(const head_run *h, int64_t first)
         delta[i] = dot(t.dy.x + i * t.dy.ld, y.x + i * y.ld, d);
     t.delta = delta;
     t.lse = (const float *)ps_tensor_address(a->lse) + statistics;
-    int64_t visible = ps_cpu_visible(a, first + t.rows - 1, 0, a->keys);
-    for (int64_t k = 0; k < visible; k += PS_CPU_KEYS)
-        add_keys(h, &t, k, visible - k < PS_CPU_KEYS ? visible - k : PS_CPU_KEYS);
+    ps_cpu_seen seen = ps_cpu_seen_by_some(a, h->batch, first, t.rows);
+    for (int64_t k = seen.begin; k < seen.end; k += PS_CPU_KEYS)
+        add_keys(h, &t, k, seen.end - k < PS_CPU_KEYS ? seen.end - k : PS_CPU_KEYS);
     ps_cpu_part_store(h->b->dq, q_at, a->ld_q, t.rows, d, t.dq);
 }
 

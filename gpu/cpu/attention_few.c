@@ -29,6 +29,7 @@ typedef struct part {
 typedef struct few_run {
     const ps_attention *a;
     const ps_cpu_row_kernels *kernels;
+    int64_t begin;         /* the first key that is seen */
     int64_t piece, pieces; /* keys a piece; pieces a sequence */
     float *parts;          /* [batch, pieces] */
     size_t part_floats;
@@ -126,19 +127,15 @@ static void add_values(const keys *k, const work *w, const part *p)
     }
 }
 
-/* A query that sees none of the keys has no largest score yet; their values count nothing. */
+/* A query that sees none of the keys has no largest score yet. */
 static void soften(const keys *k, const work *w, const part *p)
 {
     const ps_attention *a = k->a;
     for (int64_t i = 0; i < a->queries; i++) {
-        int64_t visible = ps_cpu_visible(a, i, k->first, k->count);
-        for (int64_t h = i * a->heads; h < (i + 1) * a->heads; h++) {
-            if (visible == 0)
-                memset(w->scores + h * KEYS, 0, KEYS * sizeof *w->scores);
-            else
-                ps_cpu_soften(w->scores + h * KEYS, visible, k->quarter * PS_CPU_QUARTERS,
-                              p->sum + h * a->head_dim, a->head_dim, p->max + h, p->total + h);
-        }
+        ps_cpu_seen seen = ps_cpu_seen_of(ps_cpu_seen_by(a, k->batch, i), k->first, k->count);
+        for (int64_t h = i * a->heads; h < (i + 1) * a->heads; h++)
+            ps_cpu_soften(a, w->scores + h * KEYS, seen, k->quarter * PS_CPU_QUARTERS,
+                          p->sum + h * a->head_dim, p->max + h, p->total + h);
     }
 }
 
@@ -154,8 +151,10 @@ static void piece_cb(void *context, int64_t begin, int64_t end, int slot)
     (void)end; /* one at a time */
     const few_run *r = context;
     const ps_attention *a = r->a;
-    int64_t batch = begin / r->pieces, first = begin % r->pieces * r->piece;
-    int64_t last = first + r->piece < a->keys ? first + r->piece : a->keys;
+    int64_t batch = begin / r->pieces, first = r->begin + begin % r->pieces * r->piece;
+    ps_cpu_seen seen = ps_cpu_seen_by_some(a, batch, 0, a->queries);
+    int64_t last = first + r->piece < seen.end ? first + r->piece : seen.end;
+    first = first < seen.begin ? seen.begin : first;
     work w = open_work(r, slot);
     part p = part_at(r, begin);
     for (int64_t h = 0; h < a->queries * a->heads; h++) {
@@ -188,11 +187,13 @@ static float join(const few_run *r, int64_t batch, int64_t h, float *y)
     memset(y, 0, (size_t)d * sizeof *y);
     for (int64_t p = 0; p < r->pieces; p++) {
         part from = part_at(r, batch * r->pieces + p);
+        if (from.total[h] == 0)
+            continue; /* it sees none of these */
         float scale = ps_vector_exp(from.max[h] - max);
         total += scale * from.total[h];
         ps_cpu_add_scaled(y, scale, from.sum + h * d, d);
     }
-    for (int64_t i = 0; i < d; i++)
+    for (int64_t i = 0; i < d && total != 0; i++)
         y[i] /= total;
     return max + logf(total);
 }
@@ -216,16 +217,30 @@ static void join_cb(void *context, int64_t begin, int64_t end, int slot)
     }
 }
 
+/* From the first key that a query of any sequence sees to the last one; at least one. */
+static ps_cpu_seen seen_of_all(const ps_attention *a)
+{
+    ps_cpu_seen all = {a->keys, 0};
+    for (int64_t b = 0; b < a->batch; b++) {
+        ps_cpu_seen one = ps_cpu_seen_by_some(a, b, 0, a->queries);
+        all.begin = one.end > 0 && one.begin < all.begin ? one.begin : all.begin;
+        all.end = one.end > all.end ? one.end : all.end;
+    }
+    return all.end > 0 ? all : (ps_cpu_seen){0, 1};
+}
+
 void ps_cpu_attention_few(ps_stream *s, const ps_attention *a)
 {
-    int64_t piece = (a->keys + PIECES - 1) / PIECES;
+    ps_cpu_seen seen = seen_of_all(a);
+    int64_t count = seen.end - seen.begin, piece = (count + PIECES - 1) / PIECES;
     piece = (piece + KEYS - 1) / KEYS * KEYS;
     int64_t heads = a->queries * a->heads, width = width_of(a);
     few_run r = {
         .a = a,
         .kernels = ps_cpu_row_kernels_of(s),
+        .begin = seen.begin,
         .piece = piece,
-        .pieces = (a->keys + piece - 1) / piece,
+        .pieces = (count + piece - 1) / piece,
         .part_floats = 2 * ps_cpu_padded(heads) + ps_cpu_padded(a->queries * width),
         .scratch_floats =
             ps_cpu_padded(heads * KEYS) + (size_t)(a->queries + 2) * ps_cpu_padded(width),

@@ -14,12 +14,22 @@ typedef struct weights_run {
 } weights_run;
 
 PS_VECTOR
-static void weigh(float *s, float lse, int64_t visible, int64_t columns)
+static void weigh(float *s, float lse, int64_t n)
 {
     PS_SIMD
-    for (int64_t i = 0; i < visible; i++)
+    for (int64_t i = 0; i < n; i++)
         s[i] = ps_vector_exp(s[i] - lse);
-    memset(s + visible, 0, (size_t)(columns - visible) * sizeof *s);
+}
+
+/* A row of scores of the keys that are seen becomes one of weights. */
+static void weigh_row(const weights_run *r, float *s, float lse, ps_cpu_seen seen)
+{
+    memset(s, 0, (size_t)seen.begin * sizeof *s);
+    memset(s + seen.end, 0, (size_t)(r->columns - seen.end) * sizeof *s);
+    s += seen.begin;
+    if (r->a->softcap > 0)
+        ps_cpu_cap(s, s, r->a->softcap, seen.end - seen.begin);
+    weigh(s, lse, seen.end - seen.begin);
 }
 
 static void tile_cb(void *context, int64_t begin, int64_t end, int slot)
@@ -36,15 +46,15 @@ static void tile_cb(void *context, int64_t begin, int64_t end, int slot)
     ps_cpu_part q = ps_cpu_part_load(a->q, ps_cpu_query_at(a, batch, first, head, a->ld_q), a->ld_q,
                                      rows, d, scratch);
     scratch += PS_CPU_QUERIES * ps_cpu_padded(d);
-    int64_t seen = ps_cpu_visible(a, first + rows - 1, 0, a->keys);
-    for (int64_t key = 0; key < seen; key += PS_CPU_KEYS) {
-        int64_t keys = seen - key < PS_CPU_KEYS ? seen - key : PS_CPU_KEYS;
+    ps_cpu_seen seen = ps_cpu_seen_by_some(a, batch, first, rows);
+    for (int64_t key = seen.begin; key < seen.end; key += PS_CPU_KEYS) {
+        int64_t keys = seen.end - key < PS_CPU_KEYS ? seen.end - key : PS_CPU_KEYS;
         int64_t at = ps_cpu_key_at(a, batch, key, head / (a->heads / a->kv_heads), a->ld_k);
         ps_cpu_part k = ps_cpu_part_load(a->k, at, a->ld_k, keys, d, scratch);
         ps_cpu_scores(p + key, r->columns, q, k, rows, keys, d, a->scale);
     }
     for (int64_t i = 0; i < rows; i++)
-        weigh(p + i * r->columns, lse[i], ps_cpu_visible(a, first + i, 0, a->keys), r->columns);
+        weigh_row(r, p + i * r->columns, lse[i], ps_cpu_seen_by(a, batch, first + i));
 }
 
 void ps_cpu_attention_weights(ps_stream *s, const ps_attention_weights *w)

@@ -65,6 +65,9 @@ void ps_cpu_from_bf16(float *y, const uint16_t *x, int64_t n);
 /* y += a·x; y may be x */
 void ps_cpu_add_scaled(float *y, float a, const float *x, int64_t n);
 
+/* y = cap·tanh(x/cap); y may be x */
+void ps_cpu_cap(float *y, const float *x, float cap, int64_t n);
+
 /* out[…] = f(in[…]), element by element. body gets n elements from number `at` on, a multiple of
  * 1024; out and in may be the same memory. Results are stored in the order of out. */
 #define PS_CPU_MAP_OUT 3

@@ -95,12 +95,12 @@ __device__ float silu_slope(float x)
 
 __device__ float relu_share(float x)
 {
-    return x < 0 ? 0 : 1;
+    return x < 0 ? 0.0f : 1.0f;
 }
 
 __device__ float relu_slope(float x)
 {
-    return x > 0 ? 1 : 0;
+    return x > 0 ? 1.0f : 0.0f;
 }
 
 /* y = f(x), f(x) = x·share(x); dx = dy·f'(x) */

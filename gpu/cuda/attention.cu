@@ -47,8 +47,9 @@ __device__ void update(float (&s)[I][J], running<I> &r, float (&sum)[I][C])
         for (int j = 0; j < J; j++)
             largest = fmaxf(largest, s[i][j]);
         largest = ps_lanes(largest, ps_larger(), Lanes);
+        float from = largest == -INFINITY ? 0 : largest; /* it has seen none so far */
         for (int j = 0; j < J; j++) {
-            s[i][j] = expf(s[i][j] - largest);
+            s[i][j] = expf(s[i][j] - from);
             added += s[i][j];
         }
         float kept = scaled_down(r.largest[i], largest);
@@ -62,14 +63,17 @@ __device__ void update(float (&s)[I][J], running<I> &r, float (&sum)[I][C])
 
 /* Scores that query t does not see are no part of it. A query past the last is as the last. */
 template <typename T, int Lanes, int I, int J>
-__device__ void hide(float (&s)[I][J], const ps_heads<T> &a, int64_t query, int64_t key)
+__device__ void hide(float (&s)[I][J], const ps_heads<T> &a, int64_t b, int64_t query, int64_t key)
 {
     int y = threadIdx.x / Lanes, x = threadIdx.x % Lanes;
     for (int i = 0; i < I; i++) {
         int64_t t = query + y + Lanes * i;
-        int64_t visible = a.visible(t < a.queries ? t : a.queries - 1);
-        for (int j = 0; j < J; j++)
-            s[i][j] = key + x + Lanes * j < visible ? s[i][j] * a.scale : -INFINITY;
+        ps_seen seen = a.seen_by(b, t < a.queries ? t : a.queries - 1);
+        int begin = (int)(seen.begin - key), end = (int)(seen.end - key);
+        for (int j = 0; j < J; j++) {
+            int at = x + Lanes * j;
+            s[i][j] = at >= begin && at < end ? a.capped(s[i][j] * a.scale) : -INFINITY;
+        }
     }
 }
 
@@ -87,7 +91,7 @@ __device__ void finish(const ps_heads<T> &a, int64_t b, int head, int64_t query,
 #pragma unroll
         for (int c = 0; c < C; c++)
             if (x + Lanes * c < a.head_dim)
-                ps_store(out + x + Lanes * c, sum[i][c] / r.total[i]);
+                ps_store(out + x + Lanes * c, r.total[i] == 0 ? 0 : sum[i][c] / r.total[i]);
         if (a.lse && x == 0)
             a.lse[a.statistic_at(b, t, head)] = r.largest[i] + logf(r.total[i]);
     }
@@ -179,7 +183,7 @@ __device__ void add_keys(tiles<T, Dim> &t, const ps_heads<T> &a, const place &p,
     int y = threadIdx.x / S::lanes, x = threadIdx.x % S::lanes;
     float s[I][S::keys / S::lanes];
     ps_tile_product<Dim, S::lanes>(s, t.q, t.k, a.head_dim);
-    hide<T, S::lanes>(s, a, p.query, p.key);
+    hide<T, S::lanes>(s, a, p.b, p.query, p.key);
     update<S::lanes>(s, r, sum);
     for (int i = 0; i < I; i++)
         for (int j = 0; j < S::keys / S::lanes; j++)
@@ -208,9 +212,8 @@ __global__ void __launch_bounds__(tiles<T, Dim>::threads, PS_ATTENTION_BLOCKS)
         r.total[i] = 0;
     }
     load_queries(t, a, at);
-    int64_t end = at.query + S::queries;
-    int64_t keys = a.visible((end < a.queries ? end : a.queries) - 1);
-    for (; at.key < keys; at.key += S::keys) {
+    ps_seen seen = a.seen_by_some(at.b, at.query, S::queries);
+    for (at.key = seen.begin; at.key < seen.end; at.key += S::keys) {
         load_keys(t, a, at);
         __syncthreads();
         add_keys(t, a, at, r, sum);

@@ -33,6 +33,11 @@ struct ps_kept {
     const float *k_scales, *v_scales; /* of I8 */
 };
 
+/* Keys from `begin` to before `end`; none: both 0. */
+struct ps_seen {
+    int64_t begin, end;
+};
+
 /* ps_attention for kernels. */
 template <typename T> struct ps_heads {
     int64_t batch, queries, keys, key_rows;
@@ -41,9 +46,11 @@ template <typename T> struct ps_heads {
     T *y;
     const T *q, *k, *v;
     float *lse; /* may be NULL */
-    float scale;
+    float scale, softcap;
     bool causal;
-    bool narrow; /* k and v are `kept`, and not T */
+    int64_t window;
+    const int *starts, *ends; /* may be NULL */
+    bool narrow;              /* k and v are `kept`, and not T */
     ps_kept kept;
 
     __device__ int64_t query_at(int64_t b, int64_t row, int head, int64_t ld) const
@@ -64,10 +71,46 @@ template <typename T> struct ps_heads {
     {
         return (b * heads + head) * queries + row;
     }
-    /* how many keys query number t sees, from the first on */
-    __device__ int64_t visible(int64_t t) const
+    /* what query number t sees */
+    __device__ ps_seen seen_by(int64_t b, int64_t t) const
     {
-        return causal ? keys - queries + t + 1 : keys;
+        int64_t upto = keys - queries + t + 1;
+        ps_seen s = {0, causal ? upto : keys};
+        if (window > 0 && upto > window)
+            s.begin = upto - window;
+        if (starts && starts[b * queries + t] > s.begin)
+            s.begin = starts[b * queries + t];
+        if (ends && ends[b * queries + t] < s.end)
+            s.end = ends[b * queries + t];
+        return s.begin < s.end ? s : ps_seen{0, 0};
+    }
+    /* from the first key that one of `rows` queries from number t on sees to the last one; of a
+     * query past the last nothing */
+    __device__ ps_seen seen_by_some(int64_t b, int64_t t, int rows) const
+    {
+        int64_t last = t + rows < queries ? t + rows : queries;
+        ps_seen all = seen_by(b, t);
+        if (!starts && !ends) {
+            all.end = seen_by(b, last - 1).end;
+            return all;
+        }
+        while (++t < last) {
+            ps_seen one = seen_by(b, t);
+            if (one.end == 0)
+                continue;
+            all.begin = all.end == 0 || one.begin < all.begin ? one.begin : all.begin;
+            all.end = one.end > all.end ? one.end : all.end;
+        }
+        return all;
+    }
+    __device__ float capped(float score) const
+    {
+        return softcap > 0 ? softcap * tanhf(score / softcap) : score;
+    }
+    /* of capped, by its result */
+    __device__ float slope(float score) const
+    {
+        return softcap > 0 ? 1 - score / softcap * (score / softcap) : 1;
     }
 };
 
@@ -90,7 +133,11 @@ template <typename T> static inline ps_heads<T> ps_heads_of(const ps_attention *
             ps_at<T>(a->v),
             ps_at<float>(a->lse),
             a->scale,
+            a->softcap,
             a->causal,
+            a->window,
+            ps_at<int>(a->starts),
+            ps_at<int>(a->ends),
             a->k.dtype != a->q.dtype,
             {a->k.dtype, ps_at<void>(a->k), ps_at<void>(a->v), ps_at<float>(a->k_scales),
              ps_at<float>(a->v_scales)}};

@@ -3,10 +3,10 @@
  *
  *     dP = dy·vᵀ     dS = scale · P ∘ (dP - delta)     dq = dS·k     dk = dSᵀ·q     dv = Pᵀ·dy
  *
- * where delta = Σ dy·y of a query. One kernel makes delta; one takes a tile of queries and goes
- * over the keys for dq; one takes a tile of keys and goes over the queries, of all heads that read
- * them, for dk and dv. The scores are made twice, and in return nobody adds to what another adds
- * to: there is one order. */
+ * where delta = Σ dy·y of a query; a softcap's slope is one more factor of dS. One kernel makes
+ * delta; one takes a tile of queries and goes over the keys for dq; one takes a tile of keys and
+ * goes over the queries, of all heads that read them, for dk and dv. The scores are made twice, and
+ * in return nobody adds to what another adds to: there is one order. */
 #include "gpu/cuda/attention.h"
 
 namespace
@@ -126,15 +126,17 @@ __device__ void make_gradients(tiles<T, Dim> &t, const backward<T> &g, const pla
     for (int i = 0; i < S::mine; i++) {
         int64_t query = at.query + y + S::lanes * i;
         bool there = query < a.queries;
-        int64_t visible = there ? a.visible(query) : 0;
+        ps_seen seen = there ? a.seen_by(at.b, query) : ps_seen{0, 0};
+        int begin = (int)(seen.begin - at.key), end = (int)(seen.end - at.key);
         float lse = there ? a.lse[a.statistic_at(at.b, query, at.head)] : 0;
         float delta = there ? g.delta[a.statistic_at(at.b, query, at.head)] : 0;
         for (int j = 0; j < S::mine; j++) {
-            int to = (y + S::lanes * i) * S::ld_s + x + S::lanes * j;
-            bool seen = at.key + x + S::lanes * j < visible;
-            float one = seen ? expf(p[i][j] * a.scale - lse) : 0;
+            int key = x + S::lanes * j, to = (y + S::lanes * i) * S::ld_s + key;
+            bool seen_too = key >= begin && key < end;
+            float score = a.capped(p[i][j] * a.scale);
+            float one = seen_too ? expf(score - lse) : 0;
             t.p[to] = one;
-            t.ds[to] = seen ? a.scale * one * (dp[i][j] - delta) : 0;
+            t.ds[to] = seen_too ? a.scale * one * (dp[i][j] - delta) * a.slope(score) : 0;
         }
     }
 }
@@ -164,12 +166,11 @@ __global__ void __launch_bounds__(tiles<T, Dim>::threads, PS_ATTENTION_BLOCKS)
     place at = {unit / a.heads, (count - 1 - blockIdx.x % count) * S::rows, 0,
                 (int)(unit % a.heads), 0};
     at.kv_head = at.head / (a.heads / a.kv_heads);
-    int64_t last = at.query + S::rows < a.queries ? at.query + S::rows : a.queries;
-    int64_t keys = a.visible(last - 1);
+    ps_seen seen = a.seen_by_some(at.b, at.query, S::rows);
     float dq[S::mine][S::columns] = {};
     clear(t);
     load_queries(t, g, at);
-    for (; at.key < keys; at.key += S::rows) {
+    for (at.key = seen.begin; at.key < seen.end; at.key += S::rows) {
         load_keys(t, g, at);
         __syncthreads();
         make_gradients(t, g, at);
@@ -199,6 +200,9 @@ __global__ void __launch_bounds__(tiles<T, Dim>::threads, PS_ATTENTION_BLOCKS)
     for (int i = 0; i < group; i++) {
         at.head = at.kv_head * group + i;
         for (at.query = first; at.query < a.queries; at.query += S::rows) {
+            ps_seen seen = a.seen_by_some(at.b, at.query, S::rows);
+            if (seen.end <= at.key || seen.begin >= at.key + S::rows)
+                continue;
             load_queries(t, g, at);
             __syncthreads();
             make_gradients(t, g, at);

@@ -14,13 +14,14 @@ __global__ void __launch_bounds__(THREADS)
         int head = (int)(unit % a.heads);
         const T *q = a.q + a.query_at(b, t, head, a.ld_q);
         const T *k = a.k + a.key_at(b, 0, head / (a.heads / a.kv_heads), a.ld_k);
-        int64_t visible = a.visible(t);
+        ps_seen seen = a.seen_by(b, t);
         float lse = a.lse[row];
         for (int64_t key = threadIdx.x; key < columns; key += blockDim.x) {
+            bool seen_too = key >= seen.begin && key < seen.end;
             float score = 0;
-            for (int i = 0; key < visible && i < a.head_dim; i++)
+            for (int i = 0; seen_too && i < a.head_dim; i++)
                 score += ps_float(q[i]) * ps_float(k[key * a.ld_k + i]);
-            p[row * columns + key] = key < visible ? expf(score * a.scale - lse) : 0.0f;
+            p[row * columns + key] = seen_too ? expf(a.capped(score * a.scale) - lse) : 0.0f;
         }
     }
 }

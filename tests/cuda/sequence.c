@@ -184,8 +184,13 @@ static void run_form(sequence *q, ps_dtype type)
     ps_op_form_embedding(q->stream, matrix(q, type, 16, 32), &w, ids, true);
 }
 
-static void run_attention(sequence *q, ps_dtype type)
+static void run_attention_as(sequence *q, ps_dtype type, bool other)
 {
+    static const int32_t spans[2][ROWS] = {{[20] = 3, 20, 20, 20, [31] = 37},
+                                           {[0] = 37, 1, 37, 37, 37, [20] = 37, 22, 24, [36] = 37}};
+    ps_tensor starts = place(q, PS_DTYPE_I32, 1, ROWS), ends = place(q, PS_DTYPE_I32, 1, ROWS);
+    ps_copy_to_device(q->stream, starts, spans[0], sizeof spans[0]);
+    ps_copy_to_device(q->stream, ends, spans[1], sizeof spans[1]);
     ps_tensor keys = matrix(q, type, ROWS, COLUMNS / 2),
               values = matrix(q, type, ROWS, COLUMNS / 2);
     ps_attention a = {.batch = 1,
@@ -206,6 +211,12 @@ static void run_attention(sequence *q, ps_dtype type)
                       .lse = floats(q, 2 * ROWS),
                       .scale = 0.3f,
                       .causal = true};
+    if (other) {
+        a.window = 7;
+        a.softcap = 1.5f;
+        a.starts = starts;
+        a.ends = ends;
+    }
     ps_op_attention(q->stream, &a);
     ps_op_attention_weights(
         q->stream,
@@ -217,6 +228,13 @@ static void run_attention(sequence *q, ps_dtype type)
                                                       .dv = matrix(q, type, ROWS, COLUMNS / 2),
                                                       .dy = all(q, type),
                                                       .delta = floats(q, 2 * ROWS)});
+}
+
+/* Plain, and with all that leaves keys out. */
+static void run_attention(sequence *q, ps_dtype type)
+{
+    run_attention_as(q, type, false);
+    run_attention_as(q, type, true);
 }
 
 static void run_losses(sequence *q, ps_dtype type)

@@ -6,8 +6,8 @@
 #include "common/base/rng.h"
 #include "gpu/op.h"
 
-#define SEQUENCE_BYTES   ((size_t)512 << 10)
-#define SEQUENCE_TENSORS 256
+#define SEQUENCE_BYTES   ((size_t)1 << 20)
+#define SEQUENCE_TENSORS 400
 
 /* One run. The tensors are made in the same order with the same numbers in every run. */
 typedef struct sequence {

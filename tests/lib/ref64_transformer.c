@@ -63,20 +63,43 @@ static int k_at(const ps_ref64_attention *r, int b, int t, int h)
     return ((b * r->keys + t) * r->kv_heads + h / (r->heads / r->kv_heads)) * r->head_dim;
 }
 
-/* p[keys] = softmax of the scores of one query; returns log Σ e^score */
+bool ps_ref64_attention_sees(const ps_ref64_attention *r, int b, int t, int key)
+{
+    int position = r->keys - r->queries + t, query = b * r->queries + t;
+    if (r->causal && key > position)
+        return false;
+    if (r->window > 0 && key <= position - r->window)
+        return false;
+    return (!r->starts || key >= r->starts[query]) && (!r->ends || key < r->ends[query]);
+}
+
+double ps_ref64_attention_score(const ps_ref64_attention *r, int b, int t, int h, int key,
+                                double *slope)
+{
+    const double *q = r->q + q_at(r, b, t, h), *k = r->k + k_at(r, b, key, h);
+    double score = r->scale * ps_ref64_dot(q, k, (size_t)r->head_dim);
+    double part = r->softcap > 0 ? tanh(score / r->softcap) : 0;
+    if (slope)
+        *slope = 1 - part * part;
+    return r->softcap > 0 ? r->softcap * part : score;
+}
+
+/* p[keys] = softmax of the scores of one query; returns log Σ e^score. None seen: 0 and -infinity
+ */
 static double probabilities(const ps_ref64_attention *r, int b, int t, int h, double *p)
 {
-    int seen = r->causal ? r->keys - r->queries + t + 1 : r->keys;
     double max = -INFINITY, sum = 0;
     for (int j = 0; j < r->keys; j++) {
-        const double *q = r->q + q_at(r, b, t, h), *k = r->k + k_at(r, b, j, h);
-        p[j] = j < seen ? r->scale * ps_ref64_dot(q, k, (size_t)r->head_dim) : -INFINITY;
+        bool sees = ps_ref64_attention_sees(r, b, t, j);
+        p[j] = sees ? ps_ref64_attention_score(r, b, t, h, j, NULL) : -INFINITY;
         max = fmax(max, p[j]);
     }
-    for (int j = 0; j < r->keys; j++)
-        sum += exp(p[j] - max);
-    for (int j = 0; j < r->keys; j++)
-        p[j] = exp(p[j] - max) / sum;
+    for (int j = 0; j < r->keys; j++) {
+        p[j] = isinf(p[j]) ? 0 : exp(p[j] - max);
+        sum += p[j];
+    }
+    for (int j = 0; j < r->keys && sum > 0; j++)
+        p[j] /= sum;
     return max + log(sum);
 }
 
@@ -114,7 +137,9 @@ static void query_backward(const ps_ref64_attention *r, int b, int t, int h, con
         mean += p[j] * dp[j];
     }
     for (int j = 0; j < r->keys; j++) {
-        double ds = p[j] * (dp[j] - mean) * r->scale; /* softmax' */
+        double slope;
+        (void)ps_ref64_attention_score(r, b, t, h, j, &slope);
+        double ds = p[j] * (dp[j] - mean) * slope * r->scale; /* softmax' */
         for (int i = 0; i < n; i++) {
             dv[k_at(r, b, j, h) + i] += p[j] * dy[i];
             dq[i] += ds * r->k[k_at(r, b, j, h) + i];

@@ -20,14 +20,22 @@ void ps_ref64_norm_backward(const ps_ref64_norm *r, const double *dy, double *dx
                             double *dbias);
 
 /* q, y [batch,queries,heads,head_dim]; k, v [batch,keys,kv_heads,head_dim]; lse
- * [batch,heads,queries], or NULL. Query t stands at keys - queries + t. */
+ * [batch,heads,queries], or NULL. Query t stands at keys - queries + t. What it sees, and softcap,
+ * as gpu/ops.h has them; starts and ends [batch,queries], or NULL. */
 typedef struct ps_ref64_attention {
     int batch, queries, keys, heads, kv_heads, head_dim;
     bool causal;
     double scale;
     const double *q, *k, *v;
     double *y, *lse;
+    int window;
+    double softcap;
+    const int32_t *starts, *ends;
 } ps_ref64_attention;
+bool ps_ref64_attention_sees(const ps_ref64_attention *r, int b, int t, int key);
+/* scale·q·k, capped; *slope, unless NULL, by scale·q·k */
+double ps_ref64_attention_score(const ps_ref64_attention *r, int b, int t, int h, int key,
+                                double *slope);
 void ps_ref64_attention_forward(const ps_ref64_attention *r);
 void ps_ref64_attention_backward(const ps_ref64_attention *r, const double *dy, double *dq,
                                  double *dk, double *dv);

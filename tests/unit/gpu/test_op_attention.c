@@ -12,6 +12,10 @@ static ps_test_device device;
 typedef struct shape {
     int batch, queries, keys, key_rows, heads, kv_heads, head_dim;
     bool causal;
+    int window;
+    float softcap;
+    int documents; /* cut at these many places: a query sees its own one; 0: there are no starts */
+    bool padded;   /* the last third of keys and queries is padding, in the last sequence more */
 } shape;
 
 /* keys > queries: a cache, which holds more than is new; key_rows > keys: with room to grow */
@@ -36,6 +40,28 @@ static const shape shapes[] = {
     {2, 4, 66, 70, 6, 3, 40, true},
     {1, 1, 2062, 2100, 3, 1, 64, true},
     {2, 2, 193, 200, 4, 2, 33, false},
+    /* windows: within a tile, of whole tiles and more, over a cache, of one key */
+    {2, 5, 5, 5, 3, 3, 7, true, .window = 2},
+    {1, 64, 64, 64, 2, 1, 64, true, .window = 1},
+    {1, 300, 300, 300, 2, 1, 64, true, .window = 37},
+    {1, 513, 513, 513, 1, 1, 16, true, .window = 128},
+    {1, 40, 40, 40, 1, 1, 256, true, .window = 11},
+    {1, 90, 90, 90, 1, 1, 128, true, .window = 33},
+    {1, 70, 333, 400, 2, 1, 128, true, .window = 100},
+    {2, 1, 777, 790, 4, 4, 64, true, .window = 129},
+    {2, 3, 300, 301, 8, 2, 32, true, .window = 10},
+    {1, 33, 33, 33, 2, 2, 16, true, .window = 1000},
+    /* softcaps, alone and with a window */
+    {2, 65, 65, 65, 4, 2, 16, true, .softcap = 1.5f},
+    {1, 129, 129, 129, 2, 1, 80, true, .window = 50, .softcap = 2},
+    {1, 2, 193, 200, 4, 2, 33, false, .softcap = 0.5f},
+    /* documents in a row, some of one token; padding that sees nothing */
+    {2, 150, 150, 150, 2, 1, 16, true, .documents = 7},
+    {1, 200, 200, 200, 1, 1, 64, true, .documents = 5, .window = 20, .softcap = 3},
+    {3, 47, 47, 47, 2, 2, 32, false, .padded = true},
+    {2, 140, 140, 140, 2, 2, 64, false, .padded = true},
+    {2, 3, 300, 301, 4, 2, 32, true, .documents = 3},
+    {2, 4, 66, 70, 6, 3, 40, false, .padded = true},
 };
 #define SHAPES (int)(sizeof shapes / sizeof *shapes)
 
@@ -45,6 +71,7 @@ typedef struct attention_case {
     ps_attention a;
     ps_ref64_attention ref;
     ps_tensor q, k, v, y; /* as they were made, with all of their rows */
+    int32_t *starts, *ends;
 } attention_case;
 
 static double *doubles(int64_t n)
@@ -76,6 +103,32 @@ static double *gather_k(const attention_case *c, ps_tensor t, int64_t ld)
     return gather(t, c->s.batch, c->s.keys, c->s.key_rows, ld, c->s.kv_heads * c->s.head_dim);
 }
 
+/* What each query sees of documents, and of a padded row; of documents each sequence has its own
+ * cuts. */
+static void make_bounds(attention_case *c)
+{
+    const shape *s = &c->s;
+    int n = s->batch * s->queries;
+    c->starts = ps_alloc_array((size_t)n, sizeof *c->starts);
+    c->ends = ps_alloc_array((size_t)n, sizeof *c->ends);
+    for (int i = 0; i < n; i++) {
+        int b = i / s->queries, t = i % s->queries, position = s->keys - s->queries + t;
+        int length = s->padded ? s->keys - (b + 1) * s->keys / (s->batch + 2) : s->keys;
+        bool padding = position >= length;
+        for (int k = 1; k < s->documents; k++) {
+            int cut = (k * k + b) * s->keys / (s->documents * s->documents + 1);
+            c->starts[i] = cut <= position ? cut : c->starts[i];
+        }
+        c->ends[i] = padding ? 0 : length;
+    }
+    if (s->documents)
+        c->a.starts = ps_test_i32(&device, n, c->starts);
+    if (s->padded)
+        c->a.ends = ps_test_i32(&device, n, c->ends);
+    c->ref.starts = s->documents ? c->starts : NULL;
+    c->ref.ends = s->padded ? c->ends : NULL;
+}
+
 static void open_case(attention_case *c, ps_dtype type, const shape *s)
 {
     ps_test_device_open(&device, ps_test_backend());
@@ -103,7 +156,9 @@ static void open_case(attention_case *c, ps_dtype type, const shape *s)
                           .y = c->y,
                           .lse = ps_test_f32(&device, 0, s->batch * s->heads * s->queries, NULL),
                           .scale = 1.0f / sqrtf((float)s->head_dim),
-                          .causal = s->causal};
+                          .causal = s->causal,
+                          .window = s->window,
+                          .softcap = s->softcap};
     c->ref =
         (ps_ref64_attention){.batch = s->batch,
                              .queries = s->queries,
@@ -117,7 +172,10 @@ static void open_case(attention_case *c, ps_dtype type, const shape *s)
                              .k = gather_k(c, c->k, ld_k),
                              .v = gather_k(c, c->v, ld_v),
                              .y = doubles((int64_t)s->batch * s->queries * s->heads * s->head_dim),
-                             .lse = doubles((int64_t)s->batch * s->heads * s->queries)};
+                             .lse = doubles((int64_t)s->batch * s->heads * s->queries),
+                             .window = s->window,
+                             .softcap = (double)s->softcap};
+    make_bounds(c);
 }
 
 static void close_case(attention_case *c)
@@ -127,6 +185,8 @@ static void close_case(attention_case *c)
     free((void *)(uintptr_t)c->ref.v);
     ps_free(&c->ref.y);
     ps_free(&c->ref.lse);
+    ps_free(&c->starts);
+    ps_free(&c->ends);
     ps_test_device_close(&device);
 }
 
@@ -164,6 +224,22 @@ static void check_between(ps_tensor t, const double *before, int64_t ld, int n)
     ps_free(&after);
 }
 
+/* Of a query that sees nothing it is -infinity. */
+static void check_lse(const attention_case *c)
+{
+    int64_t n = ps_tensor_count(c->a.lse);
+    float *got = ps_test_read(&device, c->a.lse);
+    for (int64_t i = 0; i < n; i++) {
+        if (isinf(c->ref.lse[i])) {
+            ck_assert_float_eq(got[i], -INFINITY);
+            got[i] = 0;
+            c->ref.lse[i] = 0;
+        }
+    }
+    ck_assert_double_lt(ps_ref64_error(got, c->ref.lse, (size_t)n), 2e-6);
+    ps_free(&got);
+}
+
 static void check_forward(ps_dtype type, const shape *s)
 {
     attention_case c;
@@ -173,7 +249,7 @@ static void check_forward(ps_dtype type, const shape *s)
     ps_op_attention(device.stream, &c.a);
     double *got = gather_q(&c, c.y, c.a.ld_y), e = error(got, c.ref.y, query_count(s));
     ck_assert_msg(e < ps_test_tolerance(type, 3e-6), "y off by %g", e);
-    ck_assert_double_lt(ps_test_error(&device, c.a.lse, c.ref.lse), 2e-6);
+    check_lse(&c);
     check_between(c.y, before, c.a.ld_y, s->heads * s->head_dim);
 
     c.a.lse = (ps_tensor){0};
@@ -201,21 +277,20 @@ START_TEST(attention_agrees_with_float64)
 }
 END_TEST
 
-/* e^(scale·q·k) over its sum, of the keys that are seen. */
-static void reference_weights(const attention_case *c, int unit, int t, int columns, double *row)
+/* e^score over its sum, of the keys that are seen; the sum of all: 1, or 0 where none is */
+static double reference_weights(const attention_case *c, int unit, int t, int columns, double *row)
 {
     const shape *s = &c->s;
-    int b = unit / s->heads, head = unit % s->heads, kv = head / (s->heads / s->kv_heads);
-    int seen = s->causal ? s->keys - s->queries + t + 1 : s->keys;
-    const double *q = c->ref.q + ((int64_t)(b * s->queries + t) * s->heads + head) * s->head_dim;
+    int b = unit / s->heads, head = unit % s->heads;
     double sum = 0;
     for (int j = 0; j < columns; j++) {
-        const double *k = c->ref.k + ((int64_t)(b * s->keys + j) * s->kv_heads + kv) * s->head_dim;
-        row[j] = j < seen ? exp(c->ref.scale * ps_ref64_dot(q, k, (size_t)s->head_dim)) : 0;
+        bool sees = j < s->keys && ps_ref64_attention_sees(&c->ref, b, t, j);
+        row[j] = sees ? exp(ps_ref64_attention_score(&c->ref, b, t, head, j, NULL)) : 0;
         sum += row[j];
     }
-    for (int j = 0; j < seen; j++)
+    for (int j = 0; j < columns && sum > 0; j++)
         row[j] /= sum;
+    return sum > 0 ? 1 : 0;
 }
 
 static void check_weights(ps_dtype type, const shape *s)
@@ -224,9 +299,10 @@ static void check_weights(ps_dtype type, const shape *s)
     open_case(&c, type, s);
     int columns = s->keys + 3, rows = s->batch * s->heads * s->queries;
     ps_tensor p = ps_test_f32(&device, rows, columns, NULL);
-    double *want = doubles((int64_t)rows * columns);
+    double *want = doubles((int64_t)rows * columns), *sums = doubles(rows);
     for (int i = 0; i < rows; i++)
-        reference_weights(&c, i / s->queries, i % s->queries, columns, want + (int64_t)i * columns);
+        sums[i] = reference_weights(&c, i / s->queries, i % s->queries, columns,
+                                    want + (int64_t)i * columns);
     ps_op_attention(device.stream, &c.a);
     c.a.y = c.a.v = (ps_tensor){0};
     ps_op_attention_weights(device.stream, &(ps_attention_weights){.forward = &c.a, .p = p});
@@ -237,10 +313,11 @@ static void check_weights(ps_dtype type, const shape *s)
         double sum = 0;
         for (int j = 0; j < columns; j++)
             sum += (double)got[(int64_t)i * columns + j];
-        ck_assert_double_eq_tol(sum, 1, 1e-5);
+        ck_assert_double_eq_tol(sum, sums[i], 1e-5);
     }
     ps_free(&got);
     ps_free(&want);
+    ps_free(&sums);
     close_case(&c);
 }
 
@@ -299,7 +376,8 @@ static void check_gradients(ps_dtype type, const shape *s)
     double tolerance = type == PS_DTYPE_BF16 ? 1.5 / 256 : 1e-5;
     double errors[] = {error(dq, g.dq64, query_count(s)), error(dk, g.dk64, key_count(s)),
                        error(dv, g.dv64, key_count(s))};
-    if (s->keys == 1) /* one key: a softmax of 1 has no gradient, only rounding */
+    /* one key: a softmax of 1 has no gradient, only rounding */
+    if (s->keys == 1 || s->window == 1)
         errors[0] = errors[1] = 0;
     for (int i = 0; i < 3; i++)
         ck_assert_msg(errors[i] < tolerance, "%s off by %g",

@@ -83,7 +83,17 @@ START_TEST(gradients_of_attention_agree_with_finite_differences)
     double *q = random_numbers(QUERIES), *k = random_numbers(KEYS), *v = random_numbers(KEYS);
     double y[QUERIES], dq[QUERIES], dk[KEYS], dv[KEYS];
     attention_case c = {.weights = random_numbers(QUERIES)};
-    c.r = (ps_ref64_attention){BATCH, ROWS, ROWS, HEADS, KV_HEADS, DIM, _i, 0.6, q, k, v, y, NULL};
+    c.r = (ps_ref64_attention){BATCH, ROWS, ROWS, HEADS, KV_HEADS, DIM, _i % 2, 0.6, q,
+                               k,     v,    y,    NULL,  0,        0,   NULL,   NULL};
+    static const int32_t starts[BATCH * ROWS] = {0, 0, 2, 2, 2, 1, 1, 1, 0, 3};
+    static const int32_t ends[BATCH * ROWS] = {2, 2, 5, 5, 5, 3, 1, 3, 5, 5}; /* one sees none */
+    if (_i > 1) {
+        c.r.softcap = 0.8;
+        c.r.starts = starts;
+        c.r.ends = ends;
+    }
+    if (_i > 2)
+        c.r.window = 2;
     ps_ref64_attention_backward(&c.r, c.weights, dq, dk, dv);
     check_differences(attention_loss_cb, &c, q, dq, QUERIES, "q");
     check_differences(attention_loss_cb, &c, k, dk, KEYS, "k");
@@ -125,7 +135,7 @@ END_TEST
 
 static const ps_check_case tests[] = {
     {.test = &gradients_of_norms_agree_with_finite_differences, .repeat = 2},
-    {.test = &gradients_of_attention_agree_with_finite_differences, .repeat = 2},
+    {.test = &gradients_of_attention_agree_with_finite_differences, .repeat = 4},
     {.test = &rotary_positions_are_relative},
     {0},
 };
