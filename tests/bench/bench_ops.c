@@ -201,10 +201,19 @@ static void run_attention_cached(bench *b, const row *r)
     ps_op_attention(b->stream, &a);
 }
 
-static void run_attention_backward(bench *b, const row *r)
+/* An eighth of the keys that it sees without a window. */
+static void run_attention_window(bench *b, const row *r)
 {
     (void)r;
     ps_attention a = attention_of(b);
+    a.window = b->length / 8;
+    ps_op_attention(b->stream, &a);
+}
+
+static void attention_backward(bench *b, int64_t window)
+{
+    ps_attention a = attention_of(b);
+    a.window = window;
     ps_attention_backward back = {.forward = &a,
                                   .dq = part(b, 4, b->type, b->rows, 3 * WIDTH),
                                   .dy = part(b, 3, b->type, b->rows, WIDTH),
@@ -213,6 +222,18 @@ static void run_attention_backward(bench *b, const row *r)
     back.dk.offset += WIDTH * ps_dtype_bytes(b->type);
     back.dv.offset += 2 * WIDTH * ps_dtype_bytes(b->type);
     ps_op_attention_backward(b->stream, &back);
+}
+
+static void run_attention_backward(bench *b, const row *r)
+{
+    (void)r;
+    attention_backward(b, 0);
+}
+
+static void run_attention_window_backward(bench *b, const row *r)
+{
+    (void)r;
+    attention_backward(b, b->length / 8);
 }
 
 static void run_axpy(bench *b, const row *r)
@@ -312,6 +333,8 @@ static void report_others(bench *b, int64_t part_rows, int parts, bool json)
         {"attention", LAYERS, n, WIDTH, 0, 4, .run = run_attention},
         {"attention backward", LAYERS, n, WIDTH, 0, 8, .run = run_attention_backward},
         {"attention cached", 0, b->batch * 1024, WIDTH, 0, 2, .run = run_attention_cached},
+        {"attention window", 0, n, WIDTH, 0, 4, .run = run_attention_window},
+        {"attention window backward", 0, n, WIDTH, 0, 8, .run = run_attention_window_backward},
         {"gelu_tanh", LAYERS, n, 4 * WIDTH, 0, 2, .run = run_gelu},
         {"gelu_tanh backward", LAYERS, n, 4 * WIDTH, 0, 3, .run = run_gelu_backward},
         {"add", 2 * LAYERS, n, WIDTH, 0, 3, .run = run_add},
