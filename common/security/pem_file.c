@@ -7,6 +7,7 @@
 #include "common/base/landlock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/target.h"
 #include "common/security/crypto_error.h"
 
 #include <errno.h>
@@ -149,15 +150,26 @@ out:
     return st;
 }
 
+/* NULL: the links lead nowhere. */
+static char *next_of(const char *path)
+{
+    char *file = NULL;
+    if (ps_target_follow(path, &file))
+        return NULL;
+    char *name = ps_asprintf("%s" PS_PEM_NEXT, file);
+    ps_free(&file);
+    return name;
+}
+
 ps_status ps_pem_read_key_of(X509 *cert, const char *path, EVP_PKEY **out)
 {
     EVP_PKEY *key = NULL, *next = NULL;
     ps_status st = ps_pem_read_key(path, &key);
     if (st)
         return st;
-    char *name = ps_asprintf("%s" PS_PEM_NEXT, path);
-    if (X509_check_private_key(cert, key) != 1 && access(name, F_OK) == 0 &&
-        !ps_pem_read_key(name, &next) && X509_check_private_key(cert, next) == 1) {
+    char *name = X509_check_private_key(cert, key) != 1 ? next_of(path) : NULL;
+    if (name && access(name, F_OK) == 0 && !ps_pem_read_key(name, &next) &&
+        X509_check_private_key(cert, next) == 1) {
         EVP_PKEY *other = key;
         key = next;
         next = other;

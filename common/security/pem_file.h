@@ -26,9 +26,9 @@ PS_MUST_CHECK ps_status ps_pem_read_public_key(const char *path, struct evp_pkey
 /* The private key; the caller's (EVP_PKEY_free). One with a pass phrase is refused. A file that
  * group or others can read is a warning in the log. */
 PS_MUST_CHECK ps_status ps_pem_read_key(const char *path, struct evp_pkey_st **out);
-/* The same of the key that belongs to cert: where that in the file does not, the one in FILE.next,
- * which is there while a renewal is under way or was cut off (pem_renewal.h). When neither does, it
- * is the file's: see X509_check_private_key. */
+/* The same of the key that belongs to cert: where that in the file does not, the one in FILE.next
+ * (of the file that links lead to), which is there while a renewal is under way or was cut off
+ * (pem_renewal.h). When neither does, it is the file's: see X509_check_private_key. */
 #define PS_PEM_NEXT ".next"
 PS_MUST_CHECK ps_status ps_pem_read_key_of(struct x509_st *cert, const char *path,
                                            struct evp_pkey_st **out);

@@ -122,12 +122,14 @@ static ps_status take_lock(ps_pem_swap *s, unsigned wait_ms)
 }
 
 /* Beside the file itself, whichever link it was named by. */
-static ps_status name_lock(ps_pem_swap *s)
+static ps_status name_others(ps_pem_swap *s)
 {
     char *file = NULL;
     ps_status st = ps_target_follow(s->key_file, &file);
-    if (!st)
+    if (!st) {
         s->lock_file = ps_asprintf("%s.lock", file);
+        s->next_file = ps_asprintf("%s" PS_PEM_NEXT, file);
+    }
     ps_free(&file);
     return st;
 }
@@ -138,10 +140,9 @@ ps_status ps_pem_swap_begin(const char *cert_file, const char *key_file, const p
     ps_pem_swap *s = ps_new(ps_pem_swap);
     *s = (ps_pem_swap){.cert_file = ps_strdup(cert_file),
                        .key_file = ps_strdup(key_file),
-                       .next_file = ps_asprintf("%s" PS_PEM_NEXT, key_file),
                        .disk = disk ? disk : &ps_disk_system,
                        .lock = -1};
-    ps_status st = name_lock(s);
+    ps_status st = name_others(s);
     if (!st)
         st = take_lock(s, wait_ms);
     if (!st)

@@ -9,7 +9,10 @@
  * under way or its process was killed. The next one puts that right. The lock ends with its
  * process; its file goes with the swap. Files are written by new_file.h, so that their names, their
  * owners and links to them stay what they are. Blocks. Not thread-safe (not asserted: it is its
- * maker's alone). */
+ * maker's alone).
+ *
+ * KEY_FILE here is the file itself, where the links lead that somebody named it by: whoever names
+ * it otherwise finds the same lock, and the same key that is coming. */
 #ifndef PS_SECURITY_PEM_SWAP_H
 #define PS_SECURITY_PEM_SWAP_H
 

@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 static ps_test_pki pki;
-static const ps_pem_renewal_files files = {.cert = "w1.pem", .key = "w1.key", .ca = "ca.pem"};
+static ps_pem_renewal_files files = {.cert = "w1.pem", .key = "w1.key", .ca = "ca.pem"};
 
 static void begin(void)
 {
@@ -283,6 +283,21 @@ START_TEST(wherever_a_new_one_is_killed_there_is_a_pair)
 }
 END_TEST
 
+/* Whoever reads it by its own name finds what was cut off, and so does the next who writes it. */
+START_TEST(wherever_one_is_killed_that_names_it_by_a_link_there_is_a_pair)
+{
+    begin();
+    ck_assert(shell("mkdir links; ln -s ../w1.key links/key; ln -s ../w1.pem links/cert"));
+    files.key = "links/key";
+    files.cert = "links/cert";
+    kill_everywhere(renew);
+    ck_assert(shell("[ $(ls links | wc -l) = 2 ] && rm -r links"));
+    files.key = "w1.key";
+    files.cert = "w1.pem";
+    end();
+}
+END_TEST
+
 /* ---- two at once ---- */
 
 enum { RENEWALS = 12 };
@@ -443,6 +458,7 @@ static const ps_check_case tests[] = {
     {&keys_keep_their_type, 60},
     {&whatever_fails_there_is_a_pair, 60},
     {&wherever_it_is_killed_there_is_a_pair, 60},
+    {&wherever_one_is_killed_that_names_it_by_a_link_there_is_a_pair, 60},
     {&wherever_a_new_one_is_killed_there_is_a_pair, 60},
     {&two_at_once_wait_for_each_other_and_a_kill_costs_nothing, 60},
     {&who_cannot_wait_is_told_for_whom, 60},
