@@ -30,6 +30,12 @@ static ps_status lock(int fd, unsigned most_ms, unsigned *waited)
     return PS_OK;
 }
 
+static bool is_file(int fd)
+{
+    struct stat about;
+    return fstat(fd, &about) == 0 && S_ISREG(about.st_mode);
+}
+
 ps_status ps_file_lock_open(const char *path, int flags, mode_t mode, unsigned most_ms, int *out)
 {
     unsigned waited = 0;
@@ -37,7 +43,8 @@ ps_status ps_file_lock_open(const char *path, int flags, mode_t mode, unsigned m
         int fd = open(path, flags | O_CREAT | O_CLOEXEC, mode);
         if (fd < 0)
             return ps_fail_errno(errno, "open");
-        ps_status st = lock(fd, most_ms, &waited);
+        ps_status st = is_file(fd) ? lock(fd, most_ms, &waited)
+                                   : ps_fail(PS_INVALID_ARGUMENT, "it is no file");
         if (!st && is_named(fd, path)) {
             *out = fd;
             return PS_OK;
@@ -46,6 +53,13 @@ ps_status ps_file_lock_open(const char *path, int flags, mode_t mode, unsigned m
         if (st)
             return st;
     }
+}
+
+void ps_file_lock_remove(const char *path, int fd)
+{
+    if (is_named(fd, path))
+        (void)unlink(path);
+    (void)close(fd);
 }
 
 /* Only for words: a full disk is found out elsewhere. */
@@ -60,7 +74,7 @@ void ps_file_lock_say(int fd)
 long ps_file_lock_process(const char *path)
 {
     char process[32] = "";
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     ssize_t n = fd < 0 ? 0 : read(fd, process, sizeof process - 1);
     process[n > 0 ? n : 0] = '\0';
     if (fd >= 0)

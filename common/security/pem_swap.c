@@ -193,10 +193,8 @@ void ps_pem_swap_free(ps_pem_swap **swap)
     ps_error_save(&callers, PS_INTERNAL);
     if (s->staged)
         (void)!unstage(s);
-    if (s->lock >= 0) { /* its name first: who waits for it asks for the name again */
-        (void)unlink(s->lock_file);
-        (void)close(s->lock);
-    }
+    if (s->lock >= 0)
+        ps_file_lock_remove(s->lock_file, s->lock);
     (void)!ps_error_raise(&callers);
     EVP_PKEY_free(s->key);
     ps_free(&s->cert_file);

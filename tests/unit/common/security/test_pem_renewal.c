@@ -298,6 +298,24 @@ START_TEST(wherever_one_is_killed_that_names_it_by_a_link_there_is_a_pair)
 }
 END_TEST
 
+START_TEST(a_lock_that_somebody_else_has_is_left_to_him)
+{
+    ps_pem_renewal *first = NULL, *second = NULL;
+    begin();
+    ck_ok(ps_pem_renewal_begin(&files, &first));
+    ck_assert(shell("rm w1.key.lock")); /* by somebody who thinks that it is left over */
+    ck_ok(ps_pem_renewal_begin(&files, &second));
+    ps_pem_renewal_free(&first);
+    ck_assert_int_eq(access("w1.key.lock", F_OK), 0);
+    ps_pem_renewal_free(&second);
+    ck_assert(shell("! ls *.lock *.next"));
+    ck_assert(shell("mkfifo w1.key.lock"));
+    ck_assert_int_eq(ps_pem_renewal_begin(&files, &first), PS_INVALID_ARGUMENT);
+    ck_assert(shell("rm w1.key.lock"));
+    end();
+}
+END_TEST
+
 /* ---- two at once ---- */
 
 enum { RENEWALS = 12 };
@@ -459,6 +477,7 @@ static const ps_check_case tests[] = {
     {&whatever_fails_there_is_a_pair, 60},
     {&wherever_it_is_killed_there_is_a_pair, 60},
     {&wherever_one_is_killed_that_names_it_by_a_link_there_is_a_pair, 60},
+    {&a_lock_that_somebody_else_has_is_left_to_him, 60},
     {&wherever_a_new_one_is_killed_there_is_a_pair, 60},
     {&two_at_once_wait_for_each_other_and_a_kill_costs_nothing, 60},
     {&who_cannot_wait_is_told_for_whom, 60},
