@@ -182,8 +182,9 @@ static void leave(const archs_variant *v, ps_buf *file, const char *config, cons
         ps_model_export_new(ps_model_format_find(format), config,
                             &(ps_model_out_options){.path = path, .dtype = "f32", .force = true});
     ck_ok(ps_model_export_feed(export, ps_buf_slice(file)));
-    ck_assert_msg(ps_export_finish(export, &original, &bytes) == PS_OK, "%s %s: %s", v->name,
-                  format, ps_error_message());
+    ck_assert_msg(ps_export_seal(export, &original) == PS_OK, "%s %s: %s", v->name, format,
+                  ps_error_message());
+    ck_ok(ps_model_export_finish(export, &bytes));
     ps_model_export_free(&export);
 }
 
