@@ -5,28 +5,19 @@
 
 #include "common/base/bits.h"
 #include "common/base/mem.h"
-#include "common/base/slice.h"
+#include "common/format/idx_header.h"
 #include "common/format/source.h"
 #include "worker/data/survey.h"
 
 #include <inttypes.h>
 #include <math.h>
 
-enum { MAX_DIMS = 8, PIECE = 512 };
-
-typedef enum idx_type {
-    IDX_U8 = 0x08,
-    IDX_I8 = 0x09,
-    IDX_I16 = 0x0b,
-    IDX_I32 = 0x0c,
-    IDX_F32 = 0x0d,
-    IDX_F64 = 0x0e,
-} idx_type;
+enum { PIECE = 512 };
 
 /* One file in memory. */
 typedef struct idx_file {
     char *path;
-    idx_type type;
+    ps_idx_type type;
     size_t rows, columns; /* columns: the product of the other dimensions */
     size_t data_start;    /* bytes of the header */
     uint8_t *values;
@@ -40,23 +31,6 @@ typedef struct idx_state {
     ps_label_kind kind;
 } idx_state;
 
-static size_t size_of(idx_type type)
-{
-    switch (type) {
-    case IDX_U8:
-    case IDX_I8:
-        return 1;
-    case IDX_I16:
-        return 2;
-    case IDX_I32:
-    case IDX_F32:
-        return 4;
-    case IDX_F64:
-        return 8;
-    }
-    return 0;
-}
-
 static uint64_t read_be(const uint8_t *p, size_t bytes)
 {
     uint64_t v = 0;
@@ -67,63 +41,35 @@ static uint64_t read_be(const uint8_t *p, size_t bytes)
 
 static double value_at(const idx_file *f, size_t i)
 {
-    const uint8_t *p = f->values + i * size_of(f->type);
+    const uint8_t *p = f->values + i * ps_idx_size_of(f->type);
     switch (f->type) {
-    case IDX_U8:
+    case PS_IDX_U8:
         return *p;
-    case IDX_I8:
+    case PS_IDX_I8:
         return (int8_t)*p;
-    case IDX_I16:
+    case PS_IDX_I16:
         return (int16_t)read_be(p, 2);
-    case IDX_I32:
+    case PS_IDX_I32:
         return (int32_t)read_be(p, 4);
-    case IDX_F32:
+    case PS_IDX_F32:
         return (double)ps_float_of_bits((uint32_t)read_be(p, 4));
-    case IDX_F64:
+    case PS_IDX_F64:
         return ps_double_of_bits(read_be(p, 8));
     }
     return 0;
 }
 
-static ps_status read_dimensions(ps_source *source, unsigned n, idx_file *f)
-{
-    uint8_t bytes[4 * MAX_DIMS];
-    ps_status st = ps_source_read_exactly(source, bytes, 4 * (size_t)n);
-    if (st)
-        return st;
-    ps_cursor c = ps_cursor_of(ps_slice_of(bytes, 4 * (size_t)n));
-    f->rows = ps_read_u32be(&c);
-    f->columns = 1;
-    for (unsigned d = 1; d < n; d++)
-        if (__builtin_mul_overflow(f->columns, (size_t)ps_read_u32be(&c), &f->columns))
-            return ps_fail(PS_CORRUPT, "%s: its dimensions are too large", f->path);
-    if (f->columns == 0)
-        return ps_fail(PS_CORRUPT, "%s: a dimension of 0", f->path);
-    f->data_start = 4 + 4 * (size_t)n;
-    return PS_OK;
-}
-
-static bool is_text(const uint8_t magic[4])
-{
-    bool text = true;
-    for (int i = 0; i < 4; i++)
-        text &= magic[i] >= ' ' || (magic[i] >= '\t' && magic[i] <= '\r');
-    return text;
-}
-
 static ps_status read_header(ps_source *source, idx_file *f)
 {
-    uint8_t magic[4];
-    ps_status st = ps_source_read_exactly(source, magic, sizeof magic);
+    ps_idx_header header;
+    ps_status st = ps_idx_header_read(source, &header);
     if (st)
         return st;
-    f->type = (idx_type)magic[2];
-    if (magic[0] || magic[1] || !size_of(f->type) || magic[3] < 1 || magic[3] > MAX_DIMS)
-        return ps_fail(PS_CORRUPT,
-                       "%s: byte 0: not an idx file, its first bytes are %02x %02x %02x %02x%s",
-                       f->path, magic[0], magic[1], magic[2], magic[3],
-                       is_text(magic) ? "; is it csv (data.format, --format)?" : "");
-    return read_dimensions(source, magic[3], f);
+    f->type = header.type;
+    f->rows = header.dims[0];
+    f->columns = header.columns;
+    f->data_start = header.bytes;
+    return PS_OK;
 }
 
 /* What the header claims, against the budget and against what the file could hold. */
@@ -131,7 +77,7 @@ static ps_status check_size(const ps_source *source, const idx_file *f, uint64_t
                             size_t *bytes)
 {
     if (__builtin_mul_overflow(f->rows, f->columns, bytes) ||
-        __builtin_mul_overflow(*bytes, size_of(f->type), bytes) ||
+        __builtin_mul_overflow(*bytes, ps_idx_size_of(f->type), bytes) ||
         *bytes > SIZE_MAX - f->data_start || *bytes + f->data_start > ps_source_most(source))
         return ps_fail(PS_CORRUPT,
                        "%s: truncated, its header says %zu rows of %zu values from byte %zu on, "
@@ -205,7 +151,7 @@ static ps_status not_finite(const idx_file *f, size_t at)
 {
     const char *what = isfinite(value_at(f, at)) ? "beyond float32, normalised" : "not a number";
     return ps_fail(PS_CORRUPT, "%s: byte %zu: row %zu has a value that is %s", f->path,
-                   f->data_start + at * size_of(f->type), at / f->columns, what);
+                   f->data_start + at * ps_idx_size_of(f->type), at / f->columns, what);
 }
 
 static ps_status check_finite(const idx_file *f, const ps_normaliser *normaliser)
@@ -247,7 +193,7 @@ static ps_status check_columns(const ps_dataset_options *o, const idx_file *f)
 static ps_status prepare_features(const ps_dataset_options *o, idx_state *s,
                                   ps_normaliser *normaliser)
 {
-    bool bytes = s->features.type == IDX_U8;
+    bool bytes = s->features.type == PS_IDX_U8;
     ps_status st = o->numbers.n ? check_columns(o, &s->features) : PS_OK;
     if (st)
         return st;
@@ -260,7 +206,7 @@ static ps_status prepare_features(const ps_dataset_options *o, idx_state *s,
 
 static ps_status check_classes(const idx_file *f, int64_t classes, int64_t *found)
 {
-    if (f->type == IDX_F32 || f->type == IDX_F64 || f->columns != 1)
+    if (f->type == PS_IDX_F32 || f->type == PS_IDX_F64 || f->columns != 1)
         return ps_fail(PS_CORRUPT, "%s: classes must be one integer a row", f->path);
     int64_t largest = -1;
     for (size_t i = 0; i < f->rows; i++) {
@@ -269,8 +215,8 @@ static ps_status check_classes(const idx_file *f, int64_t classes, int64_t *foun
             return ps_fail(
                 PS_INVALID_ARGUMENT,
                 "%s: byte %zu: row %zu has label %" PRId64 ", allowed 0 to %" PRId64 "%s", f->path,
-                f->data_start + i * size_of(f->type), i, label, classes ? classes - 1 : INT32_MAX,
-                label == classes ? PS_LABELS_FROM_ONE : "");
+                f->data_start + i * ps_idx_size_of(f->type), i, label,
+                classes ? classes - 1 : INT32_MAX, label == classes ? PS_LABELS_FROM_ONE : "");
         largest = label > largest ? label : largest;
     }
     *found = largest + 1;
@@ -282,7 +228,7 @@ static ps_status check_targets(const idx_file *f, size_t *targets)
     for (size_t i = 0; i < f->rows * f->columns; i++)
         if (!isfinite((float)value_at(f, i)))
             return ps_fail(PS_CORRUPT, "%s: byte %zu: row %zu has a value that is not a number",
-                           f->path, f->data_start + i * size_of(f->type), i / f->columns);
+                           f->path, f->data_start + i * ps_idx_size_of(f->type), i / f->columns);
     *targets = f->columns;
     return PS_OK;
 }
@@ -382,7 +328,7 @@ static void idx_row(const void *state, const ps_normaliser *normaliser, size_t r
     const idx_state *s = state;
     const idx_file *f = &s->features;
     size_t at = row * f->columns;
-    if (f->type != IDX_U8 || normaliser->stds)
+    if (f->type != PS_IDX_U8 || normaliser->stds)
         (void)normalised(f, normaliser, at, f->columns, features); /* checked */
     else
         for (size_t i = 0; i < f->columns; i++)
