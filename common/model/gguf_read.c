@@ -338,6 +338,7 @@ static ps_status gguf_open(const char *path, ps_model_in_about *about, ps_model_
 }
 
 const ps_model_in_row ps_model_in_gguf = {.takes = gguf_takes,
+                                          .look = ps_model_look_gguf,
                                           .open = gguf_open,
                                           .read = gguf_read,
                                           .bytes = gguf_bytes,

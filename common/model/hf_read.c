@@ -357,5 +357,9 @@ static ps_status hf_open(const char *folder, ps_model_in_about *about, ps_model_
     return st;
 }
 
-const ps_model_in_row ps_model_in_hf = {
-    .takes = hf_takes, .open = hf_open, .read = hf_read, .bytes = hf_bytes, .close = hf_close};
+const ps_model_in_row ps_model_in_hf = {.takes = hf_takes,
+                                        .look = ps_model_look_hf,
+                                        .open = hf_open,
+                                        .read = hf_read,
+                                        .bytes = hf_bytes,
+                                        .close = hf_close};

@@ -259,6 +259,11 @@ const char *ps_model_in_remarks(ps_model_in *in)
     return ps_buf_cstr(&in->about.remarks);
 }
 
+const ps_model_in_about *ps_model_in_about_of(const ps_model_in *in)
+{
+    return &in->about;
+}
+
 bool ps_model_in_knows_model(const ps_model_in *in)
 {
     return !in->about.plain;

@@ -17,6 +17,7 @@
 #include "common/format/token_ids.h"
 #include "common/model/lm_layout.h"
 #include "common/model/model_forms.h"
+#include "common/model/model_look.h"
 #include "common/model/side_files.h"
 
 #include <stddef.h>
@@ -46,6 +47,8 @@ void ps_model_in_close(ps_model_in **in);
 /* Sentences, each a line with its end: what of the source psd does not use, or takes otherwise than
  * one may think. "": none. Valid as long as in. */
 const char *ps_model_in_remarks(ps_model_in *in);
+/* What was found out about it; valid as long as in. */
+const struct ps_model_in_about *ps_model_in_about_of(const ps_model_in *in);
 /* Whether the source says which model it is; a safetensors file may have it in its metadata only.
  */
 bool ps_model_in_knows_model(const ps_model_in *in);
@@ -80,6 +83,8 @@ typedef struct ps_model_in_row {
     /* Is the path of this form, and has to become psd's file? PS_NOT_FOUND: nothing is there;
      * PS_INVALID_ARGUMENT: it is no model at all, and what instead. */
     PS_MUST_CHECK ps_status (*takes)(const ps_disk *disk, const char *path, bool *out);
+    /* What its files say, whatever psd makes of it. */
+    PS_MUST_CHECK ps_status (*look)(const char *path, ps_model_look *look);
     /* about comes empty, but for what is given, and goes on living as long as the reader. */
     PS_MUST_CHECK ps_status (*open)(const char *path, ps_model_in_about *about,
                                     ps_model_reader **out);

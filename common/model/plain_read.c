@@ -79,5 +79,8 @@ static ps_status plain_takes(const ps_disk *disk, const char *path, bool *out)
     return st;
 }
 
-const ps_model_in_row ps_model_in_plain = {
-    .takes = plain_takes, .open = plain_open, .read = plain_read, .close = plain_close};
+const ps_model_in_row ps_model_in_plain = {.takes = plain_takes,
+                                           .look = ps_model_look_plain,
+                                           .open = plain_open,
+                                           .read = plain_read,
+                                           .close = plain_close};

@@ -11,7 +11,7 @@
 
 const ps_side_file ps_side_files[PS_SIDE_FILES] = {
     {"generation_config.json", false},
-    {"tokenizer_config.json", true},
+    [PS_SIDE_TOKENIZER] = {"tokenizer_config.json", true},
     {"special_tokens_map.json", true},
     [PS_SIDE_CHAT_TEMPLATE] = {"chat_template.jinja", false},
 };
@@ -127,14 +127,26 @@ static ps_status find_template(ps_slice json, ps_buf *out)
     return st;
 }
 
+/* Of the two files; empty: there is none. */
+static bool template_of(ps_slice whole, ps_slice config, ps_buf *out)
+{
+    ps_buf_clear(out);
+    if (whole.len)
+        ps_buf_append(out, whole.data, whole.len);
+    else if (config.len && find_template(config, out))
+        ps_buf_clear(out);
+    return out->len > 0;
+}
+
 bool ps_side_chat_template(const ps_safetensors *file, ps_buf *out)
 {
     const char *whole = ps_safetensors_metadata(file, ps_side_files[PS_SIDE_CHAT_TEMPLATE].name);
-    const char *config = ps_safetensors_metadata(file, "tokenizer_config.json");
-    ps_buf_clear(out);
-    if (whole)
-        ps_buf_puts(out, whole);
-    else if (config && find_template(ps_slice_str(config), out))
-        ps_buf_clear(out);
-    return out->len > 0;
+    const char *config = ps_safetensors_metadata(file, ps_side_files[PS_SIDE_TOKENIZER].name);
+    return template_of(ps_slice_str(whole ? whole : ""), ps_slice_str(config ? config : ""), out);
+}
+
+bool ps_side_texts_template(const ps_side_texts *texts, ps_buf *out)
+{
+    return template_of(ps_buf_slice(&texts->text[PS_SIDE_CHAT_TEMPLATE]),
+                       ps_buf_slice(&texts->text[PS_SIDE_TOKENIZER]), out);
 }

@@ -31,7 +31,11 @@ void ps_side_texts_free(ps_side_texts *texts);
 /* The chat template of a model's file: that of chat_template.jinja, or the one, or the default one,
  * of tokenizer_config.json. false: there is none. */
 bool ps_side_chat_template(const ps_safetensors *file, ps_buf *out);
+/* The same of a folder's texts. */
+bool ps_side_texts_template(const ps_side_texts *texts, ps_buf *out);
 /* For files that have the template alone: which of the files it becomes. */
 #define PS_SIDE_CHAT_TEMPLATE 3
+/* And where it is else. */
+#define PS_SIDE_TOKENIZER 1
 
 #endif
