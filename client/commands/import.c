@@ -3,12 +3,10 @@
  * is not psd's own file is turned into one on the way, and what is encrypted by age is opened a
  * chunk at a time: nothing of it is written anywhere. */
 #include "client/call/client.h"
-#include "client/call/streams.h"
+#include "client/call/model_source.h"
 #include "client/call/support.h"
 #include "client/commands/commands.h"
-#include "common/age/age_disk.h"
 #include "common/base/mem.h"
-#include "common/base/text.h"
 #include "common/model/model_files.h"
 #include "common/model/model_in.h"
 
@@ -53,18 +51,11 @@ static const ps_flag flags[] = {
 };
 
 typedef struct source {
-    char *path;
+    ps_model_source given;
     int file;                            /* psd's own; -1 */
     ps_model_in *model;                  /* or this */
     const Psd__V1__ImportHeader *header; /* NULL once it is sent */
-    ps_age_identities *identities;
-    ps_age_disk *age; /* with them; NULL: files are as they are */
 } source;
-
-static const ps_disk *disk_of(const source *s)
-{
-    return s->age ? ps_age_disk_row(s->age) : &ps_disk_system;
-}
 
 static void release_piece(void *user)
 {
@@ -76,9 +67,9 @@ static ps_status read_piece(source *s, uint8_t *piece, size_t *got)
 {
     if (s->model)
         return ps_model_in_read(s->model, piece, PIECE, got);
-    const ps_disk *disk = disk_of(s);
+    const ps_disk *disk = s->given.disk ? s->given.disk : &ps_disk_system;
     ps_status st = disk->read(disk->state, s->file, piece, PIECE, got);
-    return st ? ps_wrap(st, "%s", s->path) : PS_OK;
+    return st ? ps_wrap(st, "%s", s->given.path) : PS_OK;
 }
 
 static ps_status next(void *user, ps_call *call)
@@ -104,60 +95,28 @@ static ps_status next(void *user, ps_call *call)
     return PS_OK;
 }
 
-/* NAME.age is to its reader the file NAME, so that parts of a model find each other. Who names a
- * file that is plain means that one, whatever lies beside it. */
-static ps_status open_identities(source *s, const char *identity)
-{
-    const size_t len = strlen(s->path), end = strlen(PS_AGE_ENDING);
-    bool folder = false;
-    if (!strcmp(identity, "-") && !strcmp(s->path, "/dev/stdin"))
-        return ps_fail(PS_INVALID_ARGUMENT, "standard input is either the model or its identity");
-    ps_status st = ps_age_identities_open(identity, &s->identities);
-    if (st)
-        return ps_wrap(st, "--identity");
-    bool there = !ps_model_file_kind(NULL, s->path, &folder) && !folder;
-    bool ends = len > end && ps_text_ends(s->path, PS_AGE_ENDING);
-    s->age = ps_age_disk_new(&(ps_age_disk_conf){
-        .disk = &ps_disk_system, .identities = s->identities, .plain_first = there && !ends});
-    if (there && ends)
-        s->path[len - end] = '\0';
-    return PS_OK;
-}
-
-static ps_status open_source(source *s, const options *o)
+static ps_status open_source(source *s, const char *path, const options *o)
 {
     bool other = false;
     uint64_t size;
-    const ps_disk *disk = NULL;
-    const char *path = s->path;
-    ps_status st = ps_streams_input(&path);
-    if (path != s->path) {
-        ps_free(&s->path);
-        s->path = ps_strdup(path);
-    }
-    if (!st && o->identity)
-        st = open_identities(s, o->identity);
-    if (!st) {
-        disk = s->age ? disk_of(s) : NULL;
-        st = ps_model_in_takes(disk, s->path, &other);
-    }
+    ps_status st = ps_model_source_open(path, o->identity, &s->given);
+    if (!st)
+        st = ps_model_in_takes(s->given.disk, s->given.path, &other);
     if (!st && other)
-        return ps_model_in_open(s->path,
-                                &(ps_model_in_options){.disk = disk,
+        return ps_model_in_open(s->given.path,
+                                &(ps_model_in_options){.disk = s->given.disk,
                                                        .float32 = o->float32,
                                                        .float_activations = o->float_activations},
                                 &s->model);
-    return st ? st : ps_model_input_open(disk, s->path, &s->file, &size);
+    return st ? st : ps_model_input_open(s->given.disk, s->given.path, &s->file, &size);
 }
 
 static void close_source(source *s)
 {
     if (s->file >= 0)
-        ps_model_file_close(disk_of(s), s->file);
+        ps_model_file_close(s->given.disk, s->file);
     ps_model_in_close(&s->model);
-    ps_age_disk_free(&s->age);
-    ps_age_identities_free(&s->identities);
-    ps_free(&s->path);
+    ps_model_source_clear(&s->given);
 }
 
 /* For people without its tensors, of which there may be hundreds: psctl model has them. */
@@ -175,11 +134,11 @@ static ps_status run(ps_client *client, const ps_args *args)
     header.name = ps_borrow(args->operands.at[1]);
     header.config = ps_borrow(o->config ? o->config : "");
     header.replace = o->replace;
-    source s = {.path = ps_strdup(args->operands.at[0]), .file = -1, .header = &header};
+    source s = {.file = -1, .header = &header};
     ProtobufCMessage *reply = NULL;
     ps_status st = ps_check_model_name(header.name);
     if (!st)
-        st = open_source(&s, o);
+        st = open_source(&s, args->operands.at[0], o);
     if (!st && s.model && ps_model_in_knows_model(s.model) && o->config)
         st = ps_client_usage(client, "--model is for a safetensors file; folders and GGUF files "
                                      "say what they are");
