@@ -88,7 +88,7 @@ _psctl() {
     :help:0) takes=$("$psctl" __complete commands 2>/dev/null) ;;
     :help:1) [[ $prev == cert || $prev == context ]] && takes=$("$psctl" __complete commands "$prev" 2>/dev/null) ;;
     "context:context use:0" | "context:context set:0") takes=$("$psctl" __complete contexts 2>/dev/null) ;;
-    :submit:0 | :import:0 | :tokenize:* | :evaluate:* | :explain:* | :diff:* | :predict:* | "cert:cert inspect:"*)
+    :submit:0 | :import:0 | :inspect:0 | :tokenize:* | :evaluate:* | :explain:* | :diff:* | :predict:* | "cert:cert inspect:"*)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         compopt -o filenames 2>/dev/null
         return

@@ -1,0 +1,246 @@
+/* What psctl inspect says of data, tokenizers and the files of psd: each kind is told by its first
+ * bytes and described by whoever reads it. */
+#include "client/commands/inspect.h"
+
+#include "common/base/mem.h"
+#include "common/format/idx_header.h"
+#include "common/format/json_lines.h"
+#include "common/format/text_look.h"
+#include "common/format/token_file.h"
+#include "common/model/model_files.h"
+#include "common/signing/bundle.h"
+#include "common/tokenizer/tokenizer.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static void add_what(ps_inspection *of, const char *what)
+{
+    ps_facts_text(&of->facts, "what", "is", ps_slice_str(what));
+}
+
+static bool has(const ps_inspection *of, const char *name)
+{
+    char *path = ps_asprintf("%s/%s", of->source.path, name);
+    bool there = of->folder && ps_model_file_there(of->source.disk, path);
+    ps_free(&path);
+    return there;
+}
+
+/* ---- token files ---- */
+
+static bool is_token_file(const ps_inspection *of)
+{
+    return ps_inspect_begins(of, "PSDTOKEN", 8);
+}
+
+static ps_status describe_token_file(ps_inspection *of)
+{
+    ps_token_file *file = NULL;
+    add_what(of, "a token file");
+    ps_status st = ps_token_file_open(of->source.path, &file);
+    if (st)
+        return st;
+    const ps_token_file_info *about = ps_token_file_about(file);
+    ps_facts_count(&of->facts, "tokens", "tokens", about->count);
+    ps_facts_count(&of->facts, "vocab_size", "vocabulary", about->vocab_size);
+    ps_facts_text(&of->facts, "tokenizer", "tokenizer", ps_slice_str(about->tokenizer));
+    ps_facts_truth(&of->facts, "given", "prompts are marked", about->marks & PS_TOKEN_GIVEN);
+    ps_facts_truth(&of->facts, "documents", "documents are marked", about->marks & PS_TOKEN_BEGINS);
+    ps_buf_puts(&of->use, "as data of format tokens");
+    ps_token_file_close(&file);
+    return PS_OK;
+}
+
+/* ---- tokenizers ---- */
+
+static bool is_tokenizer(const ps_inspection *of)
+{
+    if (of->folder)
+        return !has(of, "config.json") && (has(of, "tokenizer.json") || has(of, "vocab.json"));
+    return ps_inspect_ends(of, "tokenizer.json") || ps_inspect_ends(of, "tokenizer.model") ||
+           ps_inspect_ends(of, "spiece.model");
+}
+
+static ps_status describe_tokenizer(ps_inspection *of)
+{
+    ps_tokenizer *t = NULL;
+    add_what(of, "a tokenizer");
+    ps_status st = ps_tokenizer_open(of->source.disk, of->source.path, &t);
+    if (st)
+        return st;
+    ps_facts_text(&of->facts, "tokenizer", "used as", ps_slice_str(ps_tokenizer_name(t)));
+    ps_facts_count(&of->facts, "vocab_size", "vocabulary", ps_tokenizer_vocab_size(t));
+    ps_facts_count(&of->facts, "merges", "merges", ps_tokenizer_merges(t));
+    ps_buf_printf(&of->use, "psctl tokenize --tokenizer %s", of->given);
+    ps_tokenizer_free(&t);
+    return PS_OK;
+}
+
+/* ---- numbers and texts ---- */
+
+static bool is_idx(const ps_inspection *of)
+{
+    return of->first_len >= 4 && !of->first[0] && !of->first[1] &&
+           ps_idx_size_of((ps_idx_type)of->first[2]) && of->first[3] &&
+           of->first[3] <= PS_IDX_MAX_DIMS;
+}
+
+static ps_status describe_idx(ps_inspection *of)
+{
+    ps_idx_header header;
+    ps_source *source = NULL;
+    ps_buf shape = PS_BUF_EMPTY;
+    add_what(of, "an idx file");
+    ps_status st = ps_source_open(of->source.path, &source);
+    if (!st)
+        st = ps_idx_header_read(source, &header);
+    uint64_t most = st ? 0 : ps_source_most(source);
+    ps_source_close(&source);
+    if (st)
+        return st;
+    for (unsigned d = 0; d < header.n_dims; d++)
+        ps_buf_printf(&shape, "%s%" PRIu32, d ? " x " : "", header.dims[d]);
+    ps_facts_count(&of->facts, "rows", "rows", header.dims[0]);
+    ps_facts_text(&of->facts, "shape", "shape", ps_buf_slice(&shape));
+    ps_facts_text(&of->facts, "type", "type", ps_slice_str(ps_idx_name_of(header.type)));
+    ps_buf_free(&shape);
+    if (header.columns > most || header.dims[0] > most / header.columns)
+        return ps_fail(PS_CORRUPT, "%s: truncated, it cannot hold what its header says",
+                       of->source.path);
+    ps_buf_puts(&of->use, "as data of format idx");
+    return PS_OK;
+}
+
+static bool is_json_lines(const ps_inspection *of)
+{
+    return ps_inspect_begins(of, "{", 1) &&
+           (ps_inspect_ends(of, ".jsonl") || ps_inspect_ends(of, ".ndjson"));
+}
+
+/* The keys of an object that have texts, as tokenize is told them. */
+static ps_status list_keys(ps_slice line, ps_buf *out)
+{
+    ps_json_reader r;
+    ps_json_token token;
+    ps_json_reader_init(&r, line);
+    ps_status st = ps_json_expect(&r, PS_JSON_OBJECT, &token);
+    while (ps_json_member(&r, &token, &st)) {
+        size_t before = out->len;
+        ps_buf_puts(out, before ? ", " : "");
+        ps_buf_append(out, token.text.data, token.text.len);
+        ps_slice value;
+        st = ps_json_value(&r, &value);
+        if (!st && (!value.len || value.data[0] != '"'))
+            out->len = before;
+    }
+    ps_json_reader_free(&r);
+    return st;
+}
+
+static ps_status describe_json_lines(ps_inspection *of)
+{
+    ps_source *source = NULL;
+    ps_slice line;
+    ps_buf keys = PS_BUF_EMPTY;
+    add_what(of, "JSON Lines");
+    ps_status st = ps_source_open(of->source.path, &source);
+    ps_json_lines *lines = st ? NULL : ps_json_lines_new(source);
+    if (!st)
+        st = ps_json_lines_next(lines, &line);
+    if (!st) {
+        st = list_keys(line, &keys);
+        st = st ? ps_json_lines_wrap(lines, st) : PS_OK;
+    }
+    ps_facts_text(&of->facts, "texts", "texts at", ps_buf_slice(&keys));
+    if (!st)
+        ps_buf_puts(&of->use, "psctl tokenize --jsonl KEY");
+    ps_buf_free(&keys);
+    ps_json_lines_free(&lines);
+    ps_source_close(&source);
+    return st;
+}
+
+/* What begins with no mark of something else, and has nothing that no text has. */
+static bool is_text(const ps_inspection *of)
+{
+    ps_text_look look = {0};
+    const ps_slice first = ps_slice_of(of->first, of->first_len);
+    ps_text_look_feed(&look, first);
+    return !of->folder && of->first_len && !look.zeros && !look.foreign &&
+           !ps_foreign_find(first) && !ps_inspect_begins(of, "{", 1) &&
+           (ps_inspect_ends(of, ".txt") || ps_inspect_ends(of, ".md"));
+}
+
+static ps_status describe_text(ps_inspection *of)
+{
+    add_what(of, "text");
+    ps_buf_printf(&of->use, "psctl tokenize %s", of->given);
+    return PS_OK;
+}
+
+static bool is_csv(const ps_inspection *of)
+{
+    return !of->folder && of->first_len && ps_inspect_ends(of, ".csv") &&
+           !ps_foreign_find(ps_slice_of(of->first, of->first_len));
+}
+
+static ps_status describe_csv(ps_inspection *of)
+{
+    add_what(of, "csv, by its name");
+    ps_buf_puts(&of->use, "as data of format csv");
+    return PS_OK;
+}
+
+/* ---- files of psd, and signatures ---- */
+
+static bool is_checkpoint(const ps_inspection *of)
+{
+    return ps_inspect_begins(of, "PSDCKPT", 7);
+}
+
+static ps_status describe_checkpoint(ps_inspection *of)
+{
+    add_what(of, "a checkpoint of psd");
+    return ps_fail(PS_INVALID_ARGUMENT,
+                   "%s is a checkpoint: psd goes on from it by itself, and stores the job's model "
+                   "when it ends",
+                   of->source.path);
+}
+
+static bool is_signature(const ps_inspection *of)
+{
+    return ps_inspect_begins(of, "{", 1) && ps_inspect_ends(of, ".sig");
+}
+
+static ps_status describe_signature(ps_inspection *of)
+{
+    static const char *const methods[] = {"a key", "certificates", "certificates of Sigstore"};
+    ps_bundle bundle = {0};
+    ps_buf json = PS_BUF_EMPTY;
+    add_what(of, "the signature of a model (a Sigstore bundle)");
+    ps_status st = ps_disk_read_file(&ps_disk_system, of->source.path, PS_BUNDLE_MOST, &json);
+    if (!st) {
+        st = ps_bundle_read(ps_buf_slice(&json), &bundle);
+        st = st ? ps_wrap(st, "%s", of->source.path) : PS_OK;
+    }
+    if (!st) {
+        ps_facts_text(&of->facts, "signed_by", "signed by", ps_slice_str(methods[bundle.method]));
+        ps_buf_puts(&of->use, "psctl model verify, of the folder it is in");
+    }
+    ps_bundle_free(&bundle);
+    ps_buf_free(&json);
+    return st;
+}
+
+const ps_inspect_kind ps_inspect_kinds[] = {
+    {"tokens", is_token_file, describe_token_file},
+    {"tokenizer", is_tokenizer, describe_tokenizer},
+    {"idx", is_idx, describe_idx},
+    {"csv", is_csv, describe_csv},
+    {"jsonl", is_json_lines, describe_json_lines},
+    {"signature", is_signature, describe_signature},
+    {"checkpoint", is_checkpoint, describe_checkpoint},
+    {"text", is_text, describe_text},
+    {NULL, NULL, NULL},
+};
