@@ -28,6 +28,9 @@
 #define CONNECTION_LEAST (256u << 10) /* a connection's window, however little is left */
 #define CALL_LEAST       (64u << 10)
 #define SHARE            2
+/* Of a call: when first windows become larger again (held_back.c), so does this one, and one beyond
+ * 2^31-1 is an error (RFC 9113 section 6.9.2). */
+#define CALL_MOST (INT32_MAX - (int64_t)PS_HTTP2_WINDOW)
 
 /* The one that may go on whatever others hold; NULL: none keeps anything. One that is whole stays
  * it until it has released what it holds. */
@@ -85,7 +88,8 @@ static size_t call_target(const ps_http2 *conn, const ps_call *call)
 static void fill(ps_http2 *conn, int32_t stream_id, size_t target, size_t received, size_t lacking,
                  int32_t window)
 {
-    size_t want = ps_least(ps_most(target > received ? target - received : 0, lacking), INT32_MAX);
+    size_t most = stream_id ? CALL_MOST : INT32_MAX;
+    size_t want = ps_least(ps_most(target > received ? target - received : 0, lacking), most);
     int64_t more = (int64_t)want - window;
     if (more <= 0 || (more < (int64_t)(target / 4) && (int64_t)lacking <= window))
         return;

@@ -71,13 +71,18 @@ static ps_account *account_of(void *user, const ps_identity *peer)
     return &account.head;
 }
 
-static void open_rig(uint64_t hold)
+static void open_rig_with(uint64_t hold, const ps_rpc_limits *limits)
 {
     memset(&rig, 0, sizeof rig);
     account = (refusing){.head.ops = &ops, .hold_ms = hold, .bytes_most = 1u << 20};
     rig.account = account_of;
-    echo_rig_open(&rig, NULL);
+    echo_rig_open(&rig, limits);
     echo_rig_connect(&rig, NULL);
+}
+
+static void open_rig(uint64_t hold)
+{
+    open_rig_with(hold, NULL);
 }
 
 static void close_rig(void)
@@ -264,6 +269,39 @@ START_TEST(little_of_it_comes_and_nothing_is_kept)
 }
 END_TEST
 
+/* Limits of which a window is as large as there are: it is not too large for them once the first
+ * one is again what it was. */
+START_TEST(a_large_window_outlives_the_small_ones)
+{
+    ps_rpc_limits limits = PS_RPC_LIMITS_DEFAULT;
+    limits.call_bytes = 4ull << 30;
+    limits.connection_bytes = limits.memory_bytes = 16ull << 30;
+    open_rig_with(LONG_MS, &limits);
+    echo_call held = {0}, c = {0};
+    for (int i = 0; i < 2; i++) { /* the second begins with a small window */
+        ask_and_wait_until_held(&held);
+        echo_run_ms(&rig, 100);
+        ps_call_cancel(held.call);
+        echo_wait(&rig, &held);
+        echo_clear(&held);
+        wait_given_back();
+    }
+    account.admits = true;
+    account.bytes_most = UINT64_MAX;
+    ask(&c, 0);
+    for (int i = 0; i < 1000 && stats().messages_in == 0; i++)
+        echo_run_ms(&rig, 10);
+    echo_run_ms(&rig, 3000); /* until after the small ones */
+    ck_assert_msg(!c.done, "%s", c.message);
+    send_pieces(&c);
+    ps_call_half_close(c.call);
+    echo_wait(&rig, &c);
+    ck_assert_msg(c.status == PS_OK, "%s", c.message);
+    echo_clear(&c);
+    close_rig();
+}
+END_TEST
+
 static void *stop(void *user)
 {
     (void)user;
@@ -295,6 +333,7 @@ static const ps_check_case tests[] = {
     {&it_hears_why_before_its_deadline, 60},
     {&one_that_goes_away_gives_all_back, 60},
     {&little_of_it_comes_and_nothing_is_kept, 60},
+    {&a_large_window_outlives_the_small_ones, 60},
     {&a_server_that_stops_tells_it_and_ends, 60},
     {0},
 };
