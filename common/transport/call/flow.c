@@ -83,15 +83,15 @@ static size_t call_target(const ps_http2 *conn, const ps_call *call)
     return ps_least(conn->limits.call_bytes, ps_most(share, CALL_LEAST));
 }
 
-/* Fills the window when it is worth a frame: by a quarter of the target, or when a message under
- * way would not fit. */
+/* Fills the window when it is worth a frame: by a quarter of the target, or of the largest window
+ * that there is, or when a message under way would not fit. */
 static void fill(ps_http2 *conn, int32_t stream_id, size_t target, size_t received, size_t lacking,
                  int32_t window)
 {
     size_t most = stream_id ? CALL_MOST : INT32_MAX;
     size_t want = ps_least(ps_most(target > received ? target - received : 0, lacking), most);
     int64_t more = (int64_t)want - window;
-    if (more <= 0 || (more < (int64_t)(target / 4) && (int64_t)lacking <= window))
+    if (more <= 0 || (more < (int64_t)(ps_least(target, most) / 4) && (int64_t)lacking <= window))
         return;
     nghttp2_submit_window_update(conn->session, NGHTTP2_FLAG_NONE, stream_id,
                                  more < INT32_MAX ? (int32_t)more : INT32_MAX);

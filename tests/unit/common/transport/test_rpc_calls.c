@@ -108,11 +108,36 @@ START_TEST(both_sides_talk_in_turn)
 }
 END_TEST
 
+/* Of limits that are larger than any window; one of these ends a byte or two before the first
+ * window does, where nothing of the next message says how much of it is to come. */
+START_TEST(messages_that_fill_the_window_are_followed_by_others)
+{
+    enum { HEADS = 32 };
+    ps_rpc_limits limits = PS_RPC_LIMITS_DEFAULT;
+    limits.call_bytes = 16ull << 30;
+    limits.connection_bytes = limits.memory_bytes = 64ull << 30;
+    echo_rig_open(&rig, &limits);
+    echo_rig_connect(&rig, NULL);
+    for (size_t less = 0; less < HEADS; less++) {
+        echo_call c = {0};
+        echo_start(&rig, &c, ECHO_UPLOAD, &(ps_call_options){.deadline_ms = 20000});
+        echo_send(&c, 1, "", ps_slice_of(piece_bytes, sizeof piece_bytes - less));
+        echo_send(&c, 2, "", ps_slice_of(piece_bytes, sizeof piece_bytes));
+        ps_call_half_close(c.call);
+        echo_wait(&rig, &c);
+        ck_assert_msg(c.status == PS_OK, "%zu: %s", less, c.message);
+        echo_clear(&c);
+    }
+    echo_rig_close(&rig);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&a_unary_call_is_answered},
     {&a_hundred_megabytes_go_up_and_arrive_whole, 60},
     {&a_hundred_megabytes_come_down_whole, 60},
     {&both_sides_talk_in_turn},
+    {&messages_that_fill_the_window_are_followed_by_others, 60},
     {0},
 };
 
