@@ -43,6 +43,14 @@ typedef struct ps_model_language {
     bool attention_bias, mlp_bias; /* where the architecture leaves it open */
 } ps_model_language;
 
+/* Low-rank adapters beside products of a language model (common/arch/lora.h); borrowed likewise. */
+typedef struct ps_model_lora {
+    int64_t rank; /* 0: no adapters */
+    double scale, dropout;
+    const char *const *targets; /* words of ps_lora_means */
+    size_t n_targets;
+} ps_model_lora;
+
 /* What to build; borrowed for the call. Names are those of the job file. */
 typedef struct ps_model_config {
     const char *architecture; /* a row of common/arch */
@@ -54,6 +62,7 @@ typedef struct ps_model_config {
     int64_t top_k;              /* sae: latents of a row that stay active; 0: as many as are */
     double l1;                  /* sae: what they cost; 0 with top_k */
     ps_model_language language; /* language models; tuned_lens: hidden_size, num_layers */
+    ps_model_lora lora;         /* language models: all else is frozen, and of a stored model */
 } ps_model_config;
 
 #define PS_MODEL_LAYERS_MAX 256
@@ -90,12 +99,18 @@ typedef struct ps_model_parameter_spec {
                          are of one output each */
     bool of_block;    /* a matrix of a layer, or of a block of a language model: what may be
                          trained in a form */
+    bool frozen;      /* it is not trained, and has no gradient */
 } ps_model_parameter_spec;
 
 typedef struct ps_model_layout {
     ps_model_parameter_spec *parameters;
     size_t count;
+    size_t base; /* with adapters: the first so many are frozen, and those of a stored model's file;
+                    psd's store has the others alone. Else 0 */
 } ps_model_layout;
+
+/* The parameters that a stored model's file has: all, or those that are adapted. Borrows. */
+ps_model_layout ps_model_layout_stored(const ps_model_layout *layout);
 
 int64_t ps_model_parameter_elements(const ps_model_parameter_spec *spec);
 
@@ -235,7 +250,8 @@ PS_MUST_CHECK ps_status ps_model_find(const ps_model *m, const char *name, size_
  * layout's, or the layout's columns of a weight that is input_major; or as two factors, F32
  * [outputs + inputs, rank]. */
 ps_tensor ps_model_parameter(const ps_model *m, size_t i);
-ps_tensor ps_model_gradient(const ps_model *m, size_t i); /* likewise; not with inference */
+ps_tensor ps_model_gradient(const ps_model *m, size_t i); /* likewise; not with inference; of one
+                                                             that is frozen it is not there */
 /* Parameters have been written otherwise than as before_use says: all of each that is in a form,
  * whose bytes are put into another order, in place, before they are first used. */
 void ps_model_refresh(ps_model *m);

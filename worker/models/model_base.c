@@ -20,7 +20,13 @@ void ps_model_layout_add(ps_model_layout *layout, const ps_model_parameter_spec 
 void ps_model_layout_free(ps_model_layout *layout)
 {
     ps_free(&layout->parameters);
-    layout->count = 0;
+    *layout = (ps_model_layout){0};
+}
+
+ps_model_layout ps_model_layout_stored(const ps_model_layout *layout)
+{
+    return (ps_model_layout){.parameters = layout->parameters,
+                             .count = layout->base ? layout->base : layout->count};
 }
 
 ps_status ps_model_use(ps_model *m, const ps_model_hooks *hooks, size_t i)
@@ -168,15 +174,17 @@ static ps_tensor shape_of(const ps_model *m, size_t i, ps_dtype dtype)
     return t;
 }
 
-/* One buffer with a view a parameter; float32 begins as zeros, and so do forms, which are in no
- * other. */
-static ps_status make_tensors(ps_model *m, ps_dtype dtype, ps_buffer **memory, ps_tensor **views)
+/* One buffer with a view a parameter, of gradients only of what is trained; float32 begins as
+ * zeros, and so do forms, which are in no other. */
+static ps_status make_tensors(ps_model *m, ps_dtype dtype, bool trained, ps_buffer **memory,
+                              ps_tensor **views)
 {
     size_t bytes = 0;
     *views = ps_alloc_array(m->layout.count, sizeof **views);
     for (size_t i = 0; i < m->layout.count; i++) {
         ps_tensor t = shape_of(m, i, dtype);
-        if (m->forms[i].form.row && dtype != PS_DTYPE_F32)
+        if ((m->forms[i].form.row && dtype != PS_DTYPE_F32) ||
+            (trained && m->layout.parameters[i].frozen))
             continue;
         t.offset = ps_model_place(&bytes, ps_tensor_count(t), t.dtype);
         (*views)[i] = t;
@@ -197,7 +205,7 @@ static ps_status make_weights(ps_model *m)
     m->stale = ps_alloc_array(m->layout.count, sizeof *m->stale);
     ps_model_refresh(m);
     if (m->options.bf16)
-        return make_tensors(m, PS_DTYPE_BF16, &m->weight_memory, &m->weights);
+        return make_tensors(m, PS_DTYPE_BF16, false, &m->weight_memory, &m->weights);
     m->weights = ps_alloc_array(m->layout.count, sizeof *m->weights);
     memcpy(m->weights, m->parameters, m->layout.count * sizeof *m->weights);
     return PS_OK;
@@ -231,7 +239,7 @@ static ps_status fill(ps_model *m, const ps_model_config *config)
     st = take_forms(m);
     if (st)
         return st;
-    st = make_tensors(m, PS_DTYPE_F32, &m->parameter_memory, &m->parameters);
+    st = make_tensors(m, PS_DTYPE_F32, false, &m->parameter_memory, &m->parameters);
     if (st)
         return ps_wrap(st, "parameters of the model");
     for (size_t i = 0; i < m->layout.count; i++)
@@ -241,7 +249,7 @@ static ps_status fill(ps_model *m, const ps_model_config *config)
         return ps_wrap(st, "bfloat16 weights of the model");
     if (m->options.inference || m->options.explain)
         return PS_OK;
-    st = make_tensors(m, PS_DTYPE_F32, &m->gradient_memory, &m->gradients);
+    st = make_tensors(m, PS_DTYPE_F32, true, &m->gradient_memory, &m->gradients);
     return st ? ps_wrap(st, "gradients of the model") : PS_OK;
 }
 

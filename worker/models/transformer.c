@@ -44,6 +44,9 @@ ps_status ps_transformer_use(ps_transformer *t, int64_t l, ps_arch_part first, p
     for (ps_arch_part part = first; part <= last; part++)
         for (size_t i = 0; !st && i < t->parts[part].count; i++)
             st = ps_model_use(&t->base, hooks, ps_transformer_parameter(t, part, l) + i);
+    for (ps_arch_part part = first; part <= last && t->lora.rank; part++)
+        if (!st && ps_transformer_has(t, part))
+            st = ps_transformer_lora_use(t, l, part, hooks);
     return st;
 }
 
@@ -51,8 +54,11 @@ ps_status ps_transformer_ready(ps_transformer *t, int64_t l, ps_arch_part part,
                                const ps_model_hooks *hooks)
 {
     ps_status st = PS_OK;
-    for (size_t i = t->parts[part].count; t->base.gradients && !st && i-- > 0;)
-        st = ps_model_ready(hooks, ps_transformer_parameter(t, part, l) + i);
+    for (size_t i = t->parts[part].count; t->base.gradients && !st && i-- > 0;) {
+        size_t at = ps_transformer_parameter(t, part, l) + i;
+        if (ps_tensor_present(t->base.gradients[at]))
+            st = ps_model_ready(hooks, at);
+    }
     return st;
 }
 
@@ -126,15 +132,20 @@ void ps_transformer_attend_backward(ps_transformer *t, int64_t l)
 /* ---- dropout ---- */
 
 /* Bits depend on the seed, the pass and the branch, so a pass that is computed again, and its
- * gradients, find the same. A branch has fewer than 2^40 elements. */
+ * gradients, find the same. */
+void ps_transformer_drop_bits(const ps_transformer *t, int64_t branch, uint64_t *seed,
+                              uint64_t *offset)
+{
+    PS_REQUIRE(branch >= 0 && branch < 1 << 24);
+    *seed = t->base.options.seed + t->passes * 0x9E3779B97F4A7C15u;
+    *offset = (uint64_t)branch << 40;
+}
+
 static void drop(ps_transformer *t, ps_tensor y, ps_tensor x, int64_t branch)
 {
-    ps_op_dropout(t->base.stream,
-                  &(ps_dropout){.y = y,
-                                .x = x,
-                                .rate = (float)t->size.dropout,
-                                .seed = t->base.options.seed + t->passes * 0x9E3779B97F4A7C15u,
-                                .offset = (uint64_t)branch << 40});
+    ps_dropout d = {.y = y, .x = x, .rate = (float)t->size.dropout};
+    ps_transformer_drop_bits(t, branch, &d.seed, &d.offset);
+    ps_op_dropout(t->base.stream, &d);
 }
 
 void ps_transformer_drop(ps_transformer *t, ps_tensor x, int64_t branch)
@@ -401,8 +412,10 @@ static ps_status backward_embedding(ps_transformer *t, const ps_model_hooks *hoo
     ps_model_gradient_at(&t->base, PS_TAP_EMBED, 0, dx, 0);
     if (explain)
         return PS_OK;
-    if (ps_transformer_has(t, PS_PART_POSITIONS)) {
-        ps_tensor dpositions = gradient_of(t, PS_PART_POSITIONS);
+    ps_tensor dpositions = {0}, dtokens = gradient_of(t, PS_PART_TOKENS);
+    if (ps_transformer_has(t, PS_PART_POSITIONS))
+        dpositions = gradient_of(t, PS_PART_POSITIONS);
+    if (ps_tensor_present(dpositions)) {
         if (t->beta == 0)
             ps_op_fill(s, dpositions, 0);
         ps_op_embedding_backward(s, dpositions, dx, ps_transformer_rows(t, t->positions));
@@ -410,7 +423,8 @@ static ps_status backward_embedding(ps_transformer *t, const ps_model_hooks *hoo
         if (st)
             return st;
     }
-    ps_tensor dtokens = gradient_of(t, PS_PART_TOKENS);
+    if (!ps_tensor_present(dtokens))
+        return PS_OK;
     if (t->beta == 0 && !is_tied(t))
         ps_op_fill(s, dtokens, 0);
     ps_op_embedding_backward(s, dtokens, dx, ps_transformer_rows(t, t->base.input));

@@ -17,6 +17,7 @@
 #include "worker/layers/attention.h"
 #include "worker/layers/head.h"
 #include "worker/layers/linear.h"
+#include "worker/layers/lora.h"
 #include "worker/layers/norm.h"
 #include "worker/models/model_row.h"
 
@@ -42,6 +43,16 @@ typedef struct ps_part_parameters {
     size_t first, count; /* count 0: the architecture has none */
 } ps_part_parameters;
 
+/* Adapters beside products of blocks; transformer_lora.c. */
+typedef struct ps_transformer_lora {
+    int64_t rank; /* 0: there are none */
+    float scale, rate;
+    size_t *adapter; /* [layout.base]: of a weight that is adapted its A, behind which B is; 0 */
+    int64_t widest;  /* of the inputs that go into one */
+    ps_tensor between, dbetween; /* [n,rank] */
+    ps_tensor dropped;           /* [n,widest], where they drop */
+} ps_transformer_lora;
+
 typedef struct ps_transformer {
     ps_model base;
     ps_model_language size;
@@ -50,6 +61,7 @@ typedef struct ps_transformer {
     ps_part_parameters parts[PS_PARTS]; /* HEAD is TOKENS where it is tied */
     size_t block_parameters;            /* of one block */
     uint32_t input_major;               /* bit of each part whose weight is stored [in,out] */
+    ps_transformer_lora lora;
     ps_attention_layer attention;
     ps_head head;
 
@@ -149,11 +161,37 @@ void ps_transformer_attend(ps_transformer *t, int64_t l);
 /* t->dmixed -> t->dpacked */
 void ps_transformer_attend_backward(ps_transformer *t, int64_t l);
 
+/* The word that the bits of a branch, which has fewer than 2^40 elements, begin with in this pass.
+ */
+void ps_transformer_drop_bits(const ps_transformer *t, int64_t branch, uint64_t *seed,
+                              uint64_t *offset);
 /* Dropout in place where the pass has it. branch 0: of the embedding; 1 + 2l and 2 + 2l: of what
  * block l adds. */
 void ps_transformer_drop(ps_transformer *t, ps_tensor x, int64_t branch);
 /* The gradient of such a branch, of t->dx: in `room`, or t->dx itself where nothing is dropped and
  * nobody may write to it. */
 ps_tensor ps_transformer_drop_backward(ps_transformer *t, ps_tensor room, int64_t branch);
+
+/* ---- adapters; transformer_lora.c. Parts without one are left as they are ---- */
+
+/* Behind the model's n tensors: theirs. PS_INVALID_ARGUMENT: nothing is meant by the targets. */
+PS_MUST_CHECK ps_status ps_transformer_lora_describe(const ps_model_lora *lora,
+                                                     const ps_lm_tensor *tensors, size_t n,
+                                                     ps_model_layout *out);
+/* Fills t->lora, but for its room. */
+void ps_transformer_lora_number(ps_transformer *t, const ps_model_lora *lora,
+                                const ps_lm_tensor *tensors, size_t n);
+PS_MUST_CHECK ps_status ps_transformer_lora_use(ps_transformer *t, int64_t l, ps_arch_part part,
+                                                const ps_model_hooks *hooks);
+/* y += */
+void ps_transformer_lora_forward(ps_transformer *t, int64_t l, ps_arch_part part, ps_tensor y,
+                                 int64_t ld, ps_tensor x);
+/* dx += */
+void ps_transformer_lora_backward_input(ps_transformer *t, int64_t l, ps_arch_part part,
+                                        ps_tensor dx, ps_tensor dy, int64_t ld);
+/* Gradients of both, which are ready then. */
+PS_MUST_CHECK ps_status ps_transformer_lora_backward(ps_transformer *t, int64_t l,
+                                                     ps_arch_part part, ps_tensor dy, int64_t ld,
+                                                     ps_tensor x, const ps_model_hooks *hooks);
 
 #endif

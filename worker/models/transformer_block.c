@@ -17,6 +17,7 @@ static void product(ps_transformer *t, int64_t l, ps_arch_part part, ps_tensor y
 {
     ps_linear linear = ps_transformer_linear(t, l, part);
     ps_linear_forward(t->base.stream, &linear, y, ld, x);
+    ps_transformer_lora_forward(t, l, part, y, ld, x);
 }
 
 /* dx[n,in] = dy's + beta · dx */
@@ -25,6 +26,7 @@ static void product_backward(ps_transformer *t, int64_t l, ps_arch_part part, ps
 {
     ps_linear linear = ps_transformer_linear(t, l, part);
     ps_linear_backward_input(t->base.stream, &linear, dx, dy, ld, beta);
+    ps_transformer_lora_backward_input(t, l, part, dx, dy, ld);
 }
 
 /* The parameters' gradients, which are ready then. */
@@ -34,10 +36,12 @@ static ps_status weights_backward(ps_transformer *t, int64_t l, ps_arch_part par
     if (!t->base.gradients)
         return PS_OK;
     ps_linear linear = ps_transformer_linear(t, l, part);
-    ps_linear_backward_weight(t->base.stream, &linear, dy, ld, x, t->beta);
-    if (ps_tensor_present(linear.bias))
+    if (ps_tensor_present(linear.weight_gradient))
+        ps_linear_backward_weight(t->base.stream, &linear, dy, ld, x, t->beta);
+    if (ps_tensor_present(linear.bias_gradient))
         ps_linear_backward_bias(t->base.stream, &linear, dy, ld, t->beta);
-    return ps_transformer_ready(t, l, part, hooks);
+    ps_status st = ps_transformer_lora_backward(t, l, part, dy, ld, x, hooks);
+    return st ? st : ps_transformer_ready(t, l, part, hooks);
 }
 
 /* t->dx += the gradient of the norm's input */

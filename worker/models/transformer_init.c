@@ -120,8 +120,11 @@ static ps_status describe(const ps_model_config *config, ps_model_layout *out)
     lay_out(config, &tensors, &n);
     for (size_t i = 0; i < n; i++)
         add(out, &tensors[i]);
+    st = ps_transformer_lora_describe(&config->lora, tensors, n, out);
     ps_free(&tensors);
-    return PS_OK;
+    if (st)
+        ps_model_layout_free(out);
+    return st;
 }
 
 /* Where the parameters are that describe lists: each part's first one, and how many it has there;
@@ -139,6 +142,7 @@ static void number_parameters(ps_transformer *t, const ps_model_config *config)
         if (tensors[i].change == PS_LM_TRANSPOSE)
             t->input_major |= 1u << tensors[i].part;
     }
+    ps_transformer_lora_number(t, &config->lora, tensors, n);
     ps_free(&tensors);
     t->block_parameters = of_blocks / (size_t)t->size.num_layers;
     if (!ps_transformer_has(t, PS_PART_HEAD))
@@ -253,6 +257,7 @@ static void fini(ps_transformer *t)
     ps_free(&t->caches);
     ps_free(&t->kept);
     ps_free(&t->positions_host);
+    ps_free(&t->lora.adapter);
 }
 
 /* *t is zeroed. On failure nothing is left over. */

@@ -90,6 +90,16 @@ static void take_explained(cursor *c, ps_transformer *t, extent e)
     t->dup = take(c, c->type, e.rows, t->size.intermediate_size);
 }
 
+/* What adapters have between their two products, one after the other. */
+static void take_lora(cursor *c, ps_transformer *t, extent e)
+{
+    ps_transformer_lora *lora = &t->lora;
+    lora->between = take(c, c->type, e.rows, lora->rank);
+    lora->dbetween = take(c, c->type, e.rows, lora->rank);
+    if (lora->rate > 0)
+        lora->dropped = take(c, c->type, e.rows, lora->widest);
+}
+
 static void take_head(cursor *c, ps_transformer *t, extent e)
 {
     int64_t v = t->size.vocab_size, batch = t->base.options.max_batch;
@@ -142,6 +152,8 @@ size_t ps_transformer_place(ps_transformer *t, ps_buffer *memory)
         take_gradients(&c, t, e);
     if (t->base.options.explain)
         take_explained(&c, t, e);
+    if (t->lora.rank)
+        take_lora(&c, t, e);
     for (int64_t l = 0; l < t->size.num_layers && t->base.options.decode; l++)
         take_cache(&c, t, &t->caches[l]);
     return c.end;

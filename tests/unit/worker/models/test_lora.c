@@ -1,0 +1,251 @@
+/* Adapters beside products of language models against Hugging Face's PEFT:
+ * tests/golden/lora/make.py made the files. The loss, and the gradients of A and B; nothing else
+ * has one. */
+#include "tests/lib/check_main.h"
+#include "tests/unit/worker/models/golden_fixture.h"
+
+#include <math.h>
+
+#define TOLERANCE 1e-4
+enum { ROWS = 3, LENGTH = 12, RANK = 3, ALPHA = 5 };
+
+static const char *const of_gpt2[] = {"q", "mlp.c_proj"}, *const of_llama[] = {"all-linear"},
+                         *const of_qwen2[] = {"q", "*.v_proj"};
+static const struct {
+    const char *kind;
+    const char *const *targets;
+    size_t n_targets, adapters;
+} kinds[] = {{"gpt2", of_gpt2, 2, 4}, {"llama", of_llama, 1, 14}, {"qwen2", of_qwen2, 2, 4}};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+typedef struct adapted {
+    ps_test_device device;
+    golden_file base, own;
+    ps_model *model;
+    ps_model_batch batch;
+} adapted;
+
+static ps_model_config config_of(int kind, double dropout)
+{
+    ps_model_config config = golden_config(kinds[kind].kind);
+    config.lora = (ps_model_lora){.rank = RANK,
+                                  .scale = (double)ALPHA / RANK,
+                                  .dropout = dropout,
+                                  .targets = kinds[kind].targets,
+                                  .n_targets = kinds[kind].n_targets};
+    return config;
+}
+
+static void fill(adapted *a)
+{
+    const ps_model_layout *layout = ps_model_parameters(a->model);
+    for (size_t i = 0; i < layout->count; i++) {
+        ps_tensor t = ps_model_parameter(a->model, i);
+        const golden_file *from = i < layout->base ? &a->base : &a->own;
+        ps_copy_to_device(ps_model_stream(a->model), t,
+                          golden_get(from, "parameter/", layout->parameters[i].name),
+                          ps_tensor_bytes(t));
+    }
+    ck_ok(ps_stream_sync(ps_model_stream(a->model)));
+    ps_model_refresh(a->model);
+}
+
+static void open_adapted(adapted *a, int kind, double dropout, ps_model_options options)
+{
+    *a = (adapted){0};
+    ps_model_config config = config_of(kind, dropout);
+    options.max_batch = ROWS;
+    ps_test_device_open(&a->device, "cpu");
+    golden_open(&a->base, "", kinds[kind].kind);
+    golden_open(&a->own, "lora/", kinds[kind].kind);
+    ck_ok(ps_model_create(a->device.backend, &config, &options, &a->model));
+    fill(a);
+    a->batch = (ps_model_batch){.rows = ROWS,
+                                .length = LENGTH,
+                                .tokens = golden_get(&a->base, "", "tokens"),
+                                .labels = golden_get(&a->base, "", "labels"),
+                                .train = true};
+}
+
+static void close_adapted(adapted *a)
+{
+    ps_model_free(&a->model);
+    golden_close(&a->base);
+    golden_close(&a->own);
+    ps_test_device_close(&a->device);
+}
+
+static double loss_of(adapted *a, const ps_model_hooks *hooks)
+{
+    ps_model_result result;
+    ck_ok(ps_model_forward(a->model, &a->batch, hooks));
+    ck_ok(ps_model_loss(a->model, &a->batch));
+    if (a->batch.train)
+        ck_ok(ps_model_backward(a->model, hooks));
+    ck_ok(ps_model_result_get(a->model, &result));
+    return result.loss;
+}
+
+static double golden_loss(const adapted *a)
+{
+    return (double)*(const float *)golden_get(&a->own, "", "loss");
+}
+
+static void check_gradients(adapted *a, int kind)
+{
+    const ps_model_layout *layout = ps_model_parameters(a->model);
+    ck_assert_uint_eq(layout->count - layout->base, 2 * kinds[kind].adapters);
+    for (size_t i = 0; i < layout->count; i++) {
+        const ps_model_parameter_spec *spec = &layout->parameters[i];
+        ps_tensor gradient = ps_model_gradient(a->model, i);
+        ck_assert_int_eq(spec->frozen, i < layout->base);
+        ck_assert_int_eq(ps_tensor_present(gradient), !spec->frozen);
+        if (spec->frozen)
+            continue;
+        double e = golden_error(&a->device, gradient, golden_get(&a->own, "gradient/", spec->name));
+        ck_assert_msg(e < TOLERANCE, "%s: the gradient of %s is off by %g", kinds[kind].kind,
+                      spec->name, e);
+    }
+}
+
+START_TEST(loss_and_gradients)
+{
+    adapted a;
+    open_adapted(&a, _i, 0, (ps_model_options){0});
+    double want = golden_loss(&a);
+    ck_assert_double_eq_tol(loss_of(&a, NULL), want, 1e-6 * want);
+    check_gradients(&a, _i);
+    close_adapted(&a);
+}
+END_TEST
+
+START_TEST(computed_again_they_are_the_same)
+{
+    adapted a;
+    open_adapted(&a, _i, 0, (ps_model_options){.recompute = true});
+    loss_of(&a, NULL);
+    check_gradients(&a, _i);
+    close_adapted(&a);
+}
+END_TEST
+
+/* Two halves of a batch, one after the other, are the batch. */
+START_TEST(gradients_add_up)
+{
+    adapted a;
+    open_adapted(&a, _i, 0, (ps_model_options){0});
+    a.batch.rows = 1;
+    a.batch.weight = 1.0 / ROWS;
+    for (int row = 0; row < ROWS; row++) {
+        loss_of(&a, NULL);
+        a.batch.add_gradients = true;
+        a.batch.tokens += LENGTH;
+        a.batch.labels += LENGTH;
+    }
+    check_gradients(&a, _i);
+    close_adapted(&a);
+}
+END_TEST
+
+START_TEST(in_bfloat16_it_is_about_the_same)
+{
+    adapted a;
+    open_adapted(&a, _i, 0, (ps_model_options){.bf16 = true});
+    double want = golden_loss(&a);
+    ck_assert_double_eq_tol(loss_of(&a, NULL), want, 0.02 * want);
+    close_adapted(&a);
+}
+END_TEST
+
+START_TEST(dropout_is_of_training_alone)
+{
+    adapted a;
+    open_adapted(&a, _i, 0.5, (ps_model_options){0});
+    double want = golden_loss(&a);
+    ck_assert_double_gt(fabs(loss_of(&a, NULL) - want), 1e-3);
+    a.batch.train = false;
+    ck_assert_double_eq_tol(loss_of(&a, NULL), want, 1e-6 * want);
+    close_adapted(&a);
+}
+END_TEST
+
+typedef struct heard {
+    size_t base, ready, used;
+    size_t last;
+} heard;
+
+static ps_status before_use(void *user, size_t i, bool *changed)
+{
+    heard *h = user;
+    (void)changed;
+    h->used += i >= h->base;
+    return PS_OK;
+}
+
+static ps_status gradient_ready(void *user, size_t i)
+{
+    heard *h = user;
+    ck_assert_uint_ge(i, h->base);
+    ck_assert_uint_lt(i, h->last);
+    h->last = i;
+    h->ready++;
+    return PS_OK;
+}
+
+/* Only adapters are said to be ready, from the last to the first, each once. */
+START_TEST(only_adapters_are_pushed)
+{
+    adapted a;
+    open_adapted(&a, _i, 0, (ps_model_options){0});
+    const ps_model_layout *layout = ps_model_parameters(a.model);
+    heard h = {.base = layout->base, .last = layout->count};
+    const ps_model_hooks hooks = {
+        .before_use = before_use, .gradient_ready = gradient_ready, .user = &h};
+    loss_of(&a, &hooks);
+    ck_assert_uint_eq(h.ready, layout->count - layout->base);
+    ck_assert_uint_eq(h.used, h.ready);
+    close_adapted(&a);
+}
+END_TEST
+
+START_TEST(what_means_no_product_is_refused)
+{
+    static const char *const nothing[] = {"lm_head", "embed_tokens", "norm", "*.bias", ""};
+    ps_model_layout layout;
+    for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++) {
+        ps_model_config config = config_of(_i, 0);
+        config.lora.targets = &nothing[i];
+        config.lora.n_targets = 1;
+        ck_assert_int_eq(ps_model_describe(&config, &layout), PS_INVALID_ARGUMENT);
+    }
+}
+END_TEST
+
+START_TEST(other_models_have_no_adapters)
+{
+    static const int64_t layers[] = {4, 2};
+    ps_model_layout layout;
+    ps_model_config config = config_of(0, 0);
+    config.architecture = "mlp";
+    config.layers = layers;
+    config.layer_count = 2;
+    ck_assert_int_eq(ps_model_describe(&config, &layout), PS_INVALID_ARGUMENT);
+}
+END_TEST
+
+static const ps_check_case tests[] = {
+    {.test = &loss_and_gradients, .repeat = KINDS},
+    {.test = &computed_again_they_are_the_same, .repeat = KINDS},
+    {.test = &gradients_add_up, .repeat = KINDS},
+    {.test = &in_bfloat16_it_is_about_the_same, .repeat = KINDS},
+    {.test = &dropout_is_of_training_alone, .repeat = KINDS},
+    {.test = &only_adapters_are_pushed, .repeat = KINDS},
+    {.test = &what_means_no_product_is_refused, .repeat = KINDS},
+    {.test = &other_models_have_no_adapters},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("models/lora", tests);
+}
