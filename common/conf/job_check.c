@@ -386,6 +386,7 @@ ps_status ps_job_check(const ps_job_spec *spec, const ps_spec_model *origin, con
                                     {check_train, {"train", "shards"}},
                                     {ps_spec_compare_check, {"compare"}},
                                     {ps_train_form_check, {"train", "model"}},
+                                    {ps_spec_lora_check, {"train", "model", "initialize_from"}},
                                     {ps_spec_distil_check, {"distil", "model"}},
                                     {ps_spec_record_check, {"record"}},
                                     {ps_job_stages_check, {"compress", "train", "distil", "name"}},

@@ -17,6 +17,7 @@
 #include "common/conf/distil_spec.h"
 #include "common/conf/explain_spec.h"
 #include "common/conf/kind_rows.h"
+#include "common/conf/lora_spec.h"
 #include "common/conf/record_spec.h"
 #include "common/conf/train_rows.h"
 #include "common/form/form.h"
@@ -200,6 +201,7 @@ typedef struct ps_spec_train {
     bool keep_moments; /* the gradients' variances, by the optimizer, become an artifact */
     char *weights; /* the form of the blocks' matrices to who computes, "int4"; "float32": none */
     int64_t group; /* of it, where it is to be chosen: one of ps_form_groups */
+    ps_spec_lora *lora; /* adapters of the stored model alone are trained; NULL: all of it is */
 } ps_spec_train;
 
 /* Tokens that a job may generate: psd keeps them until the job has ended, and then in its result.

@@ -6,6 +6,7 @@
 #include "common/loop/loop.h"
 #include "common/security/identity.h"
 #include "server/files/lineage.h"
+#include "server/files/lora_merge.h"
 #include "server/files/model_header.h"
 #include "server/files/model_numbers.h"
 #include "server/files/model_tensors.h"
@@ -61,8 +62,40 @@ static size_t metadata_of(const about *a, ps_safetensors_pair **out)
     return n;
 }
 
-typedef struct writing {
+/* The tensors: the store's, or, with a merge, those of the model that its adapters are for. */
+typedef struct content {
     ps_param_store *store;
+    ps_lora_merge *merge; /* NULL: there are no adapters */
+    ps_model_form *forms; /* [n]: how each is stored */
+    size_t n;
+} content;
+
+static ps_status open_content(const ps_stored_files *files, ps_param_store *store,
+                              const ps_model_trained *from, content *out)
+{
+    *out = (content){.store = store};
+    if (!from->spec->train || !from->spec->train->lora) {
+        out->n = ps_param_store_placement(store)->n_tensors;
+        out->forms = ps_model_tensors_of(ps_param_store_placement(store));
+        return PS_OK;
+    }
+    ps_status st = ps_lora_merge_open(files, from->spec, from->origin, store, &out->merge);
+    if (st)
+        return st;
+    const ps_model_form *tensors = ps_lora_merge_tensors(out->merge, &out->n);
+    out->forms = ps_alloc_array(out->n + 1, sizeof *out->forms);
+    memcpy(out->forms, tensors, out->n * sizeof *tensors);
+    return PS_OK;
+}
+
+static void close_content(content *c)
+{
+    ps_free(&c->forms);
+    ps_lora_merge_close(&c->merge);
+}
+
+typedef struct writing {
+    const content *content;
     const about *about;
     ps_digest *digest; /* of all that goes to the file: */
     ps_safetensors_sink file;
@@ -81,8 +114,9 @@ static ps_status write_tensors(void *user, ps_safetensors_sink file)
     const ps_safetensors_sink sink = {sink_write, w};
     w->file = file;
     about a = *w->about;
-    size_t n = ps_param_store_placement(w->store)->n_tensors;
-    ps_model_form *forms = ps_model_tensors_of(ps_param_store_placement(w->store));
+    const content *c = w->content;
+    size_t n = c->n;
+    const ps_model_form *forms = c->forms;
     ps_safetensors_tensor *tensors = ps_alloc_array(n, sizeof *tensors);
     for (size_t i = 0; i < n; i++)
         tensors[i] = ps_model_form_stored(&forms[i]);
@@ -94,36 +128,34 @@ static ps_status write_tensors(void *user, ps_safetensors_sink file)
     ps_safetensors_writer *writer = NULL;
     ps_status st = ps_safetensors_writer_new(tensors, n, metadata, n_metadata, sink, &writer);
     if (!st)
-        st = ps_model_tensors_write(w->store, writer);
+        st = c->merge ? ps_lora_merge_write(c->merge, writer)
+                      : ps_model_tensors_write(c->store, writer);
     if (!st)
         st = ps_safetensors_writer_finish(&writer);
     ps_safetensors_writer_free(&writer);
     ps_buf_free(&in_forms);
     ps_free(&metadata);
     ps_free(&tensors);
-    ps_free(&forms);
     return st;
 }
 
-static void set_tensors(ps_model_record *record, const ps_placement *placement)
+static void set_tensors(ps_model_record *record, const content *c)
 {
-    ps_model_form *forms = ps_model_tensors_of(placement);
     ps_buf text = PS_BUF_EMPTY;
-    record->tensors = ps_alloc_array(placement->n_tensors, sizeof *record->tensors);
-    record->n_tensors = placement->n_tensors;
-    record->parameters = placement->elements;
-    for (size_t i = 0; i < placement->n_tensors; i++) {
-        const ps_param_tensor *t = &placement->tensors[i];
+    record->tensors = ps_alloc_array(c->n, sizeof *record->tensors);
+    record->n_tensors = c->n;
+    for (size_t i = 0; i < c->n; i++) {
+        const ps_model_form *t = &c->forms[i];
         record->tensors[i].name = ps_strdup(t->name);
-        record->tensors[i].rank = t->rank;
+        record->tensors[i].rank = t->n_dims;
         record->tensors[i].form = t->form;
-        memcpy(record->tensors[i].shape, forms[i].shape, t->rank * sizeof *t->shape);
-        record->tensor_bytes += ps_model_form_bytes(&forms[i]);
+        memcpy(record->tensors[i].shape, t->shape, t->n_dims * sizeof *t->shape);
+        record->parameters += ps_model_form_numbers(t);
+        record->tensor_bytes += ps_model_form_bytes(t);
     }
-    ps_model_forms_list(forms, placement->n_tensors, &text);
+    ps_model_forms_list(c->forms, c->n, &text);
     record->forms = ps_strdup(ps_buf_cstr(&text));
     ps_buf_free(&text);
-    ps_free(&forms);
 }
 
 ps_stored_place ps_model_place(const char *name)
@@ -212,25 +244,24 @@ static ps_status keep(const ps_stored_files *files, const ps_stored_place *place
 }
 
 static ps_status write_file(const ps_stored_files *files, const ps_stored_place *place,
-                            ps_param_store *store, const about *a, ps_model_record *record,
+                            const content *c, const about *a, ps_model_record *record,
                             char sha256[PS_DIGEST_TEXT])
 {
-    writing w = {.store = store, .about = a, .digest = ps_digest_new()};
+    writing w = {.content = c, .about = a, .digest = ps_digest_new()};
     ps_status st = ps_stored_file_write(files, place, write_tensors, &w, &record->bytes);
     ps_digest_end(&w.digest, sha256);
     return st;
 }
 
-static ps_status write_and_place(const ps_stored_files *files, ps_param_store *store,
-                                 const about *a, const ps_model_trained *from,
-                                 ps_model_record *record)
+static ps_status write_and_place(const ps_stored_files *files, const content *c, const about *a,
+                                 const ps_model_trained *from, ps_model_record *record)
 {
     char sha256[PS_DIGEST_TEXT], **draft = from->draft;
     ps_stored_place place = ps_model_place(record->name);
     const ps_lineage_from origin = {
-        .job = from->job, .store = store, .checkpoint = from->checkpoint};
+        .job = from->job, .store = c->store, .checkpoint = from->checkpoint};
     record->path = ps_strdup(place.path);
-    ps_status st = write_file(files, &place, store, a, record, sha256);
+    ps_status st = write_file(files, &place, c, a, record, sha256);
     if (!st) {
         st = ps_lineage_write(files, record, sha256, &origin);
         if (st)
@@ -270,7 +301,7 @@ static ps_status origin_of(const ps_stored_files *files, const ps_model_trained 
     return PS_OK;
 }
 
-static ps_model_record *describe_trained(const ps_stored_files *files, ps_param_store *store,
+static ps_model_record *describe_trained(const ps_stored_files *files, const content *c,
                                          const ps_model_trained *from,
                                          const ps_job_outcome *outcome)
 {
@@ -288,7 +319,7 @@ static ps_model_record *describe_trained(const ps_stored_files *files, ps_param_
     record->has_test = outcome->has_test;
     record->test_loss = outcome->test_loss;
     record->test_metrics = outcome->test_metrics;
-    set_tensors(record, ps_param_store_placement(store));
+    set_tensors(record, c);
     ps_buf_free(&config);
     return record;
 }
@@ -297,13 +328,18 @@ ps_status ps_model_file_store(const ps_stored_files *files, ps_param_store *stor
                               const ps_model_trained *from, const ps_job_outcome *outcome)
 {
     ps_loop_require_off();
-    ps_model_record *record = describe_trained(files, store, from, outcome);
+    content c;
+    ps_status st = open_content(files, store, from, &c);
+    if (st)
+        return ps_wrap(st, "model %s", from->spec->name);
+    ps_model_record *record = describe_trained(files, &c, from, outcome);
     ps_model_header origin = {0};
-    ps_status st = origin_of(files, from, &origin);
+    st = origin_of(files, from, &origin);
     if (!st)
-        st = write_and_place(
-            files, store, &(about){.config = record->config, .origin = origin.file}, from, record);
+        st = write_and_place(files, &c, &(about){.config = record->config, .origin = origin.file},
+                             from, record);
     ps_model_header_free(&origin);
+    close_content(&c);
     if (st)
         st = ps_wrap(st, "model %s", record->name);
     ps_model_record_free(&record);

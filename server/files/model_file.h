@@ -27,9 +27,10 @@ typedef struct ps_model_trained {
                      by the caller */
 } ps_model_trained;
 
-/* The store's tensors become model spec->name of this job, with the metadata (a tokenizer, say) of
- * the model it began from; where it began from none, and its section names a tokenizer, that of its
- * teacher. */
+/* The store's tensors, or, of a job with train.lora, those of the model it began from with the
+ * store's adapters in them, become model spec->name of this job, with the metadata (a tokenizer,
+ * say) of the model it began from; where it began from none, and its section names a tokenizer,
+ * that of its teacher. */
 PS_MUST_CHECK ps_status ps_model_file_store(const ps_stored_files *files, ps_param_store *store,
                                             const ps_model_trained *from,
                                             const ps_job_outcome *outcome);

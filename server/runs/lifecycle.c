@@ -10,6 +10,7 @@
 #include "common/base/require.h"
 #include "common/compress/moments.h"
 #include "common/loop/off_loop.h"
+#include "server/files/adapter_file.h"
 #include "server/files/calibration_file.h"
 #include "server/files/moments_file.h"
 #include "server/runs/lifecycle_internal.h"
@@ -115,7 +116,7 @@ static ps_status create_store(step *s)
     ps_param_store *store = NULL;
     const ps_job_spec *spec = s->file->spec;
     ps_status st = ps_store_create(spec, s->plan, &l->conf.host, &store);
-    if (!st && *spec->initialize_from)
+    if (!st && *spec->initialize_from && !(spec->train && spec->train->lora))
         st = begin_from(s, store);
     if (!st && s->file->plan && s->file->plan->from)
         st = ps_calibration_file_load(&l->conf.files, s->file->plan, store);
@@ -238,6 +239,15 @@ static ps_status write_moments(const step *s, ps_run *run)
     return ps_moments_file_store(&s->lifecycle->conf.files, ps_run_store(run), &about);
 }
 
+static ps_status write_adapter(const step *s, ps_run *run)
+{
+    const ps_job_spec *spec = s->file->spec;
+    if (!spec->train || !spec->train->lora)
+        return PS_OK;
+    return ps_adapter_file_store(&s->lifecycle->conf.files, ps_run_store(run), s->job_id, spec,
+                                 s->file->version);
+}
+
 /* When it was tried in vain before, room is for the model first. */
 static ps_status write_model(step *s, ps_run *run)
 {
@@ -255,6 +265,8 @@ static ps_status write_model(step *s, ps_run *run)
                                    .checkpoint = ps_run_saved_number(run),
                                    .draft = s->outcome.drafts ? &s->draft : NULL};
     ps_status st = write_moments(s, run);
+    if (!st)
+        st = write_adapter(s, run);
     if (!st)
         st = ps_model_file_store(&l->conf.files, ps_run_store(run), &from, &s->outcome);
     if (!st) /* the last: a checkpoint can go on with it until then */

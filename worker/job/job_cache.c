@@ -316,6 +316,17 @@ ps_status ps_job_entry_base(ps_job_entry *e, ps_task_run *run, ps_model **out, c
     return st;
 }
 
+/* Adapters are psd's store's; the model that they stand beside is a stored one. */
+static ps_status load(ps_job_entry *e, ps_task_run *run, ps_model *model)
+{
+    const ps_stored_model adapted = {
+        .name = e->spec->initialize_from, .version = e->model_version, .job_id = e->job_id};
+    const ps_stored_model which = e->stored ? ps_job_entry_stored_model(e) : adapted;
+    return e->stored && !e->spec->explain
+               ? ps_stored_model_load(run->remote, &which, e->forms, model)
+               : ps_stored_model_load_whole(run->remote, &which, model, e->sha256);
+}
+
 static ps_status keep_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
 {
     if (e->model) {
@@ -329,7 +340,7 @@ static ps_status keep_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
         st = ps_job_entry_check_teacher(e, run);
     if (st)
         return st;
-    ps_model_config config = ps_job_model_config(ps_job_entry_model_spec(e));
+    ps_model_config config = ps_job_trained_config(e->spec, ps_job_entry_model_spec(e));
     ps_model_options options = model_options(e);
     ps_model *model;
     ps_teacher_room teacher;
@@ -346,10 +357,8 @@ static ps_status keep_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
         st = ps_job_model_room(&need, run->env->backend);
     if (!st)
         st = ps_model_create(run->env->backend, &config, &options, &model);
-    if (!st && e->stored) {
-        const ps_stored_model which = ps_job_entry_stored_model(e);
-        st = options.explain ? ps_stored_model_load_whole(run->remote, &which, model, e->sha256)
-                             : ps_stored_model_load(run->remote, &which, e->forms, model);
+    if (!st && (e->stored || config.lora.rank)) {
+        st = load(e, run, model);
         if (st)
             ps_model_free(&model);
     }

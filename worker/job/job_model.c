@@ -35,8 +35,22 @@ ps_model_config ps_job_model_config(const ps_spec_model *model)
                                           .mlp_bias = model->mlp_bias}};
 }
 
+ps_model_config ps_job_trained_config(const ps_job_spec *spec, const ps_spec_model *model)
+{
+    ps_model_config config = ps_job_model_config(model);
+    const ps_spec_lora *lora = spec->train ? spec->train->lora : NULL;
+    if (lora)
+        config.lora = (ps_model_lora){.rank = lora->rank,
+                                      .scale = ps_spec_lora_scale(lora),
+                                      .dropout = lora->dropout,
+                                      .targets = (const char *const *)lora->targets,
+                                      .n_targets = lora->n_targets};
+    return config;
+}
+
 typedef struct size {
     uint64_t elements, bytes;
+    uint64_t trained; /* bytes of those that have gradients */
 } size;
 
 static size size_of(const ps_model_layout *layout, const ps_form *forms)
@@ -46,6 +60,7 @@ static size size_of(const ps_model_layout *layout, const ps_form *forms)
         const ps_model_parameter_spec *spec = &layout->parameters[i];
         uint64_t elements = (uint64_t)ps_model_parameter_elements(spec);
         all.elements += elements;
+        all.trained += spec->frozen ? 0 : elements * sizeof(float);
         if (!forms || !forms[i].row) {
             all.bytes += elements * sizeof(float);
             continue;
@@ -75,7 +90,7 @@ static ps_status count(const ps_job_model_need *need, size *out)
     if (st)
         return st;
     *out = size_of(&layout, need->options->forms);
-    out->bytes *= inference ? 1 : 2;
+    out->bytes += inference ? 0 : out->trained;
     out->bytes += need->activations;
     ps_model_layout_free(&layout);
     return PS_OK;

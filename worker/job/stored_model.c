@@ -13,8 +13,8 @@
 #include <string.h>
 
 typedef struct loading {
-    const ps_model_layout *layout;
-    const ps_form *forms; /* NULL: all float32 */
+    ps_model_layout layout; /* what the file has of the model's parameters; borrowed */
+    const ps_form *forms;   /* NULL: all float32 */
     ps_model *model;
     size_t *parameter; /* of each of the file's tensors */
     ps_staging *staging;
@@ -134,14 +134,14 @@ static ps_status check_form(const loading *l, const ps_model_form *tensor, size_
 static ps_status match(void *user, const ps_safetensors *file, const ps_model_form *tensors)
 {
     loading *l = user;
-    ps_status st = check_head(tensors, file->n_tensors, l->layout);
+    ps_status st = check_head(tensors, file->n_tensors, &l->layout);
     if (st)
         return st;
     l->tensors = tensors;
     l->parameter = ps_alloc_array(file->n_tensors, sizeof(*l->parameter));
     l->narrowed = ps_alloc_array(file->n_tensors, sizeof *l->narrowed);
     for (size_t i = 0; !st && i < file->n_tensors; i++) {
-        l->parameter[i] = parameter_of(l->layout, tensors[i].name);
+        l->parameter[i] = parameter_of(&l->layout, tensors[i].name);
         l->narrowed[i] = becomes_bf16(l, tensors[i].form, l->parameter[i]);
         st = check_form(l, &tensors[i], l->parameter[i]);
     }
@@ -156,8 +156,8 @@ static ps_status write_narrowed(loading *l, size_t tensor, uint64_t offset, ps_s
     ps_status st = PS_OK;
     if (offset == 0) {
         ps_narrow_free(&l->narrow);
-        st = ps_narrow_create(l->staging, &l->layout->parameters[p],
-                              ps_model_parameter(l->model, p), &l->narrow);
+        st = ps_narrow_create(l->staging, &l->layout.parameters[p], ps_model_parameter(l->model, p),
+                              &l->narrow);
     }
     return st ? st : ps_narrow_write(l->narrow, bytes);
 }
@@ -216,14 +216,18 @@ static ps_status load(ps_remote *remote, const ps_stored_model *which, loading *
 ps_status ps_stored_model_load(ps_remote *remote, const ps_stored_model *which,
                                const ps_form *forms, ps_model *model)
 {
-    loading l = {.layout = ps_model_parameters(model), .forms = forms, .model = model};
+    loading l = {.layout = ps_model_layout_stored(ps_model_parameters(model)),
+                 .forms = forms,
+                 .model = model};
     return load(remote, which, &l, NULL);
 }
 
 ps_status ps_stored_model_load_whole(ps_remote *remote, const ps_stored_model *which,
                                      ps_model *model, char sha256[PS_DIGEST_TEXT])
 {
-    loading l = {.layout = ps_model_parameters(model), .model = model, .whole = true};
+    loading l = {.layout = ps_model_layout_stored(ps_model_parameters(model)),
+                 .model = model,
+                 .whole = true};
     return load(remote, which, &l, sha256);
 }
 

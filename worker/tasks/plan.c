@@ -61,16 +61,16 @@ static void plan_form(const ps_spec_train *train, const ps_model_parameter_spec 
 static ps_status plan_tensors(const ps_job_spec *job, const ps_spec_model *model,
                               Psd__V1__PlanResult *plan)
 {
-    ps_model_config config = ps_job_model_config(model);
+    ps_model_config config = ps_job_trained_config(job, model);
     ps_model_layout layout;
     ps_status st = ps_model_describe(&config, &layout);
     if (st)
         return st;
     plan->tensors = ps_alloc_array(layout.count, sizeof(*plan->tensors));
-    for (size_t i = 0; i < layout.count; i++) {
-        plan->tensors[i] = plan_tensor(&layout.parameters[i]);
-        plan_form(job->train, &layout.parameters[i], plan->tensors[i]);
-        plan->n_tensors++;
+    for (size_t i = layout.base; i < layout.count; i++) {
+        Psd__V1__TensorPlan *tensor = plan_tensor(&layout.parameters[i]);
+        plan_form(job->train, &layout.parameters[i], tensor);
+        plan->tensors[plan->n_tensors++] = tensor;
     }
     ps_model_layout_free(&layout);
     return PS_OK;

@@ -1,0 +1,280 @@
+/* Happy path: of each tensor the bytes go through as they are, or its numbers are decoded, the
+ * product of both halves is added, row by row of what comes out, and it is written. Only one such
+ * tensor is held at a time. */
+#include "server/files/lora_merge.h"
+
+#include "common/arch/lora.h"
+#include "common/base/mem.h"
+#include "common/base/require.h"
+#include "common/format/numbers.h"
+#include "common/loop/loop.h"
+#include "common/model/form_stream.h"
+#include "common/model/lm_layout.h"
+#include "server/files/model_file.h"
+#include "server/files/model_header.h"
+#include "server/params/export.h"
+
+#include <string.h>
+
+enum { PIECE = 1 << 20 }; /* bytes */
+
+/* What stands beside a tensor. */
+typedef struct adapter {
+    bool there, turned; /* turned: the tensor is [in,out] */
+    uint32_t a, b;      /* of the store */
+} adapter;
+
+struct ps_lora_merge {
+    const ps_stored_files *files;
+    const ps_spec_lora *lora;
+    ps_param_store *store;
+    int file;
+    bool open;
+    ps_model_header header;
+    ps_model_form *tensors; /* [header.file->n_tensors], as they will be */
+    adapter *adapters;      /* likewise */
+    uint8_t *piece;
+    float *numbers; /* of the tensor at hand */
+};
+
+/* ---- what there is ---- */
+
+static ps_status other_shape(const char *name)
+{
+    return ps_fail(PS_FAILED_PRECONDITION, "tensor %s: its adapter is of another shape", name);
+}
+
+static ps_status find_half(const ps_lora_merge *m, const ps_lm_tensor *tensor, ps_lora_half half,
+                           uint32_t *id)
+{
+    const ps_placement *placement = ps_param_store_placement(m->store);
+    char name[PS_LM_NAME];
+    if (!ps_lora_name(tensor->name, half, name))
+        return ps_fail(PS_INVALID_ARGUMENT, "tensor %s has a name too long", tensor->name);
+    ps_status st = ps_placement_find(placement, name, id);
+    if (st)
+        return st;
+    const ps_param_tensor *t = &placement->tensors[*id];
+    uint64_t rank = (uint64_t)m->lora->rank;
+    bool fits = half == PS_LORA_A ? t->rows == rank && t->columns == ps_lora_inputs(tensor)
+                                  : t->rows == ps_lora_outputs(tensor) && t->columns == rank;
+    return fits ? PS_OK : other_shape(tensor->name);
+}
+
+static ps_status adapt(ps_lora_merge *m, const ps_lm_tensor *tensor)
+{
+    const ps_model_form *found =
+        ps_model_form_find(m->header.tensors, m->header.file->n_tensors, tensor->name);
+    if (!found)
+        return ps_fail(PS_FAILED_PRECONDITION, "it has no tensor %s", tensor->name);
+    if (found->n_dims != 2 || memcmp(found->shape, tensor->shape, sizeof tensor->shape) != 0)
+        return other_shape(tensor->name);
+    size_t i = (size_t)(found - m->header.tensors);
+    m->tensors[i].form = (ps_form){0};
+    m->tensors[i].transposed = false;
+    adapter *a = &m->adapters[i];
+    a->there = true;
+    a->turned = tensor->change == PS_LM_TRANSPOSE;
+    ps_status st = find_half(m, tensor, PS_LORA_A, &a->a);
+    return st ? st : find_half(m, tensor, PS_LORA_B, &a->b);
+}
+
+static ps_status match(ps_lora_merge *m, const ps_spec_model *model)
+{
+    size_t n = 0, stored = m->header.file->n_tensors;
+    ps_lm_tensor *layout = NULL;
+    ps_status st = PS_OK;
+    m->tensors = ps_alloc_array(stored + 1, sizeof *m->tensors);
+    m->adapters = ps_alloc_array(stored + 1, sizeof *m->adapters);
+    for (size_t i = 0; i < stored; i++)
+        m->tensors[i] = m->header.tensors[i];
+    ps_lm_layout(model, &layout, &n);
+    for (size_t i = 0; !st && i < n; i++)
+        if (ps_lora_adapts(&layout[i], (const char *const *)m->lora->targets, m->lora->n_targets))
+            st = adapt(m, &layout[i]);
+    ps_free(&layout);
+    return st;
+}
+
+ps_status ps_lora_merge_open(const ps_stored_files *files, const ps_job_spec *spec,
+                             const char *version, ps_param_store *store, ps_lora_merge **out)
+{
+    ps_loop_require_off();
+    PS_REQUIRE(spec->train && spec->train->lora && spec->model);
+    ps_lora_merge *m = ps_new(ps_lora_merge);
+    *m = (ps_lora_merge){.files = files, .lora = spec->train->lora, .store = store};
+    ps_status st = ps_model_file_open(files, spec->initialize_from, version, &m->file, NULL);
+    m->open = !st;
+    if (!st)
+        st = ps_model_header_read(files->disk, m->file, &m->header);
+    if (!st)
+        st = match(m, spec->model);
+    if (!st) {
+        m->piece = ps_try_alloc_raw(PIECE);
+        st = m->piece ? PS_OK : ps_fail(PS_NO_MEMORY, "a buffer of 1 MiB");
+    }
+    if (st) {
+        ps_lora_merge_close(&m);
+        return ps_wrap(st, "model %s", spec->initialize_from);
+    }
+    *out = m;
+    return PS_OK;
+}
+
+void ps_lora_merge_close(ps_lora_merge **merge)
+{
+    ps_lora_merge *m = *merge;
+    if (!m)
+        return;
+    if (m->open)
+        m->files->disk->close(m->files->disk->state, m->file);
+    ps_model_header_free(&m->header);
+    ps_free(&m->tensors);
+    ps_free(&m->adapters);
+    ps_free(&m->piece);
+    ps_free(&m->numbers);
+    ps_free(merge);
+}
+
+const ps_model_form *ps_lora_merge_tensors(const ps_lora_merge *m, size_t *n)
+{
+    *n = m->header.file->n_tensors;
+    return m->tensors;
+}
+
+/* ---- writing ---- */
+
+/* Each piece of a tensor's bytes. */
+static ps_status read_bytes(const ps_lora_merge *m, size_t i,
+                            ps_status (*take)(void *user, ps_slice bytes), void *user)
+{
+    const ps_disk *disk = m->files->disk;
+    const ps_safetensors_tensor *from = &m->header.file->tensors[i];
+    uint64_t left = from->end - from->begin;
+    ps_status st = disk->seek(disk->state, m->file, m->header.file->data_start + from->begin);
+    while (!st && left) {
+        size_t n = left < PIECE ? (size_t)left : PIECE;
+        st = ps_disk_read_full(disk, m->file, m->piece, n);
+        if (!st)
+            st = take(user, ps_slice_of(m->piece, n));
+        left -= n;
+    }
+    return st;
+}
+
+static ps_status pass_on(void *user, ps_slice bytes)
+{
+    return ps_safetensors_writer_data(user, bytes.data, bytes.len);
+}
+
+static ps_status feed(void *user, ps_slice bytes)
+{
+    return ps_form_stream_feed(user, bytes);
+}
+
+static ps_status take_numbers(void *user, const ps_model_form *tensor, uint64_t first,
+                              const float *values, size_t n)
+{
+    const ps_lora_merge *m = user;
+    (void)tensor;
+    memcpy(m->numbers + first, values, n * sizeof *values);
+    return PS_OK;
+}
+
+static ps_status decode(ps_lora_merge *m, size_t i)
+{
+    const ps_model_form *tensor = &m->header.tensors[i];
+    ps_free(&m->numbers);
+    m->numbers = ps_try_alloc_raw((size_t)ps_model_form_numbers(tensor) * sizeof *m->numbers);
+    if (!m->numbers)
+        return ps_fail(PS_NO_MEMORY, "tensor %s: no memory to merge it", tensor->name);
+    ps_form_stream *stream = ps_form_stream_new((ps_form_sink){take_numbers, m});
+    ps_status st = ps_form_stream_begin(stream, tensor);
+    if (!st)
+        st = read_bytes(m, i, feed, stream);
+    ps_form_stream_free(&stream);
+    return st;
+}
+
+typedef struct filling {
+    float *at;
+} filling;
+
+static ps_status fill(void *state, const float *values, size_t n)
+{
+    filling *f = state;
+    memcpy(f->at, values, n * sizeof *values);
+    f->at += n;
+    return PS_OK;
+}
+
+static ps_status take_half(const ps_lora_merge *m, uint32_t id, float **out)
+{
+    const ps_param_tensor *t = &ps_param_store_placement(m->store)->tensors[id];
+    filling f = { *out = ps_try_alloc_raw((size_t)(t->rows * t->columns) * sizeof **out)};
+    if (!f.at)
+        return ps_fail(PS_NO_MEMORY, "tensor %s: no memory to merge it", t->name);
+    return ps_param_export(m->store, id, (ps_param_sink){fill, &f});
+}
+
+/* W[o,i] += scale · Σ B[o,r]·A[r,i], each element rounded once. */
+static void add_product(ps_lora_merge *m, size_t i, const float *a, const float *b, double *row)
+{
+    const ps_model_form *t = &m->tensors[i];
+    bool turned = m->adapters[i].turned;
+    uint64_t rank = (uint64_t)m->lora->rank;
+    uint64_t in = t->shape[turned ? 0 : 1], out = t->shape[turned ? 1 : 0];
+    double scale = ps_spec_lora_scale(m->lora);
+    for (uint64_t o = 0; o < out; o++) {
+        memset(row, 0, in * sizeof *row);
+        for (uint64_t r = 0; r < rank; r++)
+            for (uint64_t k = 0; k < in; k++)
+                row[k] += (double)b[o * rank + r] * (double)a[r * in + k];
+        for (uint64_t k = 0; k < in; k++) {
+            float *w = &m->numbers[turned ? k * out + o : o * in + k];
+            *w = (float)((double)*w + scale * row[k]);
+        }
+    }
+}
+
+static ps_status merge(ps_lora_merge *m, size_t i)
+{
+    const ps_model_form *t = &m->tensors[i];
+    uint64_t in = t->shape[m->adapters[i].turned ? 0 : 1];
+    float *a = NULL, *b = NULL;
+    double *row = ps_try_alloc_raw((size_t)in * sizeof *row);
+    ps_status st = row ? PS_OK : ps_fail(PS_NO_MEMORY, "tensor %s: no memory to merge it", t->name);
+    if (!st)
+        st = take_half(m, m->adapters[i].a, &a);
+    if (!st)
+        st = take_half(m, m->adapters[i].b, &b);
+    if (!st)
+        add_product(m, i, a, b, row);
+    ps_free(&a);
+    ps_free(&b);
+    ps_free(&row);
+    return st;
+}
+
+static ps_status write_merged(ps_lora_merge *m, size_t i, ps_safetensors_writer *writer)
+{
+    const ps_model_form *t = &m->tensors[i];
+    size_t n = (size_t)ps_model_form_numbers(t);
+    ps_status st = decode(m, i);
+    if (!st)
+        st = merge(m, i);
+    if (!st)
+        st = ps_numbers_check(t->name, t->shape, t->n_dims, 0, m->numbers, n);
+    return st ? st : ps_safetensors_writer_data(writer, m->numbers, n * sizeof *m->numbers);
+}
+
+ps_status ps_lora_merge_write(ps_lora_merge *m, ps_safetensors_writer *writer)
+{
+    ps_loop_require_off();
+    ps_status st = PS_OK;
+    for (size_t k = 0; !st && k < m->header.file->n_tensors; k++) {
+        size_t i = ps_safetensors_writer_order(writer, k);
+        st = m->adapters[i].there ? write_merged(m, i, writer) : read_bytes(m, i, pass_on, writer);
+    }
+    return st;
+}

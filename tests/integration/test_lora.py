@@ -1,0 +1,96 @@
+"""train.lora: adapters beside products of a stored model. Only they are the job's parameters; the model that comes of it is
+the stored one with B·A added by numpy, and its loss that of the job's last test; the adapter is PEFT's folder."""
+import json
+
+import numpy as np
+
+from harness import Cluster, read_safetensors, run
+from language import MODELS, job, numpy_loss, write_tokens
+
+RANK, ALPHA = 4, 8
+
+
+def base_job(cluster, architecture):
+    """Two epochs of all parameters: what there is to adapt."""
+    text = job(cluster, architecture).replace("epochs: 12", "epochs: 2")
+    return text.replace(f"name: {architecture}\n", f"name: base-{architecture}\n")
+
+
+def lora_job(cluster, architecture, targets, more="", mode="bsp", rest=""):
+    model = f"model: {MODELS[architecture]}\n"
+    text = job(cluster, architecture, mode=mode, train=f"  lora: {{rank: {RANK}, alpha: {ALPHA}, targets: {targets}{more}}}\n")
+    text = text.replace(model, f"initialize_from: base-{architecture}\n").replace("epochs: 12", "epochs: 4")
+    return text.replace("0.002", "0.01") + rest
+
+
+def stored(cluster, name):
+    return read_safetensors(cluster.dir / "state" / cluster.psctl_json("model", name)["version"])[1]
+
+
+def fetched(cluster, job_id):
+    """The adapter's configuration and tensors."""
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        cluster.psctl("fetch", job_id, name, "-o", cluster.dir / name)
+    metadata, tensors = read_safetensors(cluster.dir / "adapter_model.safetensors")
+    return json.loads((cluster.dir / "adapter_config.json").read_text()), tensors, metadata
+
+
+def merged(base, adapter, prefix, turned):
+    out = {name: values.astype(np.float64) for name, values in base.items()}
+    for name, a in adapter.items():
+        if not name.endswith(".lora_A.weight"):
+            continue
+        b = adapter[name.replace("lora_A", "lora_B")].astype(np.float64)
+        module = name.removeprefix("base_model.model." + prefix).removesuffix(".lora_A.weight")
+        delta = ALPHA / RANK * (b @ a.astype(np.float64))
+        out[module + ".weight"] += delta.T if turned else delta
+    return out
+
+
+def check(cluster, architecture, job_id, modules, turned, prefix=""):
+    progress = cluster.job(job_id)["progress"]
+    base, model = stored(cluster, f"base-{architecture}"), stored(cluster, architecture)
+    config, adapter, metadata = fetched(cluster, job_id)
+    assert config["r"] == RANK and config["lora_alpha"] == ALPHA and config["fan_in_fan_out"] == turned, config
+    assert config["target_modules"] == modules and config["peft_type"] == "LORA", config
+    assert json.loads(metadata["psd.base"])["model"] == f"base-{architecture}", metadata
+    assert all(np.abs(values).max() > 0 for values in adapter.values()), "B is not trained"
+    expected = merged(base, adapter, prefix, turned)
+    assert set(expected) == set(model)
+    changed = [name for name in model if not np.array_equal(model[name], base[name])]
+    assert len(changed) == len(adapter) // 2, changed
+    for name, values in model.items():
+        np.testing.assert_allclose(values, expected[name], rtol=2e-7, atol=1e-9, err_msg=name)
+    loss, _ = numpy_loss(architecture, model)
+    before, _ = numpy_loss(architecture, base)
+    assert abs(loss - progress["test_loss"]) < 1e-4, (loss, progress)
+    assert loss < before - 0.05, (before, loss)
+
+
+def two_workers_train_adapters_of_gpt2_which_become_a_model_and_a_folder():
+    with Cluster() as cluster:
+        cluster.start_server()
+        cluster.start_worker("w1")
+        cluster.start_worker("w2")
+        write_tokens(cluster)
+        cluster.wait_job(cluster.submit(base_job(cluster, "gpt2")))
+        done = cluster.submit(lora_job(cluster, "gpt2", "[q, v]"))
+        cluster.wait_job(done)
+        check(cluster, "gpt2", done, ["c_attn"], turned=True, prefix="transformer.")
+
+
+def all_products_of_llama_are_adapted_with_dropout():
+    with Cluster() as cluster:
+        cluster.start_server()
+        cluster.start_worker("w1")
+        write_tokens(cluster)
+        cluster.wait_job(cluster.submit(base_job(cluster, "llama")))
+        done = cluster.submit(lora_job(cluster, "llama", "all-linear", ", dropout: 0.1", mode="asp"))
+        cluster.wait_job(done)
+        check(cluster, "llama", done,
+              ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"], turned=False)
+
+
+if __name__ == "__main__":
+    run([two_workers_train_adapters_of_gpt2_which_become_a_model_and_a_folder,
+         all_products_of_llama_are_adapted_with_dropout])
