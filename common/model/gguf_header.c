@@ -1,6 +1,7 @@
 /* Keys first, then the tensors with offsets that follow one another, as llama.cpp wants them. */
 #include "common/model/gguf_header.h"
 
+#include "common/model/gguf_kept.h"
 #include "common/model/gguf_keys.h"
 #include "common/model/gguf_model.h"
 #include "common/model/gguf_rope.h"
@@ -117,7 +118,7 @@ static void put_tokenizer(ps_gguf_keys *k, const ps_model_about *about)
         ps_gguf_key_text(k, "tokenizer.ggml.pre", "gpt-2");
         put_tokens(k, t, (uint32_t)about->model->vocab_size);
         if (ps_tokenizer_prefix_space(t))
-            ps_gguf_key_true(k, PS_GGUF_KEY_PREFIX_SPACE);
+            ps_gguf_key_bool(k, PS_GGUF_KEY_PREFIX_SPACE, true);
     }
     put_ids(k, about);
     ps_buf template = PS_BUF_EMPTY;
@@ -195,6 +196,7 @@ void ps_gguf_header(const ps_model_about *about, const ps_mix *mix, const ps_for
         ps_gguf_key_u32(&k, "general.quantization_version", 2);
     put_model(&k, about->model, about->remarks);
     put_tokenizer(&k, about);
+    ps_gguf_kept_put(&k, about->file, about->model->vocab_size);
     ps_gguf_end(out, count_at, &k);
     put_tensors(about, forms, out);
     ps_gguf_pad(out);

@@ -40,10 +40,10 @@ void ps_gguf_key_text(ps_gguf_keys *k, const char *key, const char *v)
     ps_gguf_put_text(k->out, ps_slice_str(v));
 }
 
-void ps_gguf_key_true(ps_gguf_keys *k, const char *key)
+void ps_gguf_key_bool(ps_gguf_keys *k, const char *key, bool v)
 {
     begin(k, key, PS_GGUF_BOOL);
-    ps_buf_putc(k->out, 1);
+    ps_buf_putc(k->out, v ? 1 : 0);
 }
 
 void ps_gguf_key_array(ps_gguf_keys *k, const char *key, uint32_t type, uint64_t n)

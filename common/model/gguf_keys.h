@@ -32,7 +32,7 @@ void ps_gguf_end(ps_buf *out, size_t count_at, const ps_gguf_keys *keys);
 void ps_gguf_key_u32(ps_gguf_keys *keys, const char *key, int64_t v);
 void ps_gguf_key_float(ps_gguf_keys *keys, const char *key, double v);
 void ps_gguf_key_text(ps_gguf_keys *keys, const char *key, const char *v);
-void ps_gguf_key_true(ps_gguf_keys *keys, const char *key);
+void ps_gguf_key_bool(ps_gguf_keys *keys, const char *key, bool v);
 /* n values of a type of gguf_types.h follow, which are the caller's to write. */
 void ps_gguf_key_array(ps_gguf_keys *keys, const char *key, uint32_t type, uint64_t n);
 void ps_gguf_put_text(ps_buf *out, ps_slice text); /* as an array has it */

@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "common/conf/value.h"
 #include "common/json/json.h"
+#include "common/model/gguf_kept.h"
 #include "common/model/gguf_model.h"
 #include "common/tokenizer/tokenizer.h"
 
@@ -195,5 +196,7 @@ ps_status ps_gguf_words(const ps_gguf *file, ps_model_in_about *about)
         st = text_of(file, PS_GGUF_KEY_CHAT_TEMPLATE, &template);
     if (!st && ps_side_can_be_kept(template))
         ps_buf_append(&about->side.text[PS_SIDE_CHAT_TEMPLATE], template.data, template.len);
+    if (!st)
+        ps_gguf_kept_take(file, about);
     return st ? st : read_tokenizer(file, about);
 }

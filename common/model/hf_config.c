@@ -87,6 +87,11 @@ static bool is_one_of(const char *const *list, size_t n, const char *key)
     return false;
 }
 
+bool ps_hf_config_passes_over(const char *key)
+{
+    return HAS(harmless, key);
+}
+
 enum { MAX_VALUES = 128 };
 
 /* What the file has for a key of `shared` or of an architecture. */

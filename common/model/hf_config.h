@@ -16,9 +16,12 @@ extern const ps_hf_rope_key ps_hf_rope_keys[];
  * have the defaults of transformers. tokenizer is "" unless an export of ours says bytes. *out:
  * ps_spec_model_free. */
 PS_MUST_CHECK ps_status ps_hf_config_parse(ps_slice json, ps_spec_model **out);
-/* Every key that the architecture's class needs. dtype: "float32", "bfloat16", "float16".
- * quantization: the value of quantization_config; NULL: none. */
+/* A key by which no program computes other logits. */
+bool ps_hf_config_passes_over(const char *key);
+/* Every key that the architecture's class needs, and those that came with the model. dtype:
+ * "float32", "bfloat16", "float16". quantization: the value of quantization_config; kept: as
+ * hf_kept.h has them; NULL: none. */
 void ps_hf_config_write(const ps_spec_model *model, const char *dtype, const ps_token_ids *ids,
-                        const char *quantization, ps_buf *out);
+                        const char *quantization, const char *kept, ps_buf *out);
 
 #endif

@@ -3,6 +3,7 @@
 #include "common/arch/arch.h"
 #include "common/json/json.h"
 #include "common/model/hf_config.h"
+#include "common/model/hf_kept.h"
 
 #include <string.h>
 
@@ -59,7 +60,7 @@ static void put_key(ps_json_writer *w, const ps_spec_model *m, const ps_arch_hf_
 }
 
 void ps_hf_config_write(const ps_spec_model *m, const char *dtype, const ps_token_ids *ids,
-                        const char *quantization, ps_buf *out)
+                        const char *quantization, const char *kept, ps_buf *out)
 {
     const ps_arch *arch = ps_arch_find(m->architecture);
     ps_json_writer w = ps_json_writer_to(out);
@@ -70,17 +71,20 @@ void ps_hf_config_write(const ps_spec_model *m, const char *dtype, const ps_toke
     ps_json_array_end(&w);
     ps_json_put_string(&w, "model_type", arch->name);
     ps_token_ids_put(&w, ids);
-    put_float(&w, "initializer_range", 0.02);
+    if (!ps_hf_kept_has(kept, "initializer_range"))
+        put_float(&w, "initializer_range", 0.02);
     for (const ps_arch_hf_out *key = arch->hf.out; key->key; key++)
         put_key(&w, m, key);
     if (quantization)
         ps_json_put_raw(&w, "quantization_config", quantization);
     ps_json_put_bool(&w, "tie_word_embeddings", m->tie_embeddings);
     ps_json_put_string(&w, "torch_dtype", dtype);
-    ps_json_put_bool(&w, "use_cache", true);
+    if (!ps_hf_kept_has(kept, "use_cache"))
+        ps_json_put_bool(&w, "use_cache", true);
     ps_json_put_int(&w, "vocab_size", m->vocab_size);
     if (!strcmp(m->tokenizer, "bytes"))
         ps_json_put_string(&w, "psd_tokenizer", "bytes");
+    ps_hf_kept_write(kept, arch, &w);
     ps_json_object_end(&w);
     ps_buf_putc(out, '\n');
 }

@@ -6,6 +6,7 @@
 #include "common/json/json.h"
 #include "common/json/json_file.h"
 #include "common/model/hf_config.h"
+#include "common/model/hf_kept.h"
 #include "common/model/hf_places.h"
 #include "common/model/hf_unpack.h"
 #include "common/model/model_files.h"
@@ -82,6 +83,9 @@ static ps_status read_config(ps_model_in_about *about, const char *folder,
             st = ps_hf_config_parse(ps_buf_slice(&json), &about->model);
         if (!st)
             st = ps_token_ids_read(ps_buf_slice(&json), &about->ids);
+        if (!st)
+            ps_hf_kept_read(ps_buf_slice(&json), ps_arch_find(about->model->architecture),
+                            &about->hf_config);
         st = st ? ps_wrap(st, "%s", path) : PS_OK;
     }
     ps_free(&path);

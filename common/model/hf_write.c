@@ -12,6 +12,7 @@
 #include "common/base/whole_file.h"
 #include "common/json/json.h"
 #include "common/model/hf_config.h"
+#include "common/model/hf_kept.h"
 #include "common/model/hf_pack.h"
 #include "common/model/hf_quantization.h"
 #include "common/model/model_out.h"
@@ -154,20 +155,22 @@ static void remark_plain(const ps_model_out *o, const ps_model_about *about)
 static ps_status write_beside(ps_model_out *o, const ps_model_about *about)
 {
     ps_status st = PS_OK;
+    ps_buf bytes = PS_BUF_EMPTY;
     if (about->tokenizer)
         st = write_text(o, "tokenizer.json", ps_slice_str(about->tokenizer));
     if (!st && about->tokenizer && !ps_safetensors_metadata(about->file, "tokenizer_config.json"))
         st = make_tokenizer_config(o, about);
     for (size_t i = 0; !st && i < PS_SIDE_FILES; i++) {
-        const char *text = ps_safetensors_metadata(about->file, ps_side_files[i].name);
+        bool there = ps_side_bytes(about->file, &ps_side_files[i], &bytes);
         bool made = about->tokenizer && !strcmp(ps_side_files[i].name, "tokenizer_config.json");
-        if (text && (about->tokenizer || !ps_side_files[i].tokenizer))
-            st = write_text(o, ps_side_files[i].name, ps_slice_str(text));
+        if (there && (about->tokenizer || !ps_side_files[i].tokenizer))
+            st = write_text(o, ps_side_files[i].name, ps_buf_slice(&bytes));
         else if (!made)
             remark_if_there(o, about, ps_side_files[i].name);
     }
     if (!about->tokenizer)
         remark_if_there(o, about, "tokenizer.json");
+    ps_buf_free(&bytes);
     return st;
 }
 
@@ -181,7 +184,8 @@ static ps_status write_config(ps_model_out *o, const ps_model_about *about)
     if (o->pack)
         ps_hf_pack_config(o->pack, &quantization);
     ps_hf_config_write(about->model, names[o->dtype], about->ids,
-                       o->pack ? ps_buf_cstr(&quantization) : NULL, &text);
+                       o->pack ? ps_buf_cstr(&quantization) : NULL,
+                       ps_safetensors_metadata(about->file, PS_MODEL_META_HF_CONFIG), &text);
     ps_status st = write_text(o, "config.json", ps_buf_slice(&text));
     const char *beside = o->pack ? ps_hf_pack_beside(o->pack) : NULL;
     if (!st && beside)

@@ -7,6 +7,8 @@
 #include "common/format/numbers.h"
 #include "common/format/safetensors.h"
 #include "common/model/form_stream.h"
+#include "common/model/gguf_kept.h"
+#include "common/model/hf_kept.h"
 #include "common/model/model_format.h"
 
 struct ps_model_in {
@@ -91,13 +93,15 @@ static ps_status begin_language(ps_model_in *in)
     put_ids(&about->ids, &ids);
     describe_tensors(in);
     ps_model_forms_format(in->stored, in->n, &forms);
-    ps_safetensors_pair metadata[5 + PS_SIDE_FILES];
+    ps_safetensors_pair metadata[7 + PS_SIDE_FILES];
     size_t n_metadata = 0;
     metadata[n_metadata++] = (ps_safetensors_pair){"format", "pt"};
     metadata[n_metadata++] = (ps_safetensors_pair){PS_MODEL_META_CONFIG, ps_buf_cstr(&config)};
     add_text(metadata, &n_metadata, PS_MODEL_META_TOKENIZER, &about->tokenizer);
     add_text(metadata, &n_metadata, PS_MODEL_META_TOKEN_IDS, &ids);
     add_text(metadata, &n_metadata, PS_MODEL_META_FORMS, &forms);
+    add_text(metadata, &n_metadata, PS_MODEL_META_HF_CONFIG, &about->hf_config);
+    add_text(metadata, &n_metadata, PS_MODEL_META_GGUF, &about->gguf);
     for (size_t i = 0; i < PS_SIDE_FILES; i++)
         add_text(metadata, &n_metadata, ps_side_files[i].name, &about->side.text[i]);
     ps_status st = begin_file(in, metadata, n_metadata);
@@ -234,6 +238,8 @@ void ps_model_in_about_free(ps_model_in_about *about)
     ps_free(&about->tensors);
     ps_free(&about->forms);
     ps_buf_free(&about->remarks);
+    ps_buf_free(&about->hf_config);
+    ps_buf_free(&about->gguf);
     ps_side_texts_free(&about->side);
 }
 

@@ -71,9 +71,10 @@ typedef struct ps_model_in_about {
     ps_buf tokenizer;            /* the text of tokenizer.json; empty: there is none */
     ps_token_ids ids;
     ps_side_texts side;
-    ps_buf remarks;        /* lines, each with its end */
-    ps_lm_tensor *tensors; /* ps_lm_layout of model */
-    ps_form *forms;        /* of each that psd is to have it in; NULL: float32 all of them */
+    ps_buf hf_config, gguf; /* what else its config, or its keys, say (hf_kept.h, gguf_kept.h) */
+    ps_buf remarks;         /* lines, each with its end */
+    ps_lm_tensor *tensors;  /* ps_lm_layout of model */
+    ps_form *forms;         /* of each that psd is to have it in; NULL: float32 all of them */
     size_t n;
 } ps_model_in_about;
 

@@ -1,6 +1,7 @@
 /* Happy path: each file that is there is read whole. It fails when the disk does. */
 #include "common/model/side_files.h"
 
+#include "common/base/base64.h"
 #include "common/base/disk.h"
 #include "common/base/mem.h"
 #include "common/base/utf8.h"
@@ -10,10 +11,13 @@
 #include <string.h>
 
 const ps_side_file ps_side_files[PS_SIDE_FILES] = {
-    {"generation_config.json", false},
+    {"generation_config.json"},
     [PS_SIDE_TOKENIZER] = {"tokenizer_config.json", true},
     {"special_tokens_map.json", true},
-    [PS_SIDE_CHAT_TEMPLATE] = {"chat_template.jinja", false},
+    [PS_SIDE_CHAT_TEMPLATE] = {"chat_template.jinja"},
+    {"added_tokens.json", true},
+    {"tokenizer.model", .binary = true}, /* of SentencePiece, as is the next */
+    {"spiece.model", .binary = true},
 };
 
 /* It becomes a text of a header: UTF-8 without zeros. */
@@ -28,27 +32,42 @@ static bool is_json(const char *name)
     return !strcmp(name + strlen(name) - strlen(".json"), ".json");
 }
 
-static ps_status read_one(const ps_disk *disk, const char *folder, const char *name, ps_buf *out,
-                          ps_buf *remarks)
+/* "": it may be kept. */
+static const char *why_not(const ps_side_file *which, const char *path, ps_slice bytes)
 {
-    char *path = ps_asprintf("%s/%s", folder, name);
-    ps_status st = ps_disk_read_file(disk ? disk : &ps_disk_system, path, PS_SIDE_FILE_MAX, out);
-    if (st == PS_NOT_FOUND) {
+    static const char no_text[] = ": it is no UTF-8";
+    if (which->binary)
+        return "";
+    if (!ps_side_can_be_kept(bytes))
+        return no_text;
+    return is_json(which->name) && ps_json_file_check(path, bytes) ? ps_error_message() : "";
+}
+
+static void to_text(ps_buf *bytes)
+{
+    ps_buf text = PS_BUF_EMPTY;
+    ps_base64_write(&text, ps_buf_slice(bytes));
+    ps_buf_free(bytes);
+    *bytes = text;
+}
+
+static ps_status read_one(const ps_disk *disk, const char *folder, const ps_side_file *which,
+                          ps_buf *out, ps_buf *remarks)
+{
+    char *path = ps_asprintf("%s/%s", folder, which->name);
+    ps_status st = ps_disk_read_file(disk ? disk : &ps_disk_system, path,
+                                     which->binary ? PS_SIDE_BINARY_MAX : PS_SIDE_FILE_MAX, out);
+    const char *why = st == PS_RESOURCE_EXHAUSTED ? ps_error_message()
+                      : st                        ? ""
+                                                  : why_not(which, path, ps_buf_slice(out));
+    if (*why)
+        ps_buf_printf(remarks, "left out: %s%s\n", *why == ':' ? path : "", why);
+    if (st || *why)
         ps_buf_clear(out);
-        st = PS_OK;
-    } else if (st == PS_RESOURCE_EXHAUSTED) {
-        ps_buf_printf(remarks, "left out: %s\n", ps_error_message());
-        ps_buf_clear(out);
-        st = PS_OK;
-    } else if (!st && !ps_side_can_be_kept(ps_buf_slice(out))) {
-        ps_buf_printf(remarks, "left out: %s: it is no UTF-8\n", path);
-        ps_buf_clear(out);
-    } else if (!st && is_json(name) && ps_json_file_check(path, ps_buf_slice(out))) {
-        ps_buf_printf(remarks, "left out: %s\n", ps_error_message());
-        ps_buf_clear(out);
-    }
+    else if (which->binary && out->len)
+        to_text(out);
     ps_free(&path);
-    return st;
+    return st == PS_NOT_FOUND || st == PS_RESOURCE_EXHAUSTED ? PS_OK : st;
 }
 
 ps_status ps_side_texts_read(const ps_disk *disk, const char *folder, ps_side_texts *out,
@@ -56,7 +75,7 @@ ps_status ps_side_texts_read(const ps_disk *disk, const char *folder, ps_side_te
 {
     ps_status st = PS_OK;
     for (size_t i = 0; !st && i < PS_SIDE_FILES; i++)
-        st = read_one(disk, folder, ps_side_files[i].name, &out->text[i], remarks);
+        st = read_one(disk, folder, &ps_side_files[i], &out->text[i], remarks);
     return st;
 }
 
@@ -64,6 +83,18 @@ void ps_side_texts_free(ps_side_texts *texts)
 {
     for (size_t i = 0; i < PS_SIDE_FILES; i++)
         ps_buf_free(&texts->text[i]);
+}
+
+bool ps_side_bytes(const ps_safetensors *file, const ps_side_file *which, ps_buf *out)
+{
+    const char *text = ps_safetensors_metadata(file, which->name);
+    ps_buf_clear(out);
+    if (!text)
+        return false;
+    if (which->binary)
+        return ps_base64_read(ps_slice_str(text), out) == PS_OK; /* no file of ours has another */
+    ps_buf_puts(out, text);
+    return true;
 }
 
 /* ---- the chat template ---- */

@@ -8,17 +8,18 @@
 #include "common/base/disk.h"
 #include "common/format/safetensors.h"
 
-enum { PS_SIDE_FILES = 4, PS_SIDE_FILE_MAX = 4 << 20 };
+enum { PS_SIDE_FILES = 7, PS_SIDE_FILE_MAX = 4 << 20, PS_SIDE_BINARY_MAX = 16 << 20 };
 
 typedef struct ps_side_file {
     const char *name; /* also of the metadata */
     bool tokenizer;   /* of use only together with tokenizer.json */
+    bool binary;      /* bytes that are no text: in base64 here, and in the metadata */
 } ps_side_file;
 
 extern const ps_side_file ps_side_files[PS_SIDE_FILES];
 
 typedef struct ps_side_texts {
-    ps_buf text[PS_SIDE_FILES]; /* empty: there is none */
+    ps_buf text[PS_SIDE_FILES]; /* as in the metadata; empty: there is none */
 } ps_side_texts;
 
 /* From a folder; disk: NULL is the system's. One that cannot be kept (too large, no UTF-8, no JSON
@@ -26,6 +27,8 @@ typedef struct ps_side_texts {
 PS_MUST_CHECK ps_status ps_side_texts_read(const ps_disk *disk, const char *folder,
                                            ps_side_texts *out, ps_buf *remarks);
 bool ps_side_can_be_kept(ps_slice text); /* UTF-8 without zeros, not too long */
+/* What a model's file has of one, as the file's bytes, into out. false: it has none. */
+bool ps_side_bytes(const ps_safetensors *file, const ps_side_file *which, ps_buf *out);
 void ps_side_texts_free(ps_side_texts *texts);
 
 /* The chat template of a model's file: that of chat_template.jinja, or the one, or the default one,

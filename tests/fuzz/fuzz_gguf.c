@@ -1,6 +1,7 @@
 /* A GGUF file out of any bytes: refused, or psd's file of it is as long as its header says and
  * holds a model that is known. */
 #include "common/format/safetensors.h"
+#include "common/model/gguf_kept.h"
 #include "common/model/gguf_parse.h"
 #include "common/model/model_in.h"
 #include "common/tokenizer/tokenizer.h"
@@ -39,6 +40,9 @@ static void check_file(ps_slice file)
     ps_fuzz_require(ps_spec_model_parse(ps_slice_str(config), "config", &model) == PS_OK);
     ps_fuzz_require(!words || ps_tokenizer_from_json(ps_slice_str(words), &t) == PS_OK);
     ps_fuzz_require(!words || ps_tokenizer_vocab_size(t) <= model->vocab_size);
+    ps_buf keys = PS_BUF_EMPTY;
+    ps_gguf_kept_put(&(ps_gguf_keys){.out = &keys}, header, model->vocab_size);
+    ps_buf_free(&keys);
     ps_tokenizer_free(&t);
     ps_spec_model_free(&model);
     ps_safetensors_free(&header);

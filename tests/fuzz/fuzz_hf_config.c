@@ -1,7 +1,8 @@
-/* A config.json out of any bytes: refused, or a model whose own config.json is the same model, and
- * whose layout has names that GGUF can hold. */
+/* A config.json out of any bytes: refused, or a model whose own config.json, with what came beside
+ * it, is the same model, and whose layout has names that GGUF can hold. */
 #include "common/base/mem.h"
 #include "common/model/hf_config.h"
+#include "common/model/hf_kept.h"
 #include "common/model/lm_layout.h"
 
 #include <stdlib.h>
@@ -29,7 +30,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ps_token_ids ids = {0}, ids_again = {0};
     if (ps_token_ids_read(ps_slice_of(data, size), &ids) != PS_OK)
         ids = (ps_token_ids){0};
-    ps_hf_config_write(model, "float32", &ids, NULL, &json);
+    ps_buf kept = PS_BUF_EMPTY;
+    ps_hf_kept_read(ps_slice_of(data, size), ps_arch_find(model->architecture), &kept);
+    ps_hf_config_write(model, "float32", &ids, NULL, kept.len ? ps_buf_cstr(&kept) : NULL, &json);
+    ps_buf_free(&kept);
     if (ps_token_ids_read(ps_buf_slice(&json), &ids_again) != PS_OK ||
         memcmp(&ids.of[PS_TOKEN_EOS].n, &ids_again.of[PS_TOKEN_EOS].n, sizeof ids.of[0].n) != 0)
         abort();

@@ -197,6 +197,104 @@ def hugging_face_folders_come_and_go_bit_for_bit():
             assert said == "".join(f"psctl: {cluster.dir}/{over}/{f} was there before and is not of this model\n" for f in left), said
 
 
+def what_says_what_a_model_is_survives():
+    """What psd does not use and others do, through psd and back, and through GGUF and back."""
+    kept = {"_name_or_path": "somebody/model", "transformers_version": "4.44.0", "initializer_range": 0.041666, "use_cache": False,
+            "id2label": {"0": "LABEL_0", "1": "gr\u00fc\u00df"}, "task_specific_params": {"text-generation": {"do_sample": True}},
+            "unk_token_id": 0, "tokenizer_class": "GPT2Tokenizer"}
+    texts = {"generation_config.json": b'{"temperature": 0.6, "eos_token_id": [0, 7],\n "top_p": 0.9}',
+             "tokenizer_config.json": json.dumps({"add_bos_token": False, "chat_template": "{{ messages }}"}, indent=3).encode(),
+             "special_tokens_map.json": b'{"eos_token": "<|endoftext|>"}', "added_tokens.json": b'{"<|endoftext|>": 0}\n'}
+    binary = {"tokenizer.model": b"\n\x0e\n\x05<unk>\x15\0\0\0\0\x18\x02" * 999}
+    with Cluster() as cluster:
+        cluster.start_server()
+        folder = cluster.dir / "in"
+        hf.write(folder, "llama", tokenizer=TOKENIZER, config=kept)
+        for name, data in (texts | binary).items():
+            (folder / name).write_bytes(data)
+
+        def agrees(path, files):
+            written = json.loads((path / "config.json").read_text())
+            assert all(written[key] == value for key, value in kept.items()), written
+            assert len(written) == len(set(json.loads((path / "config.json").read_text(), object_pairs_hook=lambda p: [k for k, _ in p])))
+            for name, data in files.items():
+                assert (path / name).read_bytes() == data, name
+            assert (path / "tokenizer.json").is_file() and not (path / "chat_template.jinja").exists()
+
+        cluster.psctl("import", folder, "a")
+        cluster.psctl("export", "a", "-o", cluster.dir / "out", "--format", "hf")
+        agrees(cluster.dir / "out", texts | binary | {"tokenizer.json": TOKENIZER[0].read_bytes()})
+        cluster.psctl("export", "a", "-o", cluster.dir / "a.gguf", "--format", "gguf")
+        cluster.psctl("import", cluster.dir / "a.gguf", "b")
+        cluster.psctl("export", "b", "-o", cluster.dir / "back", "--format", "hf")
+        agrees(cluster.dir / "back", texts)
+        # keys of GGUF that others wrote
+        names = {"general.name": "A model", "general.license": "apache-2.0", "general.tags": ["chat", "de"], "general.version": "v1",
+                 "tokenizer.ggml.add_bos_token": True, "tokenizer.ggml.unknown_token_id": 3, "general.base_model.count": 1}
+        given = cluster.dir / "given.gguf"
+        given.write_bytes(with_keys((cluster.dir / "a.gguf").read_bytes(), names | {
+            "general.odd": [1, 2], "tokenizer.ggml.mask_token_id": 2000, "general.quantized_by": "somebody"}))
+        cluster.psctl("import", given, "c")
+        cluster.psctl("export", "c", "-o", cluster.dir / "c.gguf", "--format", "gguf")
+        assert read_keys((cluster.dir / "c.gguf").read_bytes()) == read_keys((cluster.dir / "a.gguf").read_bytes()) | names
+
+
+def gguf_text(text):
+    return struct.pack("<Q", len(text.encode())) + text.encode()
+
+
+def with_keys(gguf, keys):
+    """The file with more keys; the data move by a multiple of the alignment."""
+    more = b""
+    for name, value in keys.items():
+        more += gguf_text(name)
+        if isinstance(value, bool):
+            more += struct.pack("<I?", 7, value)
+        elif isinstance(value, int):
+            more += struct.pack("<II", 4, value)
+        elif isinstance(value, str):
+            more += struct.pack("<I", 8) + gguf_text(value)
+        else:
+            text = isinstance(value[0], str)
+            more += struct.pack("<IIQ", 9, 8 if text else 4, len(value))
+            more += b"".join(gguf_text(v) if text else struct.pack("<I", v) for v in value)
+    more += gguf_text("general.padding") + struct.pack("<IIQ", 9, 0, 0)  # bytes, as many as are missing
+    missing = -len(more) % 32
+    more = more[:-8] + struct.pack("<Q", missing) + bytes(missing)
+    magic, version, tensors, n = struct.unpack_from("<4sIQQ", gguf)
+    return struct.pack("<4sIQQ", magic, version, tensors, n + len(keys) + 1) + more + gguf[24:]
+
+
+def read_keys(gguf):
+    """All keys of a file as psd writes it."""
+    at = 24
+
+    def take(format):
+        nonlocal at
+        value, = struct.unpack_from("<" + format, gguf, at)
+        at += struct.calcsize("<" + format)
+        return value
+
+    def take_text():
+        nonlocal at
+        n = take("Q")
+        at += n
+        return gguf[at - n:at].decode()
+
+    def take_value(kind):
+        if kind == 9:
+            item, n = take("I"), take("Q")
+            return [take_value(item) for _ in range(n)]
+        return take_text() if kind == 8 else take({4: "I", 5: "i", 6: "f", 7: "?"}[kind])
+
+    found = {}
+    for _ in range(struct.unpack_from("<Q", gguf, 16)[0]):
+        name = take_text()
+        assert name not in found, name
+        found[name] = take_value(take("I"))
+    return found
+
+
 def folders_that_do_not_fit_are_refused_in_one_line():
     with Cluster() as cluster:
         cluster.start_server()
@@ -770,5 +868,6 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
 
 
 run([texts_become_token_files, texts_and_token_files_go_through_pipes, hugging_face_folders_come_and_go_bit_for_bit,
+     what_says_what_a_model_is_survives,
      folders_that_do_not_fit_are_refused_in_one_line, gguf_files_are_what_an_independent_reader_expects,
      gguf_files_come_back_bit_for_bit, gguf_files_of_another_writer_are_read_or_refused_in_one_line])

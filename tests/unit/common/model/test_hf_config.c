@@ -266,7 +266,7 @@ START_TEST(what_is_written_reads_back_as_the_same)
         ps_spec_model *m = parsed(configs[i]), *again = NULL;
         ps_buf json = PS_BUF_EMPTY, a = PS_BUF_EMPTY, b = PS_BUF_EMPTY;
         const ps_token_ids ids = {0};
-        ps_hf_config_write(m, "float32", &ids, NULL, &json);
+        ps_hf_config_write(m, "float32", &ids, NULL, NULL, &json);
         again = parsed(ps_buf_cstr(&json));
         ps_spec_model_format(m, &a);
         ps_spec_model_format(again, &b);
