@@ -20,6 +20,19 @@ const ps_arch *ps_arch_find(const char *name)
     return NULL;
 }
 
+const char *ps_arch_gguf_name(const ps_arch *arch)
+{
+    return arch->gguf_name ? arch->gguf_name : arch->name;
+}
+
+const ps_arch *ps_arch_find_gguf(const char *name)
+{
+    for (size_t i = 0; ps_archs[i]; i++)
+        if (!strcmp(ps_arch_gguf_name(ps_archs[i]), name))
+            return ps_archs[i];
+    return NULL;
+}
+
 const ps_arch_key *ps_arch_key_find(const ps_arch *arch, const char *name)
 {
     for (const ps_arch_key *key = arch->keys; key->name; key++)
@@ -39,8 +52,43 @@ bool ps_arch_has(const ps_arch *arch, ps_arch_part part)
 ps_arch_place ps_arch_place_of(ps_arch_part part)
 {
     return part < PS_PART_NORM_ATTENTION ? PS_PLACE_BEFORE
-           : part <= PS_PART_DOWN        ? PS_PLACE_BLOCK
+           : part < PS_PART_NORM         ? PS_PLACE_BLOCK
                                          : PS_PLACE_AFTER;
+}
+
+bool ps_arch_is_norm(ps_arch_part part)
+{
+    switch (part) {
+    case PS_PART_NORM_ATTENTION:
+    case PS_PART_NORM_Q:
+    case PS_PART_NORM_K:
+    case PS_PART_NORM_AFTER_ATTENTION:
+    case PS_PART_NORM_MLP:
+    case PS_PART_NORM_AFTER_MLP:
+    case PS_PART_NORM:
+        return true;
+    default:
+        return false;
+    }
+}
+
+const char *const ps_arch_act_names[] = {"default", "gelu_tanh", "gelu", "relu", "silu", NULL};
+
+ps_arch_act ps_arch_act_of(const ps_arch *arch, const ps_arch_choices *choices)
+{
+    return choices->hidden_act == PS_ACT_OWN ? arch->traits.act : (ps_arch_act)choices->hidden_act;
+}
+
+bool ps_arch_slides(const ps_arch_choices *choices, int64_t layer)
+{
+    int64_t every = choices->full_attention_every;
+    return choices->sliding_window && !(every && (layer + 1) % every == 0);
+}
+
+bool ps_arch_has_option(const ps_arch_choices *choices, ps_arch_option option)
+{
+    return option == PS_OPTION_NONE ||
+           (option == PS_OPTION_ATTENTION_BIAS ? choices->attention_bias : choices->mlp_bias);
 }
 
 const char *ps_arch_option_key(ps_arch_option option)

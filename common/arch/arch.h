@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Every row: `ps_arch_NAME` in NAME.c. Messages list them in this order. */
 #define PS_ARCHS(X) \
@@ -16,6 +17,8 @@
     X(gpt2)         \
     X(llama)        \
     X(qwen2)        \
+    X(qwen3)        \
+    X(mistral)      \
     X(sae)          \
     X(tuned_lens)
 
@@ -31,7 +34,7 @@ typedef enum ps_arch_family {
 typedef enum ps_arch_need {
     PS_ARCH_OPTIONAL,
     PS_ARCH_NEEDED, /* an integer from 1 */
-    PS_ARCH_FIXED,  /* true and nothing else; it is not written */
+    PS_ARCH_TRUE,   /* a flag that is true unless the section says false; only that is written */
 } ps_arch_need;
 
 typedef struct ps_arch_key {
@@ -49,10 +52,38 @@ typedef enum ps_arch_option {
     PS_OPTIONS,
 } ps_arch_option;
 
+/* f of the MLP. */
+typedef enum ps_arch_act {
+    PS_ACT_OWN, /* the architecture's */
+    PS_ACT_GELU_TANH,
+    PS_ACT_GELU,
+    PS_ACT_RELU,
+    PS_ACT_SILU,
+    PS_ACTS,
+} ps_arch_act;
+extern const char *const ps_arch_act_names[]; /* "default", "gelu_tanh", …, to a NULL */
+
+/* What a section says of how a language model is computed, beside its sizes and its rotary
+ * positions: those keys that its architecture has, and the defaults of others, by which nothing is
+ * done. */
+typedef struct ps_arch_choices {
+    bool attention_bias, mlp_bias; /* products have biases */
+    bool parallel_residual;        /* both halves of a block read what comes in */
+    unsigned hidden_act;           /* ps_arch_act */
+    int64_t sliding_window;        /* keys that a query sees, its own the last; 0: all up to it */
+    int64_t full_attention_every;  /* every so manieth block sees all; 0: none does */
+    double query_pre_attn_scalar;  /* scores are divided by its root; 0: by that of head_dim */
+    double attention_softcap, logit_softcap; /* cap · tanh(x / cap); 0: not */
+    double embedding_dropout;                /* of embeddings, in training; < 0: dropout */
+    double attention_dropout; /* kept for others alone: no weights are dropped here; likewise */
+} ps_arch_choices;
+
 /* What a tensor belongs to, in the order of the forward pass. What an architecture has says what
  * is computed: POSITIONS are learnt, and without them queries and keys are turned (RoPE); a norm
- * with a bias is a LayerNorm, else an RMSNorm; QKV is one product, Q, K and V are three; with GATE
- * the MLP is SwiGLU, without it GELU by tanh; without HEAD the embedding is always the head. */
+ * with a bias is a LayerNorm, else an RMSNorm; QKV is one product, Q, K and V are three; NORM_Q
+ * and NORM_K are of each head's numbers, before they are turned; with GATE the MLP is f(gate) · up,
+ * without it f(up), f as the traits say; NORM_AFTER is of what a half gives, before it is added;
+ * without HEAD the embedding is always the head. */
 typedef enum ps_arch_part {
     PS_PART_TOKENS,
     PS_PART_POSITIONS,
@@ -61,11 +92,15 @@ typedef enum ps_arch_part {
     PS_PART_Q,
     PS_PART_K,
     PS_PART_V,
+    PS_PART_NORM_Q,
+    PS_PART_NORM_K,
     PS_PART_O,
+    PS_PART_NORM_AFTER_ATTENTION,
     PS_PART_NORM_MLP,
     PS_PART_GATE,
     PS_PART_UP,
-    PS_PART_DOWN, /* up to here */
+    PS_PART_DOWN,
+    PS_PART_NORM_AFTER_MLP, /* up to here */
     PS_PART_NORM,
     PS_PART_HEAD, /* not there when the section ties it */
     PS_PARTS,
@@ -83,6 +118,7 @@ typedef enum ps_arch_side {
     PS_SIDE_KV,     /* of all key heads */
     PS_SIDE_QKV,    /* of all heads */
     PS_SIDE_INNER,
+    PS_SIDE_HEAD, /* of one head */
 } ps_arch_side;
 
 /* What becomes of it in a GGUF file. */
@@ -103,7 +139,8 @@ typedef enum ps_arch_start {
 /* Rows stand in the order of the forward pass; a bias comes right behind its weight. */
 typedef struct ps_arch_tensor {
     ps_arch_part part;
-    const char *name, *gguf; /* of blocks without what stands before: "h.%d.", "blk.%d." */
+    const char *name, *gguf; /* gguf NULL: llama.cpp has none; of blocks without what stands before:
+                                "h.%d.", "blk.%d." */
     ps_arch_side sides[2];   /* as stored in psd and by Hugging Face */
     ps_arch_start start;
     ps_arch_change change;
@@ -118,10 +155,11 @@ typedef struct ps_arch_hf_key {
     const char *key;      /* NULL ends a list */
     const char *name;     /* the key of the model section */
     const char *fallback; /* of transformers, where the key is absent; NULL: left out */
+    const char *words;    /* its values, and what the section calls each: "silu=silu swish=silu" */
     const char *only;     /* or: the values that are allowed, each between spaces */
-    const char *same_as;  /* or: the key whose value it must have, of those that are read */
     const char *alias;    /* what the key may be called as well */
     bool list;            /* a list is taken when it says one word for all layers */
+    const char *null;     /* what null says; NULL: what the key's absence does */
     bool own;             /* in a file of another architecture the key is not known */
 } ps_arch_hf_key;
 
@@ -129,8 +167,11 @@ typedef struct ps_arch_hf_key {
 typedef struct ps_arch_hf_out {
     const char *key; /* NULL ends a list */
     const char *name, *json;
-    bool own_heads; /* only where ps_spec_model_has_own_heads */
-    bool rope;      /* the object of what rope_* of the section say, or null */
+    bool own_heads;      /* only where ps_spec_model_has_own_heads */
+    bool rope;           /* the object of what rope_* of the section say, or null */
+    bool zero_null;      /* 0 is null */
+    const char *words;   /* of a word, what it is called there: "gelu_tanh=gelu_new" */
+    const char *or_else; /* the key that counts where this one is less than 0 */
 } ps_arch_hf_out;
 
 /* ---- GGUF ---- */
@@ -148,11 +189,18 @@ typedef struct ps_arch_gguf_key {
 /* ---- the row ---- */
 
 typedef struct ps_arch {
-    const char *name; /* in the job file; also model_type of config.json, and llama.cpp's name */
+    const char *name; /* in the job file; also model_type of config.json */
+    const char
+        *gguf_name; /* llama.cpp's; NULL: the same. Of rows that share one the first is read */
     ps_arch_family family;
     const ps_arch_key *keys; /* of the model section, but `architecture` */
 
     /* language models */
+    struct {
+        ps_arch_act act;       /* unless the section says another */
+        bool gains_less_one;   /* gains of norms are stored less 1, and begin as zeros */
+        bool scaled_embedding; /* the embedding's rows are times √hidden_size */
+    } traits;
     const ps_arch_tensor *tensors;
     size_t n_tensors;
     const char *block; /* what the names of block 7 have before ".7." */
@@ -175,10 +223,18 @@ PS_ARCHS(PS_ARCH_DECLARE)
 extern const ps_arch *const ps_archs[];
 extern const char *const ps_arch_names[];
 
-const ps_arch *ps_arch_find(const char *name); /* NULL: there is none */
+const ps_arch *ps_arch_find(const char *name);      /* NULL: there is none */
+const ps_arch *ps_arch_find_gguf(const char *name); /* by llama.cpp's; likewise */
+const char *ps_arch_gguf_name(const ps_arch *arch);
 const ps_arch_key *ps_arch_key_find(const ps_arch *arch, const char *name); /* NULL: none */
 bool ps_arch_has(const ps_arch *arch, ps_arch_part part);
 ps_arch_place ps_arch_place_of(ps_arch_part part);
+bool ps_arch_is_norm(ps_arch_part part);
+ps_arch_act ps_arch_act_of(const ps_arch *arch, const ps_arch_choices *choices); /* not OWN */
+/* Of block `layer`, from 0: does a query there see sliding_window keys alone? */
+bool ps_arch_slides(const ps_arch_choices *choices, int64_t layer);
+/* True of an option of the choices; NONE: always. */
+bool ps_arch_has_option(const ps_arch_choices *choices, ps_arch_option option);
 const char *ps_arch_option_key(ps_arch_option option); /* of the model section; not of NONE */
 
 /* For messages: "gpt2, llama". */

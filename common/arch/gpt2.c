@@ -1,9 +1,9 @@
 /* gpt2 (Radford 2019), as Hugging Face's GPT2LMHeadModel: learnt positions, LayerNorm before each
- * half of a block, GELU by tanh, biases everywhere, weights stored [in, out], and the token
- * embedding as the head's weight.
+ * half of a block, biases everywhere, weights stored [in, out]; f is GELU by tanh, and the token
+ * embedding is the head's weight, unless the section says otherwise.
  *
  *     a = x + c_proj(attention(c_attn(ln_1(x))))
- *     y = a + mlp.c_proj(gelu(mlp.c_fc(ln_2(a))))
+ *     y = a + mlp.c_proj(f(mlp.c_fc(ln_2(a))))
  */
 #include "common/arch/rows.h"
 
@@ -16,8 +16,11 @@ static const ps_arch_key keys[] = {
     {"head_dim"},          /* hidden_size / num_heads */
     {"intermediate_size"}, /* 4 · hidden_size */
     {"norm_epsilon"},
-    {"tie_embeddings", PS_ARCH_FIXED},
+    {"tie_embeddings", PS_ARCH_TRUE},
+    {"hidden_act"},
     {"dropout"},
+    {"embedding_dropout"}, /* dropout */
+    {"attention_dropout"}, /* dropout */
     {"tokenizer"},
     {NULL},
 };
@@ -41,6 +44,7 @@ static const ps_arch_tensor tensors[] = {
     CONV1D(PS_PART_DOWN, "mlp.c_proj", "ffn_down", PS_SIDE_INNER, PS_SIDE_HIDDEN,
            PS_START_RESIDUAL),
     NORM(PS_PART_NORM, "ln_f", "output_norm"),
+    PS_ARCH_MATRIX(PS_PART_HEAD, "lm_head", "output", PS_SIDE_VOCAB, PS_SIDE_HIDDEN),
 };
 
 /* Masks that older versions saved. */
@@ -54,19 +58,21 @@ static const ps_arch_hf_key hf_keys[] = {
     {"n_inner", "intermediate_size"},
     {"layer_norm_epsilon", "norm_epsilon", "1e-5"},
     {"resid_pdrop", "dropout", "0.1"},
-    {"embd_pdrop", .fallback = "0.1", .same_as = "resid_pdrop"},
-    {"attn_pdrop", .fallback = "0.1", .same_as = "resid_pdrop"},
-    {"activation_function", .fallback = "gelu_new", .only = " gelu_new gelu_pytorch_tanh "},
+    {"embd_pdrop", "embedding_dropout", "0.1"},
+    {"attn_pdrop", "attention_dropout", "0.1"},
+    {"activation_function", "hidden_act", "gelu_new",
+     .words = "gelu_new=gelu_tanh gelu_pytorch_tanh=gelu_tanh gelu=gelu relu=relu silu=silu"},
     {"scale_attn_weights", .fallback = "true", .only = " true "},
     {"scale_attn_by_inverse_layer_idx", .fallback = "false", .only = " false "},
-    {"tie_word_embeddings", .fallback = "true", .only = " true "},
+    {"tie_word_embeddings", "tie_embeddings", "true"},
     {NULL},
 };
 
 static const ps_arch_hf_out hf_out[] = {
-    {"activation_function", .json = "\"gelu_new\""},
-    {"attn_pdrop", "dropout"},
-    {"embd_pdrop", "dropout"},
+    {"activation_function", "hidden_act",
+     .words = "gelu_tanh=gelu_new gelu=gelu relu=relu silu=silu"},
+    {"attn_pdrop", "attention_dropout", .or_else = "dropout"},
+    {"embd_pdrop", "embedding_dropout", .or_else = "dropout"},
     {"resid_pdrop", "dropout"},
     {"layer_norm_epsilon", "norm_epsilon"},
     {"n_ctx", "context_length"},
@@ -91,6 +97,7 @@ const ps_arch ps_arch_gpt2 = {
     .name = "gpt2",
     .family = PS_ARCH_LANGUAGE,
     .keys = keys,
+    .traits = {.act = PS_ACT_GELU_TANH},
     .tensors = tensors,
     .n_tensors = sizeof tensors / sizeof *tensors,
     .block = "h",

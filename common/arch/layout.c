@@ -29,6 +29,8 @@ static uint64_t length(const ps_arch_sizes *s, ps_arch_side which)
         return heads + 2 * kv;
     case PS_SIDE_INNER:
         return (uint64_t)s->intermediate_size;
+    case PS_SIDE_HEAD:
+        return (uint64_t)s->head_dim;
     case PS_SIDE_NONE:
         break;
     }
@@ -49,10 +51,11 @@ static void fill(const ps_arch *arch, const ps_arch_sizes *s, const ps_arch_tens
 {
     if (ps_arch_place_of(row->part) == PS_PLACE_BLOCK) {
         (void)snprintf(t->name, sizeof t->name, "%s.%" PRId64 ".%s", arch->block, block, row->name);
-        (void)snprintf(t->gguf, sizeof t->gguf, "blk.%" PRId64 ".%s", block, row->gguf);
+        if (row->gguf)
+            (void)snprintf(t->gguf, sizeof t->gguf, "blk.%" PRId64 ".%s", block, row->gguf);
     } else {
         (void)snprintf(t->name, sizeof t->name, "%s", row->name);
-        (void)snprintf(t->gguf, sizeof t->gguf, "%s", row->gguf);
+        (void)snprintf(t->gguf, sizeof t->gguf, "%s", row->gguf ? row->gguf : "");
     }
     for (t->n_dims = 0; t->n_dims < 2 && row->sides[t->n_dims] != PS_SIDE_NONE; t->n_dims++)
         t->shape[t->n_dims] = length(s, row->sides[t->n_dims]);
@@ -69,7 +72,7 @@ static void fill(const ps_arch *arch, const ps_arch_sizes *s, const ps_arch_tens
 static bool is_there(const ps_arch_tensor *row, const ps_arch_sizes *s)
 {
     bool tied = row->part == PS_PART_HEAD && s->tie_embeddings;
-    return !tied && (row->option == PS_OPTION_NONE || s->options[row->option]);
+    return !tied && ps_arch_has_option(&s->choices, row->option);
 }
 
 void ps_arch_layout(const ps_arch *arch, const ps_arch_sizes *s, ps_lm_tensor **out, size_t *n)

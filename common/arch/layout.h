@@ -15,12 +15,12 @@ typedef struct ps_arch_sizes {
     int64_t hidden_size, num_layers, num_heads, num_kv_heads, head_dim;
     int64_t intermediate_size;
     bool tie_embeddings;
-    bool options[PS_OPTIONS];
+    ps_arch_choices choices;
 } ps_arch_sizes;
 
 typedef struct ps_lm_tensor {
     char name[PS_LM_NAME]; /* "h.0.attn.c_attn.weight" */
-    char gguf[PS_LM_NAME]; /* "blk.0.attn_qkv.weight" */
+    char gguf[PS_LM_NAME]; /* "blk.0.attn_qkv.weight"; "": there is none */
     uint32_t n_dims;       /* 1 or 2 */
     uint64_t shape[2];     /* in psd */
     ps_arch_change change; /* into GGUF */

@@ -94,6 +94,7 @@ const ps_arch ps_arch_llama = {
     .name = "llama",
     .family = PS_ARCH_LANGUAGE,
     .keys = keys,
+    .traits = {.act = PS_ACT_SILU},
     .tensors = tensors,
     .n_tensors = sizeof tensors / sizeof *tensors,
     .block = "model.layers",

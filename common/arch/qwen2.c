@@ -81,6 +81,7 @@ const ps_arch ps_arch_qwen2 = {
     .name = "qwen2",
     .family = PS_ARCH_LANGUAGE,
     .keys = keys,
+    .traits = {.act = PS_ACT_SILU},
     .tensors = tensors,
     .n_tensors = sizeof tensors / sizeof *tensors,
     .block = "model.layers",

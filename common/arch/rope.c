@@ -90,6 +90,21 @@ bool ps_rope_takes(unsigned type, const char *key)
     return false;
 }
 
+int64_t ps_rope_turned(const ps_rope_spec *rope, int64_t head_dim)
+{
+    return rope->share > 0 ? (int64_t)((double)head_dim * rope->share) : head_dim;
+}
+
+ps_rope_spec ps_rope_local(const ps_rope_spec *rope)
+{
+    ps_rope_spec local = *rope;
+    if (rope->local_theta > 0) {
+        local.theta = rope->local_theta;
+        local.type = PS_ROPE_DEFAULT;
+    }
+    return local;
+}
+
 void ps_rope_frequencies(const ps_rope_spec *rope, int64_t turned, int64_t context,
                          double *frequencies, double *scale)
 {

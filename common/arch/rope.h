@@ -31,6 +31,8 @@ typedef struct ps_rope_spec {
     double beta_fast;         /* yarn: pairs that turn so often within the original are not, */
     double beta_slow;         /* those that turn less often than this are */
     double attention_factor;  /* yarn: times cos and sin; 0: 1 + log(factor) / 10 */
+    double share;             /* of a head's numbers that is turned, the first of them; 0: all */
+    double local_theta; /* of blocks whose queries see a window, and without scaling; 0: theta */
 } ps_rope_spec;
 
 /* "default", "linear", …, to a NULL. */
@@ -38,6 +40,11 @@ extern const char *const ps_rope_type_names[];
 
 /* Does the type take this key of the model section ("rope_factor")? */
 bool ps_rope_takes(unsigned type, const char *key);
+
+/* How many of a head's numbers are turned; even when head_dim is, and share says all. */
+int64_t ps_rope_turned(const ps_rope_spec *rope, int64_t head_dim);
+/* What blocks have whose queries see a window; *rope itself unless it says another theta. */
+ps_rope_spec ps_rope_local(const ps_rope_spec *rope);
 
 /* frequencies[turned/2] of each pair, of a head of which `turned` numbers (even) are turned, in a
  * model of this context; *scale: what cos and sin are multiplied with. */

@@ -20,11 +20,24 @@
         .sides = {PS_SIDE_HIDDEN}, .start = PS_START_ONES                  \
     }
 
+/* Of each head's queries or keys. */
+#define PS_ARCH_HEAD_GAIN(part_, name_, gguf_)                             \
+    {                                                                      \
+        .part = (part_), .name = name_ ".weight", .gguf = gguf_ ".weight", \
+        .sides = {PS_SIDE_HEAD}, .start = PS_START_ONES                    \
+    }
+
 /* Right behind the matrix or the gain; what else it is follows. */
 #define PS_ARCH_BIAS(part_, name_, gguf_, rows, ...)                                      \
     {                                                                                     \
         .part = (part_), .name = name_ ".bias", .gguf = gguf_ ".bias", .sides = {(rows)}, \
         .bias = true, __VA_ARGS__                                                         \
+    }
+
+/* Likewise, and llama.cpp has none. */
+#define PS_ARCH_OWN_BIAS(part_, name_, rows, ...)                                            \
+    {                                                                                        \
+        .part = (part_), .name = name_ ".bias", .sides = {(rows)}, .bias = true, __VA_ARGS__ \
     }
 
 /* ---- decoders as llama is one ---- */

@@ -45,18 +45,22 @@ static maker values(const ps_spec_model *m)
 
 static maker of_block(const ps_spec_model *m, const ps_plan_part *product)
 {
-    bool gated = ps_arch_has(ps_arch_find(m->architecture), PS_PART_GATE);
+    const ps_arch *arch = ps_arch_find(m->architecture);
+    bool gated = ps_arch_has(arch, PS_PART_GATE);
+    const char *no = arch->traits.gains_less_one ? "the gain that makes it is stored less 1" : NULL;
     switch (product->part) {
     case PS_PART_O:
         return values(m);
     case PS_PART_DOWN: /* act(gate) · up */
         return gated ? (maker){.part = PS_PART_UP, .span = 1, .repeat = 1}
-                     : (maker){.no = "GELU makes it"};
+                     : (maker){.no = ps_arch_act_of(arch, &m->choices) == PS_ACT_RELU
+                                         ? "ReLU makes it"
+                                         : "GELU makes it"};
     case PS_PART_GATE:
     case PS_PART_UP:
-        return (maker){.part = PS_PART_NORM_MLP, .span = 1, .repeat = 1};
+        return (maker){.part = PS_PART_NORM_MLP, .span = 1, .repeat = 1, .no = no};
     default:
-        return (maker){.part = PS_PART_NORM_ATTENTION, .span = 1, .repeat = 1};
+        return (maker){.part = PS_PART_NORM_ATTENTION, .span = 1, .repeat = 1, .no = no};
     }
 }
 

@@ -12,6 +12,8 @@ static ps_plan_role role_of(const ps_lm_tensor *t)
 {
     if (t->bias)
         return PS_PLAN_BIAS;
+    if (ps_arch_is_norm(t->part))
+        return PS_PLAN_NORM;
     switch (t->part) {
     case PS_PART_TOKENS:
         return PS_PLAN_EMBEDDING;
@@ -19,24 +21,28 @@ static ps_plan_role role_of(const ps_lm_tensor *t)
         return PS_PLAN_HEAD;
     case PS_PART_POSITIONS:
         return PS_PLAN_POSITIONS;
-    case PS_PART_NORM_ATTENTION:
-    case PS_PART_NORM_MLP:
-    case PS_PART_NORM:
-        return PS_PLAN_NORM;
     default:
         return PS_PLAN_MATRIX;
     }
 }
 
 /* The inputs of a block, in the order in which they are there; the head's is one of the last block.
- * Of a norm, the one that it makes. */
+ * Of a norm, the one that it makes; one that makes no product's input has a number of its own. */
 static unsigned input_of(ps_arch_part part)
 {
-    return part <= PS_PART_V      ? 0
-           : part == PS_PART_O    ? 1
-           : part < PS_PART_DOWN  ? 2
-           : part == PS_PART_DOWN ? 3
-                                  : 4;
+    switch (part) {
+    case PS_PART_NORM_Q:
+    case PS_PART_NORM_K:
+    case PS_PART_NORM_AFTER_ATTENTION:
+    case PS_PART_NORM_AFTER_MLP:
+        return 5;
+    default:
+        return part <= PS_PART_V      ? 0
+               : part == PS_PART_O    ? 1
+               : part < PS_PART_DOWN  ? 2
+               : part == PS_PART_DOWN ? 3
+                                      : 4;
+    }
 }
 
 static void language(const ps_spec_model *model, ps_plan_parts *out)

@@ -7,6 +7,7 @@
 #ifndef PS_CONF_JOB_SPEC_H
 #define PS_CONF_JOB_SPEC_H
 
+#include "common/arch/arch.h"
 #include "common/arch/rope.h"
 #include "common/base/buf.h"
 #include "common/base/slice.h"
@@ -88,17 +89,17 @@ typedef struct ps_spec_model {
     double l1;     /* what a latent's activity costs, by its length, beside the squared error */
     /* language models, under the names of Hugging Face's LlamaConfig */
     int64_t vocab_size;
-    int64_t context_length;        /* tokens of the longest sequence */
-    int64_t hidden_size;           /* a multiple of num_heads, unless head_dim is said */
-    int64_t num_layers;            /* blocks */
-    int64_t num_heads;             /* of queries */
-    int64_t num_kv_heads;          /* of keys and values; divides num_heads; gpt2: num_heads */
-    int64_t head_dim;              /* numbers of a head; even for RoPE */
-    int64_t intermediate_size;     /* width of the MLP of a block */
-    ps_rope_spec rope;             /* without learnt positions */
-    double norm_epsilon;           /* of LayerNorm or RMSNorm */
-    bool tie_embeddings;           /* the head is the embedding; gpt2: true */
-    bool attention_bias, mlp_bias; /* whether products of these have biases, where that is open */
+    int64_t context_length;    /* tokens of the longest sequence */
+    int64_t hidden_size;       /* a multiple of num_heads, unless head_dim is said */
+    int64_t num_layers;        /* blocks */
+    int64_t num_heads;         /* of queries */
+    int64_t num_kv_heads;      /* of keys and values; divides num_heads; gpt2: num_heads */
+    int64_t head_dim;          /* numbers of a head; even for RoPE */
+    int64_t intermediate_size; /* width of the MLP of a block */
+    ps_rope_spec rope;         /* without learnt positions */
+    double norm_epsilon;       /* of LayerNorm or RMSNorm */
+    bool tie_embeddings;       /* the head is the embedding; gpt2: true */
+    ps_arch_choices choices;   /* that its architecture leaves open */
     double dropout;
     char *tokenizer; /* "bytes", "gpt2" (byte-level BPE; its file travels with the model) or "" */
     /* tuned_lens, beside hidden_size and num_layers, which are its base's: the stored model that it
@@ -324,10 +325,11 @@ extern const ps_conf_schema ps_generate_schema;
 PS_MUST_CHECK ps_status ps_spec_model_parse(ps_slice yaml, const char *origin, ps_spec_model **out);
 void ps_spec_model_free(ps_spec_model **model);
 void ps_spec_model_format(const ps_spec_model *model, ps_buf *out);
-/* The number of a key of the section, "num_heads", or its flag. */
+/* The number of a key of the section, "num_heads", its flag or its word. */
 typedef struct ps_spec_number {
     bool is_real, is_flag;
-    int64_t whole; /* of a flag 0 or 1 */
+    const char *word; /* of a word; NULL: it is none */
+    int64_t whole;    /* of a flag 0 or 1 */
     double real;
 } ps_spec_number;
 ps_spec_number ps_spec_model_number(const ps_spec_model *model, const char *name);

@@ -44,9 +44,13 @@ const ps_conf_key ps_spec_model_keys[] = {
     PS_CONF_REAL("rope_attention_factor", ps_spec_model, rope.attention_factor, "0", 0, 1e6),
     PS_CONF_REAL("norm_epsilon", ps_spec_model, norm_epsilon, "1e-5", 1e-12, 0.1),
     PS_CONF_BOOL("tie_embeddings", ps_spec_model, tie_embeddings, "false"),
-    PS_CONF_BOOL("attention_bias", ps_spec_model, attention_bias, "false"),
-    PS_CONF_BOOL("mlp_bias", ps_spec_model, mlp_bias, "false"),
+    PS_CONF_BOOL("attention_bias", ps_spec_model, choices.attention_bias, "false"),
+    PS_CONF_BOOL("mlp_bias", ps_spec_model, choices.mlp_bias, "false"),
+    PS_CONF_WORD("hidden_act", ps_spec_model, choices.hidden_act, "default", ps_arch_act_names),
+    PS_CONF_INT("sliding_window", ps_spec_model, choices.sliding_window, "0", 0, 1 << 24),
     PS_CONF_REAL("dropout", ps_spec_model, dropout, "0", 0, 0.9),
+    PS_CONF_REAL("embedding_dropout", ps_spec_model, choices.embedding_dropout, "-1", -1, 0.9),
+    PS_CONF_REAL("attention_dropout", ps_spec_model, choices.attention_dropout, "-1", -1, 0.9),
     PS_CONF_TEXT("tokenizer", ps_spec_model, tokenizer, "", 0, 32),
     PS_CONF_TEXT("base", ps_spec_model, base, "", 0, 64),
     PS_CONF_TEXT("base_sha256", ps_spec_model, base_sha256, "", 0, 64),
@@ -84,7 +88,11 @@ const ps_model_key ps_model_keys[] = {
     {"tie_embeddings"},
     {"attention_bias", .quiet = true},
     {"mlp_bias", .quiet = true},
+    {"hidden_act", .quiet = true},
+    {"sliding_window", .quiet = true},
     {"dropout", .training = true},
+    {"embedding_dropout", .training = true, .quiet = true},
+    {"attention_dropout", .training = true, .quiet = true},
     {"tokenizer"},
     {"base", .open = true},
     {"base_sha256", .open = true},
@@ -138,11 +146,18 @@ static bool is_default(const ps_spec_model *model, const ps_model_key *key)
     return same;
 }
 
+/* A flag that is true, as it is unwritten. */
+static bool is_true(const ps_arch_key *own, const ps_spec_model *model, const ps_model_key *key)
+{
+    return own->need == PS_ARCH_TRUE &&
+           *(const bool *)(const void *)((const char *)model + ps_model_key_find(key->key)->offset);
+}
+
 /* What the section leaves open, has one value only, or follows from the rest is not written. */
 static bool is_written(const ps_spec_model *model, const ps_model_key *key)
 {
     const ps_arch_key *own = ps_arch_key_find(ps_model_arch(model), key->key);
-    return own && own->need != PS_ARCH_FIXED && !ps_model_key_is_open(model, key) &&
+    return own && !is_true(own, model, key) && !ps_model_key_is_open(model, key) &&
            (!key->follows || ps_spec_model_has_own_heads(model)) &&
            (!key->quiet || !is_default(model, key));
 }
@@ -168,5 +183,7 @@ ps_spec_number ps_spec_model_number(const ps_spec_model *model, const char *name
         return (ps_spec_number){.is_real = true, .real = *(const double *)at};
     if (key->type == PS_CONF_TYPE_BOOL)
         return (ps_spec_number){.is_flag = true, .whole = *(const bool *)at};
+    if (key->type == PS_CONF_TYPE_WORD)
+        return (ps_spec_number){.word = key->words[*(const unsigned *)at]};
     return (ps_spec_number){.whole = *(const int64_t *)at};
 }

@@ -230,19 +230,39 @@ static ps_status check_tokenizer(const section *s)
     return PS_OK;
 }
 
+/* What says what would hold unsaid becomes that. */
+static ps_status settle_choices(const section *s, ps_spec_model *m)
+{
+    ps_arch_choices *c = &m->choices;
+    const struct {
+        const char *key;
+        double *rate;
+    } rates[] = {{"embedding_dropout", &c->embedding_dropout},
+                 {"attention_dropout", &c->attention_dropout}};
+    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
+        if (written(s, rates[i].key) && *rates[i].rate < 0)
+            return ps_conf_fail(s->doc, path_of(s, rates[i].key).text,
+                                "%g is out of range, allowed 0 to 0.9", *rates[i].rate);
+        if (*rates[i].rate == m->dropout)
+            *rates[i].rate = -1;
+    }
+    if (c->hidden_act == (unsigned)s->arch->traits.act)
+        c->hidden_act = PS_ACT_OWN;
+    return PS_OK;
+}
+
 static ps_status settle_language(const section *s, ps_spec_model *m)
 {
-    bool tied = !ps_arch_has(s->arch, PS_PART_HEAD);
+    const ps_arch_key *tie = ps_arch_key_find(s->arch, "tie_embeddings");
     if (!m->intermediate_size)
         m->intermediate_size = 4 * m->hidden_size;
-    if (tied && written(s, "tie_embeddings") && !m->tie_embeddings)
-        return ps_conf_fail(s->doc, path_of(s, "tie_embeddings").text,
-                            "false is not for architecture %s, whose head is the embedding",
-                            s->arch->name);
-    m->tie_embeddings |= tied;
+    if (tie && tie->need == PS_ARCH_TRUE && !written(s, "tie_embeddings"))
+        m->tie_embeddings = true;
     ps_status st = settle_heads(s, m);
     if (!st)
         st = settle_rope(s, m);
+    if (!st)
+        st = settle_choices(s, m);
     return st ? st : check_tokenizer(s);
 }
 

@@ -253,14 +253,46 @@ static ps_status check_heads(const ps_spec_model *model)
 {
     bool has_key = false;
     for (const ps_arch_gguf_key *key = ps_arch_find(model->architecture)->gguf; key->key; key++)
-        has_key |= key->own_heads;
+        has_key |= key->own_heads || (!strcmp(key->name, "head_dim") && !key->implied);
     return ps_lm_check_heads(model, has_key, "GGUF");
+}
+
+static ps_status no_way(const ps_spec_model *model, const char *what)
+{
+    return ps_fail(PS_FAILED_PRECONDITION,
+                   "%s is not in llama.cpp's %s, and so in no GGUF file; --format hf has it", what,
+                   ps_arch_gguf_name(ps_arch_find(model->architecture)));
+}
+
+static ps_status check_names(const ps_model_about *about)
+{
+    for (size_t i = 0; i < about->n; i++)
+        if (!*about->tensors[i].gguf)
+            return no_way(about->model, about->tensors[i].name);
+    return PS_OK;
+}
+
+/* What the section says beyond the architecture's usual, and its row has no key of. */
+static ps_status check_choices(const ps_spec_model *m)
+{
+    const ps_arch_gguf_key *key = ps_arch_find(m->architecture)->gguf;
+    while (key->key && strcmp(key->name, "sliding_window") != 0)
+        key++;
+    if (m->choices.hidden_act != PS_ACT_OWN)
+        return no_way(m, "another hidden_act than the usual");
+    if (!key->key && m->choices.sliding_window && m->choices.sliding_window < m->context_length)
+        return no_way(m, "a sliding_window that is less than context_length");
+    return PS_OK;
 }
 
 static ps_status gguf_open(const ps_model_out_options *options, const ps_model_about *about,
                            ps_model_out **out)
 {
     ps_status st = check_heads(about->model);
+    if (!st)
+        st = check_names(about);
+    if (!st)
+        st = check_choices(about->model);
     if (st)
         return st;
     ps_model_out *o = ps_new(ps_model_out);

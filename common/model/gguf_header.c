@@ -187,10 +187,11 @@ static void put_tensors(const ps_model_about *about, const ps_form *forms, ps_bu
 void ps_gguf_header(const ps_model_about *about, const ps_mix *mix, const ps_form *forms,
                     ps_buf *out)
 {
-    ps_gguf_keys k = {.out = out, .architecture = about->model->architecture};
+    const char *name = ps_arch_gguf_name(ps_arch_find(about->model->architecture));
+    ps_gguf_keys k = {.out = out, .architecture = name};
     bool factors = ps_gguf_rope_factors(about->model, NULL) > 0;
     size_t count_at = ps_gguf_begin(out, about->n + factors);
-    ps_gguf_key_text(&k, "general.architecture", about->model->architecture);
+    ps_gguf_key_text(&k, "general.architecture", name);
     ps_gguf_key_u32(&k, "general.file_type", ps_mix_file_type(mix));
     if (!ps_mix_base(mix).row->plain)
         ps_gguf_key_u32(&k, "general.quantization_version", 2);

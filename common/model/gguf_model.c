@@ -38,7 +38,7 @@ typedef struct source {
 /* NULL when it is not there; name: the whole one, for messages. */
 static const ps_gguf_key *find(const source *s, const char *key, char name[64])
 {
-    (void)snprintf(name, 64, "%s%s", s->arch->name, key);
+    (void)snprintf(name, 64, "%s%s", ps_arch_gguf_name(s->arch), key);
     return ps_gguf_find_key(s->file, name);
 }
 
@@ -99,6 +99,8 @@ static void put_options(const source *s, ps_buf *out)
     for (size_t i = 0; i < s->arch->n_tensors; i++) {
         char name[PS_LM_NAME];
         const ps_arch_tensor *row = &s->arch->tensors[i];
+        if (!row->gguf)
+            continue;
         (void)snprintf(name, sizeof name, "blk.0.%s", row->gguf);
         there[row->option] |= ps_gguf_find_tensor(s->file, name) != NULL;
     }
@@ -249,7 +251,7 @@ static const ps_arch_gguf_key *find_field(const ps_arch_gguf_key *field, const p
 
 static ps_status check_key(const ps_gguf_key *key, const ps_arch *arch, const ps_spec_model *m)
 {
-    size_t prefix = strlen(arch->name);
+    size_t prefix = strlen(ps_arch_gguf_name(arch));
     const ps_arch_gguf_key *field = find_field(shared, key, prefix);
     if (!field)
         field = find_field(arch->gguf, key, prefix);
@@ -271,13 +273,14 @@ static ps_status check_key(const ps_gguf_key *key, const ps_arch *arch, const ps
  * other names (general, tokenizer, a program's own) say nothing about what is computed. */
 static ps_status check_keys(const source *s, const ps_spec_model *m)
 {
-    size_t prefix = strlen(s->arch->name);
+    const char *name = ps_arch_gguf_name(s->arch);
+    size_t prefix = strlen(name);
     const ps_gguf_key *type = ps_gguf_find_key(s->file, "general.type");
     ps_status st = type ? expect_text(type, "model") : PS_OK;
     for (size_t i = 0; !st && i < s->file->n_keys; i++) {
         const ps_gguf_key *key = &s->file->keys[i];
         if (key->name.len > prefix && key->name.data[prefix] == '.' &&
-            !memcmp(key->name.data, s->arch->name, prefix))
+            !memcmp(key->name.data, name, prefix))
             st = check_key(key, s->arch, m);
     }
     return st;
@@ -318,7 +321,7 @@ static ps_status find_arch(const ps_gguf *file, const ps_arch **out)
         return st;
     (void)snprintf(name, sizeof name, "%.*s", text.len < 63 ? (int)text.len : 63,
                    (const char *)text.data);
-    *out = strlen(name) == text.len ? ps_arch_find(name) : NULL;
+    *out = strlen(name) == text.len ? ps_arch_find_gguf(name) : NULL;
     if (*out && (*out)->family == PS_ARCH_LANGUAGE)
         return PS_OK;
     return ps_fail(PS_INVALID_ARGUMENT, "key general.architecture: %s is not known; allowed: %s",

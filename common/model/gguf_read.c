@@ -188,30 +188,30 @@ static ps_status read_pair(void *state, int which, uint64_t first, size_t n, flo
     return read_stored(p->reader, &p->places[which], first, n, out);
 }
 
-/* Where the head is always the embedding, older files have it a second time, maybe as another type.
- */
-static ps_status check_head(ps_model_reader *r, bool *used)
+/* Of an architecture whose head usually is the embedding, older files have it a second time, maybe
+ * as another type: one that says the same is the embedding, another one is a head. */
+static ps_status find_head(ps_model_reader *r, ps_spec_model *model)
 {
     const ps_gguf_tensor *embedding = ps_gguf_find_tensor(r->parts.whole, "token_embd.weight");
     const ps_gguf_tensor *head = ps_gguf_find_tensor(r->parts.whole, "output.weight");
-    if (!head || !r->about->model->tie_embeddings)
+    const ps_arch_key *tie = ps_arch_key_find(ps_arch_find(model->architecture), "tie_embeddings");
+    if (!head || !embedding || tie->need != PS_ARCH_TRUE)
         return PS_OK;
-    used[head - r->parts.whole->tensors] = true;
     ps_numbers_differ differ;
     pair both = {r, {place_of(head), place_of(embedding)}};
     ps_status st = check_sides(head, "output.weight", embedding->sides);
     if (!st)
         st = ps_numbers_compare(read_pair, &both, head->sides[0] * head->sides[1], &differ);
-    if (st || !differ.any)
-        return st;
-    const uint64_t shape[] = {head->sides[1], head->sides[0]};
-    return ps_fail(PS_INVALID_ARGUMENT,
-                   "tensor output.weight (%s) is not the same as token_embd.weight (%s), as the "
-                   "head of a %s model has to be: element %s is %g, there %g",
-                   ps_gguf_type_name((uint32_t)head->form.row->ggml),
-                   ps_gguf_type_name((uint32_t)embedding->form.row->ggml),
-                   r->about->model->architecture, ps_sides_at(shape, 2, differ.at).text,
-                   (double)differ.values[0], (double)differ.values[1]);
+    if (!st)
+        model->tie_embeddings = !differ.any;
+    return st;
+}
+
+static void use_head(const ps_model_reader *r, bool *used)
+{
+    const ps_gguf_tensor *head = ps_gguf_find_tensor(r->parts.whole, "output.weight");
+    if (head && r->about->model->tie_embeddings)
+        used[head - r->parts.whole->tensors] = true;
 }
 
 /* What llama.cpp divides the frequencies of RoPE by; all ones change nothing. */
@@ -257,8 +257,7 @@ static ps_status find_places(ps_model_reader *r)
     r->places = ps_alloc_array(about->n, sizeof *r->places);
     for (size_t i = 0; !st && i < about->n; i++)
         st = find_place(file, &about->tensors[i], &r->places[i], used);
-    if (!st)
-        st = check_head(r, used);
+    use_head(r, used);
     use_frequencies(r, used);
     for (size_t i = 0; !st && i < file->n_tensors; i++)
         if (!used[i])
@@ -308,6 +307,8 @@ static ps_status understand(ps_model_reader *r, ps_model_in_about *about)
     ps_status st = ps_gguf_model(r->parts.whole, &about->model);
     if (!st)
         st = ps_gguf_words(r->parts.whole, about);
+    if (!st)
+        st = find_head(r, about->model);
     if (!st)
         st = check_frequencies(r, about->model);
     if (!st)

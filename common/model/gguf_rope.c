@@ -50,7 +50,7 @@ typedef struct source {
 static const ps_gguf_key *find(const source *s, const char *key)
 {
     char name[64];
-    (void)snprintf(name, sizeof name, "%s%s", s->arch->name, key);
+    (void)snprintf(name, sizeof name, "%s%s", ps_arch_gguf_name(s->arch), key);
     return ps_gguf_find_key(s->file, name);
 }
 
@@ -84,8 +84,8 @@ static ps_status type_of(const source *s, ps_rope_type *out)
     (void)snprintf(word, sizeof word, "%.*s", text.len < 63 ? (int)text.len : 63,
                    (const char *)text.data);
     return ps_fail(PS_INVALID_ARGUMENT,
-                   "key %s" TYPE ": %s is not supported, only none linear yarn", s->arch->name,
-                   ps_conf_quote(word).text);
+                   "key %s" TYPE ": %s is not supported, only none linear yarn",
+                   ps_arch_gguf_name(s->arch), ps_conf_quote(word).text);
 }
 
 /* llama.cpp's is how many times the factor of the paper. */
@@ -144,7 +144,7 @@ ps_status ps_gguf_rope_read(const ps_gguf *file, const ps_arch *arch, ps_buf *ou
     factor = factor > 0 ? factor : older;
     if (!st && attention != 1 && type != PS_ROPE_YARN)
         st = ps_fail(PS_INVALID_ARGUMENT, "key %s" ATTENTION ": %g is not supported, only 1",
-                     arch->name, attention);
+                     ps_arch_gguf_name(arch), attention);
     bool nothing = factor == 0 || (factor == 1 && type == PS_ROPE_LINEAR);
     if (st || nothing || type == PS_ROPE_DEFAULT)
         return st;

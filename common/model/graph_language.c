@@ -22,7 +22,8 @@ typedef struct pass {
     const ps_lm_tensor *tensors;
     size_t n, at;
     uint32_t input;  /* the tokens */
-    uint32_t stream; /* whose output is the residual stream */
+    uint32_t stream; /* whose output is the residual stream, */
+    uint32_t before; /* and what it was before the block */
     uint32_t last;
     uint32_t beside[SIDE_BY_SIDE]; /* products that wait for what takes all of them */
     size_t n_beside;
@@ -121,25 +122,63 @@ static ps_status embed(pass *p, const ps_lm_tensor *t)
     return PS_OK;
 }
 
+static void describe_norm(pass *p, uint64_t numbers)
+{
+    bool bias = p->at + 1 < p->n && p->tensors[p->at + 1].bias;
+    ps_graph_node *node = &p->b->graph->nodes[p->last];
+    (void)snprintf(node->about, sizeof node->about, "%s", bias ? "LayerNorm" : "RMSNorm");
+    node->flops = (double)numbers;
+}
+
 static ps_status norm(pass *p, const ps_lm_tensor *t)
 {
+    uint32_t from = PS_GRAPH_NONE;
     if (t->part == PS_PART_NORM_ATTENTION) {
         open_block(p);
+        p->before = p->stream;
         open_half(p, "attention");
     } else if (t->part == PS_PART_NORM_MLP) {
         close_half(p);
         open_half(p, "mlp");
+        from = p->b->model->choices.parallel_residual ? p->before : from;
     } else {
         close_block(p);
     }
-    bool bias = p->at + 1 < p->n && p->tensors[p->at + 1].bias;
     char name[PS_LM_NAME];
     short_name(t->name, name);
-    add(p, PS_GRAPH_NORM, name, t->shape[0], p->stream);
-    ps_graph_node *node = &p->b->graph->nodes[p->last];
-    (void)snprintf(node->about, sizeof node->about, "%s", bias ? "LayerNorm" : "RMSNorm");
-    node->flops = (double)t->shape[0];
+    add(p, PS_GRAPH_NORM, name, t->shape[0], from == PS_GRAPH_NONE ? p->stream : from);
+    describe_norm(p, t->shape[0]);
     p->n_beside = 0;
+    return take(p, t);
+}
+
+/* Of what a half gives, before it is added. */
+static ps_status norm_after(pass *p, const ps_lm_tensor *t)
+{
+    char name[PS_LM_NAME];
+    short_name(t->name, name);
+    add(p, PS_GRAPH_NORM, name, t->shape[0], p->last);
+    describe_norm(p, t->shape[0]);
+    return take(p, t);
+}
+
+/* Of queries or keys, which are products that wait beside each other. */
+static ps_status norm_heads(pass *p, const ps_lm_tensor *t)
+{
+    size_t i = t->part == PS_PART_NORM_Q ? 0 : 1;
+    PS_REQUIRE(p->n_beside > i);
+    uint32_t from = p->beside[i];
+    uint64_t width = p->b->graph->nodes[from].width;
+    char name[PS_LM_NAME];
+    short_name(t->name, name);
+    if (i == 0) {
+        add(p, PS_GRAPH_NORM, name, width, from);
+    } else {
+        p->last = ps_graph_node_beside(p->b, PS_GRAPH_NORM, name, width);
+        ps_graph_edge_add(p->b, from, p->last, false);
+    }
+    describe_norm(p, width);
+    p->beside[i] = p->last;
     return take(p, t);
 }
 
@@ -182,7 +221,15 @@ static void attend(pass *p)
         n += snprintf(node->about + n, sizeof node->about - (size_t)n, ", %" PRId64 " of keys",
                       m->num_kv_heads);
     if (!ps_arch_has(p->arch, PS_PART_POSITIONS))
-        (void)snprintf(node->about + n, sizeof node->about - (size_t)n, ", rotary");
+        n += snprintf(node->about + n, sizeof node->about - (size_t)n, ", rotary");
+    int64_t every = m->choices.full_attention_every;
+    if (m->choices.sliding_window && every)
+        (void)snprintf(node->about + n, sizeof node->about - (size_t)n,
+                       ", a window of %" PRId64 " in all but every %" PRId64 "th block",
+                       m->choices.sliding_window, every);
+    else if (m->choices.sliding_window)
+        (void)snprintf(node->about + n, sizeof node->about - (size_t)n, ", a window of %" PRId64,
+                       m->choices.sliding_window);
     /* q·k and p·v of every token, and the softmax between them */
     node->flops = (double)m->context_length * (4.0 * (double)width + (double)m->num_heads);
 }
@@ -195,8 +242,14 @@ static ps_status product_back(pass *p, const ps_lm_tensor *t)
     } else {
         bool gate = ps_arch_has(p->arch, PS_PART_GATE);
         uint64_t inner = sized(p->b->model->intermediate_size);
-        join(p, PS_GRAPH_ACTIVATION, gate ? "silu(gate) × up" : "gelu", inner)->flops =
-            (double)inner * (gate ? 2 : 1);
+        static const char *const acts[PS_ACTS] = {[PS_ACT_GELU_TANH] = "gelu",
+                                                  [PS_ACT_GELU] = "gelu",
+                                                  [PS_ACT_RELU] = "relu",
+                                                  [PS_ACT_SILU] = "silu"};
+        char act[PS_LM_NAME];
+        (void)snprintf(act, sizeof act, gate ? "%s(gate) × up" : "%s",
+                       acts[ps_arch_act_of(p->arch, &p->b->model->choices)]);
+        join(p, PS_GRAPH_ACTIVATION, act, inner)->flops = (double)inner * (gate ? 2 : 1);
     }
     char name[PS_LM_NAME];
     short_name(t->name, name);
@@ -216,6 +269,12 @@ static ps_status step(pass *p, const ps_lm_tensor *t)
     case PS_PART_NORM_MLP:
     case PS_PART_NORM:
         return norm(p, t);
+    case PS_PART_NORM_Q:
+    case PS_PART_NORM_K:
+        return norm_heads(p, t);
+    case PS_PART_NORM_AFTER_ATTENTION:
+    case PS_PART_NORM_AFTER_MLP:
+        return norm_after(p, t);
     case PS_PART_QKV:
     case PS_PART_Q:
     case PS_PART_K:

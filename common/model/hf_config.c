@@ -7,6 +7,7 @@
 #include "common/arch/arch.h"
 #include "common/conf/value.h"
 #include "common/json/json.h"
+#include "common/model/hf_words.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -255,9 +256,22 @@ static char *kept(reader *r, const char *key)
     return NULL;
 }
 
+/* Does null say something to any architecture? */
+static bool null_says(const char *key)
+{
+    bool says = false;
+    for (size_t i = 0; ps_archs[i]; i++) {
+        const ps_arch_hf_key *row = find_in(ps_archs[i]->hf.keys, key);
+        says |= row && row->null;
+    }
+    return says;
+}
+
 static ps_status keep_value(reader *r, const char *key, const char *text)
 {
     const char *before = kept(r, key);
+    if (!*text && null_says(key))
+        text = "null";
     if (!*text)
         return PS_OK;
     if (before && !same_value(before, text))
@@ -334,6 +348,8 @@ static ps_status read_object(reader *r, bool top)
 static const char *value_of(reader *r, const ps_arch_hf_key *key)
 {
     const char *value = kept(r, key->key);
+    if (value && !strcmp(value, "null"))
+        return key->null ? key->null : key->fallback;
     return value ? value : key->fallback;
 }
 
@@ -342,6 +358,8 @@ static ps_status check_known(reader *r, const ps_arch *arch)
 {
     for (size_t i = 0; i < r->n; i++) {
         const char *key = r->values[i].key;
+        if (!strcmp(r->values[i].text, "null"))
+            continue;
         for (size_t k = 0; !find_key(arch, key) && ps_archs[k]; k++) {
             const ps_arch_hf_key *other = find_in(ps_archs[k]->hf.keys, key);
             if (other && other->own)
@@ -361,18 +379,15 @@ static ps_status take_aliases(reader *r, const ps_arch *arch)
     return st;
 }
 
-/* One value is kept of several: those that differ would be another training afterwards. */
-static ps_status check_same(reader *r, const ps_arch *arch)
+static ps_status write_word(const ps_arch_hf_key *key, const char *value, ps_buf *out)
 {
-    for (const ps_arch_hf_key *key = arch->hf.keys; key->key; key++) {
-        const ps_arch_hf_key *other = key->same_as ? find_in(arch->hf.keys, key->same_as) : NULL;
-        if (other && !same_value(value_of(r, key), value_of(r, other)))
-            return ps_fail(PS_INVALID_ARGUMENT,
-                           "%s is %s and %s %s, but a model has one %s here; give all of them "
-                           "the same value (they count in training only)",
-                           key->key, value_of(r, key), other->key, value_of(r, other), other->name);
+    char word[PS_HF_WORD], known[PS_HF_WORDS];
+    if (ps_hf_word(key->words, value, word)) {
+        ps_buf_printf(out, ", %s: %s", key->name, word);
+        return PS_OK;
     }
-    return PS_OK;
+    ps_hf_words_known(key->words, known);
+    return ps_fail(PS_INVALID_ARGUMENT, "%s: %s is not supported, only %s", key->key, value, known);
 }
 
 /* The value is one of those between the spaces of the list. */
@@ -394,7 +409,10 @@ static ps_status write_keys(reader *r, const ps_arch *arch, const ps_arch_hf_key
         if (!strcmp(key->key, "rope_type") && ps_arch_key_find(arch, key->key))
             continue; /* write_rope */
         const char *value = value_of(r, key);
-        if (key->name && value)
+        ps_status st = key->words && value ? write_word(key, value, out) : PS_OK;
+        if (st)
+            return st;
+        if (key->name && !key->words && value)
             ps_buf_printf(out, ", %s: %s", key->name, value);
         if (key->only && value && !allows(key->only, value))
             return ps_fail(PS_INVALID_ARGUMENT, "%s: %s is not supported, only%.*s", key->key,
@@ -454,8 +472,6 @@ static ps_status understand(reader *r, const ps_arch *arch, ps_spec_model **out)
     if (!st)
         st = take_aliases(r, arch);
     if (!st)
-        st = check_same(r, arch);
-    if (!st)
         st = write_section(r, arch, &section);
     if (!st)
         st = ps_spec_model_parse(ps_buf_slice(&section), "config", out);
@@ -463,16 +479,10 @@ static ps_status understand(reader *r, const ps_arch *arch, ps_spec_model **out)
     return st;
 }
 
-static ps_status make_model(reader *r, ps_spec_model **out)
-{
-    const ps_arch *arch = NULL;
-    ps_status st = find_arch(r, &arch);
-    return st ? st : understand(r, arch, out);
-}
-
 ps_status ps_hf_config_parse(ps_slice json, ps_spec_model **out)
 {
     reader r = {.type = ""};
+    const ps_arch *arch = NULL;
     ps_json_token token;
     ps_json_reader_init(&r.json, json);
     ps_status st = ps_json_expect(&r.json, PS_JSON_OBJECT, &token);
@@ -482,6 +492,8 @@ ps_status ps_hf_config_parse(ps_slice json, ps_spec_model **out)
         st = ps_json_expect(&r.json, PS_JSON_END, &token);
     ps_json_reader_free(&r.json);
     if (!st)
-        st = make_model(&r, out);
+        st = find_arch(&r, &arch);
+    if (!st)
+        st = understand(&r, arch, out);
     return st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;
 }

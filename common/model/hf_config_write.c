@@ -4,6 +4,7 @@
 #include "common/json/json.h"
 #include "common/model/hf_config.h"
 #include "common/model/hf_kept.h"
+#include "common/model/hf_words.h"
 
 #include <string.h>
 
@@ -38,6 +39,13 @@ static void put_rope(ps_json_writer *w, const ps_spec_model *m, const char *key)
     ps_json_object_end(w);
 }
 
+static void put_word(ps_json_writer *w, const ps_arch_hf_out *key, const char *word)
+{
+    char text[PS_HF_WORD] = "";
+    (void)ps_hf_word(key->words, word, text);
+    ps_json_put_string(w, key->key, text);
+}
+
 static void put_key(ps_json_writer *w, const ps_spec_model *m, const ps_arch_hf_out *key)
 {
     if (key->own_heads && !ps_spec_model_has_own_heads(m))
@@ -51,10 +59,19 @@ static void put_key(ps_json_writer *w, const ps_spec_model *m, const ps_arch_hf_
         return;
     }
     ps_spec_number number = ps_spec_model_number(m, key->name);
+    if (key->or_else && number.real < 0)
+        number = ps_spec_model_number(m, key->or_else);
+    if (key->words) {
+        put_word(w, key,
+                 ps_arch_act_names[ps_arch_act_of(ps_arch_find(m->architecture), &m->choices)]);
+        return;
+    }
     if (number.is_flag)
         ps_json_put_bool(w, key->key, number.whole != 0);
     else if (number.is_real)
         put_float(w, key->key, number.real);
+    else if (key->zero_null && number.whole == 0)
+        ps_json_put_raw(w, key->key, "null");
     else
         ps_json_put_int(w, key->key, number.whole);
 }

@@ -5,18 +5,16 @@
 
 void ps_lm_layout(const ps_spec_model *m, ps_lm_tensor **out, size_t *n)
 {
-    const ps_arch_sizes sizes = {
-        .vocab_size = m->vocab_size,
-        .context_length = m->context_length,
-        .hidden_size = m->hidden_size,
-        .num_layers = m->num_layers,
-        .num_heads = m->num_heads,
-        .num_kv_heads = m->num_kv_heads,
-        .head_dim = m->head_dim,
-        .intermediate_size = m->intermediate_size,
-        .tie_embeddings = m->tie_embeddings,
-        .options = {
-            [PS_OPTION_ATTENTION_BIAS] = m->attention_bias, [PS_OPTION_MLP_BIAS] = m->mlp_bias}};
+    const ps_arch_sizes sizes = {.vocab_size = m->vocab_size,
+                                 .context_length = m->context_length,
+                                 .hidden_size = m->hidden_size,
+                                 .num_layers = m->num_layers,
+                                 .num_heads = m->num_heads,
+                                 .num_kv_heads = m->num_kv_heads,
+                                 .head_dim = m->head_dim,
+                                 .intermediate_size = m->intermediate_size,
+                                 .tie_embeddings = m->tie_embeddings,
+                                 .choices = m->choices};
     ps_arch_layout(ps_arch_find(m->architecture), &sizes, out, n);
 }
 

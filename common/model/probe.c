@@ -21,10 +21,17 @@ typedef struct pass {
     const ps_spec_model *m;
     const ps_probe_source *source;
     uint64_t hidden, heads, kv, inner, vocab; /* widths */
+    const ps_arch *arch;
     bool layer_norm, rope, gated;
-    double *frequencies, rope_scale; /* of each pair of a head */
+    struct {
+        double *frequencies, scale; /* of each pair of a head */
+    } turns[2];                     /* of blocks whose queries see all, or a window */
+    uint64_t turned;                /* numbers of a head */
+    int64_t block;                  /* that is worked off, from 0 */
+    double offset;                  /* that gains are stored less by */
     uint64_t tokens[T];
-    lane *x, *h;      /* [hidden]: the residual stream, and what a norm makes of it */
+    lane *x, *h;      /* [hidden]: the residual stream, and what a norm makes of it, */
+    lane *in, *said;  /* what came into the block, and what a half of it gives before a norm */
     lane *q, *k, *v;  /* of all heads; one array */
     lane *a;          /* [heads]: what attention says */
     lane *gate, *up;  /* [inner] */
@@ -99,7 +106,18 @@ static void scale(void *user, uint64_t first, const float *w, size_t n)
     pass *p = user;
     for (size_t i = 0; i < n; i++)
         for (int t = 0; t < T; t++)
-            p->to[first + i][t] *= (double)w[i];
+            p->to[first + i][t] *= (double)w[i] + p->offset;
+}
+
+/* Of each head. */
+static void scale_heads(void *user, uint64_t first, const float *w, size_t n)
+{
+    pass *p = user;
+    uint64_t size = (uint64_t)p->m->head_dim;
+    for (uint64_t at = 0; at < p->columns; at += size)
+        for (size_t i = 0; i < n; i++)
+            for (int t = 0; t < T; t++)
+                p->to[at + first + i][t] *= (double)w[i] + p->offset;
 }
 
 static ps_status visit(pass *p, const ps_lm_tensor *tensor,
@@ -125,50 +143,63 @@ static ps_status layer(pass *p, const ps_lm_tensor *t, const lane *from, lane *t
 
 /* ---- what stands between them ---- */
 
-/* h = x less its mean (of a LayerNorm), of length 1 a number; its gain comes next. */
-static void normalise(pass *p)
+/* y[n] = x less its mean (of a LayerNorm), of length 1 a number; its gain comes next. */
+static void normalise(const pass *p, lane *y, const lane *x, uint64_t n)
 {
     for (int t = 0; t < T; t++) {
         double mean = 0, square = 0;
-        for (uint64_t i = 0; i < p->hidden && p->layer_norm; i++)
-            mean += p->x[i][t] / (double)p->hidden;
-        for (uint64_t i = 0; i < p->hidden; i++)
-            square += (p->x[i][t] - mean) * (p->x[i][t] - mean) / (double)p->hidden;
-        for (uint64_t i = 0; i < p->hidden; i++)
-            p->h[i][t] = (p->x[i][t] - mean) / sqrt(square + p->m->norm_epsilon);
+        for (uint64_t i = 0; i < n && p->layer_norm; i++)
+            mean += x[i][t] / (double)n;
+        for (uint64_t i = 0; i < n; i++)
+            square += (x[i][t] - mean) * (x[i][t] - mean) / (double)n;
+        for (uint64_t i = 0; i < n; i++)
+            y[i][t] = (x[i][t] - mean) / sqrt(square + p->m->norm_epsilon);
     }
+}
+
+static double capped(double x, double cap)
+{
+    return cap > 0 ? cap * tanh(x / cap) : x;
 }
 
 /* Heads of x at all positions: number i and i + half of a head by one angle. */
 static void turn(const pass *p, lane *x, uint64_t heads)
 {
-    uint64_t size = (uint64_t)p->m->head_dim, half = size / 2;
+    uint64_t size = (uint64_t)p->m->head_dim, half = p->turned / 2;
+    bool local = ps_arch_slides(&p->m->choices, p->block);
+    const double *frequencies = p->turns[local].frequencies, by = p->turns[local].scale;
     for (uint64_t head = 0; head < heads; head++, x += size)
         for (uint64_t i = 0; i < half; i++)
             for (int t = 0; t < T; t++) {
-                double angle = t * p->frequencies[i];
+                double angle = t * frequencies[i];
                 double a = x[i][t], b = x[i + half][t];
-                x[i][t] = (a * cos(angle) - b * sin(angle)) * p->rope_scale;
-                x[i + half][t] = (b * cos(angle) + a * sin(angle)) * p->rope_scale;
+                x[i][t] = (a * cos(angle) - b * sin(angle)) * by;
+                x[i + half][t] = (b * cos(angle) + a * sin(angle)) * by;
             }
 }
 
-/* Of one head and token: softmax over the tokens up to it. */
+/* Of one head and token: softmax over the tokens up to it that it sees. */
 static void attend(const pass *p, const lane *q, const lane *k, const lane *v, int t, lane *out)
 {
     uint64_t size = (uint64_t)p->m->head_dim;
+    const ps_arch_choices *c = &p->m->choices;
     double score[T], most = -INFINITY, sum = 0;
-    for (int u = 0; u <= t; u++) {
+    double root = sqrt(c->query_pre_attn_scalar > 0 ? c->query_pre_attn_scalar : (double)size);
+    int first = 0;
+    if (ps_arch_slides(c, p->block) && t >= c->sliding_window)
+        first = t - (int)c->sliding_window + 1;
+    for (int u = first; u <= t; u++) {
         score[u] = 0;
         for (uint64_t i = 0; i < size; i++)
-            score[u] += q[i][t] * k[i][u] / sqrt((double)size);
+            score[u] += q[i][t] * k[i][u] / root;
+        score[u] = capped(score[u], c->attention_softcap);
         most = fmax(most, score[u]);
     }
-    for (int u = 0; u <= t; u++)
+    for (int u = first; u <= t; u++)
         sum += score[u] = exp(score[u] - most);
     for (uint64_t i = 0; i < size; i++) {
         out[i][t] = 0;
-        for (int u = 0; u <= t; u++)
+        for (int u = first; u <= t; u++)
             out[i][t] += score[u] / sum * v[i][u];
     }
 }
@@ -192,28 +223,80 @@ static double gelu_tanh(double x)
     return 0.5 * x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
 }
 
+static double act(ps_arch_act kind, double x)
+{
+    return kind == PS_ACT_SILU        ? x / (1 + exp(-x))
+           : kind == PS_ACT_GELU_TANH ? gelu_tanh(x)
+           : kind == PS_ACT_GELU      ? 0.5 * x * (1 + erf(x / 1.41421356237309504880))
+                                      : fmax(x, 0);
+}
+
 static void activate(pass *p)
 {
+    ps_arch_act kind = ps_arch_act_of(p->arch, &p->m->choices);
     for (uint64_t i = 0; i < p->inner; i++)
         for (int t = 0; t < T; t++)
-            p->up[i][t] = p->gated ? p->up[i][t] * p->gate[i][t] / (1 + exp(-p->gate[i][t]))
-                                   : gelu_tanh(p->up[i][t]);
+            p->up[i][t] =
+                p->gated ? p->up[i][t] * act(kind, p->gate[i][t]) : act(kind, p->up[i][t]);
 }
 
 /* ---- language models ---- */
 
 static ps_status work_off_norm(pass *p, const ps_lm_tensor *t)
 {
+    bool parallel = t->part == PS_PART_NORM_MLP && p->m->choices.parallel_residual;
+    if (t->part == PS_PART_NORM_ATTENTION && !t->bias) {
+        p->block++;
+        memcpy(p->in, p->x, (size_t)p->hidden * sizeof *p->in);
+    }
     if (!t->bias)
-        normalise(p);
+        normalise(p, p->h, parallel ? p->in : p->x, p->hidden);
     return visit(p, t, t->bias ? add : scale, NULL, p->h);
+}
+
+static ps_status work_off_heads_norm(pass *p, const ps_lm_tensor *t, lane *x, uint64_t width)
+{
+    uint64_t size = (uint64_t)p->m->head_dim;
+    for (uint64_t at = 0; at < width; at += size)
+        normalise(p, x + at, x + at, size);
+    p->to = x;
+    p->columns = width;
+    return p->source->visit(p->source->user, t, (ps_probe_sink){scale_heads, p});
+}
+
+/* What a half gives is added behind its norm. */
+static ps_status work_off_norm_after(pass *p, const ps_lm_tensor *t)
+{
+    normalise(p, p->said, p->said, p->hidden);
+    ps_status st = visit(p, t, scale, NULL, p->said);
+    for (uint64_t i = 0; !st && i < p->hidden; i++)
+        for (int k = 0; k < T; k++)
+            p->x[i][k] += p->said[i][k];
+    return st;
+}
+
+/* The product that a half of a block ends with. */
+static ps_status work_off_last(pass *p, const ps_lm_tensor *t, const lane *from)
+{
+    bool after = ps_arch_has(p->arch, t->part == PS_PART_O ? PS_PART_NORM_AFTER_ATTENTION
+                                                           : PS_PART_NORM_AFTER_MLP);
+    return layer(p, t, from, after ? p->said : p->x, !after);
+}
+
+static ps_status embed(pass *p, const ps_lm_tensor *t)
+{
+    ps_status st = visit(p, t, pick_rows, NULL, p->x);
+    for (uint64_t i = 0; !st && p->arch->traits.scaled_embedding && i < p->hidden; i++)
+        for (int k = 0; k < T; k++)
+            p->x[i][k] *= sqrt((double)p->hidden);
+    return st;
 }
 
 static ps_status work_off(pass *p, const ps_lm_tensor *t)
 {
     switch (t->part) {
     case PS_PART_TOKENS:
-        return visit(p, t, pick_rows, NULL, p->x);
+        return embed(p, t);
     case PS_PART_POSITIONS:
         return visit(p, t, add_positions, NULL, p->x);
     case PS_PART_QKV:
@@ -226,7 +309,7 @@ static ps_status work_off(pass *p, const ps_lm_tensor *t)
     case PS_PART_O:
         if (!t->bias)
             attention(p);
-        return layer(p, t, p->a, p->x, true);
+        return work_off_last(p, t, p->a);
     case PS_PART_GATE:
         return layer(p, t, p->h, p->gate, false);
     case PS_PART_UP:
@@ -234,9 +317,16 @@ static ps_status work_off(pass *p, const ps_lm_tensor *t)
     case PS_PART_DOWN:
         if (!t->bias)
             activate(p);
-        return layer(p, t, p->up, p->x, true);
+        return work_off_last(p, t, p->up);
     case PS_PART_HEAD:
         return layer(p, t, p->h, p->logits, false);
+    case PS_PART_NORM_Q:
+        return work_off_heads_norm(p, t, p->q, p->heads);
+    case PS_PART_NORM_K:
+        return work_off_heads_norm(p, t, p->k, p->kv);
+    case PS_PART_NORM_AFTER_ATTENTION:
+    case PS_PART_NORM_AFTER_MLP:
+        return work_off_norm_after(p, t);
     case PS_PART_NORM_ATTENTION:
     case PS_PART_NORM_MLP:
     case PS_PART_NORM:
@@ -260,11 +350,26 @@ static ps_status no_memory(uint64_t numbers)
                    (unsigned long long)numbers);
 }
 
+static void make_turns(pass *p)
+{
+    const ps_spec_model *m = p->m;
+    const ps_rope_spec specs[] = {m->rope, ps_rope_local(&m->rope)};
+    p->turned = (uint64_t)ps_rope_turned(&m->rope, m->head_dim);
+    for (int i = 0; i < 2 && p->rope; i++) {
+        p->turns[i].frequencies = ps_alloc_array(p->turned / 2, sizeof(double));
+        ps_rope_frequencies(&specs[i], (int64_t)p->turned, m->context_length,
+                            p->turns[i].frequencies, &p->turns[i].scale);
+    }
+}
+
 static ps_status run_language(const ps_spec_model *m, const ps_probe_source *source,
                               const ps_lm_tensor *tensors, size_t n, double **out, size_t *n_out)
 {
     const ps_arch *arch = ps_arch_find(m->architecture);
     pass p = {.m = m,
+              .arch = arch,
+              .block = -1,
+              .offset = arch->traits.gains_less_one ? 1 : 0,
               .source = source,
               .hidden = (uint64_t)m->hidden_size,
               .heads = (uint64_t)(m->num_heads * m->head_dim),
@@ -273,13 +378,15 @@ static ps_status run_language(const ps_spec_model *m, const ps_probe_source *sou
               .vocab = (uint64_t)m->vocab_size,
               .rope = !ps_arch_has(arch, PS_PART_POSITIONS),
               .gated = ps_arch_has(arch, PS_PART_GATE)};
-    uint64_t all = 2 * p.hidden + 2 * p.heads + 2 * p.kv + 2 * p.inner + p.vocab;
+    uint64_t all = 4 * p.hidden + 2 * p.heads + 2 * p.kv + 2 * p.inner + p.vocab;
     double *memory = ps_try_alloc(all * sizeof(lane)), *at = memory;
     if (!memory)
         return no_memory(all * T);
     p.logits = lanes(&at, p.vocab); /* the first: it is given away */
     p.x = lanes(&at, p.hidden);
     p.h = lanes(&at, p.hidden);
+    p.in = lanes(&at, p.hidden);
+    p.said = lanes(&at, p.hidden);
     p.q = lanes(&at, p.heads);
     p.k = lanes(&at, p.kv);
     p.v = lanes(&at, p.kv);
@@ -288,10 +395,7 @@ static ps_status run_language(const ps_spec_model *m, const ps_probe_source *sou
     p.up = lanes(&at, p.inner);
     for (uint64_t t = 0; t < T; t++)
         p.tokens[t] = ps_probe_token(t, p.vocab);
-    if (p.rope) {
-        p.frequencies = ps_alloc_array((size_t)m->head_dim / 2, sizeof *p.frequencies);
-        ps_rope_frequencies(&m->rope, m->head_dim, m->context_length, p.frequencies, &p.rope_scale);
-    }
+    make_turns(&p);
     ps_status st = PS_OK;
     for (size_t i = 0; i < n; i++)
         p.layer_norm |= tensors[i].part == PS_PART_NORM && tensors[i].bias;
@@ -299,7 +403,11 @@ static ps_status run_language(const ps_spec_model *m, const ps_probe_source *sou
         st = work_off(&p, &tensors[i]);
     if (!st && tensors[n - 1].part != PS_PART_HEAD)
         st = layer(&p, &tensors[0], p.h, p.logits, false);
-    ps_free(&p.frequencies);
+    for (uint64_t i = 0; i < p.vocab; i++)
+        for (int t = 0; t < T; t++)
+            p.logits[i][t] = capped(p.logits[i][t], m->choices.logit_softcap);
+    for (int i = 0; i < 2; i++)
+        ps_free(&p.turns[i].frequencies);
     *out = memory;
     *n_out = (size_t)p.vocab * T;
     return st;

@@ -31,8 +31,7 @@ ps_model_config ps_job_model_config(const ps_spec_model *model)
                                           .norm_epsilon = model->norm_epsilon,
                                           .dropout = model->dropout,
                                           .tie_embeddings = model->tie_embeddings,
-                                          .attention_bias = model->attention_bias,
-                                          .mlp_bias = model->mlp_bias}};
+                                          .choices = model->choices}};
 }
 
 ps_model_config ps_job_trained_config(const ps_job_spec *spec, const ps_spec_model *model)

@@ -31,6 +31,7 @@ static void turn(ps_stream *s, const ps_attention_layer *l, ps_tensor rows, bool
                              .rows = rows.shape[0],
                              .heads = l->heads + l->kv_heads,
                              .head_dim = l->head_dim,
+                             .rotary_dim = 2 * l->rope.shape[1],
                              .ld = ps_attention_layer_width(l),
                              .inverse = inverse});
 }
@@ -49,7 +50,9 @@ static ps_attention describe(const ps_attention_layer *l, ps_tensor y, ps_tensor
                           .q = ps_attention_layer_part(l, packed, PS_ATTENTION_QUERIES),
                           .k = ps_attention_layer_part(l, packed, PS_ATTENTION_KEYS),
                           .v = ps_attention_layer_part(l, packed, PS_ATTENTION_VALUES),
-                          .scale = 1.0f / sqrtf((float)l->head_dim),
+                          .scale = l->scale > 0 ? l->scale : 1.0f / sqrtf((float)l->head_dim),
+                          .softcap = l->softcap,
+                          .window = l->window,
                           .causal = true};
 }
 

@@ -12,9 +12,12 @@
 
 typedef struct ps_attention_layer {
     int64_t heads, kv_heads, head_dim;
-    ps_tensor rope;      /* F32 [positions, head_dim/2, 2], see ps_attention_rope_table; not there:
-                            positions come otherwise */
+    ps_tensor rope;      /* F32 [positions, turned/2, 2], see ps_attention_rope_table: of the first
+                            `turned` numbers of a head; not there: positions come otherwise */
     ps_tensor positions; /* I32 [rows]: of each row in its sequence; read with rope alone */
+    float scale;         /* of scores; 0: 1/√head_dim */
+    float softcap;       /* of scores, and */
+    int64_t window;      /* how many keys a query sees (gpu/ops.h); 0: not, and all */
 } ps_attention_layer;
 
 int64_t ps_attention_layer_width(const ps_attention_layer *l);

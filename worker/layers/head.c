@@ -24,12 +24,8 @@ static void logits_of_form(ps_stream *s, const ps_head *h, ps_tensor y, ps_tenso
 }
 
 /* y[rows,V] = x[rows,C] · W[V,C]ᵀ */
-void ps_head_logits(ps_stream *s, const ps_head *h, ps_tensor y, ps_tensor x, int64_t ld_x)
+static void multiply(ps_stream *s, const ps_head *h, ps_tensor y, ps_tensor x, int64_t ld_x)
 {
-    if (h->form.form.row) {
-        logits_of_form(s, h, y, x, ld_x);
-        return;
-    }
     ps_op_gemm(s, &(ps_gemm){.transpose_b = true,
                              .m = y.shape[0],
                              .n = y.shape[1],
@@ -42,6 +38,22 @@ void ps_head_logits(ps_stream *s, const ps_head *h, ps_tensor y, ps_tensor x, in
                              .ld_b = h->weight.shape[1],
                              .ld_c = y.shape[1],
                              .batch = 1});
+}
+
+void ps_head_logits(ps_stream *s, const ps_head *h, ps_tensor y, ps_tensor x, int64_t ld_x)
+{
+    if (h->form.form.row)
+        logits_of_form(s, h, y, x, ld_x);
+    else
+        multiply(s, h, y, x, ld_x);
+    if (h->softcap > 0)
+        ps_op_softcap(s, y, y, h->softcap);
+}
+
+void ps_head_uncap(ps_stream *s, const ps_head *h, ps_tensor dlogits, ps_tensor logits)
+{
+    if (h->softcap > 0)
+        ps_op_softcap_backward(s, dlogits, dlogits, logits, h->softcap);
 }
 
 static ps_tensor rows_of(ps_tensor t, int64_t begin, int64_t n)
@@ -110,6 +122,8 @@ void ps_head_loss(ps_stream *s, const ps_head *h, const ps_head_pass *p)
         ps_tensor dlogits = gradients ? ps_tensor_head(h->dlogits, n) : (ps_tensor){0};
         ps_head_logits(s, h, logits, x, 0);
         lose(s, p, begin, logits, dlogits);
+        if (gradients)
+            ps_head_uncap(s, h, dlogits, logits);
         if (gradients)
             backward(s, h, dlogits, x, rows_of(p->dx, begin, n), begin ? 1 : p->beta);
     }

@@ -11,8 +11,9 @@ typedef struct ps_head {
     ps_form_matrix form;       /* where it is there, in the weight's place; only losses then */
     bool exact;                /* of products with a form (gpu/ops.h) */
     ps_tensor weight_gradient; /* F32, the same shape; not there: none is wanted */
+    float softcap;             /* logits are softcap · tanh(logit / softcap) (Gemma 2); 0: not */
     ps_tensor logits;          /* F32 [rows at a time,vocabulary] */
-    ps_tensor dlogits;         /* T, the same shape; logits' own memory where T is F32 */
+    ps_tensor dlogits; /* T, the same shape; logits' own memory where T is F32, and softcap 0 */
 } ps_head;
 
 /* How many rows at a time: what fits PS_HEAD_BYTES, at least 1 and at most `rows`. */
@@ -39,8 +40,11 @@ typedef struct ps_head_pass {
 } ps_head_pass;
 void ps_head_loss(ps_stream *s, const ps_head *h, const ps_head_pass *p);
 
-/* dx[rows,columns] = dlogits[rows,vocabulary] · W, all T */
+/* dx[rows,columns] = dlogits[rows,vocabulary] · W, all T; of logits before softcap, which
+ * ps_head_uncap makes of those behind it, in place: logits are these. */
 void ps_head_backward_input(ps_stream *s, const ps_head *h, ps_tensor dx, ps_tensor dlogits);
+
+void ps_head_uncap(ps_stream *s, const ps_head *h, ps_tensor dlogits, ps_tensor logits);
 
 /* index I32 [rows] = the largest logit of every row of x. */
 void ps_head_top(ps_stream *s, const ps_head *h, ps_tensor index, ps_tensor x);

@@ -21,6 +21,7 @@
 #ifndef PS_MODELS_MODEL_H
 #define PS_MODELS_MODEL_H
 
+#include "common/arch/arch.h"
 #include "common/arch/rope.h"
 #include "common/base/status.h"
 #include "common/form/form.h"
@@ -38,9 +39,9 @@ typedef struct ps_model_language {
     int64_t intermediate_size;
     ps_rope_spec rope; /* without learnt positions */
     double norm_epsilon;
-    double dropout;                /* of embeddings and of what each block adds, in training */
-    bool tie_embeddings;           /* the embedding is the head's weight, too */
-    bool attention_bias, mlp_bias; /* where the architecture leaves it open */
+    double dropout;          /* of embeddings and of what each block adds, in training */
+    bool tie_embeddings;     /* the embedding is the head's weight, too */
+    ps_arch_choices choices; /* that the architecture leaves open */
 } ps_model_language;
 
 /* Low-rank adapters beside products of a language model (common/arch/lora.h); borrowed likewise. */

@@ -91,10 +91,22 @@ ps_norm_layer ps_transformer_norm(const ps_transformer *t, int64_t l, ps_arch_pa
                            .gain_gradient = both.weight_gradient,
                            .bias_gradient = both.bias_gradient,
                            .epsilon = (float)t->size.norm_epsilon,
+                           .gain_offset = t->gain_offset,
                            .constant_rstd = t->base.watching && t->base.watching->constant_rstd};
 }
 
 /* ---- attention as blocks see it ---- */
+
+ps_attention_layer ps_transformer_attention_of(const ps_transformer *t, int64_t l)
+{
+    ps_attention_layer layer = t->attention;
+    if (!ps_arch_slides(&t->size.choices, l))
+        return layer;
+    layer.window = t->size.choices.sliding_window;
+    if (ps_tensor_present(t->local_rope))
+        layer.rope = t->local_rope;
+    return layer;
+}
 
 static ps_tensor per_head(const ps_transformer *t, ps_tensor lse)
 {
@@ -104,22 +116,23 @@ static ps_tensor per_head(const ps_transformer *t, ps_tensor lse)
 void ps_transformer_attend(ps_transformer *t, int64_t l)
 {
     const ps_block_state *state = &t->states[l];
+    const ps_attention_layer layer = ps_transformer_attention_of(t, l);
     ps_tensor mixed = ps_transformer_rows(t, state->mixed);
     ps_tensor packed = ps_transformer_rows(t, state->packed);
     if (t->before >= 0)
-        ps_attention_layer_extend(t->base.stream, &t->attention, mixed, packed, &t->caches[l],
-                                  t->before);
+        ps_attention_layer_extend(t->base.stream, &layer, mixed, packed, &t->caches[l], t->before);
     else
-        ps_attention_layer_forward(t->base.stream, &t->attention, mixed, per_head(t, state->lse),
-                                   packed, t->batch);
+        ps_attention_layer_forward(t->base.stream, &layer, mixed, per_head(t, state->lse), packed,
+                                   t->batch);
 }
 
 void ps_transformer_attend_backward(ps_transformer *t, int64_t l)
 {
     PS_REQUIRE(t->before < 0 && !t->base.options.inference);
     const ps_block_state *state = &t->states[l];
+    const ps_attention_layer layer = ps_transformer_attention_of(t, l);
     ps_attention_layer_backward(
-        t->base.stream, &t->attention,
+        t->base.stream, &layer,
         &(ps_attention_layer_gradient){.dpacked = ps_transformer_rows(t, t->dpacked),
                                        .dy = ps_transformer_rows(t, t->dmixed),
                                        .y = ps_transformer_rows(t, state->mixed),
@@ -141,6 +154,12 @@ void ps_transformer_drop_bits(const ps_transformer *t, int64_t branch, uint64_t 
     *offset = (uint64_t)branch << 40;
 }
 
+static double rate_of(const ps_transformer *t, int64_t branch)
+{
+    double own = t->size.choices.embedding_dropout;
+    return !t->dropping ? 0 : branch == 0 && own >= 0 ? own : t->size.dropout;
+}
+
 static void drop(ps_transformer *t, ps_tensor y, ps_tensor x, int64_t branch)
 {
     ps_dropout d = {.y = y, .x = x, .rate = (float)t->size.dropout};
@@ -150,7 +169,7 @@ static void drop(ps_transformer *t, ps_tensor y, ps_tensor x, int64_t branch)
 
 void ps_transformer_drop(ps_transformer *t, ps_tensor x, int64_t branch)
 {
-    if (t->dropping)
+    if (rate_of(t, branch) > 0)
         drop(t, x, x, branch);
 }
 
@@ -158,7 +177,7 @@ ps_tensor ps_transformer_drop_backward(ps_transformer *t, ps_tensor room, int64_
 {
     ps_tensor dx = ps_transformer_rows(t, t->dx);
     room = ps_transformer_rows(t, room);
-    if (t->dropping)
+    if (rate_of(t, branch) > 0)
         drop(t, room, dx, branch);
     else if (ps_model_shows_gradients(&t->base))
         ps_copy(t->base.stream, room, dx);
@@ -195,8 +214,15 @@ static void add_positions(const ps_transformer *t, ps_tensor x)
     ps_op_add(t->base.stream, x, x, apart);
 }
 
-/* x0[n,C] = token_table[tokens], or what the batch has in their place (+ position_table[positions])
- */
+/* x, or its gradient. */
+static void scale_embedding(const ps_transformer *t, ps_tensor x)
+{
+    if (t->embedding_scale != 1)
+        ps_op_scale(t->base.stream, x, t->embedding_scale);
+}
+
+/* x0[n,C] = token_table[tokens], or what the batch has in their place, scaled (+
+ * position_table[positions]) */
 static ps_status embed(ps_transformer *t, const ps_model_hooks *hooks)
 {
     ps_tensor x = ps_transformer_rows(t, t->states[0].input);
@@ -205,6 +231,7 @@ static ps_status embed(ps_transformer *t, const ps_model_hooks *hooks)
         return st;
     if (!t->base.embedded)
         look_up(t, PS_PART_TOKENS, x, t->base.input, false);
+    scale_embedding(t, x);
     ps_model_at(&t->base, PS_TAP_EMBED, 0, x, 0);
     if (!ps_transformer_has(t, PS_PART_POSITIONS))
         return PS_OK;
@@ -277,7 +304,7 @@ ps_status ps_transformer_forward(ps_model *m, const ps_model_hooks *hooks)
     t->n = m->rows * m->length;
     t->before = -1;
     t->beta = m->add_gradients ? 1 : 0;
-    t->dropping = m->train && t->size.dropout > 0;
+    t->dropping = m->train;
     t->passes += m->train;
     for (int64_t i = 0; i < t->n; i++)
         t->positions_host[i] = (int32_t)(i % t->length);
@@ -355,6 +382,8 @@ void ps_transformer_seed(ps_model *m, ps_tensor ids, const float *douts, bool fi
     if (first)
         ps_op_fill(m->stream, dx, 0);
     ps_copy_to_device(m->stream, dlogits, douts, ps_tensor_bytes(dlogits));
+    if (t->head.softcap > 0) /* logits of before may be others' by now */
+        ps_head_uncap(m->stream, &t->head, dlogits, ps_transformer_outputs_at(m, ids));
     ps_head_backward_input(m->stream, &t->head, given, dlogits);
     ps_op_embedding_backward(m->stream, dx, given, ids);
 }
@@ -410,6 +439,7 @@ static ps_status backward_embedding(ps_transformer *t, const ps_model_hooks *hoo
     if (ps_transformer_has(t, PS_PART_POSITIONS))
         ps_model_gradient_at(&t->base, PS_TAP_POS_EMBED, 0, dx, 0);
     ps_model_gradient_at(&t->base, PS_TAP_EMBED, 0, dx, 0);
+    scale_embedding(t, dx);
     if (explain)
         return PS_OK;
     ps_tensor dpositions = {0}, dtokens = gradient_of(t, PS_PART_TOKENS);

@@ -27,9 +27,13 @@ typedef struct ps_block_state {
     ps_tensor input;            /* [n,C] the residual stream that comes in */
     ps_tensor normed_attention; /* [n,C] */
     ps_norm_state norm_attention;
-    ps_tensor packed;     /* [n,Q] queries, keys and values */
-    ps_tensor lse;        /* F32 [batch,H,length] */
-    ps_tensor mixed;      /* [n,H·D] what attention gives */
+    ps_tensor raw; /* [n,(H + K)·D] queries and keys before their norms, if they have any */
+    ps_norm_state norm_q, norm_k;
+    ps_tensor packed;                   /* [n,Q] queries, keys and values */
+    ps_tensor lse;                      /* F32 [batch,H,length] */
+    ps_tensor mixed;                    /* [n,H·D] what attention gives */
+    ps_tensor said_attention, said_mlp; /* [n,C] what each half gives, where a norm stands behind */
+    ps_norm_state norm_after_attention, norm_after_mlp;
     ps_tensor middle;     /* [n,C] the residual stream after attention */
     ps_tensor normed_mlp; /* [n,C] */
     ps_norm_state norm_mlp;
@@ -62,7 +66,11 @@ typedef struct ps_transformer {
     size_t block_parameters;            /* of one block */
     uint32_t input_major;               /* bit of each part whose weight is stored [in,out] */
     ps_transformer_lora lora;
-    ps_attention_layer attention;
+    ps_attention_layer attention; /* of blocks whose queries see all; ps_transformer_attention_of */
+    ps_tensor local_rope;         /* of those that see a window, where these turn otherwise */
+    ps_activation act;            /* f of the MLP */
+    float gain_offset;            /* of norms */
+    float embedding_scale;        /* 1: none */
     ps_head head;
 
     ps_buffer *memory;          /* of all below */
@@ -77,6 +85,8 @@ typedef struct ps_transformer {
     /* gradients under way; not with inference */
     ps_tensor dx;      /* [n,C] of the residual stream */
     ps_tensor dbranch; /* [n,C] of a norm's output, or of what a block adds */
+    ps_tensor dsaid;   /* [n,C] of what a half gives, where a norm stands behind */
+    ps_tensor dbeside; /* [n,C] of what the MLP's norm reads, where that is the block's input */
     ps_tensor dmixed;  /* [n,H·D] */
     ps_tensor dpacked; /* [n,Q] */
     ps_tensor dactive; /* [n,F] */
@@ -156,6 +166,8 @@ PS_MUST_CHECK ps_status ps_transformer_ready(ps_transformer *t, int64_t l, ps_ar
 /* The layers that a part's parameters make. */
 ps_linear ps_transformer_linear(const ps_transformer *t, int64_t l, ps_arch_part part);
 ps_norm_layer ps_transformer_norm(const ps_transformer *t, int64_t l, ps_arch_part part);
+/* Of block l. */
+ps_attention_layer ps_transformer_attention_of(const ps_transformer *t, int64_t l);
 /* packed -> state.mixed */
 void ps_transformer_attend(ps_transformer *t, int64_t l);
 /* t->dmixed -> t->dpacked */

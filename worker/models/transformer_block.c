@@ -1,8 +1,11 @@
 /* A block: attention, then the MLP, each behind a norm and added to the residual stream.
  *
  *     a = x + o(attention(q(x'), k(x'), v(x')))    x' = norm_attention(x); q, k and v: one or three
- *     y = a + down(silu(gate(a')) · up(a'))        a' = norm_mlp(a)
- *     y = a + down(gelu(up(a')))                   without a gate
+ *     y = a + down(f(gate(a')) · up(a'))           a' = norm_mlp(a)
+ *     y = a + down(f(up(a')))                      without a gate
+ *
+ * Where the architecture has them, each head of q and k goes through a norm, and so does what a
+ * half gives, before it is added; and with a parallel residual a' = norm_mlp(x).
  *
  * Dropout where the papers have it but for the attention's weights, which are never in memory.
  * Fails with what a hook says. */
@@ -44,6 +47,32 @@ static ps_status weights_backward(ps_transformer *t, int64_t l, ps_arch_part par
     return st ? st : ps_transformer_ready(t, l, part, hooks);
 }
 
+/* Through the norm behind a half of the block, where there is one: from what the product gives,
+ * into out. */
+static void norm_after(ps_transformer *t, int64_t l, ps_arch_part part, ps_norm_state state,
+                       ps_tensor out, ps_tensor said)
+{
+    if (!ps_transformer_has(t, part))
+        return;
+    ps_norm_layer norm = ps_transformer_norm(t, l, part);
+    ps_norm_layer_forward(t->base.stream, &norm, state, out, ps_transformer_rows(t, said));
+}
+
+/* *dy, of what is added, becomes that of what the product gives. */
+static ps_status norm_after_backward(ps_transformer *t, int64_t l, ps_arch_part part,
+                                     ps_norm_state state, ps_tensor said, ps_tensor *dy,
+                                     const ps_model_hooks *hooks)
+{
+    if (!ps_transformer_has(t, part))
+        return PS_OK;
+    ps_norm_layer norm = ps_transformer_norm(t, l, part);
+    ps_tensor dsaid = ps_transformer_rows(t, t->dsaid);
+    ps_norm_layer_backward_to(t->base.stream, &norm, state, dsaid, *dy,
+                              ps_transformer_rows(t, said), t->beta);
+    *dy = dsaid;
+    return ps_transformer_ready(t, l, part, hooks);
+}
+
 /* t->dx += the gradient of the norm's input */
 static ps_status norm_backward(ps_transformer *t, int64_t l, ps_arch_part part, ps_norm_state state,
                                ps_tensor x, const ps_model_hooks *hooks)
@@ -74,21 +103,86 @@ static ps_tensor columns(const ps_transformer *t, ps_tensor packed, size_t i)
                : ps_attention_layer_part(&t->attention, packed, (ps_attention_part)i);
 }
 
+/* Where projection i goes: queries and keys that have norms do so by way of raw rows. */
+static ps_tensor projected(const ps_transformer *t, int64_t l, size_t i)
+{
+    ps_tensor raw = ps_transformer_rows(t, t->states[l].raw);
+    const ps_attention_layer *a = &t->attention;
+    if (!ps_transformer_has(t, PS_PART_NORM_Q) || i > PS_ATTENTION_KEYS)
+        return columns(t, ps_transformer_rows(t, t->states[l].packed), i);
+    raw.offset +=
+        i == PS_ATTENTION_KEYS ? (size_t)(a->heads * a->head_dim) * ps_dtype_bytes(t->type) : 0;
+    raw.shape[1] = (i == PS_ATTENTION_KEYS ? a->kv_heads : a->heads) * a->head_dim;
+    return raw;
+}
+
+static int64_t projected_ld(const ps_transformer *t, int64_t l, size_t i)
+{
+    bool raw = ps_transformer_has(t, PS_PART_NORM_Q) && i <= PS_ATTENTION_KEYS;
+    return raw ? t->states[l].raw.shape[1] : t->states[l].packed.shape[1];
+}
+
+/* y: columns of queries or keys that are to be, or of their gradients. */
+static ps_norm_heads heads_of(const ps_transformer *t, int64_t l, ps_tensor y, size_t i)
+{
+    const ps_attention_layer *a = &t->attention;
+    return (ps_norm_heads){.heads = i == PS_ATTENTION_KEYS ? a->kv_heads : a->heads,
+                           .y = y,
+                           .x = projected(t, l, i),
+                           .ld_y = ps_attention_layer_width(a),
+                           .ld_x = projected_ld(t, l, i)};
+}
+
+/* raw queries and keys -> packed ones */
+static void norm_heads(ps_transformer *t, int64_t l)
+{
+    ps_tensor packed = ps_transformer_rows(t, t->states[l].packed);
+    const ps_norm_state states[] = {t->states[l].norm_q, t->states[l].norm_k};
+    for (size_t i = 0; i <= PS_ATTENTION_KEYS && ps_transformer_has(t, PS_PART_NORM_Q); i++) {
+        ps_norm_layer norm = ps_transformer_norm(t, l, (ps_arch_part)(PS_PART_NORM_Q + i));
+        ps_norm_heads heads = heads_of(t, l, columns(t, packed, i), i);
+        ps_norm_layer_heads(t->base.stream, &norm, states[i], &heads);
+    }
+}
+
+/* dpacked's queries and keys, in place */
+static ps_status norm_heads_backward(ps_transformer *t, int64_t l, const ps_model_hooks *hooks)
+{
+    ps_tensor dpacked = ps_transformer_rows(t, t->dpacked);
+    const ps_norm_state states[] = {t->states[l].norm_q, t->states[l].norm_k};
+    ps_status st = PS_OK;
+    for (size_t i = PS_ATTENTION_VALUES; !st && i-- > 0 && ps_transformer_has(t, PS_PART_NORM_Q);) {
+        ps_arch_part part = (ps_arch_part)(PS_PART_NORM_Q + i);
+        ps_norm_layer norm = ps_transformer_norm(t, l, part);
+        ps_norm_heads heads = heads_of(t, l, columns(t, dpacked, i), i);
+        ps_norm_layer_heads_backward(t->base.stream, &norm, states[i], &heads, t->beta);
+        st = ps_transformer_ready(t, l, part, hooks);
+    }
+    return st;
+}
+
 static const ps_tap_kind packed_taps[] = {[PS_ATTENTION_QUERIES] = PS_TAP_Q,
                                           [PS_ATTENTION_KEYS] = PS_TAP_K,
                                           [PS_ATTENTION_VALUES] = PS_TAP_V};
 enum { PACKED = sizeof packed_taps / sizeof *packed_taps };
 
+/* What a hook sees of queries, keys or values: before norms, as TransformerLens has it. */
+static ps_tensor shown(const ps_transformer *t, int64_t l, size_t i)
+{
+    ps_tensor packed = ps_transformer_rows(t, t->states[l].packed);
+    return ps_transformer_has(t, PS_PART_QKV)
+               ? ps_attention_layer_part(&t->attention, packed, (ps_attention_part)i)
+               : projected(t, l, i);
+}
+
 /* x[n,C] -> packed[n,Q] */
 static void project(ps_transformer *t, int64_t l, ps_tensor x)
 {
-    ps_tensor packed = ps_transformer_rows(t, t->states[l].packed);
     for (size_t i = 0; i < projections(t); i++)
-        product(t, l, projection(t, i), columns(t, packed, i), packed.shape[1], x);
+        product(t, l, projection(t, i), projected(t, l, i), projected_ld(t, l, i), x);
     for (size_t i = 0; i < PACKED; i++)
-        ps_model_at(&t->base, packed_taps[i], l,
-                    ps_attention_layer_part(&t->attention, packed, (ps_attention_part)i),
-                    packed.shape[1]);
+        ps_model_at(&t->base, packed_taps[i], l, shown(t, l, i), projected_ld(t, l, i));
+    norm_heads(t, l);
 }
 
 /* dpacked[n,Q] -> the gradients of the projections, and dnormed[n,C] */
@@ -98,18 +192,17 @@ static ps_status project_backward(ps_transformer *t, int64_t l, ps_tensor dnorme
     ps_tensor dpacked = ps_transformer_rows(t, t->dpacked);
     ps_tensor x = ps_transformer_rows(t, t->states[l].normed_attention);
     int64_t ld = dpacked.shape[1];
+    ps_status st = norm_heads_backward(t, l, hooks);
     for (size_t i = PACKED; i-- > 0;)
         ps_model_gradient_at(&t->base, packed_taps[i], l,
                              ps_attention_layer_part(&t->attention, dpacked, (ps_attention_part)i),
                              ld);
-    for (size_t n = projections(t), i = n; i-- > 0;) {
+    for (size_t n = projections(t), i = n; !st && i-- > 0;) {
         ps_tensor dy = columns(t, dpacked, i);
         product_backward(t, l, projection(t, i), dnormed, dy, ld, i + 1 == n ? 0 : 1);
-        ps_status st = weights_backward(t, l, projection(t, i), dy, ld, x, hooks);
-        if (st)
-            return st;
+        st = weights_backward(t, l, projection(t, i), dy, ld, x, hooks);
     }
-    return PS_OK;
+    return st;
 }
 
 /* ---- forward ---- */
@@ -123,7 +216,7 @@ static ps_status forward_attention(ps_transformer *t, int64_t l, const ps_model_
     ps_tensor normed = ps_transformer_rows(t, state->normed_attention);
     ps_tensor middle = ps_transformer_rows(t, state->middle);
 
-    ps_status st = ps_transformer_use(t, l, PS_PART_NORM_ATTENTION, PS_PART_V, hooks);
+    ps_status st = ps_transformer_use(t, l, PS_PART_NORM_ATTENTION, PS_PART_NORM_K, hooks);
     if (st)
         return st;
     ps_norm_layer norm = ps_transformer_norm(t, l, PS_PART_NORM_ATTENTION);
@@ -137,10 +230,14 @@ static ps_status forward_attention(ps_transformer *t, int64_t l, const ps_model_
         return st;
     ps_tensor mixed = ps_transformer_rows(t, state->mixed);
     ps_model_at(&t->base, PS_TAP_Z, l, mixed, 0);
-    st = ps_transformer_use(t, l, PS_PART_O, PS_PART_O, hooks);
+    st = ps_transformer_use(t, l, PS_PART_O, PS_PART_NORM_AFTER_ATTENTION, hooks);
     if (st)
         return st;
-    product(t, l, PS_PART_O, middle, 0, mixed);
+    bool after = ps_transformer_has(t, PS_PART_NORM_AFTER_ATTENTION);
+    product(t, l, PS_PART_O, after ? ps_transformer_rows(t, state->said_attention) : middle, 0,
+            mixed);
+    norm_after(t, l, PS_PART_NORM_AFTER_ATTENTION, state->norm_after_attention, middle,
+               state->said_attention);
     ps_transformer_drop(t, middle, 1 + 2 * l);
     ps_model_at(&t->base, PS_TAP_ATTN_OUT, l, middle, 0);
     ps_op_add(s, middle, middle, x);
@@ -148,7 +245,7 @@ static ps_status forward_attention(ps_transformer *t, int64_t l, const ps_model_
     return PS_OK;
 }
 
-/* active[n,F] = silu(gate)·up, or gelu(up) */
+/* active[n,F] = f(gate)·up, or f(up) */
 static void activate(ps_transformer *t, int64_t l, ps_tensor normed)
 {
     ps_block_state *state = &t->states[l];
@@ -157,7 +254,7 @@ static void activate(ps_transformer *t, int64_t l, ps_tensor normed)
     if (!ps_transformer_has(t, PS_PART_GATE)) {
         product(t, l, PS_PART_UP, hidden, 0, normed);
         ps_model_at(&t->base, PS_TAP_MLP_PRE, l, hidden, 0);
-        ps_activation_forward(t->base.stream, PS_ACTIVATION_GELU_TANH, active, hidden);
+        ps_activation_forward(t->base.stream, t->act, active, hidden);
         return;
     }
     ps_tensor up = ps_transformer_rows(t, state->up);
@@ -165,38 +262,60 @@ static void activate(ps_transformer *t, int64_t l, ps_tensor normed)
     product(t, l, PS_PART_UP, up, 0, normed);
     ps_model_at(&t->base, PS_TAP_MLP_PRE, l, hidden, 0);
     ps_model_at(&t->base, PS_TAP_MLP_PRE_LINEAR, l, up, 0);
-    ps_op_gated(t->base.stream, PS_ACTIVATION_SILU, active, hidden, up);
+    ps_op_gated(t->base.stream, t->act, active, hidden, up);
 }
 
-/* out[n,C] = middle + down(…) */
+/* What the MLP's norm reads. */
+static ps_tensor read_by_mlp(const ps_transformer *t, int64_t l)
+{
+    const ps_block_state *state = &t->states[l];
+    return ps_transformer_rows(t, t->size.choices.parallel_residual ? state->input : state->middle);
+}
+
+/* out[n,C] = middle + down(…) of the active numbers; out not there: what backward needs of it */
+static ps_status forward_down(ps_transformer *t, int64_t l, ps_tensor out,
+                              const ps_model_hooks *hooks)
+{
+    ps_stream *s = t->base.stream;
+    ps_block_state *state = &t->states[l];
+    bool after = ps_transformer_has(t, PS_PART_NORM_AFTER_MLP);
+    bool added = ps_tensor_present(out);
+    if (!added && !after)
+        return PS_OK;
+    if (!added)
+        out = ps_transformer_rows(t, t->dbranch); /* free while a block is computed again */
+    ps_status st = ps_transformer_use(t, l, PS_PART_DOWN, PS_PART_NORM_AFTER_MLP, hooks);
+    if (st)
+        return st;
+    product(t, l, PS_PART_DOWN, after ? ps_transformer_rows(t, state->said_mlp) : out, 0,
+            ps_transformer_rows(t, state->active));
+    norm_after(t, l, PS_PART_NORM_AFTER_MLP, state->norm_after_mlp, out, state->said_mlp);
+    if (!added)
+        return PS_OK;
+    ps_transformer_drop(t, out, 2 + 2 * l);
+    ps_model_at(&t->base, PS_TAP_MLP_OUT, l, out, 0);
+    ps_op_add(s, out, out, ps_transformer_rows(t, state->middle));
+    ps_model_at(&t->base, PS_TAP_RESID_POST, l, out, 0);
+    return PS_OK;
+}
+
 static ps_status forward_mlp(ps_transformer *t, int64_t l, ps_tensor out,
                              const ps_model_hooks *hooks)
 {
     ps_stream *s = t->base.stream;
     ps_block_state *state = &t->states[l];
-    ps_tensor middle = ps_transformer_rows(t, state->middle);
     ps_tensor normed = ps_transformer_rows(t, state->normed_mlp);
 
     ps_status st = ps_transformer_use(t, l, PS_PART_NORM_MLP, PS_PART_UP, hooks);
     if (st)
         return st;
     ps_norm_layer norm = ps_transformer_norm(t, l, PS_PART_NORM_MLP);
-    ps_norm_layer_forward(s, &norm, state->norm_mlp, normed, middle);
+    ps_norm_layer_forward(s, &norm, state->norm_mlp, normed, read_by_mlp(t, l));
     ps_model_at(&t->base, PS_TAP_LN2, l, normed, 0);
     activate(t, l, normed);
     ps_tensor active = ps_transformer_rows(t, state->active);
     ps_model_at(&t->base, PS_TAP_MLP_POST, l, active, 0);
-    if (!ps_tensor_present(out))
-        return PS_OK;
-    st = ps_transformer_use(t, l, PS_PART_DOWN, PS_PART_DOWN, hooks);
-    if (st)
-        return st;
-    product(t, l, PS_PART_DOWN, out, 0, active);
-    ps_transformer_drop(t, out, 2 + 2 * l);
-    ps_model_at(&t->base, PS_TAP_MLP_OUT, l, out, 0);
-    ps_op_add(s, out, out, middle);
-    ps_model_at(&t->base, PS_TAP_RESID_POST, l, out, 0);
-    return PS_OK;
+    return forward_down(t, l, out, hooks);
 }
 
 ps_status ps_transformer_block_forward(ps_transformer *t, int64_t l, ps_tensor out,
@@ -219,8 +338,8 @@ static ps_status gated_backward(ps_transformer *t, int64_t l, ps_tensor dnormed,
     bool explain = t->base.options.explain;
     ps_tensor dgate = explain ? ps_transformer_rows(t, t->dgate) : gate;
     ps_tensor dup = explain ? ps_transformer_rows(t, t->dup) : up;
-    ps_op_gated_backward(t->base.stream, PS_ACTIVATION_SILU, dgate, dup,
-                         ps_transformer_rows(t, t->dactive), gate, up);
+    ps_op_gated_backward(t->base.stream, t->act, dgate, dup, ps_transformer_rows(t, t->dactive),
+                         gate, up);
     ps_model_gradient_at(&t->base, PS_TAP_MLP_PRE_LINEAR, l, dup, 0);
     ps_model_gradient_at(&t->base, PS_TAP_MLP_PRE, l, dgate, 0);
     product_backward(t, l, PS_PART_UP, dnormed, dup, 0, 0);
@@ -234,13 +353,25 @@ static ps_status activation_backward(ps_transformer *t, int64_t l, ps_tensor dno
 {
     ps_block_state *state = &t->states[l];
     ps_tensor dactive = ps_transformer_rows(t, t->dactive);
-    ps_activation_backward(t->base.stream, PS_ACTIVATION_GELU_TANH, dactive,
-                           ps_transformer_rows(t, state->hidden),
+    ps_activation_backward(t->base.stream, t->act, dactive, ps_transformer_rows(t, state->hidden),
                            ps_transformer_rows(t, state->active));
     ps_model_gradient_at(&t->base, PS_TAP_MLP_PRE, l, dactive, 0);
     product_backward(t, l, PS_PART_UP, dnormed, dactive, 0, 0);
     return weights_backward(t, l, PS_PART_UP, dactive, 0, ps_transformer_rows(t, state->normed_mlp),
                             hooks);
+}
+
+/* Of a parallel residual the gradient waits beside dx, which is what attention adds to, too. */
+static ps_status norm_mlp_backward(ps_transformer *t, int64_t l, const ps_model_hooks *hooks)
+{
+    const ps_block_state *state = &t->states[l];
+    if (!t->size.choices.parallel_residual)
+        return norm_backward(t, l, PS_PART_NORM_MLP, state->norm_mlp, state->middle, hooks);
+    ps_norm_layer norm = ps_transformer_norm(t, l, PS_PART_NORM_MLP);
+    ps_norm_layer_backward_to(t->base.stream, &norm, state->norm_mlp,
+                              ps_transformer_rows(t, t->dbeside),
+                              ps_transformer_rows(t, t->dbranch), read_by_mlp(t, l), t->beta);
+    return ps_transformer_ready(t, l, PS_PART_NORM_MLP, hooks);
 }
 
 /* dx: out's gradient -> middle's */
@@ -252,16 +383,20 @@ static ps_status backward_mlp(ps_transformer *t, int64_t l, const ps_model_hooks
     ps_model_gradient_at(&t->base, PS_TAP_RESID_POST, l, ps_transformer_rows(t, t->dx), 0);
     ps_tensor dadded = ps_transformer_drop_backward(t, t->dbranch, 2 + 2 * l);
     ps_model_gradient_at(&t->base, PS_TAP_MLP_OUT, l, dadded, 0);
+    ps_status st = norm_after_backward(t, l, PS_PART_NORM_AFTER_MLP, state->norm_after_mlp,
+                                       state->said_mlp, &dadded, hooks);
+    if (st)
+        return st;
     product_backward(t, l, PS_PART_DOWN, dactive, dadded, 0, 0);
     ps_model_gradient_at(&t->base, PS_TAP_MLP_POST, l, dactive, 0);
-    ps_status st = weights_backward(t, l, PS_PART_DOWN, dadded, 0,
-                                    ps_transformer_rows(t, state->active), hooks);
+    st = weights_backward(t, l, PS_PART_DOWN, dadded, 0, ps_transformer_rows(t, state->active),
+                          hooks);
     if (st)
         return st;
     st = ps_transformer_has(t, PS_PART_GATE) ? gated_backward(t, l, dnormed, hooks)
                                              : activation_backward(t, l, dnormed, hooks);
     ps_model_gradient_at(&t->base, PS_TAP_LN2, l, dnormed, 0);
-    return st ? st : norm_backward(t, l, PS_PART_NORM_MLP, state->norm_mlp, state->middle, hooks);
+    return st ? st : norm_mlp_backward(t, l, hooks);
 }
 
 /* dx: middle's gradient -> the input's */
@@ -273,9 +408,14 @@ static ps_status backward_attention(ps_transformer *t, int64_t l, const ps_model
     ps_tensor dadded = ps_transformer_drop_backward(t, t->dbranch, 1 + 2 * l);
     ps_model_gradient_at(&t->base, PS_TAP_ATTN_OUT, l, dadded, 0);
     ps_tensor dmixed = ps_transformer_rows(t, t->dmixed);
+    ps_status st =
+        norm_after_backward(t, l, PS_PART_NORM_AFTER_ATTENTION, state->norm_after_attention,
+                            state->said_attention, &dadded, hooks);
+    if (st)
+        return st;
     product_backward(t, l, PS_PART_O, dmixed, dadded, 0, 0);
     ps_model_gradient_at(&t->base, PS_TAP_Z, l, dmixed, 0);
-    ps_status st = ps_transformer_show_pattern_gradient(t, l);
+    st = ps_transformer_show_pattern_gradient(t, l);
     if (!st)
         st = weights_backward(t, l, PS_PART_O, dadded, 0, ps_transformer_rows(t, state->mixed),
                               hooks);
@@ -287,6 +427,8 @@ static ps_status backward_attention(ps_transformer *t, int64_t l, const ps_model
     if (!st)
         st =
             norm_backward(t, l, PS_PART_NORM_ATTENTION, state->norm_attention, state->input, hooks);
+    if (t->size.choices.parallel_residual)
+        ps_op_add(t->base.stream, dx, dx, ps_transformer_rows(t, t->dbeside));
     ps_model_gradient_at(&t->base, PS_TAP_RESID_PRE, l, dx, 0);
     return st;
 }

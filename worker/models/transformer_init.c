@@ -5,6 +5,7 @@
 #include "common/base/require.h"
 #include "worker/models/transformer.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -51,6 +52,9 @@ static ps_status check(const ps_model_config *config)
     if (!(size->dropout >= 0 && size->dropout < 1))
         return ps_fail(PS_INVALID_ARGUMENT, "dropout: %g, allowed are 0 to less than 1",
                        size->dropout);
+    if (!(size->choices.embedding_dropout < 1))
+        return ps_fail(PS_INVALID_ARGUMENT, "embedding_dropout: %g, allowed are 0 to less than 1",
+                       size->choices.embedding_dropout);
     return PS_OK;
 }
 
@@ -61,14 +65,12 @@ static int64_t head_dim_of(const ps_model_language *size)
 
 static ps_parameter_role role_of(const ps_lm_tensor *tensor)
 {
+    if (ps_arch_is_norm(tensor->part))
+        return PS_ROLE_NORM;
     switch (tensor->part) {
     case PS_PART_TOKENS:
     case PS_PART_POSITIONS:
         return PS_ROLE_EMBEDDING;
-    case PS_PART_NORM_ATTENTION:
-    case PS_PART_NORM_MLP:
-    case PS_PART_NORM:
-        return PS_ROLE_NORM;
     default:
         return tensor->bias ? PS_ROLE_BIAS : PS_ROLE_MATRIX;
     }
@@ -104,8 +106,7 @@ static void lay_out(const ps_model_config *config, ps_lm_tensor **out, size_t *n
                                  .head_dim = head_dim_of(size),
                                  .intermediate_size = size->intermediate_size,
                                  .tie_embeddings = size->tie_embeddings,
-                                 .options = {[PS_OPTION_ATTENTION_BIAS] = size->attention_bias,
-                                             [PS_OPTION_MLP_BIAS] = size->mlp_bias}};
+                                 .choices = size->choices};
     ps_arch_layout(ps_arch_find(config->architecture), &sizes, out, n);
 }
 
@@ -159,23 +160,29 @@ int64_t ps_transformer_max_rows(const ps_transformer *t)
     return o->max_batch * o->max_length;
 }
 
-static ps_status fill_rope(ps_transformer *t)
+static ps_status fill_rope(ps_transformer *t, const ps_rope_spec *spec, ps_tensor rope)
 {
-    if (ps_transformer_has(t, PS_PART_POSITIONS))
+    if (!ps_tensor_present(rope))
         return PS_OK;
-    ps_tensor rope = t->attention.rope;
     int64_t turned = 2 * rope.shape[1];
     float *table = ps_try_alloc_raw(ps_tensor_bytes(rope));
     if (!table)
         return ps_fail(PS_NO_MEMORY, "%zu bytes of rotary positions", ps_tensor_bytes(rope));
     double *frequencies = ps_alloc_array((size_t)turned / 2, sizeof *frequencies), scale = 1;
-    ps_rope_frequencies(&t->size.rope, turned, t->size.context_length, frequencies, &scale);
+    ps_rope_frequencies(spec, turned, t->size.context_length, frequencies, &scale);
     ps_attention_rope_table(table, rope.shape[0], frequencies, turned / 2, scale);
     ps_free(&frequencies);
     ps_copy_to_device(t->base.stream, rope, table, ps_tensor_bytes(rope));
     ps_status st = ps_stream_sync(t->base.stream);
     ps_free(&table);
     return st;
+}
+
+static ps_status fill_ropes(ps_transformer *t)
+{
+    const ps_rope_spec local = ps_rope_local(&t->size.rope);
+    ps_status st = fill_rope(t, &t->size.rope, t->attention.rope);
+    return st ? st : fill_rope(t, &local, t->local_rope);
 }
 
 /* Of the model's type. */
@@ -224,7 +231,7 @@ static ps_status take_memory(ps_transformer *t, ps_backend *backend)
     t->base.memory += bytes + t->base.loss.result.buffer->bytes;
     size_t placed = ps_transformer_place(t, t->memory);
     PS_REQUIRE(placed == bytes);
-    st = fill_rope(t);
+    st = fill_ropes(t);
     return st ? st : fill_ones(t);
 }
 
@@ -260,6 +267,24 @@ static void fini(ps_transformer *t)
     ps_free(&t->lora.adapter);
 }
 
+/* What is computed, beside the parts. */
+static void choose(ps_transformer *t, const ps_model_config *config)
+{
+    const ps_arch *arch = ps_arch_find(config->architecture);
+    const ps_arch_choices *choices = &t->size.choices;
+    static const ps_activation acts[PS_ACTS] = {[PS_ACT_GELU_TANH] = PS_ACTIVATION_GELU_TANH,
+                                                [PS_ACT_GELU] = PS_ACTIVATION_GELU,
+                                                [PS_ACT_RELU] = PS_ACTIVATION_RELU,
+                                                [PS_ACT_SILU] = PS_ACTIVATION_SILU};
+    t->act = acts[ps_arch_act_of(arch, choices)];
+    t->gain_offset = arch->traits.gains_less_one ? 1 : 0;
+    t->embedding_scale = arch->traits.scaled_embedding ? sqrtf((float)t->size.hidden_size) : 1;
+    t->head.softcap = (float)choices->logit_softcap;
+    t->attention.softcap = (float)choices->attention_softcap;
+    if (choices->query_pre_attn_scalar > 0)
+        t->attention.scale = (float)(1 / sqrt(choices->query_pre_attn_scalar));
+}
+
 /* *t is zeroed. On failure nothing is left over. */
 static ps_status init(ps_transformer *t, ps_backend *backend, const ps_model_config *config,
                       const ps_model_options *options)
@@ -277,6 +302,7 @@ static ps_status init(ps_transformer *t, ps_backend *backend, const ps_model_con
     t->attention = (ps_attention_layer){
         .heads = size->num_heads, .kv_heads = size->num_kv_heads, .head_dim = head_dim_of(size)};
     number_parameters(t, config);
+    choose(t, config);
     st = take_memory(t, backend);
     if (st) {
         fini(t);

@@ -25,12 +25,30 @@ typedef struct extent {
     int64_t rows, lse;
 } extent;
 
+/* Norms that not every architecture has, and what they read. */
+static void take_norms(cursor *c, const ps_transformer *t, extent e, ps_block_state *out)
+{
+    int64_t heads = t->attention.heads, kv = t->attention.kv_heads;
+    if (ps_transformer_has(t, PS_PART_NORM_Q)) {
+        out->raw = take(c, c->type, e.rows, (heads + kv) * t->attention.head_dim);
+        out->norm_q = take_norm(c, e.rows * heads);
+        out->norm_k = take_norm(c, e.rows * kv);
+    }
+    if (ps_transformer_has(t, PS_PART_NORM_AFTER_ATTENTION)) {
+        out->said_attention = take(c, c->type, e.rows, t->size.hidden_size);
+        out->said_mlp = take(c, c->type, e.rows, t->size.hidden_size);
+        out->norm_after_attention = take_norm(c, e.rows);
+        out->norm_after_mlp = take_norm(c, e.rows);
+    }
+}
+
 static void take_state(cursor *c, const ps_transformer *t, extent e, ps_block_state *out)
 {
     int64_t width = t->size.hidden_size, f = t->size.intermediate_size;
     out->normed_attention = take(c, c->type, e.rows, width);
     out->norm_attention = take_norm(c, e.rows);
     out->packed = take(c, c->type, e.rows, ps_attention_layer_width(&t->attention));
+    take_norms(c, t, e, out);
     out->lse = take(c, PS_DTYPE_F32, e.lse, 1);
     out->mixed = take(c, c->type, e.rows, t->attention.heads * t->attention.head_dim);
     out->middle = take(c, c->type, e.rows, width);
@@ -69,6 +87,10 @@ static void take_gradients(cursor *c, ps_transformer *t, extent e)
     int64_t width = t->size.hidden_size;
     t->dx = take(c, c->type, e.rows, width);
     t->dbranch = take(c, c->type, e.rows, width);
+    if (ps_transformer_has(t, PS_PART_NORM_AFTER_ATTENTION))
+        t->dsaid = take(c, c->type, e.rows, width);
+    if (t->size.choices.parallel_residual)
+        t->dbeside = take(c, c->type, e.rows, width);
     t->dmixed = take(c, c->type, e.rows, t->attention.heads * t->attention.head_dim);
     t->dpacked = take(c, c->type, e.rows, ps_attention_layer_width(&t->attention));
     t->dactive = take(c, c->type, e.rows, t->size.intermediate_size);
@@ -107,7 +129,7 @@ static void take_head(cursor *c, ps_transformer *t, extent e)
     rows = rows < batch ? batch : rows; /* answer wants the last token of each sequence at once */
     t->head.logits = take(c, PS_DTYPE_F32, rows, v);
     t->head.dlogits = t->head.logits;
-    if (!t->base.options.inference && c->type != PS_DTYPE_F32)
+    if (!t->base.options.inference && (c->type != PS_DTYPE_F32 || t->head.softcap > 0))
         t->head.dlogits = take(c, c->type, rows, v);
     t->base.output = ps_tensor_head(t->head.logits, batch);
 }
@@ -124,6 +146,16 @@ static void take_cache(cursor *c, const ps_transformer *t, ps_attention_cache *o
     out->v_scales = take(c, PS_DTYPE_F32, positions, heads);
 }
 
+static ps_tensor take_rope(cursor *c, const ps_transformer *t)
+{
+    int64_t half = ps_rope_turned(&t->size.rope, t->attention.head_dim) / 2;
+    ps_tensor rope = take(c, PS_DTYPE_F32, t->base.options.max_length, half * 2);
+    rope.rank = 3;
+    rope.shape[1] = half;
+    rope.shape[2] = 2;
+    return rope;
+}
+
 size_t ps_transformer_place(ps_transformer *t, ps_buffer *memory)
 {
     cursor c = {.memory = memory, .type = t->type};
@@ -134,12 +166,9 @@ size_t ps_transformer_place(ps_transformer *t, ps_buffer *memory)
     if (t->parts[PS_PART_Q].count > 1)
         t->ones = take(&c, t->type, e.rows, 1);
     if (!ps_transformer_has(t, PS_PART_POSITIONS)) {
-        int64_t half = t->attention.head_dim / 2, positions = t->base.options.max_length;
-        ps_tensor rope = take(&c, PS_DTYPE_F32, positions, half * 2);
-        rope.rank = 3;
-        rope.shape[1] = half;
-        rope.shape[2] = 2;
-        t->attention.rope = rope;
+        t->attention.rope = take_rope(&c, t);
+        if (t->size.choices.sliding_window && t->size.rope.local_theta > 0)
+            t->local_rope = take_rope(&c, t);
     }
     t->attention.positions = t->positions;
     take_states(&c, t, e);

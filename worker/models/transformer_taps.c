@@ -43,6 +43,7 @@ ps_status ps_transformer_attention(ps_model *m, int64_t layer, int64_t row, floa
     const ps_transformer *t = (const ps_transformer *)m;
     int64_t length = t->length, at_once = ps_tensor_count(t->head.logits) / length;
     ps_tensor packed = t->states[layer].packed, lse = t->states[layer].lse, p = t->head.logits;
+    const ps_attention_layer attention = ps_transformer_attention_of(t, layer);
     PS_REQUIRE(at_once > 0);
     packed.offset += (size_t)(row * length * packed.shape[1]) * ps_dtype_bytes(packed.dtype);
     lse.offset += (size_t)(row * t->size.num_heads * length) * sizeof(float);
@@ -51,7 +52,7 @@ ps_status ps_transformer_attention(ps_model *m, int64_t layer, int64_t row, floa
         for (int64_t first = 0; !st && first < length; first += at_once) {
             int64_t n = length - first < at_once ? length - first : at_once;
             p = ps_tensor_2d(p.buffer, p.offset, PS_DTYPE_F32, n, length);
-            ps_attention_layer_weights(m->stream, &t->attention, p, ps_tensor_head(packed, length),
+            ps_attention_layer_weights(m->stream, &attention, p, ps_tensor_head(packed, length),
                                        lse, head, first);
             st = ps_copy_to_host(m->stream, out + (head * length + first) * length, p,
                                  ps_tensor_bytes(p));
@@ -148,12 +149,13 @@ ps_status ps_transformer_show_pattern(ps_transformer *t, int64_t l)
     ps_status st = shows_patterns(t) ? take_patterns(t, &patterns) : PS_OK;
     if (st || !shows_patterns(t))
         return st;
+    const ps_attention_layer attention = ps_transformer_attention_of(t, l);
     for (int64_t row = 0; row < t->batch; row++) {
         ps_tensor packed = t->states[l].packed, lse = t->states[l].lse;
         packed.offset += (size_t)(row * t->length * packed.shape[1]) * sizeof(float);
         lse.offset += (size_t)(row * t->size.num_heads * t->length) * sizeof(float);
         for (int64_t head = 0; head < t->size.num_heads; head++)
-            ps_attention_layer_weights(t->base.stream, &t->attention,
+            ps_attention_layer_weights(t->base.stream, &attention,
                                        pattern_of(t, patterns, row, head),
                                        ps_tensor_head(packed, t->length), lse, head, 0);
     }

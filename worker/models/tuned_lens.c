@@ -99,9 +99,11 @@ static void place_loss(lens *m, size_t *end, ps_buffer *buffer)
     m->state.rstd = place(end, buffer, PS_DTYPE_F32, all, 1);
     if (m->base.gradients)
         m->dy = place(end, buffer, PS_DTYPE_F32, all, width);
-    m->head = m->teacher = (ps_head){.weight = m->of->head.weight};
+    m->head = m->teacher = (ps_head){.weight = m->of->head.weight, .softcap = m->of->head.softcap};
     m->head.logits = place(end, buffer, PS_DTYPE_F32, at_once, tokens);
     m->head.dlogits = m->head.logits;
+    if (m->head.softcap > 0)
+        m->head.dlogits = place(end, buffer, PS_DTYPE_F32, at_once, tokens);
     m->teacher.logits = place(end, buffer, PS_DTYPE_F32, at_once, tokens);
     m->results = place(end, buffer, PS_DTYPE_F32, RESULTS, 1);
 }

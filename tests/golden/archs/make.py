@@ -79,6 +79,15 @@ ROPES = {
 }
 
 VARIANTS = {
+    "gpt2": {
+        "plain": {},
+        "untied": {"tie_word_embeddings": False},
+        "gelu": {"activation_function": "gelu", "n_inner": 80},
+        "relu": {"activation_function": "relu", "n_layer": 3},
+        "silu_untied": {"activation_function": "silu", "tie_word_embeddings": False},
+        "dropouts": {"resid_pdrop": 0.1, "embd_pdrop": 0.2, "attn_pdrop": 0.0},
+        "one_head": {"n_head": 1, "layer_norm_epsilon": 1e-3},
+    },
     "llama": {
         "plain": {},
         "llama3": {**ROPES["llama3"], "tie_word_embeddings": True},
@@ -101,21 +110,41 @@ VARIANTS = {
         "yarn": ROPES["yarn"],
         "yarn_numbers": {**ROPES["yarn_numbers"], "num_hidden_layers": 3},
     },
+    "qwen3": {
+        "plain": {"head_dim": 8},
+        "head_dim": {"head_dim": 16, "num_key_value_heads": 4},
+        "tied": {"head_dim": 12, "tie_word_embeddings": True, "hidden_size": 48},
+        "attention_bias": {"head_dim": 8, "attention_bias": True, "rms_norm_eps": 1e-3},
+        "one_kv_head": {"head_dim": 10, "num_key_value_heads": 1, "num_hidden_layers": 3},
+        "linear": {"head_dim": 16, **ROPES["linear"]},
+        "yarn": {"head_dim": 8, **ROPES["yarn"]},
+    },
+    "mistral": {
+        "no_window": {"sliding_window": None},
+        "window": {"sliding_window": 7},
+        "window_of_one": {"sliding_window": 1, "num_hidden_layers": 3},
+        "window_head_dim": {"sliding_window": 10, "head_dim": 16, "num_key_value_heads": 4},
+        "wide_window": {"sliding_window": 64, "tie_word_embeddings": True},
+        "linear": {"sliding_window": None, **ROPES["linear"]},
+        "llama3": {"sliding_window": 12, **ROPES["llama3"]},
+    },
 }
 
-CLASSES = {"llama": "Llama", "qwen2": "Qwen2"}
+CLASSES = {"gpt2": "GPT2", "llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3", "mistral": "Mistral"}
+
+
+BASES = {
+    "gpt2": lambda: dict(vocab_size=89, n_positions=64, n_embd=32, n_layer=2, n_head=4, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0),
+}
 
 
 def build(kind, changes):
     config = getattr(transformers, CLASSES[kind] + "Config")
-    model = getattr(transformers, CLASSES[kind] + "ForCausalLM")
+    model = getattr(transformers, CLASSES[kind] + ("LMHeadModel" if kind == "gpt2" else "ForCausalLM"))
     base = decoder() if kind not in BASES else BASES[kind]()
     made = config(**{**base, **changes})
     made._attn_implementation = "eager"
     return model(made)
-
-
-BASES = {}
 
 
 def greedy(model, tokens):

@@ -407,8 +407,12 @@ START_TEST(sizes_of_a_language_model_fit_each_other)
             "job.yaml:5: model.context_length: missing; architecture gpt2 needs it");
     refuses(JOB("  architecture: gpt2\n  vocab_size: 0\n"),
             "job.yaml:7: model.vocab_size: 0 is out of range, allowed from 1");
-    refuses(JOB("  architecture: gpt2\n" SIZES "  tie_embeddings: false\n"),
-            "job.yaml:12: model.tie_embeddings: false is not for architecture gpt2");
+    refuses(JOB("  architecture: gpt2\n" SIZES "  embedding_dropout: -0.5\n"),
+            "job.yaml:12: model.embedding_dropout: -0.5 is out of range, allowed 0 to 0.9");
+    refuses(JOB("  architecture: gpt2\n" SIZES "  sliding_window: 8\n"),
+            "job.yaml:12: model.sliding_window: not for architecture gpt2");
+    refuses(JOB("  architecture: gpt2\n" SIZES "  hidden_act: tanh\n"),
+            "job.yaml:12: model.hidden_act: 'tanh' is not known; allowed: default, gelu_tanh");
     refuses(JOB("  architecture: llama\n" SIZES),
             "job.yaml:5: model.intermediate_size: missing; architecture llama needs it");
     refuses(JOB("  architecture: llama\n" SIZES "  intermediate_size: 8\n  num_kv_heads: 5\n"),

@@ -186,9 +186,10 @@ START_TEST(what_the_models_cannot_do_is_refused_by_its_key)
         {GPT2_("\"scale_attn_by_inverse_layer_idx\":true"), "layer_idx: true is not supported"},
         {GPT2_("\"scale_attn_weights\":false"), "scale_attn_weights: false is not supported"},
         {GPT2_("\"add_cross_attention\":true"), "add_cross_attention: true is not supported"},
-        {GPT2_("\"tie_word_embeddings\":false"), "tie_word_embeddings: false is not supported"},
-        {GPT2_("\"embd_pdrop\":0"), "embd_pdrop is 0 and resid_pdrop 0.1, but a model has one"},
-        {GPT2_("\"resid_pdrop\":0.2,\"embd_pdrop\":0.2"), "attn_pdrop is 0.1 and resid_pdrop 0.2"},
+        {GPT2_("\"activation_function\":\"tanh\""),
+         "activation_function: tanh is not supported, only gelu_new gelu_pytorch_tanh gelu relu "
+         "silu"},
+        {GPT2_("\"embd_pdrop\":1.5"), "embedding_dropout"},
         {GPT2_("\"n_embd\":64,\"hidden_size\":96"), "n_embd is there twice: 64 and 96"},
     };
     refused(cases, sizeof cases / sizeof *cases);

@@ -63,6 +63,7 @@ START_TEST(recomputing_changes_no_bit)
     language_fixture f;
     language_open(&f, _i);
     f.config.language.dropout = 0.2;
+    f.config.language.choices.embedding_dropout = -1; /* likewise */
     ps_model *plain = language_create(&f, (ps_model_options){.seed = 5});
     ps_model *again = language_create(&f, (ps_model_options){.seed = 5, .recompute = true});
     language_load(&f, plain);
