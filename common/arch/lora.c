@@ -1,6 +1,8 @@
 /* Cannot fail, but for a name that is too long. */
 #include "common/arch/lora.h"
 
+#include "common/base/text.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -22,28 +24,6 @@ static bool is_product(const ps_lm_tensor *t)
     return ps_arch_place_of(t->part) == PS_PLACE_BLOCK && !norm && !t->bias && t->n_dims == 2;
 }
 
-/* '*' stands for any text: the last one takes more until the rest fits. */
-static bool fits(const char *pattern, const char *text, size_t n)
-{
-    const char *star = NULL;
-    size_t at = 0, from = 0;
-    while (at < n) {
-        if (*pattern == '*') {
-            star = ++pattern;
-            from = at;
-        } else if (*pattern == text[at]) {
-            pattern++;
-            at++;
-        } else if (star) {
-            pattern = star;
-            at = ++from;
-        } else {
-            return false;
-        }
-    }
-    return pattern[strspn(pattern, "*")] == '\0';
-}
-
 size_t ps_lora_module(const char *name)
 {
     size_t n = strlen(name), end = sizeof weight - 1;
@@ -61,7 +41,7 @@ bool ps_lora_means(const ps_lm_tensor *tensor, const char *target)
             return tensor->part == words[i].parts[0] || tensor->part == words[i].parts[1];
     size_t n = ps_lora_module(tensor->name), len = strlen(target);
     if (strchr(target, '*'))
-        return fits(target, tensor->name, n);
+        return ps_text_fits(target, tensor->name, n);
     bool end = len <= n && !strncmp(tensor->name + n - len, target, len);
     return end && (len == n || tensor->name[n - len - 1] == '.');
 }

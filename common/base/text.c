@@ -83,6 +83,28 @@ size_t ps_text_columns(const char *text, size_t len)
     return total;
 }
 
+/* The last '*' takes more until the rest fits. */
+bool ps_text_fits(const char *pattern, const char *text, size_t n)
+{
+    const char *star = NULL;
+    size_t at = 0, from = 0;
+    while (at < n) {
+        if (*pattern == '*') {
+            star = ++pattern;
+            from = at;
+        } else if (*pattern == text[at]) {
+            pattern++;
+            at++;
+        } else if (star) {
+            pattern = star;
+            at = ++from;
+        } else {
+            return false;
+        }
+    }
+    return pattern[strspn(pattern, "*")] == '\0';
+}
+
 bool ps_text_ends(const char *text, const char *end)
 {
     size_t n = strlen(text), m = strlen(end);

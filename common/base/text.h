@@ -27,6 +27,10 @@ size_t ps_text_cluster(const char *text, size_t len, size_t *columns);
 /* Cells that text takes on a terminal. */
 size_t ps_text_columns(const char *text, size_t len);
 
+/* Do the first n bytes of text fit the pattern, in which each '*' stands for any text? Takes time
+ * by the product of both lengths at most. */
+bool ps_text_fits(const char *pattern, const char *text, size_t n);
+
 /* Does it end so? */
 bool ps_text_ends(const char *text, const char *end);
 

@@ -96,6 +96,7 @@ static const ps_conf_key train_keys[] = {
     PS_CONF_NAME("weights", ps_spec_train, weights, "float32", ps_form_names),
     PS_CONF_INT("group", ps_spec_train, group, "128", 32, 256),
     PS_CONF_MAP_OPT("lora", ps_spec_train, lora, ps_spec_lora_keys),
+    PS_CONF_TEXTS_SHORT("freeze", ps_spec_train, freeze, "[]", 0, 64, 1, 127),
     PS_CONF_END,
 };
 

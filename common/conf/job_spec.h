@@ -202,7 +202,9 @@ typedef struct ps_spec_train {
     bool keep_moments; /* the gradients' variances, by the optimizer, become an artifact */
     char *weights; /* the form of the blocks' matrices to who computes, "int4"; "float32": none */
     int64_t group; /* of it, where it is to be chosen: one of ps_form_groups */
-    ps_spec_lora *lora; /* adapters of the stored model alone are trained; NULL: all of it is */
+    ps_spec_lora *lora; /* adapters of the stored model alone are trained; NULL: all of it is, */
+    char **freeze;      /* but what these mean (ps_spec_freeze_means), of a stored model, too */
+    size_t n_freeze;
 } ps_spec_train;
 
 /* Tokens that a job may generate: psd keeps them until the job has ended, and then in its result.

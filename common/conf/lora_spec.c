@@ -1,8 +1,9 @@
-/* Happy path: there is a stored model to begin from, of a language, and nothing else is asked for
- * that is about all of its parameters. */
+/* Happy path: there is a stored model to begin from, and nothing else is asked for that is about
+ * all of its parameters. */
 #include "common/conf/lora_spec.h"
 
 #include "common/arch/lora.h"
+#include "common/base/text.h"
 #include "common/conf/job_spec.h"
 
 #include <string.h>
@@ -21,28 +22,52 @@ double ps_spec_lora_scale(const ps_spec_lora *lora)
     return lora->alpha / (double)lora->rank;
 }
 
-ps_status ps_spec_lora_check(const ps_job_spec *spec, const ps_conf_doc *doc)
+bool ps_spec_train_partly(const ps_spec_train *train)
+{
+    return train && (train->lora || train->n_freeze);
+}
+
+bool ps_spec_freeze_means(const char *word, const char *name)
+{
+    size_t n = strlen(word);
+    if (strchr(word, '*'))
+        return ps_text_fits(word, name, strlen(name));
+    return n && !strncmp(word, name, n) && (name[n] == '\0' || name[n] == '.');
+}
+
+/* What is about all parameters of the model, beside a key that has not all of them. */
+static ps_status check_others(const ps_job_spec *spec, const char *key, const ps_conf_doc *doc)
 {
     const ps_spec_train *train = spec->train;
-    if (!train || !train->lora)
-        return PS_OK;
-    if (!*spec->initialize_from)
-        return ps_conf_fail(doc, "train.lora",
-                            "adapters of which model? only with initialize_from, the name of a "
-                            "stored one");
-    if (spec->model && !ps_spec_model_is_language(spec->model))
-        return ps_conf_fail(doc, "train.lora",
-                            "only for language models, and %s is of architecture %s",
-                            spec->initialize_from, spec->model->architecture);
     if (strcmp(train->weights, "float32") != 0)
         return ps_conf_fail(doc, "train.weights",
-                            "not with train.lora: the model that it begins from stays as it is");
+                            "not with %s: what is not trained of the model stays as it is", key);
     if (train->keep_moments)
         return ps_conf_fail(doc, "train.keep_moments",
-                            "not with train.lora: only adapters have gradients");
-    if (spec->record)
-        return ps_conf_fail(doc, "record", "not with train.lora");
-    if (spec->distil && spec->distil->on_policy > 0)
+                            "not with %s: not all parameters have gradients", key);
+    return spec->record ? ps_conf_fail(doc, "record", "not with %s", key) : PS_OK;
+}
+
+ps_status ps_spec_lora_check(const ps_job_spec *spec, const ps_conf_doc *doc)
+{
+    static const char adapters[] = "train.lora", frozen[] = "train.freeze";
+    const ps_spec_train *train = spec->train;
+    if (!ps_spec_train_partly(train))
+        return PS_OK;
+    const char *key = train->lora ? adapters : frozen;
+    if (train->lora && train->n_freeze)
+        return ps_conf_fail(doc, frozen,
+                            "not with train.lora, which trains no parameter of the model");
+    if (!*spec->initialize_from)
+        return ps_conf_fail(
+            doc, key, "%s of which model? only with initialize_from, the name of a stored one",
+            train->lora ? "adapters" : "parameters");
+    if (train->lora && spec->model && !ps_spec_model_is_language(spec->model))
+        return ps_conf_fail(doc, key, "only for language models, and %s is of architecture %s",
+                            spec->initialize_from, spec->model->architecture);
+    if (spec->model && ps_spec_model_unlabelled(spec->model))
+        return ps_conf_fail(doc, key, "not for architecture %s", spec->model->architecture);
+    if (train->lora && spec->distil && spec->distil->on_policy > 0)
         return ps_conf_fail(doc, "distil.on_policy", "not with train.lora");
-    return PS_OK;
+    return check_others(spec, key, doc);
 }

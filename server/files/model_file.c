@@ -6,8 +6,8 @@
 #include "common/loop/loop.h"
 #include "common/security/identity.h"
 #include "server/files/lineage.h"
-#include "server/files/lora_merge.h"
 #include "server/files/model_header.h"
+#include "server/files/model_merge.h"
 #include "server/files/model_numbers.h"
 #include "server/files/model_tensors.h"
 
@@ -62,11 +62,12 @@ static size_t metadata_of(const about *a, ps_safetensors_pair **out)
     return n;
 }
 
-/* The tensors: the store's, or, with a merge, those of the model that its adapters are for. */
+/* The tensors: the store's, or, with a merge, those of the model that the job has trained a part
+ * of. */
 typedef struct content {
     ps_param_store *store;
-    ps_lora_merge *merge; /* NULL: there are no adapters */
-    ps_model_form *forms; /* [n]: how each is stored */
+    ps_model_merge *merge; /* NULL: all of it was trained */
+    ps_model_form *forms;  /* [n]: how each is stored */
     size_t n;
 } content;
 
@@ -74,15 +75,15 @@ static ps_status open_content(const ps_stored_files *files, ps_param_store *stor
                               const ps_model_trained *from, content *out)
 {
     *out = (content){.store = store};
-    if (!from->spec->train || !from->spec->train->lora) {
+    if (!ps_spec_train_partly(from->spec->train)) {
         out->n = ps_param_store_placement(store)->n_tensors;
         out->forms = ps_model_tensors_of(ps_param_store_placement(store));
         return PS_OK;
     }
-    ps_status st = ps_lora_merge_open(files, from->spec, from->origin, store, &out->merge);
+    ps_status st = ps_model_merge_open(files, from->spec, from->origin, store, &out->merge);
     if (st)
         return st;
-    const ps_model_form *tensors = ps_lora_merge_tensors(out->merge, &out->n);
+    const ps_model_form *tensors = ps_model_merge_tensors(out->merge, &out->n);
     out->forms = ps_alloc_array(out->n + 1, sizeof *out->forms);
     memcpy(out->forms, tensors, out->n * sizeof *tensors);
     return PS_OK;
@@ -91,7 +92,7 @@ static ps_status open_content(const ps_stored_files *files, ps_param_store *stor
 static void close_content(content *c)
 {
     ps_free(&c->forms);
-    ps_lora_merge_close(&c->merge);
+    ps_model_merge_close(&c->merge);
 }
 
 typedef struct writing {
@@ -128,7 +129,7 @@ static ps_status write_tensors(void *user, ps_safetensors_sink file)
     ps_safetensors_writer *writer = NULL;
     ps_status st = ps_safetensors_writer_new(tensors, n, metadata, n_metadata, sink, &writer);
     if (!st)
-        st = c->merge ? ps_lora_merge_write(c->merge, writer)
+        st = c->merge ? ps_model_merge_write(c->merge, writer)
                       : ps_model_tensors_write(c->store, writer);
     if (!st)
         st = ps_safetensors_writer_finish(&writer);

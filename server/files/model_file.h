@@ -27,10 +27,10 @@ typedef struct ps_model_trained {
                      by the caller */
 } ps_model_trained;
 
-/* The store's tensors, or, of a job with train.lora, those of the model it began from with the
- * store's adapters in them, become model spec->name of this job, with the metadata (a tokenizer,
- * say) of the model it began from; where it began from none, and its section names a tokenizer,
- * that of its teacher. */
+/* The store's tensors, or, of a job that trains a part of the model it began from or adapters
+ * beside it, that model with these in it, become model spec->name of this job, with the metadata (a
+ * tokenizer, say) of the model it began from; where it began from none, and its section names a
+ * tokenizer, that of its teacher. */
 PS_MUST_CHECK ps_status ps_model_file_store(const ps_stored_files *files, ps_param_store *store,
                                             const ps_model_trained *from,
                                             const ps_job_outcome *outcome);
@@ -55,6 +55,10 @@ PS_MUST_CHECK ps_status ps_model_file_open(const ps_stored_files *files, const c
 PS_MUST_CHECK ps_status ps_model_file_load(const ps_stored_files *files, const char *name,
                                            const char *version, ps_param_store *store,
                                            ps_buf *remark);
+/* The same of a store that has only some of the model's tensors. */
+PS_MUST_CHECK ps_status ps_model_file_load_some(const ps_stored_files *files, const char *name,
+                                                const char *version, ps_param_store *store,
+                                                ps_buf *remark);
 /* The name means nothing any more; the file stays until no job uses it. */
 PS_MUST_CHECK ps_status ps_model_file_delete(const ps_stored_files *files, const char *name);
 

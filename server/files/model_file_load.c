@@ -11,6 +11,8 @@
 
 typedef struct loading {
     ps_param_store *store;
+    bool some;                   /* of the file's tensors it has only some */
+    bool passed;                 /* the one at hand it has not */
     const ps_model_form *tensor; /* that id is of; NULL: none yet */
     uint32_t id;
     float *turned; /* of one that the store has transposed: all of it, as it is there */
@@ -28,7 +30,8 @@ static ps_status check_shape(const ps_param_tensor *have, const ps_model_form *s
     return PS_OK;
 }
 
-static ps_status check_shapes(const ps_placement *placement, const ps_model_header *header)
+static ps_status check_shapes(const ps_placement *placement, const ps_model_header *header,
+                              bool some)
 {
     for (size_t i = 0; i < placement->n_tensors; i++) {
         const ps_param_tensor *t = &placement->tensors[i];
@@ -37,7 +40,7 @@ static ps_status check_shapes(const ps_placement *placement, const ps_model_head
         if (st)
             return st;
     }
-    if (header->file->n_tensors != placement->n_tensors)
+    if (header->file->n_tensors != placement->n_tensors && !some)
         return ps_fail(PS_FAILED_PRECONDITION, "it has %zu tensors, the job %zu",
                        header->file->n_tensors, placement->n_tensors);
     return PS_OK;
@@ -53,6 +56,9 @@ static ps_status begin_tensor(loading *l, const ps_model_form *tensor)
     ps_status st = ps_placement_find(ps_param_store_placement(l->store), tensor->name, &l->id);
     l->tensor = tensor;
     ps_free(&l->turned);
+    l->passed = l->some && st == PS_NOT_FOUND;
+    if (l->passed)
+        return PS_OK;
     if (st || !tensor_of(l)->transposed)
         return st;
     l->turned = ps_try_alloc_raw((size_t)ps_model_form_numbers(tensor) * sizeof *l->turned);
@@ -81,7 +87,7 @@ static ps_status put(void *user, const ps_model_form *tensor, uint64_t first, co
 {
     loading *l = user;
     ps_status st = l->tensor == tensor ? PS_OK : begin_tensor(l, tensor);
-    if (st)
+    if (st || l->passed)
         return st;
     return l->turned ? turn(l, first, values, n) : import(l, first, values, n);
 }
@@ -99,19 +105,19 @@ static void remark_forms(const char *name, const ps_model_header *header, ps_buf
     ps_buf_puts(remark, "; its numbers were decoded to float32 for training");
 }
 
-ps_status ps_model_file_load(const ps_stored_files *files, const char *name, const char *version,
-                             ps_param_store *store, ps_buf *remark)
+static ps_status load(const ps_stored_files *files, const char *name, const char *version,
+                      ps_param_store *store, bool some, ps_buf *remark)
 {
     ps_loop_require_off();
     int file;
     ps_model_header header = {0};
-    loading into = {.store = store};
+    loading into = {.store = store, .some = some};
     ps_status st = ps_model_file_open(files, name, version, &file, NULL);
     if (st)
         return ps_wrap(st, "model %s", name);
     st = ps_model_header_read(files->disk, file, &header);
     if (!st)
-        st = check_shapes(ps_param_store_placement(store), &header);
+        st = check_shapes(ps_param_store_placement(store), &header, some);
     if (!st)
         st = ps_model_numbers_read(files->disk, file, &header, (ps_form_sink){put, &into});
     ps_free(&into.turned);
@@ -120,4 +126,16 @@ ps_status ps_model_file_load(const ps_stored_files *files, const char *name, con
     files->disk->close(files->disk->state, file);
     ps_model_header_free(&header);
     return st ? ps_wrap(st, "model %s", name) : PS_OK;
+}
+
+ps_status ps_model_file_load(const ps_stored_files *files, const char *name, const char *version,
+                             ps_param_store *store, ps_buf *remark)
+{
+    return load(files, name, version, store, false, remark);
+}
+
+ps_status ps_model_file_load_some(const ps_stored_files *files, const char *name,
+                                  const char *version, ps_param_store *store, ps_buf *remark)
+{
+    return load(files, name, version, store, true, remark);
 }

@@ -90,8 +90,10 @@ static ps_status begin_from(const step *s, ps_param_store *store)
 {
     ps_lifecycle *l = s->lifecycle;
     ps_buf remark = PS_BUF_EMPTY;
-    ps_status st = ps_model_file_load(&l->conf.files, s->file->spec->initialize_from,
-                                      s->file->version, store, &remark);
+    const ps_job_spec *spec = s->file->spec;
+    bool some = ps_spec_train_partly(spec->train);
+    ps_status st = (some ? ps_model_file_load_some : ps_model_file_load)(
+        &l->conf.files, spec->initialize_from, s->file->version, store, &remark);
     if (!st && remark.len)
         ps_sched_job_log(l->sched, s->job_id, PS_LOG_NOTICE, ps_buf_cstr(&remark));
     ps_buf_free(&remark);

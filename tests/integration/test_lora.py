@@ -1,5 +1,6 @@
 """train.lora: adapters beside products of a stored model. Only they are the job's parameters; the model that comes of it is
-the stored one with B·A added by numpy, and its loss that of the job's last test; the adapter is PEFT's folder."""
+the stored one with B·A added by numpy, and its loss that of the job's last test; the adapter is PEFT's folder.
+train.freeze: all but some parameters of it are."""
 import json
 
 import numpy as np
@@ -91,6 +92,37 @@ def all_products_of_llama_are_adapted_with_dropout():
               ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"], turned=False)
 
 
+def what_is_frozen_stays_and_is_not_psds():
+    """Of gpt2, in a job that is trained by two workers, and of an mlp; a word that means nothing is said."""
+    with Cluster() as cluster:
+        cluster.start_server()
+        cluster.start_worker("w1")
+        cluster.start_worker("w2")
+        write_tokens(cluster)
+        cluster.wait_job(cluster.submit(base_job(cluster, "gpt2")))
+        text = lora_job(cluster, "gpt2", "[q]").replace("lora: {rank: 4, alpha: 8, targets: [q]}", "freeze: [wte, wpe, h.0]")
+        done = cluster.submit(text)
+        progress = cluster.wait_job(done)["progress"]
+        base, model = stored(cluster, "base-gpt2"), stored(cluster, "gpt2")
+        for name, values in model.items():
+            frozen = name.startswith(("wte.", "wpe.", "h.0."))
+            assert np.array_equal(values, base[name]) == frozen, name
+        loss, _ = numpy_loss("gpt2", model)
+        assert abs(loss - progress["test_loss"]) < 1e-4, (loss, progress)
+        assert loss < numpy_loss("gpt2", base)[0] - 0.05
+        failed = cluster.wait_job(cluster.submit(text.replace("h.0]", "h.9]")), states=("failed",))
+        assert "train.freeze: 'h.9' is no parameter of the model" in failed["reason"], failed["reason"]
+
+        cluster.tiny_data()
+        cluster.wait_job(cluster.submit(cluster.tiny_job(name="base")))
+        text = cluster.tiny_job(name="head").replace("model: {architecture: mlp, layers: [16, 32, 4], activation: relu}",
+                                                     "initialize_from: base")
+        cluster.wait_job(cluster.submit(text.replace("train:\n  epochs", "train:\n  freeze: layers.0\n  epochs")))
+        base, model = stored(cluster, "base"), stored(cluster, "head")
+        assert {name for name in model if np.array_equal(model[name], base[name])} == {"layers.0.weight", "layers.0.bias"}
+
+
 if __name__ == "__main__":
-    run([two_workers_train_adapters_of_gpt2_which_become_a_model_and_a_folder,
+    run([what_is_frozen_stays_and_is_not_psds,
+         two_workers_train_adapters_of_gpt2_which_become_a_model_and_a_folder,
          all_products_of_llama_are_adapted_with_dropout])

@@ -10,6 +10,8 @@
 #include "worker/exchange/device_get.h"
 #include "worker/exchange/device_put.h"
 
+#define FROZEN SIZE_MAX
+
 static const char describe_path[] = "/psd.v1.Parameters/Describe";
 static const char clock_path[] = "/psd.v1.Parameters/Clock";
 
@@ -30,8 +32,10 @@ struct ps_exchange {
     ps_one_thread mine;
     ps_exchange_options options;
     ps_remote *remote;
-    size_t base; /* the model's parameters before this one are not psd's (ps_model_layout) */
-    ps_tensor_maps maps; /* [i]: of the model's parameter base + i */
+    size_t *own; /* [maps.count]: the model's parameters that are psd's, all that are not frozen */
+    size_t *place; /* of each of the model's, where in own it is; FROZEN */
+    size_t n_own;
+    ps_tensor_maps maps; /* of these */
     ps_tensor_shape *shapes;
     const ps_codec *codec; /* of parameters on their way */
     ps_puller *puller;
@@ -48,9 +52,9 @@ static ps_status before_use(void *user, size_t i, bool *changed)
 {
     ps_exchange *x = user;
     ps_one_thread_require(&x->mine); /* the pass's is the task's */
-    if (i < x->base)
+    i = x->place[i];
+    if (i == FROZEN)
         return PS_OK;
-    i -= x->base;
     PS_REQUIRE(i < x->maps.count);
     ps_status st = ps_puller_wait(x->puller, i);
     if (st)
@@ -66,13 +70,13 @@ static ps_status before_use(void *user, size_t i, bool *changed)
 static ps_status gradient_ready(void *user, size_t i)
 {
     ps_exchange *x = user;
-    PS_REQUIRE(i >= x->base && i - x->base < x->maps.count && x->pusher);
-    i -= x->base;
+    i = x->place[i];
+    PS_REQUIRE(i < x->maps.count && x->pusher);
     ps_stream *stream = ps_model_stream(x->options.model);
     if (!x->get) /* of a stream that has failed, the memory still holds another step's */
         return ps_stream_failed(stream) ? ps_stream_sync(stream) : ps_pusher_ready(x->pusher, i);
     ps_device_get_begin(x->get, i, ps_pusher_memory(x->pusher, i),
-                        ps_model_gradient(x->options.model, x->base + i));
+                        ps_model_gradient(x->options.model, x->own[i]));
     return PS_OK;
 }
 
@@ -103,8 +107,7 @@ static ps_status describe(ps_exchange *x, ps_tensor_maps *out)
                                    &psd__v1__describe_response__descriptor, &reply);
     if (st)
         return st;
-    size_t count = ps_model_parameters(x->options.model)->count - x->base;
-    st = ps_tensor_maps_make((const Psd__V1__DescribeResponse *)reply, x->shapes, count, out);
+    st = ps_tensor_maps_make((const Psd__V1__DescribeResponse *)reply, x->shapes, x->n_own, out);
     protobuf_c_message_free_unpacked(reply, NULL);
     return st;
 }
@@ -112,12 +115,18 @@ static ps_status describe(ps_exchange *x, ps_tensor_maps *out)
 static void list_shapes(ps_exchange *x)
 {
     const ps_model_layout *layout = ps_model_parameters(x->options.model);
-    x->base = layout->base;
     x->shapes = ps_alloc_array(layout->count, sizeof(*x->shapes));
-    for (size_t i = x->base; i < layout->count; i++)
-        x->shapes[i - x->base] = (ps_tensor_shape){.name = layout->parameters[i].name,
-                                                   .rank = layout->parameters[i].rank,
-                                                   .shape = layout->parameters[i].shape};
+    x->own = ps_alloc_array(layout->count, sizeof *x->own);
+    x->place = ps_alloc_array(layout->count, sizeof *x->place);
+    for (size_t i = 0; i < layout->count; i++) {
+        const ps_model_parameter_spec *spec = &layout->parameters[i];
+        x->place[i] = spec->frozen ? FROZEN : x->n_own;
+        if (spec->frozen)
+            continue;
+        x->own[x->n_own] = i;
+        x->shapes[x->n_own++] =
+            (ps_tensor_shape){.name = spec->name, .rank = spec->rank, .shape = spec->shape};
+    }
 }
 
 static ps_status make_put(ps_exchange *x)
@@ -125,7 +134,7 @@ static ps_status make_put(ps_exchange *x)
     const ps_exchange_options *o = &x->options;
     ps_tensor *parameters = ps_alloc_array(x->maps.count, sizeof(*parameters));
     for (size_t i = 0; i < x->maps.count; i++)
-        parameters[i] = ps_model_parameter(o->model, x->base + i);
+        parameters[i] = ps_model_parameter(o->model, x->own[i]);
     ps_status st =
         ps_device_put_create(&(ps_device_put_options){.backend = o->backend,
                                                       .compute = ps_model_stream(o->model),
@@ -151,7 +160,7 @@ static void make_puller(ps_exchange *x)
     for (size_t i = 0; i < x->maps.count; i++)
         landing[i] = x->put ? ps_device_put_landing(x->put, i)
                             : ps_tensor_host(x->options.backend,
-                                             ps_model_parameter(x->options.model, x->base + i));
+                                             ps_model_parameter(x->options.model, x->own[i]));
     ps_puller_create(
         &(ps_puller_options){
             .remote = x->remote, .job_id = x->options.job_id, .maps = &x->maps, .targets = landing},
@@ -164,7 +173,7 @@ static ps_status make_pusher(ps_exchange *x)
     const ps_exchange_options *o = &x->options;
     float **gradients = ps_alloc_array(x->maps.count, sizeof(*gradients));
     for (size_t i = 0; i < x->maps.count; i++)
-        gradients[i] = ps_tensor_host(o->backend, ps_model_gradient(o->model, x->base + i));
+        gradients[i] = ps_tensor_host(o->backend, ps_model_gradient(o->model, x->own[i]));
     ps_status st = ps_pusher_create(&(ps_pusher_options){.remote = x->remote,
                                                          .job_id = o->job_id,
                                                          .incarnation = o->incarnation,
@@ -278,7 +287,7 @@ ps_status ps_exchange_pull(ps_exchange *x, uint64_t *version)
         st = ps_exchange_pull_finish(x, version);
     bool changed;
     for (size_t i = 0; !st && i < x->maps.count; i++)
-        st = before_use(x, x->base + i, &changed);
+        st = before_use(x, x->own[i], &changed);
     ps_model_refresh(x->options.model);
     return st ? st : ps_stream_sync(ps_model_stream(x->options.model));
 }
@@ -472,5 +481,7 @@ void ps_exchange_close(ps_exchange **exchange)
     ps_device_put_free(&x->put);
     ps_tensor_maps_free(&x->maps);
     ps_free(&x->shapes);
+    ps_free(&x->own);
+    ps_free(&x->place);
     ps_free(exchange);
 }

@@ -316,7 +316,7 @@ ps_status ps_job_entry_base(ps_job_entry *e, ps_task_run *run, ps_model **out, c
     return st;
 }
 
-/* Adapters are psd's store's; the model that they stand beside is a stored one. */
+/* Of a model that the job trains a part of, or adapters beside, the rest is a stored one's. */
 static ps_status load(ps_job_entry *e, ps_task_run *run, ps_model *model)
 {
     const ps_stored_model adapted = {
@@ -357,7 +357,7 @@ static ps_status keep_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
         st = ps_job_model_room(&need, run->env->backend);
     if (!st)
         st = ps_model_create(run->env->backend, &config, &options, &model);
-    if (!st && (e->stored || config.lora.rank)) {
+    if (!st && (e->stored || ps_spec_train_partly(e->spec->train))) {
         st = load(e, run, model);
         if (st)
             ps_model_free(&model);

@@ -44,6 +44,10 @@ ps_model_config ps_job_trained_config(const ps_job_spec *spec, const ps_spec_mod
                                       .dropout = lora->dropout,
                                       .targets = (const char *const *)lora->targets,
                                       .n_targets = lora->n_targets};
+    if (spec->train) {
+        config.freeze = (const char *const *)spec->train->freeze;
+        config.n_freeze = spec->train->n_freeze;
+    }
     return config;
 }
 

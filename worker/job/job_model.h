@@ -8,7 +8,8 @@
 
 /* The job file's model as the table of models wants it; borrows. */
 ps_model_config ps_job_model_config(const ps_spec_model *model);
-/* The same of a job's own model: with the adapters that it trains. */
+/* The same of a job's own model: with the adapters that it trains, and what it freezes. Borrows the
+ * job, too. */
 ps_model_config ps_job_trained_config(const ps_job_spec *spec, const ps_spec_model *model);
 
 /* A model that is to be made. */

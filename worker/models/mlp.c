@@ -262,11 +262,15 @@ static ps_status backward_parameters(mlp *m, size_t i, ps_tensor dy, const ps_mo
         return PS_OK;
     ps_tensor x = ps_tensor_head(i ? m->layers[i - 1].a : base->input, base->rows);
     float beta = base->add_gradients ? 1 : 0;
-    ps_linear_backward_weight(base->stream, &m->layers[i].linear, dy, 0, x, beta);
-    ps_status st = ps_model_ready(hooks, weight_of(i));
-    if (st)
+    const ps_linear *linear = &m->layers[i].linear;
+    ps_status st = PS_OK;
+    if (ps_tensor_present(linear->weight_gradient)) {
+        ps_linear_backward_weight(base->stream, linear, dy, 0, x, beta);
+        st = ps_model_ready(hooks, weight_of(i));
+    }
+    if (st || !ps_tensor_present(linear->bias_gradient))
         return st;
-    ps_linear_backward_bias(base->stream, &m->layers[i].linear, dy, 0, beta);
+    ps_linear_backward_bias(base->stream, linear, dy, 0, beta);
     return ps_model_ready(hooks, bias_of(i));
 }
 

@@ -34,7 +34,13 @@ ps_status ps_model_describe(const ps_model_config *config, ps_model_layout *out)
     if (!st && config->lora.rank && !row->takes_tokens)
         st = ps_fail(PS_INVALID_ARGUMENT, "adapters are for language models, not for %s",
                      config->architecture);
-    return st ? st : row->describe(config, out);
+    if (!st)
+        st = row->describe(config, out);
+    if (!st)
+        st = ps_model_freeze(config, out);
+    if (st && row)
+        ps_model_layout_free(out);
+    return st;
 }
 
 ps_status ps_model_create(ps_backend *backend, const ps_model_config *config,

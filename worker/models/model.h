@@ -64,6 +64,9 @@ typedef struct ps_model_config {
     double l1;                  /* sae: what they cost; 0 with top_k */
     ps_model_language language; /* language models; tuned_lens: hidden_size, num_layers */
     ps_model_lora lora;         /* language models: all else is frozen, and of a stored model */
+    const char *const *freeze;  /* parameters that are, by words of ps_spec_freeze_means; not of sae
+                                   and tuned_lens */
+    size_t n_freeze;
 } ps_model_config;
 
 #define PS_MODEL_LAYERS_MAX 256
@@ -106,8 +109,8 @@ typedef struct ps_model_parameter_spec {
 typedef struct ps_model_layout {
     ps_model_parameter_spec *parameters;
     size_t count;
-    size_t base; /* with adapters: the first so many are frozen, and those of a stored model's file;
-                    psd's store has the others alone. Else 0 */
+    size_t base; /* with adapters: the first so many are those of a stored model's file, and frozen.
+                    Else 0. psd's store has what is not frozen alone */
 } ps_model_layout;
 
 /* The parameters that a stored model's file has: all, or those that are adapted. Borrows. */

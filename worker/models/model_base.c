@@ -1,7 +1,9 @@
 /* What all architectures share: layout, parameters, gradients and hooks. All parameters lie in one
  * buffer and all gradients in another, each tensor on a 256-byte border. */
+#include "common/arch/lora.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "common/conf/lora_spec.h"
 #include "common/form/factors.h"
 #include "worker/models/model_row.h"
 
@@ -21,6 +23,54 @@ void ps_model_layout_free(ps_model_layout *layout)
 {
     ps_free(&layout->parameters);
     *layout = (ps_model_layout){0};
+}
+
+static ps_status freeze_word(const char *word, ps_model_layout *layout)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < layout->count; i++) {
+        ps_model_parameter_spec *spec = &layout->parameters[i];
+        bool means = ps_spec_freeze_means(word, spec->name);
+        spec->frozen |= means;
+        n += means;
+    }
+    return n ? PS_OK
+             : ps_fail(PS_INVALID_ARGUMENT, "train.freeze: '%s' is no parameter of the model",
+                       word);
+}
+
+/* Gain and bias have their gradients from one operation. */
+static ps_status check_norms(const ps_model_layout *layout)
+{
+    for (size_t i = 1; i < layout->count; i++) {
+        const ps_model_parameter_spec *gain = &layout->parameters[i - 1], *bias = gain + 1;
+        size_t module = ps_lora_module(gain->name);
+        bool pair = gain->role == PS_ROLE_NORM && bias->role == PS_ROLE_NORM &&
+                    !strncmp(gain->name, bias->name, module + 1);
+        if (pair && gain->frozen != bias->frozen)
+            return ps_fail(PS_INVALID_ARGUMENT,
+                           "train.freeze: of a norm both or none is frozen, and not %s alone",
+                           gain->frozen ? gain->name : bias->name);
+    }
+    return PS_OK;
+}
+
+ps_status ps_model_freeze(const ps_model_config *config, ps_model_layout *layout)
+{
+    ps_status st = PS_OK;
+    size_t trained = 0;
+    if (!config->n_freeze)
+        return PS_OK;
+    const ps_arch *arch = ps_arch_find(config->architecture);
+    if (arch->family != PS_ARCH_LAYERS && arch->family != PS_ARCH_LANGUAGE)
+        return ps_fail(PS_INVALID_ARGUMENT, "train.freeze is not for architecture %s", arch->name);
+    for (size_t i = 0; !st && i < config->n_freeze; i++)
+        st = freeze_word(config->freeze[i], layout);
+    for (size_t i = 0; i < layout->count; i++)
+        trained += !layout->parameters[i].frozen;
+    if (!st && !trained)
+        st = ps_fail(PS_INVALID_ARGUMENT, "train.freeze: nothing is left to be trained");
+    return st ? st : check_norms(layout);
 }
 
 ps_model_layout ps_model_layout_stored(const ps_model_layout *layout)
@@ -231,6 +281,8 @@ ps_status ps_model_make_between(ps_model *m, int64_t rows)
 static ps_status fill(ps_model *m, const ps_model_config *config)
 {
     ps_status st = m->row->describe(config, &m->layout);
+    if (!st)
+        st = ps_model_freeze(config, &m->layout);
     if (st)
         return st;
     st = ps_stream_new(m->backend, &m->stream);

@@ -128,6 +128,10 @@ void ps_model_base_fini(ps_model *m);
 /* Then, of a model that multiplies with at most so many rows: room for between two factors. */
 PS_MUST_CHECK ps_status ps_model_make_between(ps_model *m, int64_t rows);
 
+/* Marks what the configuration freezes. PS_INVALID_ARGUMENT: a word that means nothing, all of it,
+ * half of a norm, or an architecture of which nothing can be. */
+PS_MUST_CHECK ps_status ps_model_freeze(const ps_model_config *config, ps_model_layout *layout);
+
 void ps_model_layout_add(ps_model_layout *layout, const ps_model_parameter_spec *spec);
 
 /* The gradient of hidden layer `layer`'s output in dx is complete but for what the teacher's hidden

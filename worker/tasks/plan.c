@@ -67,7 +67,9 @@ static ps_status plan_tensors(const ps_job_spec *job, const ps_spec_model *model
     if (st)
         return st;
     plan->tensors = ps_alloc_array(layout.count, sizeof(*plan->tensors));
-    for (size_t i = layout.base; i < layout.count; i++) {
+    for (size_t i = 0; i < layout.count; i++) {
+        if (layout.parameters[i].frozen)
+            continue;
         Psd__V1__TensorPlan *tensor = plan_tensor(&layout.parameters[i]);
         plan_form(job->train, &layout.parameters[i], tensor);
         plan->tensors[plan->n_tensors++] = tensor;

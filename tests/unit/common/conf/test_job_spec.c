@@ -18,7 +18,7 @@ START_TEST(every_fault_is_named_on_its_line_and_nothing_that_follows_from_one)
         "\njob.yaml:6: train.optimzer: unknown key; did you mean 'optimizer'? allowed: epochs, "
         "batch_size, accumulate, precision, recompute, seed, optimizer, schedule, consistency, "
         "clip_norm, codec, keep_moments, "
-        "weights, group, lora\njob.yaml:7: train.epochs: 0 is out of range, allowed 1 to "
+        "weights, group, lora, freeze\njob.yaml:7: train.epochs: 0 is out of range, allowed 1 to "
         "1000000\n"
         "job.yaml:8: workers: expected an integer, got 'many'";
     ck_assert_str_eq(strstr(ps_error_message(), rest), rest); /* to its end */

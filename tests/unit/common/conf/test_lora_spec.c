@@ -49,6 +49,34 @@ START_TEST(what_makes_no_sense_is_refused_on_its_line)
 }
 END_TEST
 
+START_TEST(parameters_are_frozen_by_name)
+{
+    static const struct {
+        const char *word, *name;
+        bool means;
+    } rows[] = {{"wte", "wte.weight", true},           {"wte.weight", "wte.weight", true},
+                {"wt", "wte.weight", false},           {"h.1", "h.1.ln_1.bias", true},
+                {"h.1", "h.11.ln_1.bias", false},      {"h.1*", "h.11.ln_1.bias", true},
+                {"*.bias", "h.1.ln_1.bias", true},     {"*.bias", "h.1.ln_1.weight", false},
+                {"wte.weight.x", "wte.weight", false}, {"", "wte.weight", false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        ck_assert_msg(ps_spec_freeze_means(rows[i].word, rows[i].name) == rows[i].means, "%s",
+                      rows[i].word);
+    ps_job_spec *s = parse(JOB(FROM, ", freeze: wte", ""));
+    ck_assert_uint_eq(s->train->n_freeze, 1);
+    ck_assert(ps_spec_train_partly(s->train));
+    ps_job_spec_free(&s);
+    refuses(JOB(MODEL, ", freeze: [wte]", ""),
+            "job.yaml:5: train.freeze: parameters of which model? only with initialize_from");
+    refuses(JOB(FROM, ", freeze: [wte], lora: {}", ""),
+            "job.yaml:5: train.freeze: not with train.lora");
+    refuses(JOB(FROM, ", freeze: [wte], weights: int8", ""),
+            "job.yaml:5: train.weights: not with train.freeze");
+    refuses(JOB(FROM, ", freeze: [wte], keep_moments: true", ""),
+            "job.yaml:5: train.keep_moments: not with train.freeze");
+}
+END_TEST
+
 START_TEST(it_is_for_language_models)
 {
     ps_job_spec *s = NULL;
@@ -66,6 +94,7 @@ END_TEST
 static const ps_check_case tests[] = {
     {.test = &the_rest_has_defaults},
     {.test = &what_makes_no_sense_is_refused_on_its_line},
+    {.test = &parameters_are_frozen_by_name},
     {.test = &it_is_for_language_models},
     {0},
 };

@@ -1,6 +1,5 @@
-/* Adapters beside products of language models against Hugging Face's PEFT:
- * tests/golden/lora/make.py made the files. The loss, and the gradients of A and B; nothing else
- * has one. */
+/* What is trained of a model, if not all: adapters beside products of language models against
+ * Hugging Face's PEFT (tests/golden/lora/make.py made the files), and all but what is frozen. */
 #include "tests/lib/check_main.h"
 #include "tests/unit/worker/models/golden_fixture.h"
 
@@ -233,6 +232,99 @@ START_TEST(other_models_have_no_adapters)
 }
 END_TEST
 
+/* ---- parameters by name ---- */
+
+static ps_model *model_that_freezes(ps_test_device *device, const golden_file *file,
+                                    const ps_model_config *config)
+{
+    ps_model *model = NULL;
+    ck_ok(ps_model_create(device->backend, config, &(ps_model_options){.max_batch = ROWS}, &model));
+    const ps_model_layout *layout = ps_model_parameters(model);
+    for (size_t i = 0; i < layout->count; i++) {
+        ps_tensor t = ps_model_parameter(model, i);
+        ps_copy_to_device(ps_model_stream(model), t,
+                          golden_get(file, "parameter/", layout->parameters[i].name),
+                          ps_tensor_bytes(t));
+    }
+    ck_ok(ps_stream_sync(ps_model_stream(model)));
+    ps_model_refresh(model);
+    return model;
+}
+
+static void step(ps_model *model, const golden_file *file)
+{
+    ps_model_result result;
+    const ps_model_batch batch = {.rows = ROWS,
+                                  .length = LENGTH,
+                                  .tokens = golden_get(file, "", "tokens"),
+                                  .labels = golden_get(file, "", "labels"),
+                                  .train = true};
+    ck_ok(ps_model_forward(model, &batch, NULL));
+    ck_ok(ps_model_loss(model, &batch));
+    ck_ok(ps_model_backward(model, NULL));
+    ck_ok(ps_model_result_get(model, &result));
+}
+
+/* Of gpt2.safetensors and its neighbours; what is not frozen has the gradients that it has else. */
+START_TEST(what_is_frozen_has_no_gradient)
+{
+    static const char *const words[][3] = {{"wte", "h.0", "*mlp*"},
+                                           {"model.embed_tokens.weight", "model.layers.0", "*mlp*"},
+                                           {"lm_head", "*_proj.bias", "model.layers.1.mlp"}};
+    golden_file file;
+    ps_test_device device;
+    size_t frozen = 0;
+    const char *kind = kinds[_i].kind;
+    ps_model_config config = golden_config(kind);
+    config.freeze = words[_i];
+    config.n_freeze = 3;
+    ps_test_device_open(&device, "cpu");
+    golden_open(&file, "", kind);
+    ps_model *model = model_that_freezes(&device, &file, &config);
+    const ps_model_layout *layout = ps_model_parameters(model);
+    step(model, &file);
+    for (size_t i = 0; i < layout->count; i++) {
+        const ps_model_parameter_spec *spec = &layout->parameters[i];
+        ps_tensor gradient = ps_model_gradient(model, i);
+        frozen += spec->frozen;
+        ck_assert_int_eq(ps_tensor_present(gradient), !spec->frozen);
+        if (spec->frozen)
+            continue;
+        double e = golden_error(&device, gradient, golden_get(&file, "gradient/", spec->name));
+        ck_assert_msg(e < TOLERANCE, "%s: the gradient of %s is off by %g", kind, spec->name, e);
+    }
+    ck_assert_uint_gt(frozen, 3);
+    ck_assert_uint_lt(frozen, layout->count);
+    ps_model_free(&model);
+    golden_close(&file);
+    ps_test_device_close(&device);
+}
+END_TEST
+
+START_TEST(what_makes_no_sense_is_not_frozen)
+{
+    static const struct {
+        const char *word, *message;
+    } rows[] = {
+        {"h.2", "train.freeze: 'h.2' is no parameter of the model"},
+        {"h.0.attn.c", "train.freeze: 'h.0.attn.c' is no parameter of the model"},
+        {"*", "train.freeze: nothing is left to be trained"},
+        {"*ln_1.weight", "train.freeze: of a norm both or none is frozen, and not h.0.ln_1.weight "
+                         "alone"},
+        {"ln_f.bias", "train.freeze: of a norm both or none is frozen, and not ln_f.bias alone"},
+    };
+    ps_model_layout layout = {0};
+    ps_model_config config = golden_config("gpt2");
+    config.n_freeze = 1;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        config.freeze = &rows[i].word;
+        ck_assert_int_eq(ps_model_describe(&config, &layout), PS_INVALID_ARGUMENT);
+        ck_assert_str_eq(ps_error_message(), rows[i].message);
+        ck_assert_ptr_null(layout.parameters);
+    }
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {.test = &loss_and_gradients, .repeat = KINDS},
     {.test = &computed_again_they_are_the_same, .repeat = KINDS},
@@ -242,6 +334,8 @@ static const ps_check_case tests[] = {
     {.test = &only_adapters_are_pushed, .repeat = KINDS},
     {.test = &what_means_no_product_is_refused, .repeat = KINDS},
     {.test = &other_models_have_no_adapters},
+    {.test = &what_is_frozen_has_no_gradient, .repeat = KINDS},
+    {.test = &what_makes_no_sense_is_not_frozen},
     {0},
 };
 

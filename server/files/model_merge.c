@@ -1,7 +1,8 @@
-/* Happy path: of each tensor the bytes go through as they are, or its numbers are decoded, the
- * product of both halves is added, row by row of what comes out, and it is written. Only one such
+/* Happy path: of each tensor the bytes go through as they are, or the store's numbers take their
+ * place, or its own are decoded, the product of an adapter's halves is added, row by row of what
+ * comes out, and it is written. Only one such
  * tensor is held at a time. */
-#include "server/files/lora_merge.h"
+#include "server/files/model_merge.h"
 
 #include "common/arch/lora.h"
 #include "common/base/mem.h"
@@ -18,21 +19,23 @@
 
 enum { PIECE = 1 << 20 }; /* bytes */
 
-/* What stands beside a tensor. */
-typedef struct adapter {
-    bool there, turned; /* turned: the tensor is [in,out] */
-    uint32_t a, b;      /* of the store */
-} adapter;
+/* What the store has of a tensor. */
+typedef enum trained { NOTHING, ALL, ADAPTER } trained;
+typedef struct part {
+    trained trained;
+    bool turned;   /* ADAPTER: the tensor is [in,out] */
+    uint32_t a, b; /* of the store: ALL: a is it; ADAPTER: both halves */
+} part;
 
-struct ps_lora_merge {
+struct ps_model_merge {
     const ps_stored_files *files;
-    const ps_spec_lora *lora;
+    const ps_spec_lora *lora; /* NULL: there are no adapters */
     ps_param_store *store;
     int file;
     bool open;
     ps_model_header header;
     ps_model_form *tensors; /* [header.file->n_tensors], as they will be */
-    adapter *adapters;      /* likewise */
+    part *parts;            /* likewise */
     uint8_t *piece;
     float *numbers; /* of the tensor at hand */
 };
@@ -44,7 +47,7 @@ static ps_status other_shape(const char *name)
     return ps_fail(PS_FAILED_PRECONDITION, "tensor %s: its adapter is of another shape", name);
 }
 
-static ps_status find_half(const ps_lora_merge *m, const ps_lm_tensor *tensor, ps_lora_half half,
+static ps_status find_half(const ps_model_merge *m, const ps_lm_tensor *tensor, ps_lora_half half,
                            uint32_t *id)
 {
     const ps_placement *placement = ps_param_store_placement(m->store);
@@ -61,33 +64,40 @@ static ps_status find_half(const ps_lora_merge *m, const ps_lm_tensor *tensor, p
     return fits ? PS_OK : other_shape(tensor->name);
 }
 
-static ps_status adapt(ps_lora_merge *m, const ps_lm_tensor *tensor)
+/* The file's tensor of that name and shape, which will be float32. */
+static ps_status find_tensor(ps_model_merge *m, const char *name, const uint64_t *shape,
+                             size_t n_dims, part **out)
 {
     const ps_model_form *found =
-        ps_model_form_find(m->header.tensors, m->header.file->n_tensors, tensor->name);
+        ps_model_form_find(m->header.tensors, m->header.file->n_tensors, name);
     if (!found)
-        return ps_fail(PS_FAILED_PRECONDITION, "it has no tensor %s", tensor->name);
-    if (found->n_dims != 2 || memcmp(found->shape, tensor->shape, sizeof tensor->shape) != 0)
-        return other_shape(tensor->name);
+        return ps_fail(PS_FAILED_PRECONDITION, "it has no tensor %s", name);
+    if (found->n_dims != n_dims || memcmp(found->shape, shape, n_dims * sizeof *shape) != 0)
+        return other_shape(name);
     size_t i = (size_t)(found - m->header.tensors);
     m->tensors[i].form = (ps_form){0};
     m->tensors[i].transposed = false;
-    adapter *a = &m->adapters[i];
-    a->there = true;
-    a->turned = tensor->change == PS_LM_TRANSPOSE;
-    ps_status st = find_half(m, tensor, PS_LORA_A, &a->a);
-    return st ? st : find_half(m, tensor, PS_LORA_B, &a->b);
+    *out = &m->parts[i];
+    return PS_OK;
 }
 
-static ps_status match(ps_lora_merge *m, const ps_spec_model *model)
+static ps_status adapt(ps_model_merge *m, const ps_lm_tensor *tensor)
 {
-    size_t n = 0, stored = m->header.file->n_tensors;
+    part *p = NULL;
+    ps_status st = find_tensor(m, tensor->name, tensor->shape, tensor->n_dims, &p);
+    if (st)
+        return st;
+    p->trained = ADAPTER;
+    p->turned = tensor->change == PS_LM_TRANSPOSE;
+    st = find_half(m, tensor, PS_LORA_A, &p->a);
+    return st ? st : find_half(m, tensor, PS_LORA_B, &p->b);
+}
+
+static ps_status match_adapters(ps_model_merge *m, const ps_spec_model *model)
+{
+    size_t n = 0;
     ps_lm_tensor *layout = NULL;
     ps_status st = PS_OK;
-    m->tensors = ps_alloc_array(stored + 1, sizeof *m->tensors);
-    m->adapters = ps_alloc_array(stored + 1, sizeof *m->adapters);
-    for (size_t i = 0; i < stored; i++)
-        m->tensors[i] = m->header.tensors[i];
     ps_lm_layout(model, &layout, &n);
     for (size_t i = 0; !st && i < n; i++)
         if (ps_lora_adapts(&layout[i], (const char *const *)m->lora->targets, m->lora->n_targets))
@@ -96,13 +106,38 @@ static ps_status match(ps_lora_merge *m, const ps_spec_model *model)
     return st;
 }
 
-ps_status ps_lora_merge_open(const ps_stored_files *files, const ps_job_spec *spec,
-                             const char *version, ps_param_store *store, ps_lora_merge **out)
+static ps_status match_tensors(ps_model_merge *m)
+{
+    const ps_placement *placement = ps_param_store_placement(m->store);
+    ps_status st = PS_OK;
+    for (size_t i = 0; !st && i < placement->n_tensors; i++) {
+        const ps_param_tensor *t = &placement->tensors[i];
+        part *p = NULL;
+        PS_REQUIRE(!t->form.row && !t->transposed); /* as the file's rules want */
+        st = find_tensor(m, t->name, t->shape, t->rank, &p);
+        if (!st)
+            *p = (part){.trained = ALL, .a = (uint32_t)i};
+    }
+    return st;
+}
+
+static ps_status match(ps_model_merge *m, const ps_spec_model *model)
+{
+    size_t stored = m->header.file->n_tensors;
+    m->tensors = ps_alloc_array(stored + 1, sizeof *m->tensors);
+    m->parts = ps_alloc_array(stored + 1, sizeof *m->parts);
+    for (size_t i = 0; i < stored; i++)
+        m->tensors[i] = m->header.tensors[i];
+    return m->lora ? match_adapters(m, model) : match_tensors(m);
+}
+
+ps_status ps_model_merge_open(const ps_stored_files *files, const ps_job_spec *spec,
+                              const char *version, ps_param_store *store, ps_model_merge **out)
 {
     ps_loop_require_off();
-    PS_REQUIRE(spec->train && spec->train->lora && spec->model);
-    ps_lora_merge *m = ps_new(ps_lora_merge);
-    *m = (ps_lora_merge){.files = files, .lora = spec->train->lora, .store = store};
+    PS_REQUIRE(ps_spec_train_partly(spec->train) && spec->model);
+    ps_model_merge *m = ps_new(ps_model_merge);
+    *m = (ps_model_merge){.files = files, .lora = spec->train->lora, .store = store};
     ps_status st = ps_model_file_open(files, spec->initialize_from, version, &m->file, NULL);
     m->open = !st;
     if (!st)
@@ -114,29 +149,29 @@ ps_status ps_lora_merge_open(const ps_stored_files *files, const ps_job_spec *sp
         st = m->piece ? PS_OK : ps_fail(PS_NO_MEMORY, "a buffer of 1 MiB");
     }
     if (st) {
-        ps_lora_merge_close(&m);
+        ps_model_merge_close(&m);
         return ps_wrap(st, "model %s", spec->initialize_from);
     }
     *out = m;
     return PS_OK;
 }
 
-void ps_lora_merge_close(ps_lora_merge **merge)
+void ps_model_merge_close(ps_model_merge **merge)
 {
-    ps_lora_merge *m = *merge;
+    ps_model_merge *m = *merge;
     if (!m)
         return;
     if (m->open)
         m->files->disk->close(m->files->disk->state, m->file);
     ps_model_header_free(&m->header);
     ps_free(&m->tensors);
-    ps_free(&m->adapters);
+    ps_free(&m->parts);
     ps_free(&m->piece);
     ps_free(&m->numbers);
     ps_free(merge);
 }
 
-const ps_model_form *ps_lora_merge_tensors(const ps_lora_merge *m, size_t *n)
+const ps_model_form *ps_model_merge_tensors(const ps_model_merge *m, size_t *n)
 {
     *n = m->header.file->n_tensors;
     return m->tensors;
@@ -145,7 +180,7 @@ const ps_model_form *ps_lora_merge_tensors(const ps_lora_merge *m, size_t *n)
 /* ---- writing ---- */
 
 /* Each piece of a tensor's bytes. */
-static ps_status read_bytes(const ps_lora_merge *m, size_t i,
+static ps_status read_bytes(const ps_model_merge *m, size_t i,
                             ps_status (*take)(void *user, ps_slice bytes), void *user)
 {
     const ps_disk *disk = m->files->disk;
@@ -175,13 +210,13 @@ static ps_status feed(void *user, ps_slice bytes)
 static ps_status take_numbers(void *user, const ps_model_form *tensor, uint64_t first,
                               const float *values, size_t n)
 {
-    const ps_lora_merge *m = user;
+    const ps_model_merge *m = user;
     (void)tensor;
     memcpy(m->numbers + first, values, n * sizeof *values);
     return PS_OK;
 }
 
-static ps_status decode(ps_lora_merge *m, size_t i)
+static ps_status decode(ps_model_merge *m, size_t i)
 {
     const ps_model_form *tensor = &m->header.tensors[i];
     ps_free(&m->numbers);
@@ -208,7 +243,7 @@ static ps_status fill(void *state, const float *values, size_t n)
     return PS_OK;
 }
 
-static ps_status take_half(const ps_lora_merge *m, uint32_t id, float **out)
+static ps_status take_half(const ps_model_merge *m, uint32_t id, float **out)
 {
     const ps_param_tensor *t = &ps_param_store_placement(m->store)->tensors[id];
     filling f = { *out = ps_try_alloc_raw((size_t)(t->rows * t->columns) * sizeof **out)};
@@ -218,10 +253,10 @@ static ps_status take_half(const ps_lora_merge *m, uint32_t id, float **out)
 }
 
 /* W[o,i] += scale · Σ B[o,r]·A[r,i], each element rounded once. */
-static void add_product(ps_lora_merge *m, size_t i, const float *a, const float *b, double *row)
+static void add_product(ps_model_merge *m, size_t i, const float *a, const float *b, double *row)
 {
     const ps_model_form *t = &m->tensors[i];
-    bool turned = m->adapters[i].turned;
+    bool turned = m->parts[i].turned;
     uint64_t rank = (uint64_t)m->lora->rank;
     uint64_t in = t->shape[turned ? 0 : 1], out = t->shape[turned ? 1 : 0];
     double scale = ps_spec_lora_scale(m->lora);
@@ -237,17 +272,17 @@ static void add_product(ps_lora_merge *m, size_t i, const float *a, const float 
     }
 }
 
-static ps_status merge(ps_lora_merge *m, size_t i)
+static ps_status merge(ps_model_merge *m, size_t i)
 {
     const ps_model_form *t = &m->tensors[i];
-    uint64_t in = t->shape[m->adapters[i].turned ? 0 : 1];
+    uint64_t in = t->shape[m->parts[i].turned ? 0 : 1];
     float *a = NULL, *b = NULL;
     double *row = ps_try_alloc_raw((size_t)in * sizeof *row);
     ps_status st = row ? PS_OK : ps_fail(PS_NO_MEMORY, "tensor %s: no memory to merge it", t->name);
     if (!st)
-        st = take_half(m, m->adapters[i].a, &a);
+        st = take_half(m, m->parts[i].a, &a);
     if (!st)
-        st = take_half(m, m->adapters[i].b, &b);
+        st = take_half(m, m->parts[i].b, &b);
     if (!st)
         add_product(m, i, a, b, row);
     ps_free(&a);
@@ -256,7 +291,7 @@ static ps_status merge(ps_lora_merge *m, size_t i)
     return st;
 }
 
-static ps_status write_merged(ps_lora_merge *m, size_t i, ps_safetensors_writer *writer)
+static ps_status write_merged(ps_model_merge *m, size_t i, ps_safetensors_writer *writer)
 {
     const ps_model_form *t = &m->tensors[i];
     size_t n = (size_t)ps_model_form_numbers(t);
@@ -268,13 +303,31 @@ static ps_status write_merged(ps_lora_merge *m, size_t i, ps_safetensors_writer 
     return st ? st : ps_safetensors_writer_data(writer, m->numbers, n * sizeof *m->numbers);
 }
 
-ps_status ps_lora_merge_write(ps_lora_merge *m, ps_safetensors_writer *writer)
+static ps_status write_numbers(void *state, const float *values, size_t n)
+{
+    return ps_safetensors_writer_data(state, values, n * sizeof *values);
+}
+
+static ps_status write_tensor(ps_model_merge *m, size_t i, ps_safetensors_writer *writer)
+{
+    switch (m->parts[i].trained) {
+    case ALL:
+        return ps_param_export(m->store, m->parts[i].a, (ps_param_sink){write_numbers, writer});
+    case ADAPTER:
+        return write_merged(m, i, writer);
+    case NOTHING:
+        break;
+    }
+    return read_bytes(m, i, pass_on, writer);
+}
+
+ps_status ps_model_merge_write(ps_model_merge *m, ps_safetensors_writer *writer)
 {
     ps_loop_require_off();
     ps_status st = PS_OK;
     for (size_t k = 0; !st && k < m->header.file->n_tensors; k++) {
         size_t i = ps_safetensors_writer_order(writer, k);
-        st = m->adapters[i].there ? write_merged(m, i, writer) : read_bytes(m, i, pass_on, writer);
+        st = write_tensor(m, i, writer);
     }
     return st;
 }
