@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/target.h"
+#include "common/base/text.h"
 #include "common/format/json_lines.h"
 #include "common/format/source.h"
 #include "common/format/text_look.h"
@@ -334,9 +335,22 @@ static void remark_bytes(const job *j)
     }
 }
 
+/* What may be meant otherwise. */
+static void remark_options(const job *j)
+{
+    const options *o = j->options;
+    for (size_t i = 0; i < j->inputs->n && !o->key && !o->prompt && !o->binary; i++)
+        if (ps_text_ends(j->inputs->at[i], ".jsonl") || ps_text_ends(j->inputs->at[i], ".jsonl.gz"))
+            ps_remark("%s is taken as one text, JSON and all; --jsonl KEY takes that of each line",
+                      j->inputs->at[i]);
+    if (o->prompt && !o->end && strcmp(ps_tokenizer_name(j->tokenizer), "bytes") != 0)
+        ps_remark("without --end nothing is learnt of where a response ends");
+}
+
 static void report(const job *j, uint64_t file_bytes)
 {
     remark_bytes(j);
+    remark_options(j);
     if (j->client->json) {
         report_json(j, file_bytes);
         return;

@@ -71,6 +71,48 @@ def texts_become_token_files():
         assert out.read_bytes() == before and not list(folder.glob("out.tok.*")), "a failure has changed the folder"
 
 
+def lines_of_json_become_documents():
+    cases = json.loads((GOLDEN / "tokenizer/cases.json").read_text())[:40]
+    tokenizer = ("--tokenizer", GOLDEN / "tokenizer", "--force")
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        lines, out = folder / "a.jsonl", folder / "out.tok"
+        lines.write_text("\n".join(json.dumps({"a": {"text": case["text"]}, "b": "x"}) for case in cases))
+        psctl("tokenize", *tokenizer, "--jsonl", "a.text", "--end", "<|endoftext|>", "-o", out, lines)
+        assert read_tokens(out)[2] == [id for case in cases for id in [*case["plain"], 0]]
+
+        def words():
+            data = out.read_bytes()
+            version, width, count, _, marks = struct.unpack_from("<IIQII", data, 8)
+            assert (version, width) == (2, 4) and len(data) == 64 + 4 * count
+            return marks, list(struct.unpack_from(f"<{count}I", data, 64))
+
+        given, begins = 1 << 31, 1 << 30
+        psctl("tokenize", *tokenizer, "--jsonl", "a.text", "--documents", "-o", out, lines)
+        want = [id | begins * (i == 0) for case in cases for i, id in enumerate(case["plain"])]
+        assert words() == (begins, want)
+        lines.write_text("\n".join(json.dumps({"q": a["text"], "r": b["text"]}) for a, b in zip(cases, cases[1:])))
+        said = json.loads(psctl("--output", "json", "tokenize", *tokenizer, "--prompt", "q", "--response", "r", "--end",
+                                "<|endoftext|>", "-o", out, lines))
+        want = []
+        for a, b in zip(cases, cases[1:]):
+            document = [id | given for id in a["plain"]] + [*b["plain"], 0]
+            want += [document[0] | begins, *document[1:]]
+        assert words() == (given | begins, want)
+        assert said["given_tokens"] == sum(id >= given for id in want) and said["documents"] == len(cases) - 1, said
+
+        before = out.read_bytes()
+        lines.write_text('{"q": "a"}\n\n{"q": 7}\n')
+        assert "a.jsonl: line 3: key 'q' is a number, not a text" in psctl(
+            "tokenize", "--force", "--jsonl", "q", "-o", out, lines, status=6)
+        for flags in (["--prompt", "q"], ["--response", "q"], ["--jsonl", ""], ["--jsonl", "q", "--binary"],
+                      ["--jsonl", "q", "--prompt", "q", "--response", "q"]):
+            psctl("tokenize", "--force", *flags, "-o", out, lines, status=2)
+        assert out.read_bytes() == before
+        done = subprocess.run([PSCTL, "tokenize", "-o", folder / "whole", lines], capture_output=True, text=True, check=True)
+        assert "--jsonl KEY takes that of each line" in done.stderr, done.stderr
+
+
 def texts_and_token_files_go_through_pipes():
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
@@ -868,7 +910,7 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
         assert [m["name"] for m in cluster.psctl_json("models")["models"]] == ["other"]
 
 
-run([texts_become_token_files, texts_and_token_files_go_through_pipes, hugging_face_folders_come_and_go_bit_for_bit,
+run([texts_become_token_files, lines_of_json_become_documents, texts_and_token_files_go_through_pipes, hugging_face_folders_come_and_go_bit_for_bit,
      what_says_what_a_model_is_survives,
      folders_that_do_not_fit_are_refused_in_one_line, gguf_files_are_what_an_independent_reader_expects,
      gguf_files_come_back_bit_for_bit, gguf_files_of_another_writer_are_read_or_refused_in_one_line])
