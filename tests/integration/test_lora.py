@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from harness import Cluster, read_safetensors, run
+from harness import Cluster, read_safetensors, run, wait_until
 from language import MODELS, job, numpy_loss, write_tokens
 
 RANK, ALPHA = 4, 8
@@ -122,7 +122,32 @@ def what_is_frozen_stays_and_is_not_psds():
         assert {name for name in model if np.array_equal(model[name], base[name])} == {"layers.0.weight", "layers.0.bias"}
 
 
+def after_a_restart_adapters_go_on_from_their_checkpoint():
+    """psd is killed in the middle; base and checkpoint are all that it has."""
+    with Cluster() as cluster:
+        cluster.start_server()
+        cluster.start_worker("w1")
+        write_tokens(cluster)
+        cluster.wait_job(cluster.submit(base_job(cluster, "gpt2")))
+        text = lora_job(cluster, "gpt2", "[q, o]", rest="checkpoint: {every: 1s}\n").replace("epochs: 4", "epochs: 60")
+        done = cluster.submit(text)
+        checkpoints = cluster.dir / f"state/checkpoints/{done}"
+        wait_until("two checkpoints", lambda: list(checkpoints.glob("checkpoint-2")), timeout=60)
+        size = max(path.stat().st_size for path in checkpoints.glob("checkpoint-*"))
+        cluster.server.kill()
+        cluster.start_server()
+        job_ = cluster.wait_job(done, timeout=120)
+        assert "goes on from its checkpoint" in cluster.server.text(), cluster.server.text()[-2000:]
+        base, model = stored(cluster, "base-gpt2"), stored(cluster, "gpt2")
+        numbers = sum(values.size for values in base.values())
+        assert size < 3 * 4 * numbers, (size, numbers)  # what all parameters with adamw's moments would be
+        expected = merged(base, fetched(cluster, done)[1], "transformer.", turned=True)
+        for name, values in model.items():
+            np.testing.assert_allclose(values, expected[name], rtol=2e-7, atol=1e-9, err_msg=name)
+        assert abs(numpy_loss("gpt2", model)[0] - job_["progress"]["test_loss"]) < 1e-4
+
+
 if __name__ == "__main__":
-    run([what_is_frozen_stays_and_is_not_psds,
+    run([after_a_restart_adapters_go_on_from_their_checkpoint, what_is_frozen_stays_and_is_not_psds,
          two_workers_train_adapters_of_gpt2_which_become_a_model_and_a_folder,
          all_products_of_llama_are_adapted_with_dropout])

@@ -36,9 +36,10 @@ ps_status ps_model_describe(const ps_model_config *config, ps_model_layout *out)
                      config->architecture);
     if (!st)
         st = row->describe(config, out);
-    if (!st)
-        st = ps_model_freeze(config, out);
-    if (st && row)
+    if (st)
+        return st;
+    st = ps_model_freeze(config, out);
+    if (st)
         ps_model_layout_free(out);
     return st;
 }
