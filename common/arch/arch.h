@@ -19,6 +19,7 @@
     X(qwen2)        \
     X(qwen3)        \
     X(mistral)      \
+    X(gemma2)       \
     X(sae)          \
     X(tuned_lens)
 
@@ -125,6 +126,7 @@ typedef enum ps_arch_side {
 typedef enum ps_arch_change {
     PS_LM_SAME,
     PS_LM_TRANSPOSE,  /* the weight is Conv1D's [in, out]; there [out, in] */
+    PS_LM_PLUS_ONE,   /* a gain that is stored less 1 */
     PS_LM_ROPE_PAIRS, /* rows of each head: halves that rotate to pairs that rotate */
 } ps_arch_change;
 
@@ -158,7 +160,8 @@ typedef struct ps_arch_hf_key {
     const char *words;    /* its values, and what the section calls each: "silu=silu swish=silu" */
     const char *only;     /* or: the values that are allowed, each between spaces */
     const char *alias;    /* what the key may be called as well */
-    bool list;            /* a list is taken when it says one word for all layers */
+    bool list;            /* a list is taken when it says one word for all layers, or, as
+                             every_6, full_attention for each sixth of them and not for others */
     const char *null;     /* what null says; NULL: what the key's absence does */
     bool own;             /* in a file of another architecture the key is not known */
 } ps_arch_hf_key;
@@ -169,9 +172,11 @@ typedef struct ps_arch_hf_out {
     const char *name, *json;
     bool own_heads;      /* only where ps_spec_model_has_own_heads */
     bool rope;           /* the object of what rope_* of the section say, or null */
+    bool layers;         /* a list of sliding_attention and full_attention, one a layer */
     bool zero_null;      /* 0 is null */
+    bool whole;          /* without a point where it can be */
     const char *words;   /* of a word, what it is called there: "gelu_tanh=gelu_new" */
-    const char *or_else; /* the key that counts where this one is less than 0 */
+    const char *or_else; /* the key that counts where this one says nothing: a rate below 0, or 0 */
 } ps_arch_hf_out;
 
 /* ---- GGUF ---- */
@@ -212,7 +217,8 @@ typedef struct ps_arch {
         const ps_arch_hf_out *out;
     } hf;
     const ps_arch_gguf_key *gguf;
-    const char *gguf_pre; /* tokenizer.ggml.pre of files that do not say; NULL: must be said */
+    int64_t gguf_full_every; /* full_attention_every of llama.cpp, which has no key for it */
+    const char *gguf_pre;    /* tokenizer.ggml.pre of files that do not say; NULL: must be said */
 } ps_arch;
 
 #define PS_ARCH_DECLARE(name) extern const ps_arch ps_arch_##name;

@@ -50,15 +50,19 @@
     {                                                                            \
         "rope_attention_factor"                                                  \
     }
-/* and all. */
-#define PS_ARCH_DECODER_KEYS                                                               \
-    {"vocab_size", PS_ARCH_NEEDED}, {"context_length", PS_ARCH_NEEDED},                    \
-        {"hidden_size", PS_ARCH_NEEDED}, {"num_layers", PS_ARCH_NEEDED},                   \
-        {"num_heads", PS_ARCH_NEEDED}, {"num_kv_heads"} /* num_heads */,                   \
-        {"head_dim"} /* hidden_size / num_heads */, {"intermediate_size", PS_ARCH_NEEDED}, \
-        PS_ARCH_ROPE_KEYS, {"norm_epsilon"}, {"tie_embeddings"}, {"dropout"},              \
-    {                                                                                      \
-        "tokenizer"                                                                        \
+/* sizes, and all. */
+#define PS_ARCH_SIZE_KEYS                                                \
+    {"vocab_size", PS_ARCH_NEEDED}, {"context_length", PS_ARCH_NEEDED},  \
+        {"hidden_size", PS_ARCH_NEEDED}, {"num_layers", PS_ARCH_NEEDED}, \
+        {"num_heads", PS_ARCH_NEEDED}, {"num_kv_heads"} /* num_heads */, \
+        {"head_dim"} /* hidden_size / num_heads */,                      \
+    {                                                                    \
+        "intermediate_size", PS_ARCH_NEEDED                              \
+    }
+#define PS_ARCH_DECODER_KEYS                                                                 \
+    PS_ARCH_SIZE_KEYS, PS_ARCH_ROPE_KEYS, {"norm_epsilon"}, {"tie_embeddings"}, {"dropout"}, \
+    {                                                                                        \
+        "tokenizer"                                                                          \
     }
 
 #endif

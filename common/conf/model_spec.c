@@ -246,6 +246,8 @@ static ps_status settle_choices(const section *s, ps_spec_model *m)
         if (*rates[i].rate == m->dropout)
             *rates[i].rate = -1;
     }
+    if (c->query_pre_attn_scalar == (double)m->head_dim)
+        c->query_pre_attn_scalar = 0;
     if (c->hidden_act == (unsigned)s->arch->traits.act)
         c->hidden_act = PS_ACT_OWN;
     return PS_OK;

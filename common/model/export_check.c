@@ -20,7 +20,8 @@ enum { PIECE = 8192 }; /* numbers; whole blocks of every form whose size is not 
 /* What passes by on its way to the pass. */
 typedef struct tap {
     const ps_lm_tensor *tensor;
-    ps_form form; /* that numbers are rounded to; row NULL: they are not */
+    ps_form form;                  /* that numbers are rounded to; row NULL: they are not */
+    const ps_model_export *export; /* whose numbers they become; NULL: they stay */
     ps_probe_sink sink;
     uint64_t first; /* of the buffer */
     size_t used;
@@ -84,6 +85,8 @@ static void round_to(ps_form form, float *values, uint64_t rows, uint64_t column
 static void flush(tap *t)
 {
     uint8_t bytes[PIECE * sizeof(float)];
+    for (size_t i = 0; t->export && i < t->used; i++)
+        t->buffer[i] = ps_model_export_number(t->export, t->tensor, t->buffer[i]);
     if (t->form.row)
         round_to(t->form, t->buffer, 1, t->used, bytes);
     pass_on(t, t->buffer, t->used);
@@ -248,6 +251,7 @@ static ps_status visit_own(void *user, const ps_lm_tensor *tensor, ps_probe_sink
     size_t i = (size_t)(stored - o->stored);
     const ps_safetensors_tensor *t = &o->header->tensors[i];
     ps_form form = {NULL, 0};
+    o->tap.export = o->export;
     if (o->export)
         form = ps_model_export_form(o->export, i);
     ps_form_stream *numbers = ps_form_stream_new((ps_form_sink){take_numbers, &o->tap});

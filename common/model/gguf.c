@@ -117,7 +117,8 @@ static ps_status begin_tensor(ps_model_out *o)
 {
     const ps_lm_tensor *t = &o->tensors[o->at];
     o->came = 0;
-    if (t->change == PS_LM_SAME || (o->as_stored[o->at] && t->change == PS_LM_TRANSPOSE))
+    if (t->change == PS_LM_SAME || t->change == PS_LM_PLUS_ONE ||
+        (o->as_stored[o->at] && t->change == PS_LM_TRANSPOSE))
         return PS_OK;
     uint64_t bytes = ps_lm_numbers(t) * sizeof(float);
     if (o->as_stored[o->at])
@@ -169,6 +170,9 @@ static ps_status gguf_data(ps_model_out *o, const float *values, size_t n)
     ps_status st = PS_OK;
     if (o->gathered)
         memcpy(o->gathered + o->came, values, n * sizeof *values);
+    else if (t->change == PS_LM_PLUS_ONE)
+        for (size_t i = 0; !st && i < n; i++)
+            st = put(o, &(float){values[i] + 1}, 1);
     else
         st = put(o, values, n);
     o->came += n;
@@ -210,7 +214,8 @@ static void choose_forms(ps_model_out *o, const ps_mix *mix, bool keep, const ps
         o->forms[i] = keep && ggml && !stored->form.row->plain
                           ? stored->form
                           : ps_gguf_form_of(mix, about->model, &o->tensors[i]);
-        o->as_stored[i] = ggml && ps_form_same(o->forms[i], stored->form);
+        o->as_stored[i] = ggml && o->tensors[i].change != PS_LM_PLUS_ONE &&
+                          ps_form_same(o->forms[i], stored->form);
     }
 }
 
@@ -278,6 +283,16 @@ static ps_status check_choices(const ps_spec_model *m)
     const ps_arch_gguf_key *key = ps_arch_find(m->architecture)->gguf;
     while (key->key && strcmp(key->name, "sliding_window") != 0)
         key++;
+    const ps_arch *arch = ps_arch_find(m->architecture);
+    if (m->choices.full_attention_every != arch->gguf_full_every)
+        return no_way(m, "another full_attention_every than the usual");
+    if (m->choices.query_pre_attn_scalar > 0)
+        return no_way(m, "another query_pre_attn_scalar than head_dim");
+    for (const ps_arch_gguf_key *needed = arch->gguf; needed->key; needed++) {
+        ps_spec_number number = ps_spec_model_number(m, needed->name);
+        if (needed->needed && number.whole == 0 && !(number.real > 0))
+            return no_way(m, needed->name);
+    }
     if (m->choices.hidden_act != PS_ACT_OWN)
         return no_way(m, "another hidden_act than the usual");
     if (!key->key && m->choices.sliding_window && m->choices.sliding_window < m->context_length)
@@ -322,6 +337,12 @@ static ps_status gguf_open(const ps_model_out_options *options, const ps_model_a
     return st;
 }
 
+/* float32 loses bits of a gain that is stored less 1, and made whole here. */
+static float gguf_number(const ps_lm_tensor *tensor, float v)
+{
+    return tensor->change == PS_LM_PLUS_ONE ? v + 1 - 1 : v;
+}
+
 static ps_form gguf_form(const ps_model_out *o, size_t tensor)
 {
     return o->as_stored[tensor] ? (ps_form){NULL, 0} : o->forms[tensor];
@@ -353,6 +374,7 @@ const ps_model_out_row ps_model_out_gguf = {.dtypes = ps_mix_names,
                                             .bytes = gguf_bytes,
                                             .form = gguf_form,
                                             .real = ps_gguf_real_as_read,
+                                            .number = gguf_number,
                                             .unnamed = gguf_unnamed,
                                             .seal = gguf_seal,
                                             .finish = gguf_finish,

@@ -299,6 +299,8 @@ static ps_status write_section(const source *s, ps_buf *out)
         st = put_fields(s, s->arch->gguf, out);
     if (!st)
         put_options(s, out);
+    if (s->arch->gguf_full_every)
+        ps_buf_printf(out, ", full_attention_every: %" PRId64, s->arch->gguf_full_every);
     if (!st)
         st = ps_gguf_rope_read(s->file, s->arch, out);
     if (!st)

@@ -53,6 +53,9 @@ static place place_of(const ps_gguf_tensor *t)
 static ps_status find_place(const ps_gguf *file, const ps_lm_tensor *want, place *out, bool *used)
 {
     uint64_t sides[2];
+    if (!*want->gguf)
+        return ps_fail(PS_INVALID_ARGUMENT, "there is no tensor for %s, which the keys call for",
+                       want->name);
     const ps_gguf_tensor *have = ps_gguf_find_tensor(file, want->gguf);
     if (!have)
         return ps_fail(PS_INVALID_ARGUMENT, "tensor %s is missing", want->gguf);
@@ -130,6 +133,15 @@ static ps_status read_transposed(ps_model_reader *r, size_t i, uint64_t first, s
     return st;
 }
 
+static ps_status read_whole_gain(ps_model_reader *r, const place *p, uint64_t first, size_t n,
+                                 float *out)
+{
+    ps_status st = read_stored(r, p, first, n, out);
+    for (size_t i = 0; !st && i < n; i++)
+        out[i] -= 1;
+    return st;
+}
+
 static ps_status gguf_read(ps_model_reader *r, size_t i, uint64_t first, size_t n, float *out)
 {
     const ps_lm_tensor *t = &r->about->tensors[i];
@@ -138,6 +150,8 @@ static ps_status gguf_read(ps_model_reader *r, size_t i, uint64_t first, size_t 
         return read_transposed(r, i, first, n, out);
     case PS_LM_ROPE_PAIRS:
         return read_paired(r, t, &r->places[i], first, n, out);
+    case PS_LM_PLUS_ONE:
+        return read_whole_gain(r, &r->places[i], first, n, out);
     case PS_LM_SAME:
         break;
     }

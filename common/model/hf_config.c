@@ -10,7 +10,6 @@
 #include "common/model/hf_words.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Keys of all architectures; those of each are in its row (common/arch). */
@@ -170,23 +169,24 @@ static bool is_composed(const ps_json_token *token)
     return token->kind == PS_JSON_OBJECT || token->kind == PS_JSON_ARRAY;
 }
 
-/* After its bracket; a list that says one word for each layer is that word. */
+/* After its bracket: one word for each layer (common/model/hf_words.h). */
 static ps_status read_list(reader *r, const char *key, char *out, size_t size)
 {
     ps_json_token token;
-    char word[32] = "";
+    ps_hf_layers layers = {.n = 0};
     for (;;) {
         ps_status st = ps_json_next(&r->json, &token);
-        if (st || token.kind == PS_JSON_ARRAY_END)
-            return st;
-        if (token.kind != PS_JSON_STRING)
-            return no_value(key);
-        st = take_scalar(&token, key, word, sizeof word < size ? sizeof word : size);
+        if (!st && token.kind == PS_JSON_ARRAY_END)
+            return ps_hf_layers_word(&layers, out, size) ? PS_OK : no_value(key);
         if (st)
             return st;
-        if (*out && strcmp(out, word) != 0)
+        char word[PS_HF_WORD] = "";
+        if (token.kind != PS_JSON_STRING)
             return no_value(key);
-        (void)snprintf(out, size, "%s", word);
+        st = take_scalar(&token, key, word, sizeof word);
+        if (st)
+            return st;
+        ps_hf_layers_add(&layers, word);
     }
 }
 
@@ -240,13 +240,6 @@ static ps_status read_unknown(reader *r, const char *key)
     return st || token.kind == PS_JSON_NULL ? st : unknown(key);
 }
 
-static bool same_value(const char *a, const char *b)
-{
-    char *end_a, *end_b;
-    double x = strtod(a, &end_a), y = strtod(b, &end_b);
-    return !strcmp(a, b) || (*a && *b && !*end_a && !*end_b && x == y);
-}
-
 /* What is kept under this name of a table; NULL: the file does not have it, or null. */
 static char *kept(reader *r, const char *key)
 {
@@ -274,7 +267,7 @@ static ps_status keep_value(reader *r, const char *key, const char *text)
         text = "null";
     if (!*text)
         return PS_OK;
-    if (before && !same_value(before, text))
+    if (before && !ps_hf_same(before, text))
         return ps_fail(PS_INVALID_ARGUMENT, "%s is there twice: %s and %s", key, before, text);
     if (before)
         return PS_OK;
@@ -382,23 +375,17 @@ static ps_status take_aliases(reader *r, const ps_arch *arch)
 static ps_status write_word(const ps_arch_hf_key *key, const char *value, ps_buf *out)
 {
     char word[PS_HF_WORD], known[PS_HF_WORDS];
+    const char *every;
+    if (key->list && ps_hf_every(value, &every)) {
+        ps_buf_printf(out, ", %s: %s", key->name, every);
+        return PS_OK;
+    }
     if (ps_hf_word(key->words, value, word)) {
         ps_buf_printf(out, ", %s: %s", key->name, word);
         return PS_OK;
     }
     ps_hf_words_known(key->words, known);
     return ps_fail(PS_INVALID_ARGUMENT, "%s: %s is not supported, only %s", key->key, value, known);
-}
-
-/* The value is one of those between the spaces of the list. */
-static bool allows(const char *must, const char *value)
-{
-    char words[64], *rest = NULL;
-    (void)snprintf(words, sizeof words, "%s", must);
-    for (char *word = strtok_r(words, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
-        if (same_value(word, value))
-            return true;
-    return false;
 }
 
 static ps_status write_keys(reader *r, const ps_arch *arch, const ps_arch_hf_key *key, ps_buf *out)
@@ -414,7 +401,7 @@ static ps_status write_keys(reader *r, const ps_arch *arch, const ps_arch_hf_key
             return st;
         if (key->name && !key->words && value)
             ps_buf_printf(out, ", %s: %s", key->name, value);
-        if (key->only && value && !allows(key->only, value))
+        if (key->only && value && !ps_hf_allows(key->only, value))
             return ps_fail(PS_INVALID_ARGUMENT, "%s: %s is not supported, only%.*s", key->key,
                            value, (int)strlen(key->only) - 1, key->only);
     }

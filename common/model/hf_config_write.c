@@ -46,6 +46,15 @@ static void put_word(ps_json_writer *w, const ps_arch_hf_out *key, const char *w
     ps_json_put_string(w, key->key, text);
 }
 
+static void put_layers(ps_json_writer *w, const ps_spec_model *m, const char *key)
+{
+    ps_json_key(w, key);
+    ps_json_array(w);
+    for (int64_t l = 0; l < m->num_layers; l++)
+        ps_json_string(w, ps_arch_slides(&m->choices, l) ? "sliding_attention" : "full_attention");
+    ps_json_array_end(w);
+}
+
 static void put_key(ps_json_writer *w, const ps_spec_model *m, const ps_arch_hf_out *key)
 {
     if (key->own_heads && !ps_spec_model_has_own_heads(m))
@@ -54,24 +63,32 @@ static void put_key(ps_json_writer *w, const ps_spec_model *m, const ps_arch_hf_
         ps_json_put_raw(w, key->key, key->json);
         return;
     }
+    if (key->layers) {
+        put_layers(w, m, key->key);
+        return;
+    }
     if (key->rope) {
         put_rope(w, m, key->key);
         return;
     }
     ps_spec_number number = ps_spec_model_number(m, key->name);
-    if (key->or_else && number.real < 0)
+    if (key->or_else && number.real <= (strcmp(key->or_else, "dropout") == 0 ? -1 : 0))
         number = ps_spec_model_number(m, key->or_else);
     if (key->words) {
         put_word(w, key,
                  ps_arch_act_names[ps_arch_act_of(ps_arch_find(m->architecture), &m->choices)]);
         return;
     }
+    if (key->zero_null && number.whole == 0 && !(number.real > 0)) {
+        ps_json_put_raw(w, key->key, "null");
+        return;
+    }
     if (number.is_flag)
         ps_json_put_bool(w, key->key, number.whole != 0);
+    else if (number.is_real && key->whole)
+        ps_json_put_double(w, key->key, number.real);
     else if (number.is_real)
         put_float(w, key->key, number.real);
-    else if (key->zero_null && number.whole == 0)
-        ps_json_put_raw(w, key->key, "null");
     else
         ps_json_put_int(w, key->key, number.whole);
 }

@@ -2,6 +2,7 @@
 #include "common/model/hf_words.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 bool ps_hf_word(const char *words, const char *value, char out[PS_HF_WORD])
@@ -27,4 +28,51 @@ void ps_hf_words_known(const char *words, char out[PS_HF_WORDS])
         n += (size_t)snprintf(out + n, PS_HF_WORDS - n, "%s%.*s", n ? " " : "",
                               (int)strcspn(at, "="), at);
     }
+}
+
+/* Two words, of which full_attention comes as regularly as the first time. */
+void ps_hf_layers_add(ps_hf_layers *l, const char *word)
+{
+    bool full = !strcmp(word, "full_attention");
+    if (l->n == 0)
+        (void)snprintf(l->first, sizeof l->first, "%s", word);
+    bool other = strcmp(l->first, word) != 0;
+    l->n++;
+    if (full && !l->every)
+        l->every = l->n;
+    l->others |= other;
+    l->wrong |= (other && !full) || full != (l->every && l->n % l->every == 0);
+}
+
+bool ps_hf_layers_word(const ps_hf_layers *l, char *out, size_t size)
+{
+    if (!l->others)
+        (void)snprintf(out, size, "%s", l->first);
+    else
+        (void)snprintf(out, size, "every_%lld", (long long)l->every);
+    return !l->others || !l->wrong;
+}
+
+bool ps_hf_every(const char *value, const char **digits)
+{
+    static const char every[] = "every_";
+    *digits = value + sizeof every - 1;
+    return !strncmp(value, every, sizeof every - 1);
+}
+
+bool ps_hf_same(const char *a, const char *b)
+{
+    char *end_a, *end_b;
+    double x = strtod(a, &end_a), y = strtod(b, &end_b);
+    return !strcmp(a, b) || (*a && *b && !*end_a && !*end_b && x == y);
+}
+
+bool ps_hf_allows(const char *must, const char *value)
+{
+    char words[64], *rest = NULL;
+    (void)snprintf(words, sizeof words, "%s", must);
+    for (char *word = strtok_r(words, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
+        if (ps_hf_same(word, value))
+            return true;
+    return false;
 }

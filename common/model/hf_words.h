@@ -4,6 +4,8 @@
 #define PS_MODEL_HF_WORDS_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum { PS_HF_WORD = 32, PS_HF_WORDS = 128 };
 
@@ -11,5 +13,24 @@ enum { PS_HF_WORD = 32, PS_HF_WORDS = 128 };
 bool ps_hf_word(const char *words, const char *value, char out[PS_HF_WORD]);
 /* What stands before each: "gelu_new gelu". */
 void ps_hf_words_known(const char *words, char out[PS_HF_WORDS]);
+
+/* A word of each layer, as they come; zeroed to begin with. */
+typedef struct ps_hf_layers {
+    int64_t n;
+    char first[PS_HF_WORD];
+    bool others;   /* not all are the first */
+    int64_t every; /* the first full_attention is layer number every - 1; 0: there is none so far */
+    bool wrong;    /* they say nothing that is known */
+} ps_hf_layers;
+void ps_hf_layers_add(ps_hf_layers *layers, const char *word);
+/* The one word, or "every_6". false: they say something else. */
+bool ps_hf_layers_word(const ps_hf_layers *layers, char *out, size_t size);
+/* Is it such an "every_6"? *digits: "6". */
+bool ps_hf_every(const char *value, const char **digits);
+
+/* The same word, or the same number. */
+bool ps_hf_same(const char *a, const char *b);
+/* The value is one of those between the spaces of the list. */
+bool ps_hf_allows(const char *must, const char *value);
 
 #endif

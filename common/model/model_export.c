@@ -254,6 +254,11 @@ double ps_model_export_real(const ps_model_export *s, double v)
     return s->row->real ? s->row->real(v) : v;
 }
 
+float ps_model_export_number(const ps_model_export *s, const ps_lm_tensor *tensor, float v)
+{
+    return s->row->number ? s->row->number(tensor, v) : v;
+}
+
 ps_status ps_model_export_finish(ps_model_export *s, uint64_t *bytes)
 {
     return s->row->finish(&s->out, bytes);

@@ -54,6 +54,8 @@ typedef struct ps_model_out_row {
     ps_form (*form)(const ps_model_out *out, size_t tensor);
     /* What a real of the model section is to whoever reads what was written; NULL: as it was. */
     double (*real)(double v);
+    /* What a number of this tensor is to it, likewise. */
+    float (*number)(const ps_lm_tensor *tensor, float v);
     /* The row's, where it is as long as it has no name; NULL: nowhere, it goes into a stream. */
     const char *(*unnamed)(const ps_model_out *out);
     /* All has come, and can be read there. */
@@ -89,6 +91,7 @@ PS_MUST_CHECK ps_status ps_model_export_seal(ps_model_export *stream);
 const ps_disk *ps_model_export_disk(const ps_model_export *stream);
 ps_form ps_model_export_form(const ps_model_export *stream, size_t i);
 double ps_model_export_real(const ps_model_export *stream, double v);
+float ps_model_export_number(const ps_model_export *stream, const ps_lm_tensor *tensor, float v);
 /* After seal. */
 PS_MUST_CHECK ps_status ps_model_export_finish(ps_model_export *stream, uint64_t *bytes);
 void ps_model_export_free(ps_model_export **stream); /* drops what is not finished */

@@ -79,6 +79,15 @@ ROPES = {
 }
 
 VARIANTS = {
+    "gemma2": {
+        "plain": {},
+        "window": {"sliding_window": 5, "num_hidden_layers": 4},
+        "untied": {"tie_word_embeddings": False, "sliding_window": 9, "num_hidden_layers": 3},
+        "query_scalar": {"query_pre_attn_scalar": 24, "num_hidden_layers": 3},
+        "low_caps": {"attn_logit_softcapping": 0.5, "final_logit_softcapping": 1.5, "head_dim": 16, "query_pre_attn_scalar": 16},
+        "no_caps": {"attn_logit_softcapping": None, "final_logit_softcapping": None},
+        "all_full": {"layer_types": ["full_attention"] * 3, "num_hidden_layers": 3, "sliding_window": 4},
+    },
     "gpt2": {
         "plain": {},
         "untied": {"tie_word_embeddings": False},
@@ -130,10 +139,11 @@ VARIANTS = {
     },
 }
 
-CLASSES = {"gpt2": "GPT2", "llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3", "mistral": "Mistral"}
+CLASSES = {"gemma2": "Gemma2", "gpt2": "GPT2", "llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3", "mistral": "Mistral"}
 
 
 BASES = {
+    "gemma2": lambda: decoder() | dict(head_dim=8, query_pre_attn_scalar=8, sliding_window=12, tie_word_embeddings=True),
     "gpt2": lambda: dict(vocab_size=89, n_positions=64, n_embd=32, n_layer=2, n_head=4, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0),
 }
 
@@ -168,7 +178,7 @@ def make(kind, name, changes, out):
     logits = model(input_ids=rows[:, :-1]).logits
     loss = torch.nn.functional.cross_entropy(logits.reshape(-1, vocabulary), rows[:, 1:].reshape(-1))
     loss.backward()
-    config = {k: v for k, v in json.loads(model.config.to_json_string(use_diff=False)).items() if v is not None}
+    config = {k: v for k, v in json.loads(model.config.to_json_string(use_diff=False)).items() if v is not None or k == "sliding_window" or k.endswith("softcapping")}
     print("variant", name, file=out)
     print("config", json.dumps(config), file=out)
     print("tokens", *[t for row in tokens for t in row], file=out)
