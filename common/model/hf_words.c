@@ -50,7 +50,7 @@ bool ps_hf_layers_word(const ps_hf_layers *l, char *out, size_t size)
         (void)snprintf(out, size, "%s", l->first);
     else
         (void)snprintf(out, size, "every_%lld", (long long)l->every);
-    return !l->others || !l->wrong;
+    return !l->others || (!l->wrong && !strcmp(l->first, "sliding_attention"));
 }
 
 bool ps_hf_every(const char *value, const char **digits)

@@ -19,7 +19,7 @@ typedef struct ps_hf_layers {
     int64_t n;
     char first[PS_HF_WORD];
     bool others;   /* not all are the first */
-    int64_t every; /* the first full_attention is layer number every - 1; 0: there is none so far */
+    int64_t every; /* the first full_attention is number every, from 1; 0: there is none so far */
     bool wrong;    /* they say nothing that is known */
 } ps_hf_layers;
 void ps_hf_layers_add(ps_hf_layers *layers, const char *word);

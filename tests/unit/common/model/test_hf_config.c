@@ -196,6 +196,40 @@ START_TEST(what_the_models_cannot_do_is_refused_by_its_key)
 }
 END_TEST
 
+#define GEMMA2(more) "{\"model_type\":\"gemma2\",\"vocab_size\":256000," more "}"
+
+START_TEST(kinds_of_layers_become_how_often_one_sees_all)
+{
+    static const struct {
+        const char *types;
+        int64_t every; /* -1: refused */
+    } cases[] = {
+        {"[\"sliding_attention\",\"full_attention\",\"sliding_attention\"]", 2},
+        {"[\"sliding_attention\",\"sliding_attention\",\"full_attention\"]", 3},
+        {"[\"sliding_attention\",\"sliding_attention\"]", 0},
+        {"[\"full_attention\",\"full_attention\"]", 1},
+        {"null", 2},
+        {"[\"full_attention\",\"sliding_attention\"]", -1},
+        {"[\"sliding_attention\",\"full_attention\",\"full_attention\"]", -1},
+        {"[\"chunked_attention\",\"full_attention\"]", -1},
+        {"[\"chunked_attention\"]", -1},
+        {"[1]", -1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *json = ps_asprintf(GEMMA2("\"layer_types\":%s"), cases[i].types);
+        ps_spec_model *m = NULL;
+        ps_status st = ps_hf_config_parse(ps_slice_str(json), &m);
+        ck_assert_msg(st == (cases[i].every < 0 ? PS_INVALID_ARGUMENT : PS_OK), "%s", json);
+        if (!st) {
+            ck_assert_int_eq(m->choices.full_attention_every, cases[i].every);
+            ck_assert_double_eq(m->choices.attention_softcap, 50);
+            ps_spec_model_free(&m);
+        }
+        ps_free(&json);
+    }
+}
+END_TEST
+
 START_TEST(what_says_nothing_new_is_taken)
 {
     static const char *const more[] = {
@@ -285,6 +319,7 @@ static const ps_check_case tests[] = {{&published_configurations_are_read},
                                       {&absent_keys_have_the_defaults_of_transformers},
                                       {&what_the_models_cannot_do_is_refused_by_its_key},
                                       {&rope_scaling_that_is_not_known_is_refused},
+                                      {&kinds_of_layers_become_how_often_one_sees_all},
                                       {&what_says_nothing_new_is_taken},
                                       {&every_default_of_transformers_is_read},
                                       {&what_is_written_reads_back_as_the_same},
