@@ -38,7 +38,7 @@ __device__ float scaled_down(float from, float to)
 }
 
 /* Turns scores into weights e^(score - largest); the sums so far follow. */
-template <int Lanes, int I, int J, int C>
+template <int Lanes, bool Some, int I, int J, int C>
 __device__ void update(float (&s)[I][J], running<I> &r, float (&sum)[I][C])
 {
 #pragma unroll
@@ -47,7 +47,7 @@ __device__ void update(float (&s)[I][J], running<I> &r, float (&sum)[I][C])
         for (int j = 0; j < J; j++)
             largest = fmaxf(largest, s[i][j]);
         largest = ps_lanes(largest, ps_larger(), Lanes);
-        float from = largest == -INFINITY ? 0 : largest; /* it has seen none so far */
+        float from = Some && largest == -INFINITY ? 0 : largest; /* it has seen none so far */
         for (int j = 0; j < J; j++) {
             s[i][j] = expf(s[i][j] - from);
             added += s[i][j];
@@ -62,22 +62,28 @@ __device__ void update(float (&s)[I][J], running<I> &r, float (&sum)[I][C])
 }
 
 /* Scores that query t does not see are no part of it. A query past the last is as the last. */
-template <typename T, int Lanes, int I, int J>
+template <typename T, int Lanes, bool Some, int I, int J>
 __device__ void hide(float (&s)[I][J], const ps_heads<T> &a, int64_t b, int64_t query, int64_t key)
 {
     int y = threadIdx.x / Lanes, x = threadIdx.x % Lanes;
     for (int i = 0; i < I; i++) {
         int64_t t = query + y + Lanes * i;
-        ps_seen seen = a.seen_by(b, t < a.queries ? t : a.queries - 1);
-        int begin = (int)(seen.begin - key), end = (int)(seen.end - key);
+        t = t < a.queries ? t : a.queries - 1;
+        ps_seen seen = {0, a.visible(t)};
+        if (Some)
+            seen = a.template seen_by<Some>(b, t);
         for (int j = 0; j < J; j++) {
-            int at = x + Lanes * j;
-            s[i][j] = at >= begin && at < end ? a.capped(s[i][j] * a.scale) : -INFINITY;
+            bool sees = key + x + Lanes * j < seen.end;
+            if (Some)
+                sees = sees && key + x + Lanes * j >= seen.begin;
+            s[i][j] = sees ? s[i][j] * a.scale : -INFINITY;
+            if (Some && sees)
+                s[i][j] = a.capped(s[i][j]);
         }
     }
 }
 
-template <typename T, int Lanes, int I, int C>
+template <typename T, int Lanes, bool Some, int I, int C>
 __device__ void finish(const ps_heads<T> &a, int64_t b, int head, int64_t query,
                        const running<I> &r, const float (&sum)[I][C])
 {
@@ -91,7 +97,7 @@ __device__ void finish(const ps_heads<T> &a, int64_t b, int head, int64_t query,
 #pragma unroll
         for (int c = 0; c < C; c++)
             if (x + Lanes * c < a.head_dim)
-                ps_store(out + x + Lanes * c, r.total[i] == 0 ? 0 : sum[i][c] / r.total[i]);
+                ps_store(out + x + Lanes * c, Some && r.total[i] == 0 ? 0 : sum[i][c] / r.total[i]);
         if (a.lse && x == 0)
             a.lse[a.statistic_at(b, t, head)] = r.largest[i] + logf(r.total[i]);
     }
@@ -175,7 +181,7 @@ __device__ void load_keys(tiles<T, Dim> &t, const ps_heads<T> &a, const place &p
 }
 
 /* The tiles' keys become part of what is running; all have loaded them. */
-template <typename T, int Dim, int I, int C>
+template <typename T, int Dim, bool Some, int I, int C>
 __device__ void add_keys(tiles<T, Dim> &t, const ps_heads<T> &a, const place &p, running<I> &r,
                          float (&sum)[I][C])
 {
@@ -183,8 +189,8 @@ __device__ void add_keys(tiles<T, Dim> &t, const ps_heads<T> &a, const place &p,
     int y = threadIdx.x / S::lanes, x = threadIdx.x % S::lanes;
     float s[I][S::keys / S::lanes];
     ps_tile_product<Dim, S::lanes>(s, t.q, t.k, a.head_dim);
-    hide<T, S::lanes>(s, a, p.b, p.query, p.key);
-    update<S::lanes>(s, r, sum);
+    hide<T, S::lanes, Some>(s, a, p.b, p.query, p.key);
+    update<S::lanes, Some>(s, r, sum);
     for (int i = 0; i < I; i++)
         for (int j = 0; j < S::keys / S::lanes; j++)
             t.weights[(y + S::lanes * i) * S::ld_weights + x + S::lanes * j] = s[i][j];
@@ -194,8 +200,8 @@ __device__ void add_keys(tiles<T, Dim> &t, const ps_heads<T> &a, const place &p,
 }
 
 /* Of a causal head, the last tiles see the most keys: they go first. */
-template <typename T, int Dim>
-__global__ void __launch_bounds__(tiles<T, Dim>::threads, PS_ATTENTION_BLOCKS)
+template <typename T, int Dim, bool Some>
+__global__ void __launch_bounds__(tiles<T, Dim>::threads, PS_ATTENTION_BLOCKS_OF(Some))
     forward(ps_heads<T> a, int64_t count)
 {
     typedef tiles<T, Dim> S;
@@ -212,24 +218,37 @@ __global__ void __launch_bounds__(tiles<T, Dim>::threads, PS_ATTENTION_BLOCKS)
         r.total[i] = 0;
     }
     load_queries(t, a, at);
-    ps_seen seen = a.seen_by_some(at.b, at.query, S::queries);
-    for (at.key = seen.begin; at.key < seen.end; at.key += S::keys) {
+    int64_t end = at.query + S::queries < a.queries ? at.query + S::queries : a.queries;
+    int64_t keys = a.visible(end - 1);
+    if (Some) {
+        ps_seen seen = a.template seen_by_some<Some>(at.b, at.query, S::queries);
+        at.key = seen.begin;
+        keys = seen.end;
+    }
+    for (; at.key < keys; at.key += S::keys) {
         load_keys(t, a, at);
         __syncthreads();
-        add_keys(t, a, at, r, sum);
+        add_keys<T, Dim, Some>(t, a, at, r, sum);
         __syncthreads(); /* before the next keys come */
     }
-    finish<T, S::lanes>(a, at.b, at.head, at.query, r, sum);
+    finish<T, S::lanes, Some>(a, at.b, at.head, at.query, r, sum);
 }
 
 template <typename T, int Dim> void launch(ps_stream *s, const ps_attention *a)
 {
     typedef shape<T, Dim> S;
     int64_t tiles = (a->queries + S::queries - 1) / S::queries;
-    if (ps_cuda_begin(s))
+    unsigned blocks = (unsigned)(tiles * a->heads * a->batch), threads = S::lanes * S::lanes;
+    if (!ps_cuda_begin(s))
+        return;
+    if (ps_attention_some(a))
         ps_cuda_end(s, "attention",
-                    GPU_LAUNCH((forward<T, Dim>), (unsigned)(tiles * a->heads * a->batch),
-                               S::lanes * S::lanes, 0, ps_cuda_queue(s), ps_heads_of<T>(a), tiles));
+                    GPU_LAUNCH((forward<T, Dim, true>), blocks, threads, 0, ps_cuda_queue(s),
+                               ps_heads_of<T>(a), tiles));
+    else
+        ps_cuda_end(s, "attention",
+                    GPU_LAUNCH((forward<T, Dim, false>), blocks, threads, 0, ps_cuda_queue(s),
+                               ps_heads_of<T>(a), tiles));
 }
 
 template <typename T> void run(ps_stream *s, const ps_attention *a)

@@ -20,6 +20,17 @@
 #define PS_ATTENTION_BLOCKS 3
 #endif
 
+/* Kernels are made twice: with Some for attention that leaves out some keys (but those that
+ * causality does) or caps scores, which has registers of its own for that; without it they pay
+ * nothing. */
+#define PS_ATTENTION_BLOCKS_OF(Some) ((Some) ? (PS_ATTENTION_BLOCKS + 1) / 2 : PS_ATTENTION_BLOCKS)
+
+static inline bool ps_attention_some(const ps_attention *a)
+{
+    return a->window > 0 || a->softcap > 0 || ps_tensor_present(a->starts) ||
+           ps_tensor_present(a->ends);
+}
+
 /* Elements from one row of a tile to the next: lanes that read the same column of different rows
  * then hit different banks. */
 template <typename T, int Dim> struct ps_tile {
@@ -46,12 +57,14 @@ template <typename T> struct ps_heads {
     T *y;
     const T *q, *k, *v;
     float *lse; /* may be NULL */
-    float scale, softcap;
+    float scale;
     bool causal;
+    bool narrow; /* k and v are `kept`, and not T */
+    ps_kept kept;
+    /* with Some */
+    float softcap;
     int64_t window;
     const int *starts, *ends; /* may be NULL */
-    bool narrow;              /* k and v are `kept`, and not T */
-    ps_kept kept;
 
     __device__ int64_t query_at(int64_t b, int64_t row, int head, int64_t ld) const
     {
@@ -71,11 +84,18 @@ template <typename T> struct ps_heads {
     {
         return (b * heads + head) * queries + row;
     }
+    /* how many keys query number t sees, from the first on, where causality alone says so */
+    __device__ int64_t visible(int64_t t) const
+    {
+        return causal ? keys - queries + t + 1 : keys;
+    }
     /* what query number t sees */
-    __device__ ps_seen seen_by(int64_t b, int64_t t) const
+    template <bool Some> __device__ ps_seen seen_by(int64_t b, int64_t t) const
     {
         int64_t upto = keys - queries + t + 1;
         ps_seen s = {0, causal ? upto : keys};
+        if (!Some)
+            return s;
         if (window > 0 && upto > window)
             s.begin = upto - window;
         if (starts && starts[b * queries + t] > s.begin)
@@ -86,16 +106,15 @@ template <typename T> struct ps_heads {
     }
     /* from the first key that one of `rows` queries from number t on sees to the last one; of a
      * query past the last nothing */
-    __device__ ps_seen seen_by_some(int64_t b, int64_t t, int rows) const
+    template <bool Some> __device__ ps_seen seen_by_some(int64_t b, int64_t t, int rows) const
     {
         int64_t last = t + rows < queries ? t + rows : queries;
-        ps_seen all = seen_by(b, t);
-        if (!starts && !ends) {
-            all.end = seen_by(b, last - 1).end;
-            return all;
-        }
-        while (++t < last) {
-            ps_seen one = seen_by(b, t);
+        ps_seen all = seen_by<Some>(b, t);
+        bool own = Some && (starts || ends);
+        if (!own)
+            all.end = seen_by<Some>(b, last - 1).end;
+        while (own && ++t < last) {
+            ps_seen one = seen_by<Some>(b, t);
             if (one.end == 0)
                 continue;
             all.begin = all.end == 0 || one.begin < all.begin ? one.begin : all.begin;
@@ -133,14 +152,14 @@ template <typename T> static inline ps_heads<T> ps_heads_of(const ps_attention *
             ps_at<T>(a->v),
             ps_at<float>(a->lse),
             a->scale,
-            a->softcap,
             a->causal,
-            a->window,
-            ps_at<int>(a->starts),
-            ps_at<int>(a->ends),
             a->k.dtype != a->q.dtype,
             {a->k.dtype, ps_at<void>(a->k), ps_at<void>(a->v), ps_at<float>(a->k_scales),
-             ps_at<float>(a->v_scales)}};
+             ps_at<float>(a->v_scales)},
+            a->softcap,
+            a->window,
+            ps_at<int>(a->starts),
+            ps_at<int>(a->ends)};
 }
 
 /* `rows` rows of a tile from memory, of which `there` exist; the others are 0. A warp a row. */

@@ -114,7 +114,7 @@ __device__ void load_keys(tiles<T, Dim> &t, const backward<T> &g, const place &p
 }
 
 /* P and dS of the tiles, which all have loaded; all have read the last ones. */
-template <typename T, int Dim>
+template <bool Some, typename T, int Dim>
 __device__ void make_gradients(tiles<T, Dim> &t, const backward<T> &g, const place &at)
 {
     typedef tiles<T, Dim> S;
@@ -126,17 +126,19 @@ __device__ void make_gradients(tiles<T, Dim> &t, const backward<T> &g, const pla
     for (int i = 0; i < S::mine; i++) {
         int64_t query = at.query + y + S::lanes * i;
         bool there = query < a.queries;
-        ps_seen seen = there ? a.seen_by(at.b, query) : ps_seen{0, 0};
-        int begin = (int)(seen.begin - at.key), end = (int)(seen.end - at.key);
+        ps_seen seen = there ? a.template seen_by<Some>(at.b, query) : ps_seen{0, 0};
         float lse = there ? a.lse[a.statistic_at(at.b, query, at.head)] : 0;
         float delta = there ? g.delta[a.statistic_at(at.b, query, at.head)] : 0;
         for (int j = 0; j < S::mine; j++) {
             int key = x + S::lanes * j, to = (y + S::lanes * i) * S::ld_s + key;
-            bool seen_too = key >= begin && key < end;
-            float score = a.capped(p[i][j] * a.scale);
-            float one = seen_too ? expf(score - lse) : 0;
+            bool sees = at.key + key < seen.end && (!Some || at.key + key >= seen.begin);
+            float score = p[i][j] * a.scale;
+            if (Some)
+                score = a.capped(score);
+            float one = sees ? expf(score - lse) : 0;
+            float d = a.scale * one * (dp[i][j] - delta);
             t.p[to] = one;
-            t.ds[to] = seen_too ? a.scale * one * (dp[i][j] - delta) * a.slope(score) : 0;
+            t.ds[to] = sees ? Some ? d * a.slope(score) : d : 0;
         }
     }
 }
@@ -155,8 +157,8 @@ __device__ void write_rows(T *out, int64_t ld, int64_t there, int head_dim,
                 ps_store(out + (y + Lanes * i) * ld + x + Lanes * c, sum[i][c]);
 }
 
-template <typename T, int Dim>
-__global__ void __launch_bounds__(tiles<T, Dim>::threads, PS_ATTENTION_BLOCKS)
+template <typename T, int Dim, bool Some>
+__global__ void __launch_bounds__(tiles<T, Dim>::threads, PS_ATTENTION_BLOCKS_OF(Some))
     make_dq(backward<T> g, int64_t count)
 {
     typedef tiles<T, Dim> S;
@@ -166,14 +168,14 @@ __global__ void __launch_bounds__(tiles<T, Dim>::threads, PS_ATTENTION_BLOCKS)
     place at = {unit / a.heads, (count - 1 - blockIdx.x % count) * S::rows, 0,
                 (int)(unit % a.heads), 0};
     at.kv_head = at.head / (a.heads / a.kv_heads);
-    ps_seen seen = a.seen_by_some(at.b, at.query, S::rows);
+    ps_seen seen = a.template seen_by_some<Some>(at.b, at.query, S::rows);
     float dq[S::mine][S::columns] = {};
     clear(t);
     load_queries(t, g, at);
     for (at.key = seen.begin; at.key < seen.end; at.key += S::rows) {
         load_keys(t, g, at);
         __syncthreads();
-        make_gradients(t, g, at);
+        make_gradients<Some>(t, g, at);
         __syncthreads();
         ps_tile_add<Dim, S::lanes>(dq, t.ds + threadIdx.x / S::lanes * S::ld_s, S::lanes * S::ld_s,
                                    1, t.k, S::rows);
@@ -183,8 +185,15 @@ __global__ void __launch_bounds__(tiles<T, Dim>::threads, PS_ATTENTION_BLOCKS)
                             a.queries - at.query, a.head_dim, dq);
 }
 
-template <typename T, int Dim>
-__global__ void __launch_bounds__(tiles<T, Dim>::threads, PS_ATTENTION_BLOCKS)
+/* Does one of these queries see one of these keys? */
+template <typename T> __device__ bool seen_at_all(const ps_heads<T> &a, const place &at, int rows)
+{
+    ps_seen seen = a.template seen_by_some<true>(at.b, at.query, rows);
+    return seen.begin < at.key + rows && seen.end > at.key;
+}
+
+template <typename T, int Dim, bool Some>
+__global__ void __launch_bounds__(tiles<T, Dim>::threads, PS_ATTENTION_BLOCKS_OF(Some))
     make_dk_dv(backward<T> g, int64_t count)
 {
     typedef tiles<T, Dim> S;
@@ -200,12 +209,11 @@ __global__ void __launch_bounds__(tiles<T, Dim>::threads, PS_ATTENTION_BLOCKS)
     for (int i = 0; i < group; i++) {
         at.head = at.kv_head * group + i;
         for (at.query = first; at.query < a.queries; at.query += S::rows) {
-            ps_seen seen = a.seen_by_some(at.b, at.query, S::rows);
-            if (seen.end <= at.key || seen.begin >= at.key + S::rows)
+            if (Some && !seen_at_all(a, at, S::rows))
                 continue;
             load_queries(t, g, at);
             __syncthreads();
-            make_gradients(t, g, at);
+            make_gradients<Some>(t, g, at);
             __syncthreads();
             ps_tile_add<Dim, S::lanes>(dv, t.p + y, S::lanes, S::ld_s, t.dy, S::rows);
             ps_tile_add<Dim, S::lanes>(dk, t.ds + y, S::lanes, S::ld_s, t.q, S::rows);
@@ -219,18 +227,26 @@ __global__ void __launch_bounds__(tiles<T, Dim>::threads, PS_ATTENTION_BLOCKS)
                             a.head_dim, dv);
 }
 
-template <typename T, int Dim> void launch(ps_stream *s, const backward<T> &g)
+template <typename T, int Dim, bool Some> void launch(ps_stream *s, const backward<T> &g)
 {
     typedef tiles<T, Dim> S;
     const ps_heads<T> &a = g.a;
     int64_t count = (a.queries + S::rows - 1) / S::rows;
     cudaStream_t q = ps_cuda_queue(s);
     if (ps_cuda_end(s, "attention_backward",
-                    GPU_LAUNCH((make_dq<T, Dim>), (unsigned)(count * a.heads * a.batch), S::threads,
-                               0, q, g, count)))
+                    GPU_LAUNCH((make_dq<T, Dim, Some>), (unsigned)(count * a.heads * a.batch),
+                               S::threads, 0, q, g, count)))
         ps_cuda_end(s, "attention_backward",
-                    GPU_LAUNCH((make_dk_dv<T, Dim>), (unsigned)(count * a.kv_heads * a.batch),
+                    GPU_LAUNCH((make_dk_dv<T, Dim, Some>), (unsigned)(count * a.kv_heads * a.batch),
                                S::threads, 0, q, g, count));
+}
+
+template <typename T, int Dim> void launch_either(ps_stream *s, const backward<T> &g, bool some)
+{
+    if (some)
+        launch<T, Dim, true>(s, g);
+    else
+        launch<T, Dim, false>(s, g);
 }
 
 template <typename T> void run(ps_stream *s, const ps_attention_backward *b)
@@ -247,12 +263,13 @@ template <typename T> void run(ps_stream *s, const ps_attention_backward *b)
                                           GPU_LAUNCH((make_delta<T>), (unsigned)((warps + 3) / 4),
                                                      128, 0, ps_cuda_queue(s), g)))
         return;
+    bool some = ps_attention_some(b->forward);
     if (a.head_dim <= 64)
-        launch<T, 64>(s, g);
+        launch_either<T, 64>(s, g, some);
     else if (a.head_dim <= 128)
-        launch<T, 128>(s, g);
+        launch_either<T, 128>(s, g, some);
     else
-        launch<T, 256>(s, g);
+        launch_either<T, 256>(s, g, some);
 }
 } // namespace
 

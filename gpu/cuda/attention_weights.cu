@@ -14,7 +14,7 @@ __global__ void __launch_bounds__(THREADS)
         int head = (int)(unit % a.heads);
         const T *q = a.q + a.query_at(b, t, head, a.ld_q);
         const T *k = a.k + a.key_at(b, 0, head / (a.heads / a.kv_heads), a.ld_k);
-        ps_seen seen = a.seen_by(b, t);
+        ps_seen seen = a.template seen_by<true>(b, t);
         float lse = a.lse[row];
         for (int64_t key = threadIdx.x; key < columns; key += blockDim.x) {
             bool seen_too = key >= seen.begin && key < seen.end;
