@@ -83,11 +83,13 @@ def means(kind, s, tensors):
              "output": "lm_head"}
     stems = {"gpt2": {"attn_norm": "ln_1", "attn_qkv": "attn.c_attn", "attn_output": "attn.c_proj", "ffn_norm": "ln_2",
                       "ffn_up": "mlp.c_fc", "ffn_down": "mlp.c_proj", "token_embd": "wte", "position_embd": "wpe",
-                      "output_norm": "ln_f"},
+                      "output_norm": "ln_f", "output": "lm_head"},
              "llama": llama, "qwen2": llama}[kind]
     out = {}
     for name, (_, _, values) in tensors.items():
         *block, stem, end = name.split(".")
+        if stem not in stems:
+            continue  # of no such model: the file is refused
         prefix = f"{'h' if kind == 'gpt2' else 'model.layers'}.{block[1]}." if block else ""
         if kind == "gpt2" and block and values.ndim == 2:
             values = values.T
@@ -133,7 +135,9 @@ def write(path, kind, s=None, types=(TYPES.F32,), words=True, change=None, **spl
     w.write_kv_data_to_file()
     w.write_tensors_to_file()
     w.close()
-    return means(kind, s, {n: t for n, t in tensors.items() if n != "rope_freqs.weight" and not (kind == "gpt2" and n == "output.weight")})
+    embedding, head = tensors["token_embd.weight"], tensors.get("output.weight")
+    tied = head and kind == "gpt2" and numpy.array_equal(head[2], embedding[2])
+    return means(kind, s, {n: t for n, t in tensors.items() if n != "rope_freqs.weight" and not (tied and n == "output.weight")})
 
 
 def every_value(w, _):
