@@ -118,12 +118,14 @@ void ps_gguf_kept_read(const ps_gguf *file, ps_buf *json)
     ps_json_writer w = ps_json_writer_to(json);
     ps_json_object(&w);
     size_t empty = json->len;
-    for (size_t i = 0; i < file->n_keys && n < MOST_KEYS; i++)
-        if (is_kept(file->keys[i].name) &&
-            file->keys[i].bytes.len < MOST_BYTES - (json->len - before)) {
-            read_key(&w, &file->keys[i]);
-            n++;
-        }
+    for (size_t i = 0; i < file->n_keys && n < MOST_KEYS; i++) {
+        size_t used = json->len - before; /* more than MOST_BYTES where much of a text is escaped */
+        if (!is_kept(file->keys[i].name) || used >= MOST_BYTES ||
+            file->keys[i].bytes.len >= MOST_BYTES - used)
+            continue;
+        read_key(&w, &file->keys[i]);
+        n++;
+    }
     bool any = json->len > empty;
     ps_json_object_end(&w);
     if (!any)
