@@ -24,7 +24,8 @@ typedef struct row {
 #define AS_LINES                                                                                \
     "write its texts as JSON Lines (pandas: read_parquet(FILE).to_json(OUT, orient='records', " \
     "lines=True)), its numbers as csv"
-#define NUMBERS "its numbers are wanted, as idx or csv"
+#define AS_TOKENS "it is read as it is, as data of format tokens"
+#define NUMBERS   "its numbers are wanted, as idx or csv"
 
 static const row rows[] = {
     MARK(0, "\x1f\x8b", "compressed by gzip", "unpack it (gunzip)"),
@@ -59,7 +60,8 @@ static const row rows[] = {
     MARK(0, "SQLite format 3\0", "a database of SQLite", AS_CSV),
     MARK(0, "GGUF\2\0\0\0", "a model (GGUF)", "psctl import reads it"),
     MARK(0, "GGUF\3\0\0\0", "a model (GGUF)", "psctl import reads it"),
-    MARK(0, "PSDTOKEN\1\0\0\0", "a token file", "it is read as it is, as data of format tokens"),
+    MARK(0, "PSDTOKEN\1\0\0\0", "a token file", AS_TOKENS),
+    MARK(0, "PSDTOKEN\2\0\0\0", "a token file", AS_TOKENS),
     MARK(0, "\x89PNG\r\n", "a picture (PNG)", NUMBERS),
     MARK(0, "\xff\xd8\xff", "a picture (JPEG)", NUMBERS),
     MARK(0, "GIF87a", "a picture (GIF)", NUMBERS),

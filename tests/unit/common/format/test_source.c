@@ -214,6 +214,7 @@ START_TEST(foreign_files_are_named)
     is_foreign("\x89PNG\r\n\x1a\n", 8, "a picture (PNG)");
     is_foreign("GGUF\3\0\0", 8, "a model (GGUF)");
     is_foreign("PSDTOKEN\1\0\0", 12, "a token file");
+    is_foreign("PSDTOKEN\2\0\0", 12, "a token file");
     is_foreign("version https://git-lfs.github.com/spec/v1", 43,
                "a pointer of Git LFS, not the file");
     /* and these are none */
