@@ -356,9 +356,15 @@ static ps_status compare(const side *a, const side *b)
 static void narrow_reals(const ps_model_export *export, ps_spec_model *model)
 {
     ps_rope_spec *rope = &model->rope;
-    double *const reals[] = {
-        &rope->theta,     &rope->factor,    &rope->low_freq_factor, &rope->high_freq_factor,
-        &rope->beta_fast, &rope->beta_slow, &rope->attention_factor};
+    double *const reals[] = {&rope->theta,
+                             &rope->factor,
+                             &rope->low_freq_factor,
+                             &rope->high_freq_factor,
+                             &rope->beta_fast,
+                             &rope->beta_slow,
+                             &rope->attention_factor,
+                             &model->choices.attention_softcap,
+                             &model->choices.logit_softcap};
     for (size_t i = 0; i < sizeof reals / sizeof *reals; i++)
         *reals[i] = ps_model_export_real(export, *reals[i]);
     model->norm_epsilon = ps_model_export_real(export, model->norm_epsilon);

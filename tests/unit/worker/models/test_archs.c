@@ -331,10 +331,34 @@ START_TEST(out_and_in)
 }
 END_TEST
 
+/* The answers that are compared are of caps as the file has them. */
+START_TEST(caps_of_more_digits_than_gguf_has)
+{
+    archs_variant v;
+    char path[] = "/tmp/psd-test.XXXXXX";
+    ps_buf file = PS_BUF_EMPTY, config = PS_BUF_EMPTY;
+    FILE *variants = archs_open("gemma2");
+    int fd = mkstemp(path);
+    ck_assert(fd >= 0 && archs_next(variants, &v));
+    v.spec->choices.attention_softcap = 1 / 3.0;
+    v.spec->choices.logit_softcap = 2 / 3.0;
+    ps_spec_model_format(v.spec, &config);
+    write_own(&v, &file);
+    leave(&v, &file, ps_buf_cstr(&config), "gguf", path);
+    ck_assert_int_eq(unlink(path), 0);
+    (void)close(fd);
+    (void)fclose(variants);
+    ps_spec_model_free(&v.spec);
+    ps_buf_free(&file);
+    ps_buf_free(&config);
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {.test = &loss_and_gradients, .repeat = KINDS},
     {.test = &what_is_said, .repeat = KINDS},
     {.test = &out_and_in, .repeat = KINDS},
+    {.test = &caps_of_more_digits_than_gguf_has},
     {0},
 };
 
