@@ -64,6 +64,9 @@ typedef enum ps_spec_durability {
 /* Inputs of a model that has numbers of each: what a model section may say in a job file's bounds.
  */
 enum { PS_SPEC_INPUTS_MAX = 4096, PS_SPEC_ROPE_FACTOR_MAX = 1000000 };
+/* Of rope_low_freq_factor, rope_high_freq_factor and both betas. */
+#define PS_SPEC_ROPE_TURNS_MIN 1e-3
+#define PS_SPEC_ROPE_TURNS_MAX 1e6
 
 /* Keys that the architecture does not have are refused in the file, and hold 0 or the default. */
 typedef struct ps_spec_model {

@@ -160,14 +160,22 @@ static bool all_ones(const float *factors, int64_t n)
     return true;
 }
 
+/* In a model section. */
+static bool can_be_said(const ps_rope_spec *r)
+{
+    return r->factor >= 1 && r->factor <= PS_SPEC_ROPE_FACTOR_MAX &&
+           r->low_freq_factor >= PS_SPEC_ROPE_TURNS_MIN &&
+           r->high_freq_factor <= PS_SPEC_ROPE_TURNS_MAX &&
+           r->low_freq_factor < r->high_freq_factor;
+}
+
 /* What psd wrote beside the tensor; false: it did not, or it is another model's by now. */
 static bool own_numbers(const ps_gguf *file, const ps_spec_model *m, const float *factors,
                         ps_rope_spec *rope)
 {
-    const source s = {file, NULL};
-    const ps_gguf_key *original = ps_gguf_find_key(s.file, KEY_ORIGINAL);
-    const ps_gguf_key *low = ps_gguf_find_key(s.file, KEY_LOW);
-    const ps_gguf_key *high = ps_gguf_find_key(s.file, KEY_HIGH);
+    const ps_gguf_key *original = ps_gguf_find_key(file, KEY_ORIGINAL);
+    const ps_gguf_key *low = ps_gguf_find_key(file, KEY_LOW);
+    const ps_gguf_key *high = ps_gguf_find_key(file, KEY_HIGH);
     uint64_t tokens = 0;
     rope->type = PS_ROPE_LLAMA3;
     rope->factor = ps_gguf_real_as_read((double)factors[m->head_dim / 2 - 1]);
@@ -178,7 +186,7 @@ static bool own_numbers(const ps_gguf *file, const ps_spec_model *m, const float
     rope->original_context = (int64_t)tokens;
     rope->low_freq_factor = ps_gguf_real_as_read(rope->low_freq_factor);
     rope->high_freq_factor = ps_gguf_real_as_read(rope->high_freq_factor);
-    return ps_rope_gives(rope, factors, m->head_dim);
+    return can_be_said(rope) && ps_rope_gives(rope, factors, m->head_dim);
 }
 
 ps_status ps_gguf_rope_take(const ps_gguf *file, const float *factors, ps_spec_model *m)
