@@ -159,9 +159,6 @@ static bool has_config(const ps_inspection *of)
 
 ps_status ps_inspect_model(ps_inspection *of)
 {
-    static const char *const kinds[][2] = {{"hf", "the folder of a model of Hugging Face"},
-                                           {"gguf", "a model in GGUF"},
-                                           {"safetensors", "weights in safetensors"}};
     const ps_model_format *format = NULL;
     ps_model_look look = {.disk = of->source.disk};
     ps_status st = ps_model_format_of(of->source.disk, of->source.path, &format);
@@ -169,12 +166,10 @@ ps_status ps_inspect_model(ps_inspection *of)
         of->kind = "other"; /* the failure says what it is */
     if (st)
         return st;
-    size_t kind = 0;
-    while (strcmp(kinds[kind][0], format ? format->name : "safetensors") != 0)
-        kind++;
     if (!of->kind) {
-        of->kind = kinds[kind][0];
-        ps_facts_text(&of->facts, "what", "is", ps_slice_str(kinds[kind][1]));
+        const ps_model_format *what = format ? format : ps_model_format_find(NULL); /* psd's own */
+        of->kind = what->name;
+        ps_facts_text(&of->facts, "what", "is", ps_slice_str(what->is));
         st = ps_model_look_at(of->source.path, &look);
         add_look(of, &look, st == PS_OK);
         ps_model_look_free(&look);

@@ -4,12 +4,21 @@
 
 #include <string.h>
 
-static const ps_model_format safetensors = {
-    .name = "safetensors", .ending = ".safetensors", .in = &ps_model_in_plain};
-static const ps_model_format hf = {
-    .name = "hf", .ending = "", .folder = true, .in = &ps_model_in_hf, .out = &ps_model_out_hf};
-static const ps_model_format gguf = {
-    .name = "gguf", .ending = ".gguf", .in = &ps_model_in_gguf, .out = &ps_model_out_gguf};
+static const ps_model_format safetensors = {.name = "safetensors",
+                                            .is = "weights in safetensors",
+                                            .ending = ".safetensors",
+                                            .in = &ps_model_in_plain};
+static const ps_model_format hf = {.name = "hf",
+                                   .is = "the folder of a model of Hugging Face",
+                                   .ending = "",
+                                   .folder = true,
+                                   .in = &ps_model_in_hf,
+                                   .out = &ps_model_out_hf};
+static const ps_model_format gguf = {.name = "gguf",
+                                     .is = "a model in GGUF",
+                                     .ending = ".gguf",
+                                     .in = &ps_model_in_gguf,
+                                     .out = &ps_model_out_gguf};
 
 /* Folders as hf, with matrices as packed codes. */
 static const ps_model_format ct = {

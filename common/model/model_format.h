@@ -20,6 +20,7 @@
 
 struct ps_model_format {
     const char *name;
+    const char *is;              /* in words, of one that is read: "a model in GGUF" */
     const char *ending;          /* of the path that is made of a model's name */
     bool folder;                 /* it is one, and no file */
     bool sums;                   /* no model, but of what its job has summed when it calibrated
