@@ -3,45 +3,24 @@
 #include "common/compress/parts.h"
 
 #include "common/base/mem.h"
+#include "common/base/text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* `*` stands for any letters, also none. */
-static bool matches(const char *pattern, const char *name, size_t len)
-{
-    const char *star = NULL;
-    size_t at = 0, again = 0;
-    while (at < len) {
-        if (*pattern == '*') {
-            star = pattern++;
-            again = at;
-        } else if (*pattern == name[at]) {
-            pattern++;
-            at++;
-        } else if (star) { /* the last star takes one letter more */
-            pattern = star + 1;
-            at = ++again;
-        } else {
-            return false;
-        }
-    }
-    return pattern[strspn(pattern, "*")] == '\0';
-}
-
 /* The name, or what it is the weight or the bias of. */
 static bool names(const char *pattern, const char *name)
 {
     static const char *const ends[] = {".weight", ".bias"};
     size_t len = strlen(name);
-    if (matches(pattern, name, len))
+    if (ps_text_fits(pattern, name, len))
         return true;
     for (size_t i = 0; i < 2; i++) {
         size_t end = strlen(ends[i]);
         if (len > end && !strcmp(name + len - end, ends[i]))
-            return matches(pattern, name, len - end);
+            return ps_text_fits(pattern, name, len - end);
     }
     return false;
 }
