@@ -17,7 +17,8 @@
 typedef struct ps_age_writer ps_age_writer;
 typedef struct ps_age_reader ps_age_reader;
 
-/* To `file` of the disk, which is empty and stays the caller's. Failures are the disk's. */
+/* To `file` of the disk, which is empty and stays the caller's. Failures are the disk's; after one
+ * every call fails, for the same reason. */
 PS_MUST_CHECK ps_status ps_age_writer_new(const ps_disk *disk, int file,
                                           const ps_age_recipients *recipients, ps_age_writer **out);
 PS_MUST_CHECK ps_status ps_age_writer_write(ps_age_writer *writer, const void *bytes, size_t len);

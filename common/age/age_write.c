@@ -15,7 +15,7 @@ struct ps_age_writer {
     uint64_t number, bytes; /* of the chunk that gathers; plain ones in all */
     size_t used;
     bool finished;
-    ps_status failed; /* the first failure: bytes are missing, and every later call fails */
+    ps_error failed; /* the first failure: bytes are missing, and every later call fails */
     uint8_t chunk[PS_AGE_SEALED_CHUNK];
 };
 
@@ -50,14 +50,15 @@ static ps_status flush(ps_age_writer *w, bool last)
     size_t sealed = w->used + (PS_AGE_SEALED_CHUNK - PS_AGE_CHUNK);
     w->number++;
     w->used = 0;
-    w->failed = ps_disk_write_all(w->disk, w->file, w->chunk, sealed);
-    return w->failed;
+    ps_status st = ps_disk_write_all(w->disk, w->file, w->chunk, sealed);
+    if (st)
+        ps_error_save(&w->failed, st);
+    return st;
 }
 
 static ps_status check_whole(const ps_age_writer *w)
 {
-    return w->failed ? ps_fail(w->failed, "what came before of an age file could not be written")
-                     : PS_OK;
+    return w->failed.code ? ps_error_raise(&w->failed) : PS_OK;
 }
 
 ps_status ps_age_writer_write(ps_age_writer *w, const void *bytes, size_t len)
