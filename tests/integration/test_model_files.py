@@ -258,7 +258,9 @@ def what_says_what_a_model_is_survives():
         def agrees(path, files):
             written = json.loads((path / "config.json").read_text())
             assert all(written[key] == value for key, value in kept.items()), written
-            assert len(written) == len(set(json.loads((path / "config.json").read_text(), object_pairs_hook=lambda p: [k for k, _ in p])))
+            once = []  # the keys of each object; the outermost is the last
+            json.loads((path / "config.json").read_text(), object_pairs_hook=lambda pairs: once.append([key for key, _ in pairs]))
+            assert all(len(keys) == len(set(keys)) for keys in once), once
             for name, data in files.items():
                 assert (path / name).read_bytes() == data, name
             assert (path / "tokenizer.json").is_file() and not (path / "chat_template.jinja").exists()

@@ -9,10 +9,9 @@ ours with them.
 Weights are in no file: both sides make them (`number` below). Of a gradient there are its length and two
 products with vectors made likewise, so that each of its numbers counts.
 
-Files are lines of a word and what it says: `variant` begins one; config, the config.json; section, the
-model section that psd makes of it; tokens, of ROWS rows; loss; greedy, the tokens that follow the first
-PROMPT of the first row; gradient, a parameter's name and the three numbers. Only needed to make the files
-again; the tests read the files.
+Files are lines of a word and what it says: `variant` begins one; config, the config.json; tokens, of
+ROWS rows; loss; greedy, the tokens that follow the first PROMPT of the first row; gradient, a parameter's
+name and the three numbers. Only needed to make the files again; the tests read the files.
 """
 import json
 import pathlib
@@ -46,7 +45,7 @@ def numbers(name, n):
 
 def ours(name):
     """The names that psd has: without the prefix of the whole model."""
-    return name.removeprefix("transformer.").removeprefix("gpt_neox.")
+    return name.removeprefix("transformer.")
 
 
 def fill(model):
@@ -59,7 +58,7 @@ def fill(model):
             parameter.copy_(torch.from_numpy(values.astype(numpy.float64)).reshape(parameter.shape))
 
 
-# ---- variants: what differs from the base, and what the section says of it ----
+# ---- variants: what differs from the base ----
 
 def decoder(**more):
     return dict(vocab_size=89, max_position_embeddings=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2,

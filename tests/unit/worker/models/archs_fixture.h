@@ -97,6 +97,7 @@ static inline bool archs_next(FILE *file, archs_variant *v)
         } else if (!strcmp(word, "loss")) {
             v->loss = strtod(rest, NULL);
         } else {
+            ck_assert_str_eq(word, "gradient");
             archs_gradient *g = &v->gradients[v->n_gradients++];
             ck_assert_uint_le(v->n_gradients, ARCHS_GRADIENTS);
             ck_assert_int_eq(
