@@ -15,10 +15,27 @@ typedef struct creation {
     ps_data_plan *plan;
 } creation;
 
+/* Its plan has the tensors that are trained; those of the model that it leaves are all of the model
+ * that it begins from. */
+static ps_status check_partly(const ps_job *job)
+{
+    ps_catalog *catalog = job->sched->catalog;
+    ps_model_record *base = NULL;
+    ps_status st = ps_catalog_model_version(catalog, job->spec->initialize_from,
+                                            job->record->model_version, &base);
+    if (st)
+        return st;
+    st = ps_catalog_model_fits(catalog, job->spec->name, base->tensors, base->n_tensors);
+    ps_model_record_free(&base);
+    return st;
+}
+
 static ps_status check_plan(const ps_job *job, const ps_data_plan *plan)
 {
     if (!job->spec->train)
         return PS_OK; /* they are not the tensors of the model */
+    if (ps_spec_train_partly(job->spec->train))
+        return check_partly(job);
     size_t n = plan->n_tensors;
     ps_model_tensor *tensors = ps_alloc_array(n ? n : 1, sizeof *tensors);
     for (size_t i = 0; i < n; i++) {

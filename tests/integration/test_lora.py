@@ -75,6 +75,7 @@ def two_workers_train_adapters_of_gpt2_which_become_a_model_and_a_folder():
         cluster.start_worker("w2")
         write_tokens(cluster)
         cluster.wait_job(cluster.submit(base_job(cluster, "gpt2")))
+        cluster.wait_job(cluster.submit(lora_job(cluster, "gpt2", "[q]")))  # of another that had its name
         done = cluster.submit(lora_job(cluster, "gpt2", "[q, v]"))
         cluster.wait_job(done)
         check(cluster, "gpt2", done, ["c_attn"], turned=True, prefix="transformer.")
@@ -110,6 +111,7 @@ def what_is_frozen_stays_and_is_not_psds():
         loss, _ = numpy_loss("gpt2", model)
         assert abs(loss - progress["test_loss"]) < 1e-4, (loss, progress)
         assert loss < numpy_loss("gpt2", base)[0] - 0.05
+        cluster.wait_job(cluster.submit(text))  # and again: it takes the place of the first
         failed = cluster.wait_job(cluster.submit(text.replace("h.0]", "h.9]")), states=("failed",))
         assert "train.freeze: 'h.9' is no parameter of the model" in failed["reason"], failed["reason"]
 
