@@ -112,6 +112,8 @@ static const char *kind_name(ps_json_kind kind)
         return "true or false";
     case PS_JSON_NUMBER:
         return "a number";
+    case PS_JSON_STRING:
+        return "a text";
     case PS_JSON_ARRAY:
         return "a list";
     default:

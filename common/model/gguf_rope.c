@@ -54,11 +54,15 @@ static const ps_gguf_key *find(const source *s, const char *key)
     return ps_gguf_find_key(s->file, name);
 }
 
-/* *out stays what it is where the key is not there. */
+/* *out stays what it is where the key is not there. None of them means anything below 0, or as no
+ * number: llama.cpp computes with it all the same. */
 static ps_status real_of(const source *s, const char *key, double *out)
 {
     const ps_gguf_key *found = find(s, key);
     ps_status st = found ? ps_gguf_get_real(found, out) : PS_OK;
+    if (!st && found && !(*out >= 0 && isfinite(*out)))
+        return ps_fail(PS_INVALID_ARGUMENT, "key %s%s: %g is not supported, only numbers from 0",
+                       ps_arch_gguf_name(s->arch), key, *out);
     *out = ps_gguf_real_as_read(*out);
     return st;
 }
@@ -141,11 +145,12 @@ ps_status ps_gguf_rope_read(const ps_gguf *file, const ps_arch *arch, ps_buf *ou
         st = real_of(&s, FACTOR, &factor);
     if (!st)
         st = real_of(&s, ATTENTION, &attention);
-    factor = factor > 0 ? factor : older;
-    if (!st && attention != 1 && type != PS_ROPE_YARN)
-        st = ps_fail(PS_INVALID_ARGUMENT, "key %s" ATTENTION ": %g is not supported, only 1",
-                     ps_arch_gguf_name(arch), attention);
+    factor = find(&s, FACTOR) ? factor : older;
     bool nothing = factor == 0 || (factor == 1 && type == PS_ROPE_LINEAR);
+    bool takes = type == PS_ROPE_YARN && !nothing; /* 0 would be as if it were not said */
+    if (!st && attention != 1 && !(takes && attention > 0))
+        st = ps_fail(PS_INVALID_ARGUMENT, "key %s" ATTENTION ": %g is not supported, only 1%s",
+                     ps_arch_gguf_name(arch), attention, takes ? ", or what is more than 0" : "");
     if (st || nothing || type == PS_ROPE_DEFAULT)
         return st;
     ps_buf_printf(out, ", rope_type: %s, rope_factor: %.17g", ps_rope_type_names[type], factor);

@@ -105,6 +105,7 @@ typedef struct reader {
     char type[16]; /* model_type */
     kept_value values[MAX_VALUES];
     size_t n;
+    long long layers; /* entries of layer_types; 0: no such list */
 } reader;
 
 /* ---- tables ---- */
@@ -177,6 +178,8 @@ static ps_status read_list(reader *r, const char *key, char *out, size_t size)
     for (;;) {
         ps_status st = ps_json_next(&r->json, &token);
         if (!st && token.kind == PS_JSON_ARRAY_END)
+            r->layers = layers.n;
+        if (!st && token.kind == PS_JSON_ARRAY_END)
             return ps_hf_layers_word(&layers, out, size) ? PS_OK : no_value(key);
         if (st)
             return st;
@@ -220,8 +223,12 @@ static ps_status read_value(reader *r, const char *key, char *out, size_t size)
     ps_status st = ps_json_next(&r->json, &token);
     if (st)
         return st;
-    return is_composed(&token) ? read_composed(r, token.kind, key, out, size)
-                               : take_scalar(&token, key, out, size);
+    if (is_composed(&token))
+        return read_composed(r, token.kind, key, out, size);
+    const ps_arch_hf_key *row = find_any(key);
+    if (row && row->list && token.kind != PS_JSON_NULL)
+        return no_value(key); /* words for lists (hf_words.h) are none of a file's */
+    return take_scalar(&token, key, out, size);
 }
 
 static ps_status unknown(const char *key)
@@ -462,6 +469,11 @@ static ps_status understand(reader *r, const ps_arch *arch, ps_spec_model **out)
         st = write_section(r, arch, &section);
     if (!st)
         st = ps_spec_model_parse(ps_buf_slice(&section), "config", out);
+    if (!st && r->layers && r->layers != (*out)->num_layers) {
+        st = ps_fail(PS_INVALID_ARGUMENT, "layer_types has %lld layers, num_hidden_layers is %lld",
+                     r->layers, (long long)(*out)->num_layers);
+        ps_spec_model_free(out);
+    }
     ps_buf_free(&section);
     return st;
 }

@@ -882,6 +882,10 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
         refuses("tensor blk.0.attn_v.weight: it is IQ2_XXS; allowed: F32, F16, Q4_0, Q4_1", change=quantised)
         refuses("key llama.rope.scaling.type: 'longrope' is not supported, only none", change=put("llama.rope.scaling.type", "longrope", text))
         refuses("key llama.rope.scaling.attn_factor: 8 is not supported, only 1", change=put("llama.rope.scaling.attn_factor", 8.0, f32))
+        refuses("key llama.rope.scaling.attn_factor: 2 is not supported, only 1", change=lambda w, t: (
+            w.add_string("llama.rope.scaling.type", "yarn"), w.add_float32("llama.rope.scaling.attn_factor", 2.0)))
+        refuses("key llama.rope.scaling.factor: -1 is not supported, only numbers from 0", change=put("llama.rope.scaling.factor", -1.0, f32))
+        refuses("key llama.rope.scaling.factor: nan is not supported", change=put("llama.rope.scaling.factor", float("nan"), f32))
         refuses("key llama.rope.dimension_count: 8 is not supported, only 16", change=put("llama.rope.dimension_count", 8, u32))
         refuses("key llama.rope.dimension_count: 16 is not supported, only 64", change=put("llama.attention.key_length", 64, u32))
         refuses("key llama.attention.value_length: 8 is not supported, only 16", change=put("llama.attention.value_length", 8, u32))
