@@ -203,20 +203,26 @@ START_TEST(kinds_of_layers_become_how_often_one_sees_all)
     static const struct {
         const char *types;
         int64_t every; /* -1: refused */
+        int layers;
     } cases[] = {
-        {"[\"sliding_attention\",\"full_attention\",\"sliding_attention\"]", 2},
-        {"[\"sliding_attention\",\"sliding_attention\",\"full_attention\"]", 3},
-        {"[\"sliding_attention\",\"sliding_attention\"]", 0},
-        {"[\"full_attention\",\"full_attention\"]", 1},
-        {"null", 2},
-        {"[\"full_attention\",\"sliding_attention\"]", -1},
-        {"[\"sliding_attention\",\"full_attention\",\"full_attention\"]", -1},
-        {"[\"chunked_attention\",\"full_attention\"]", -1},
-        {"[\"chunked_attention\"]", -1},
-        {"[1]", -1},
+        {"[\"sliding_attention\",\"full_attention\",\"sliding_attention\"]", 2, 3},
+        {"[\"sliding_attention\",\"sliding_attention\",\"full_attention\"]", 3, 3},
+        {"[\"sliding_attention\",\"sliding_attention\"]", 0, 2},
+        {"[\"full_attention\",\"full_attention\"]", 1, 2},
+        {"null", 2, 26},
+        {"[\"full_attention\",\"sliding_attention\"]", -1, 2},
+        {"[\"sliding_attention\",\"full_attention\",\"full_attention\"]", -1, 3},
+        {"[\"chunked_attention\",\"full_attention\"]", -1, 2},
+        {"[\"chunked_attention\"]", -1, 1},
+        {"[1]", -1, 1},
+        /* of another number of layers, and words that psd has for lists */
+        {"[\"full_attention\"]", -1, 2},
+        {"[\"sliding_attention\",\"full_attention\",\"sliding_attention\"]", -1, 2},
+        {"\"every_2\"", -1, 2},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char *json = ps_asprintf(GEMMA2("\"layer_types\":%s"), cases[i].types);
+        char *json = ps_asprintf(GEMMA2("\"num_hidden_layers\":%d,\"layer_types\":%s"),
+                                 cases[i].layers, cases[i].types);
         ps_spec_model *m = NULL;
         ps_status st = ps_hf_config_parse(ps_slice_str(json), &m);
         ck_assert_msg(st == (cases[i].every < 0 ? PS_INVALID_ARGUMENT : PS_OK), "%s", json);
