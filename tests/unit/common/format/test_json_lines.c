@@ -46,6 +46,7 @@ START_TEST(what_is_no_text_is_told)
     refuses("{\"text\":[\"a\"]}", "text", "key 'text' is a list, not a text");
     refuses("{\"text\":{\"a\":\"b\"}}", "text", "key 'text' is an object, not a text");
     refuses("{\"a\":1}", "a.b", "key 'a.b' is a number, not within an object");
+    refuses("{\"a\":\"t\"}", "a.b", "key 'a.b' is a text, not within an object");
     refuses("{\"text\":\"a\",\"text\":\"b\"}", "text", "key 'text' is there twice");
     refuses("{\"a\":{\"b\":\"x\"},\"a\":{\"b\":\"y\"}}", "a.b", "key 'a.b' is there twice");
     refuses("[{\"text\":\"a\"}]", "text", "it is a list, not an object");
