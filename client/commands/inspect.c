@@ -42,6 +42,19 @@ bool ps_inspect_ends(const ps_inspection *of, const char *ending)
     return ends;
 }
 
+bool ps_inspect_has(const ps_inspection *of, const char *name)
+{
+    char *path = ps_asprintf("%s/%s", of->source.path, name);
+    bool there = of->folder && ps_model_file_there(of->source.disk, path);
+    ps_free(&path);
+    return there;
+}
+
+void ps_inspect_is(ps_inspection *of, const char *what)
+{
+    ps_facts_text(&of->facts, "what", "is", ps_slice_str(what));
+}
+
 /* What an age file has in it its own reader gives out; of others gzip may be around it. */
 static ps_status read_first(ps_inspection *of)
 {
@@ -159,9 +172,10 @@ const ps_command ps_command_inspect = {
     .help = "say what a file or folder is, and whether psd can use it",
     .details =
         "Folders of Hugging Face, GGUF files (any of several), safetensors files, token files,\n"
-        "tokenizers, idx, csv, JSON Lines and what else has a name. Of a model: architecture,\n"
-        "sizes, types, tokenizer, and psctl import's own word on it: a failure when psd cannot\n"
-        "use it, with the reason. Headers are read, no weights. No server is needed.\n",
+        "tokenizers, idx, csv, JSON Lines, job files, certificates, what psd leaves in its\n"
+        "data_dir, and what else has a name. Of a model: architecture, sizes, types, tokenizer,\n"
+        "and psctl import's own word on it: a failure when psd cannot use it, with the reason.\n"
+        "Headers are read, no weights. No server is needed.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 1,

@@ -33,9 +33,28 @@ typedef struct ps_inspect_kind {
 extern const ps_inspect_kind ps_inspect_kinds[];
 ps_status ps_inspect_model(ps_inspection *of);
 
+/* What psd, psctl and signing leave (inspect_own.c). */
+bool ps_inspect_is_signature(const ps_inspection *of);
+ps_status ps_inspect_signature(ps_inspection *of);
+bool ps_inspect_is_sealed(const ps_inspection *of);
+ps_status ps_inspect_sealed(ps_inspection *of);
+bool ps_inspect_is_checkpoint(const ps_inspection *of);
+ps_status ps_inspect_checkpoint(ps_inspection *of);
+bool ps_inspect_is_record(const ps_inspection *of);
+ps_status ps_inspect_record(ps_inspection *of);
+bool ps_inspect_is_audit(const ps_inspection *of);
+ps_status ps_inspect_audit(ps_inspection *of);
+bool ps_inspect_is_pem(const ps_inspection *of);
+ps_status ps_inspect_pem(ps_inspection *of);
+bool ps_inspect_is_yaml(const ps_inspection *of);
+ps_status ps_inspect_yaml(ps_inspection *of);
+
 /* Its first bytes are these. */
 bool ps_inspect_begins(const ps_inspection *of, const char *bytes, size_t len);
 /* Its name, without .gz, ends so. */
 bool ps_inspect_ends(const ps_inspection *of, const char *ending);
+/* A folder, and this file is in it. */
+bool ps_inspect_has(const ps_inspection *of, const char *name);
+void ps_inspect_is(ps_inspection *of, const char *what); /* for people: "an idx file" */
 
 #endif

@@ -1,5 +1,5 @@
-/* What psctl inspect says of data, tokenizers and the files of psd: each kind is told by its first
- * bytes and described by whoever reads it. */
+/* What psctl inspect says of data and tokenizers, and the table of what it knows: each kind is told
+ * by its first bytes and described by whoever reads it. */
 #include "client/commands/inspect.h"
 
 #include "common/base/mem.h"
@@ -8,24 +8,10 @@
 #include "common/format/text_look.h"
 #include "common/format/token_file.h"
 #include "common/model/model_files.h"
-#include "common/signing/bundle.h"
 #include "common/tokenizer/tokenizer.h"
 
 #include <inttypes.h>
 #include <string.h>
-
-static void add_what(ps_inspection *of, const char *what)
-{
-    ps_facts_text(&of->facts, "what", "is", ps_slice_str(what));
-}
-
-static bool has(const ps_inspection *of, const char *name)
-{
-    char *path = ps_asprintf("%s/%s", of->source.path, name);
-    bool there = of->folder && ps_model_file_there(of->source.disk, path);
-    ps_free(&path);
-    return there;
-}
 
 /* ---- token files ---- */
 
@@ -37,7 +23,7 @@ static bool is_token_file(const ps_inspection *of)
 static ps_status describe_token_file(ps_inspection *of)
 {
     ps_token_file *file = NULL;
-    add_what(of, "a token file");
+    ps_inspect_is(of, "a token file");
     ps_status st = ps_token_file_open(of->source.path, &file);
     if (st)
         return st;
@@ -57,7 +43,8 @@ static ps_status describe_token_file(ps_inspection *of)
 static bool is_tokenizer(const ps_inspection *of)
 {
     if (of->folder)
-        return !has(of, "config.json") && (has(of, "tokenizer.json") || has(of, "vocab.json"));
+        return !ps_inspect_has(of, "config.json") &&
+               (ps_inspect_has(of, "tokenizer.json") || ps_inspect_has(of, "vocab.json"));
     return ps_inspect_ends(of, "tokenizer.json") || ps_inspect_ends(of, "tokenizer.model") ||
            ps_inspect_ends(of, "spiece.model");
 }
@@ -65,7 +52,7 @@ static bool is_tokenizer(const ps_inspection *of)
 static ps_status describe_tokenizer(ps_inspection *of)
 {
     ps_tokenizer *t = NULL;
-    add_what(of, "a tokenizer");
+    ps_inspect_is(of, "a tokenizer");
     ps_status st = ps_tokenizer_open(of->source.disk, of->source.path, &t);
     if (st)
         return st;
@@ -91,7 +78,7 @@ static ps_status describe_idx(ps_inspection *of)
     ps_idx_header header;
     ps_source *source = NULL;
     ps_buf shape = PS_BUF_EMPTY;
-    add_what(of, "an idx file");
+    ps_inspect_is(of, "an idx file");
     ps_status st = ps_source_open(of->source.path, &source);
     if (!st)
         st = ps_idx_header_read(source, &header);
@@ -138,12 +125,23 @@ static ps_status list_keys(ps_slice line, ps_buf *out)
     return st;
 }
 
+/* One text is a document, of two the second may answer the first. */
+static void add_keys(ps_inspection *of, ps_slice keys)
+{
+    const uint8_t *comma = memchr(keys.data, ',', keys.len);
+    ps_buf_puts(&of->use, "psctl tokenize --jsonl ");
+    if (comma)
+        ps_buf_puts(&of->use, "KEY, or --prompt KEY --response KEY");
+    else
+        ps_buf_append(&of->use, keys.data, keys.len);
+}
+
 static ps_status describe_json_lines(ps_inspection *of)
 {
     ps_source *source = NULL;
     ps_slice line;
     ps_buf keys = PS_BUF_EMPTY;
-    add_what(of, "JSON Lines");
+    ps_inspect_is(of, "JSON Lines");
     ps_status st = ps_source_open(of->source.path, &source);
     ps_json_lines *lines = st ? NULL : ps_json_lines_new(source);
     if (!st)
@@ -153,12 +151,25 @@ static ps_status describe_json_lines(ps_inspection *of)
         st = st ? ps_json_lines_wrap(lines, st) : PS_OK;
     }
     ps_facts_text(&of->facts, "texts", "texts at", ps_buf_slice(&keys));
+    if (!st && !keys.len)
+        st = ps_fail(PS_INVALID_ARGUMENT, "%s: the first line has no text at any key",
+                     of->source.path);
     if (!st)
-        ps_buf_puts(&of->use, "psctl tokenize --jsonl KEY");
+        add_keys(of, ps_buf_slice(&keys));
     ps_buf_free(&keys);
     ps_json_lines_free(&lines);
     ps_source_close(&source);
     return st;
+}
+
+/* A page that a server sent in place of the model is no text to learn from. */
+static bool is_named_as_model(const ps_inspection *of)
+{
+    static const char *const endings[] = {".safetensors", ".gguf", ".bin", ".pt", ".pth", ".json"};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (ps_inspect_ends(of, endings[i]))
+            return true;
+    return false;
 }
 
 /* What begins with no mark of something else, and has nothing that no text has. */
@@ -169,12 +180,12 @@ static bool is_text(const ps_inspection *of)
     ps_text_look_feed(&look, first);
     return !of->folder && of->first_len && !look.zeros && !look.foreign &&
            !ps_foreign_find(first) && !ps_inspect_begins(of, "{", 1) &&
-           (ps_inspect_ends(of, ".txt") || ps_inspect_ends(of, ".md"));
+           !ps_inspect_begins(of, "age-encryption.org/", 19) && !is_named_as_model(of);
 }
 
 static ps_status describe_text(ps_inspection *of)
 {
-    add_what(of, "text");
+    ps_inspect_is(of, "text");
     ps_buf_printf(&of->use, "psctl tokenize %s", of->given);
     return PS_OK;
 }
@@ -187,50 +198,9 @@ static bool is_csv(const ps_inspection *of)
 
 static ps_status describe_csv(ps_inspection *of)
 {
-    add_what(of, "csv, by its name");
+    ps_inspect_is(of, "csv, by its name");
     ps_buf_puts(&of->use, "as data of format csv");
     return PS_OK;
-}
-
-/* ---- files of psd, and signatures ---- */
-
-static bool is_checkpoint(const ps_inspection *of)
-{
-    return ps_inspect_begins(of, "PSDCKPT", 7);
-}
-
-static ps_status describe_checkpoint(ps_inspection *of)
-{
-    add_what(of, "a checkpoint of psd");
-    return ps_fail(PS_INVALID_ARGUMENT,
-                   "%s is a checkpoint: psd goes on from it by itself, and stores the job's model "
-                   "when it ends",
-                   of->source.path);
-}
-
-static bool is_signature(const ps_inspection *of)
-{
-    return ps_inspect_begins(of, "{", 1) && ps_inspect_ends(of, ".sig");
-}
-
-static ps_status describe_signature(ps_inspection *of)
-{
-    static const char *const methods[] = {"a key", "certificates", "certificates of Sigstore"};
-    ps_bundle bundle = {0};
-    ps_buf json = PS_BUF_EMPTY;
-    add_what(of, "the signature of a model (a Sigstore bundle)");
-    ps_status st = ps_disk_read_file(&ps_disk_system, of->source.path, PS_BUNDLE_MOST, &json);
-    if (!st) {
-        st = ps_bundle_read(ps_buf_slice(&json), &bundle);
-        st = st ? ps_wrap(st, "%s", of->source.path) : PS_OK;
-    }
-    if (!st) {
-        ps_facts_text(&of->facts, "signed_by", "signed by", ps_slice_str(methods[bundle.method]));
-        ps_buf_puts(&of->use, "psctl model verify, of the folder it is in");
-    }
-    ps_bundle_free(&bundle);
-    ps_buf_free(&json);
-    return st;
 }
 
 const ps_inspect_kind ps_inspect_kinds[] = {
@@ -239,8 +209,13 @@ const ps_inspect_kind ps_inspect_kinds[] = {
     {"idx", is_idx, describe_idx},
     {"csv", is_csv, describe_csv},
     {"jsonl", is_json_lines, describe_json_lines},
-    {"signature", is_signature, describe_signature},
-    {"checkpoint", is_checkpoint, describe_checkpoint},
+    {"signature", ps_inspect_is_signature, ps_inspect_signature},
+    {"sealed", ps_inspect_is_sealed, ps_inspect_sealed},
+    {"checkpoint", ps_inspect_is_checkpoint, ps_inspect_checkpoint},
+    {"record", ps_inspect_is_record, ps_inspect_record},
+    {"audit", ps_inspect_is_audit, ps_inspect_audit},
+    {"pem", ps_inspect_is_pem, ps_inspect_pem},
+    {"yaml", ps_inspect_is_yaml, ps_inspect_yaml},
     {"text", is_text, describe_text},
     {NULL, NULL, NULL},
 };

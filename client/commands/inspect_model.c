@@ -148,28 +148,21 @@ static ps_status describe_own(ps_inspection *of)
     return st ? ps_wrap(st, "%s", of->source.path) : PS_OK;
 }
 
-/* A folder without it is none of a model, and the failure says what it is instead. */
-static bool has_config(const ps_inspection *of)
-{
-    char *path = ps_asprintf("%s/config.json", of->source.path);
-    bool there = ps_model_file_there(of->source.disk, path);
-    ps_free(&path);
-    return there;
-}
-
+/* A folder without a config is none of a model, and the failure says what it is instead. */
 ps_status ps_inspect_model(ps_inspection *of)
 {
     const ps_model_format *format = NULL;
     ps_model_look look = {.disk = of->source.disk};
     ps_status st = ps_model_format_of(of->source.disk, of->source.path, &format);
-    if (st == PS_INVALID_ARGUMENT || st == PS_CORRUPT || (!st && of->folder && !has_config(of)))
+    if (st == PS_INVALID_ARGUMENT || st == PS_CORRUPT ||
+        (!st && of->folder && !ps_inspect_has(of, "config.json")))
         of->kind = "other"; /* the failure says what it is */
     if (st)
         return st;
     if (!of->kind) {
         const ps_model_format *what = format ? format : ps_model_format_find(NULL); /* psd's own */
         of->kind = what->name;
-        ps_facts_text(&of->facts, "what", "is", ps_slice_str(what->is));
+        ps_inspect_is(of, what->is);
         st = ps_model_look_at(of->source.path, &look);
         add_look(of, &look, st == PS_OK);
         ps_model_look_free(&look);

@@ -91,6 +91,9 @@ def data_and_what_else_has_a_name():
         lines = folder / "a.jsonl"
         lines.write_text('{"prompt": "a", "n": 1, "response": "bc"}\n{"prompt": "d", "response": "e"}\n')
         assert inspect(lines)["texts"] == "prompt, response"
+        assert inspect(lines)["use"].endswith("--prompt KEY --response KEY")
+        lines.with_suffix(".ndjson").write_text('{"n": 1, "text": "a"}\n')
+        assert inspect(lines.with_suffix(".ndjson"))["use"] == "psctl tokenize --jsonl text"
         tokens = folder / "a.tok"
         subprocess.run([PSCTL, "tokenize", "--prompt", "prompt", "--response", "response", lines, "-o", tokens],
                        capture_output=True, check=True)
@@ -110,6 +113,7 @@ def data_and_what_else_has_a_name():
                                     ("x.bin", b"\x80\2}q", "a pickle that may run any code"),
                                     ("x.age", b"age-encryption.org/v1\n", "encrypted by age; --identity FILE opens it"),
                                     ("x.ckpt", b"PSDCKPT\1", "is a checkpoint"),
+                                    ("x.safetensors", b"<!DOCTYPE html>", "is a web page"),
                                     ("x", b"", "is empty"), ("y", b"{}", "is JSON")):
             (folder / name).write_bytes(first)
             assert reason in inspect(folder / name, status=6)["reason"], name
@@ -118,5 +122,35 @@ def data_and_what_else_has_a_name():
         assert "usable  yes: as data of format idx" in done.stdout, done.stdout
 
 
+def what_psd_and_psctl_leave():
+    """Each is named, with the command that it is for."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        subprocess.run([PSCTL, "cert", "create-ca", "--cluster", "c", "--dir", folder], capture_output=True, check=True)
+        subprocess.run([PSCTL, "key", "create", folder / "kek"], capture_output=True, check=True)
+        (folder / "plain").write_bytes(b"a secret" * 99)
+        subprocess.run([PSCTL, "seal", "--kek", f"file:{folder / 'kek'}", "--as", "a", "-o", folder / "sealed", folder / "plain"],
+                       capture_output=True, check=True)
+        found = inspect(folder / "sealed", status=6)
+        assert found["kind"] == "sealed" and found["kek"] > 0 and "is sealed: psd opens it" in found["reason"], found
+        assert inspect(folder / "plain")["kind"] == "text"
+        (folder / "log").write_text('{"time":"2026-01-01T00:00:00Z","seq":1,"prev":""}\n')
+        (folder / "bad.yaml").write_text("kind: train\nname: a\nlayer: 3\n")
+        (folder / "settings.yaml").write_text("data_dir: /a\n")
+        (folder / "influence.bin").write_bytes(b"PSDINFL1" + b"\0" * 9)
+        for name, kind, use in (("ca.pem", "pem", f"psctl cert inspect {folder}/ca.pem says more"),
+                                ("ca.key", "pem", "as key, with its certificate, of a context, psd or psworker"),
+                                ("log", "audit", f"psctl audit verify {folder}/log"),
+                                ("influence.bin", "record", "psctl influence JOB, where it is; docs/record.md has it byte by byte")):
+            found = inspect(folder / name)
+            assert (found["kind"], found["use"]) == (kind, use), found
+        assert "settings.yaml is no job file" in inspect(folder / "settings.yaml", status=6)["reason"]
+        done = subprocess.run([PSCTL, "inspect", folder / "bad.yaml"], capture_output=True, text=True, check=False)
+        assert done.returncode == 6 and "bad.yaml:3: layer: unknown key" in done.stderr, done
+        job = f"{SOURCE}/deploy/examples/fashion-mlp.yaml"
+        found = inspect(job)
+        assert (found["job_kind"], found["use"]) == ("train", f"psctl submit {job}"), found
+
+
 if __name__ == "__main__":
-    run([folders_of_hugging_face, gguf_and_safetensors, data_and_what_else_has_a_name])
+    run([folders_of_hugging_face, gguf_and_safetensors, data_and_what_else_has_a_name, what_psd_and_psctl_leave])
