@@ -241,7 +241,7 @@ static ps_status encode(ps_client *client, const char *name, const options *o,
     if (!st)
         st = read_prompt(client, o, &text);
     if (!st)
-        ps_tokenizer_encode(tokenizer, ps_buf_slice(&text), true, ids);
+        st = ps_tokenizer_encode(tokenizer, ps_buf_slice(&text), true, ids);
     if (!st && !ids->n)
         st = ps_fail(PS_INVALID_ARGUMENT, "the prompt is empty");
     ps_spec_model_free(&model);

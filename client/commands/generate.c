@@ -127,7 +127,8 @@ static ps_status encode(talk *t)
     uint32_t begin;
     ps_status st = read_prompt(t, &text);
     if (!st)
-        ps_tokenizer_encode(t->tokenizer, ps_buf_slice(&text), !t->options->no_added, &t->prompt);
+        st = ps_tokenizer_encode(t->tokenizer, ps_buf_slice(&text), !t->options->no_added,
+                                 &t->prompt);
     if (!st && !t->prompt.n && mark(t, PS_TOKEN_BOS, 0, &begin))
         ps_ids_add(&t->prompt, begin);
     if (!st && !t->prompt.n)

@@ -172,11 +172,12 @@ static ps_status put(job *j, bool given)
 
 static ps_status feed(job *j, ps_slice text, bool given)
 {
-    ps_encoder_feed(j->encoder, text, &j->ids);
+    ps_status st = ps_encoder_feed(j->encoder, text, &j->ids);
     j->each[j->at].bytes += text.len;
     ps_text_look_feed(&j->each[j->at].look, text);
     j->all.bytes += text.len;
-    ps_status st = put(j, given);
+    if (!st)
+        st = put(j, given);
     show(j, false);
     return st;
 }
@@ -206,8 +207,8 @@ static ps_status read_text(job *j, ps_source *source)
         if (st)
             return st;
     } while (got && !interrupted);
-    ps_encoder_finish(j->encoder, &j->ids);
-    return end_document(j);
+    ps_status st = ps_encoder_finish(j->encoder, &j->ids);
+    return st ? st : end_document(j);
 }
 
 /* A text by itself, as psctl generate makes tokens of a prompt: where a response is joined to it,
@@ -217,10 +218,9 @@ static ps_status put_key(job *j, ps_slice line, const char *key, bool given)
     ps_status st = ps_json_text_at(line, key, &j->text);
     if (!st)
         st = feed(j, ps_buf_slice(&j->text), given);
-    if (st)
-        return st;
-    ps_encoder_finish(j->encoder, &j->ids);
-    return put(j, given);
+    if (!st)
+        st = ps_encoder_finish(j->encoder, &j->ids);
+    return st ? st : put(j, given);
 }
 
 static ps_status put_line(job *j, ps_slice line)

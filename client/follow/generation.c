@@ -6,7 +6,7 @@
 void ps_generation_init(ps_generation *g, const ps_tokenizer *tokenizer)
 {
     *g = (ps_generation){0};
-    ps_decoder_init(&g->decoder, tokenizer);
+    ps_decoder_init(&g->decoder, tokenizer, false); /* it goes on from the prompt */
 }
 
 void ps_generation_free(ps_generation *g)

@@ -81,6 +81,13 @@ static bool is_usable(const ps_model_about *about, ps_tokenizer **out)
                       ps_error_message());
         return false;
     }
+    if (strcmp(ps_tokenizer_name(*out), "gpt2") != 0) {
+        ps_buf_printf(
+            about->remarks,
+            "the tokenizer does not go into the file: of those that psd writes into GGUF, "
+            "it is none\n");
+        return false;
+    }
     if (ps_tokenizer_vocab_size(*out) <= rows)
         return true;
     ps_buf_printf(about->remarks,

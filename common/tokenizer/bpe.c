@@ -29,10 +29,11 @@ struct ps_bpe {
     size_t n_slots;  /* a power of two */
 };
 
-ps_bpe *ps_bpe_new(const uint32_t first[256])
+ps_bpe *ps_bpe_new(const uint32_t *first)
 {
     ps_bpe *b = ps_new(ps_bpe);
-    memcpy(b->first, first, sizeof b->first);
+    if (first)
+        memcpy(b->first, first, sizeof b->first);
     return b;
 }
 
@@ -55,6 +56,11 @@ void ps_bpe_merge(const ps_bpe *b, size_t i, uint32_t *left, uint32_t *right)
 {
     *left = b->merges[i].left;
     *right = b->merges[i].right;
+}
+
+uint32_t ps_bpe_result(const ps_bpe *b, size_t i)
+{
+    return b->merges[i].id;
 }
 
 uint32_t ps_bpe_first(const ps_bpe *b, uint8_t byte)
@@ -232,15 +238,11 @@ static void join(const ps_bpe *b, ps_bpe_scratch *s, int32_t i)
         look(b, s, a->prev);
 }
 
-static void merge_all(const ps_bpe *b, ps_bpe_scratch *s, ps_slice piece)
+/* The symbols are there, as a list. */
+static void merge_all(const ps_bpe *b, ps_bpe_scratch *s, size_t n)
 {
-    reserve(s, piece.len);
     s->n_heap = 0;
-    for (size_t i = 0; i < piece.len; i++)
-        s->symbols[i] = (symbol){.id = b->first[piece.data[i]],
-                                 .prev = (int32_t)i - 1,
-                                 .next = i + 1 < piece.len ? (int32_t)i + 1 : NONE};
-    for (size_t i = 0; i < piece.len; i++)
+    for (size_t i = 0; i < n; i++)
         look(b, s, (int32_t)i);
     while (s->n_heap) {
         uint64_t key = pop(s);
@@ -250,18 +252,60 @@ static void merge_all(const ps_bpe *b, ps_bpe_scratch *s, ps_slice piece)
     }
 }
 
-void ps_bpe_encode(const ps_bpe *b, ps_bpe_scratch *s, ps_slice piece, ps_ids *out)
+static void set_symbol(ps_bpe_scratch *s, size_t i, size_t n, uint32_t id)
 {
-    word *w = piece.len <= CACHE_BYTES ? word_of(s, piece) : NULL;
-    if (w && w->len == piece.len && !memcmp(w->bytes, piece.data, piece.len)) {
-        for (size_t i = 0; i < w->n; i++)
-            ps_ids_add(out, w->ids[i]);
-        return;
-    }
-    merge_all(b, s, piece);
+    s->symbols[i] =
+        (symbol){.id = id, .prev = (int32_t)i - 1, .next = i + 1 < n ? (int32_t)i + 1 : NONE};
+}
+
+static word *place_of(ps_bpe_scratch *s, ps_slice piece)
+{
+    return piece.len <= CACHE_BYTES ? word_of(s, piece) : NULL;
+}
+
+static bool known(const word *w, ps_slice piece, ps_ids *out)
+{
+    if (!w || w->len != piece.len || memcmp(w->bytes, piece.data, piece.len) != 0)
+        return false;
+    for (size_t i = 0; i < w->n; i++)
+        ps_ids_add(out, w->ids[i]);
+    return true;
+}
+
+static void put_symbols(ps_bpe_scratch *s, word *w, ps_slice piece, ps_ids *out)
+{
     size_t before = out->n;
     for (int32_t i = 0; i != NONE; i = s->symbols[i].next)
         ps_ids_add(out, s->symbols[i].id);
     if (w)
         remember(w, piece, out->at + before, out->n - before);
+}
+
+void ps_bpe_encode(const ps_bpe *b, ps_bpe_scratch *s, ps_slice piece, ps_ids *out)
+{
+    word *w = place_of(s, piece);
+    if (known(w, piece, out))
+        return;
+    reserve(s, piece.len);
+    for (size_t i = 0; i < piece.len; i++)
+        set_symbol(s, i, piece.len, b->first[piece.data[i]]);
+    merge_all(b, s, piece.len);
+    put_symbols(s, w, piece, out);
+}
+
+bool ps_bpe_known(const ps_bpe *b, ps_bpe_scratch *s, ps_slice piece, ps_ids *out)
+{
+    return known(place_of(s, piece), piece, out);
+}
+
+void ps_bpe_encode_ids(const ps_bpe *b, ps_bpe_scratch *s, ps_slice piece, const uint32_t *ids,
+                       size_t n, ps_ids *out)
+{
+    if (!n)
+        return;
+    reserve(s, n);
+    for (size_t i = 0; i < n; i++)
+        set_symbol(s, i, n, ids[i]);
+    merge_all(b, s, n);
+    put_symbols(s, place_of(s, piece), piece, out);
 }

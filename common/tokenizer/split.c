@@ -4,9 +4,8 @@
 #include "common/tokenizer/split.h"
 
 #include "common/base/utf8.h"
+#include "common/tokenizer/classes.h"
 #include "common/tokenizer/tokenizer.h"
-
-#include <utf8proc.h>
 
 typedef enum kind {
     END, /* of the text, or of what has come of it */
@@ -24,24 +23,10 @@ typedef struct scan {
 
 static kind kind_of_code_point(uint32_t cp)
 {
-    switch (utf8proc_category((utf8proc_int32_t)cp)) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-        return LETTER;
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_NO:
-        return NUMBER;
-    case UTF8PROC_CATEGORY_ZS:
-    case UTF8PROC_CATEGORY_ZL:
-    case UTF8PROC_CATEGORY_ZP:
-        return SPACE; /* White_Space beyond ASCII is these and U+0085 */
-    default:
-        return cp == 0x85 ? SPACE : OTHER;
-    }
+    return ps_class_letter(cp)   ? LETTER
+           : ps_class_number(cp) ? NUMBER
+           : ps_class_space(cp)  ? SPACE
+                                 : OTHER;
 }
 
 static kind kind_of_ascii(uint8_t c)

@@ -2,7 +2,7 @@
  *
  *     's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
  *
- * \s is Unicode's White_Space; categories are those of utf8proc. A byte that is no UTF-8 is a
+ * \s is Unicode's White_Space; categories are those of classes.h. A byte that is no UTF-8 is a
  * symbol ([^\s\p{L}\p{N}]). */
 #ifndef PS_TOKENIZER_SPLIT_H
 #define PS_TOKENIZER_SPLIT_H

@@ -87,13 +87,27 @@ void ps_tokenizer_free(ps_tokenizer **tokenizer)
         return;
     ps_vocab_free(&t->vocab);
     ps_bpe_free(&t->bpe);
+    ps_buf_free(&t->keys.unk_token);
+    ps_buf_free(&t->keys.prefix);
+    ps_buf_free(&t->keys.suffix);
+    ps_steps_free(&t->normalizer);
+    ps_steps_free(&t->pre_tokenizer);
+    ps_steps_free(&t->decoder);
+    ps_post_free(&t->post);
+    for (size_t i = 0; i < t->n_added; i++)
+        ps_buf_free(&t->added[i].changed);
     ps_free(&t->added);
+    ps_free(&t->by_id);
+    ps_prefixes_free(&t->raw);
+    ps_prefixes_free(&t->normalized);
+    ps_prefixes_free(&t->tokens);
+    ps_free(&t->scores);
     ps_free(tokenizer);
 }
 
 const char *ps_tokenizer_name(const ps_tokenizer *t)
 {
-    return t->row->name;
+    return t->name;
 }
 
 uint32_t ps_tokenizer_vocab_size(const ps_tokenizer *t)
@@ -106,14 +120,6 @@ uint64_t ps_tokenizer_hash(const ps_tokenizer *t)
     return t->hash;
 }
 
-const ps_added_token *ps_tokenizer_find_added(const ps_tokenizer *t, uint32_t id)
-{
-    for (size_t i = 0; i < t->n_added; i++)
-        if (t->added[i].id == id)
-            return &t->added[i];
-    return NULL;
-}
-
 bool ps_tokenizer_added(const ps_tokenizer *t, const char *text, uint32_t *id)
 {
     uint32_t found = 0;
@@ -124,17 +130,43 @@ bool ps_tokenizer_added(const ps_tokenizer *t, const char *text, uint32_t *id)
     return true;
 }
 
-void ps_tokenizer_token(const ps_tokenizer *t, uint32_t id, ps_buf *out)
+/* A text with a letter that stands for no byte stands for itself, as in `tokenizers`. */
+static void put_byte_level(const ps_tokenizer *t, uint32_t id, ps_slice text, ps_buf *out)
 {
-    if (!t->vocab) {
-        if (id < t->vocab_size)
-            ps_buf_putc(out, (char)id);
+    if (ps_tokenizer_find_added(t, id) || !ps_byte_text_decode(text, out))
+        ps_buf_append(out, text.data, text.len);
+}
+
+/* What the decoder's steps make of a token. */
+static void put_token(const ps_tokenizer *t, uint32_t id, bool first, ps_buf *out)
+{
+    ps_slice text = ps_vocab_at(t->vocab, id);
+    if (!text.len)
+        return;
+    if (t->byte_level) {
+        put_byte_level(t, id, text, out);
         return;
     }
-    /* A text with a letter that stands for no byte stands for itself, as in `tokenizers`. */
-    ps_slice text = ps_vocab_at(t->vocab, id);
-    if (text.len && (ps_tokenizer_find_added(t, id) || !ps_byte_text_decode(text, out)))
-        ps_buf_append(out, text.data, text.len);
+    ps_buf token = PS_BUF_EMPTY;
+    ps_buf_append(&token, text.data, text.len);
+    for (size_t i = 0; i < t->decoder.n; i++)
+        t->decoder.at[i].row->decode(&t->decoder.at[i], first, &token);
+    ps_buf_append(out, token.data, token.len);
+    ps_buf_free(&token);
+}
+
+void ps_tokenizer_token(const ps_tokenizer *t, uint32_t id, ps_buf *out)
+{
+    if (t->vocab)
+        put_token(t, id, false, out);
+    else if (id < t->vocab_size)
+        ps_buf_putc(out, (char)id);
+}
+
+void ps_tokenizer_join(const ps_tokenizer *t, const ps_ids *text, const ps_ids *second, ps_ids *out,
+                       ps_ids *types)
+{
+    ps_post_join(&t->post, text, second, out, types);
 }
 
 ps_token_kind ps_tokenizer_kind(const ps_tokenizer *t, uint32_t id)
@@ -167,9 +199,9 @@ void ps_tokenizer_merge(const ps_tokenizer *t, size_t i, uint32_t *left, uint32_
 
 /* ---- decoding ---- */
 
-void ps_decoder_init(ps_decoder *d, const ps_tokenizer *tokenizer)
+void ps_decoder_init(ps_decoder *d, const ps_tokenizer *tokenizer, bool begins)
 {
-    *d = (ps_decoder){.tokenizer = tokenizer};
+    *d = (ps_decoder){.tokenizer = tokenizer, .begins = begins};
 }
 
 /* Moves held to out as UTF-8, up to a beginning whose rest may come. */
@@ -192,7 +224,11 @@ static void release(ps_decoder *d, bool whole, ps_buf *out)
 
 void ps_decoder_put(ps_decoder *d, uint32_t id, ps_buf *out)
 {
-    ps_tokenizer_token(d->tokenizer, id, &d->held);
+    if (d->begins && d->tokenizer->vocab)
+        put_token(d->tokenizer, id, true, &d->held);
+    else
+        ps_tokenizer_token(d->tokenizer, id, &d->held);
+    d->begins = false;
     release(d, false, out);
 }
 

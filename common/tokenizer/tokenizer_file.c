@@ -1,7 +1,7 @@
-/* Happy path: a tokenizer.json is read twice, first for everything but the merges, then for the
- * merges, which are written in the vocabulary's texts and may stand before it. What would make
- * other ids than here (a normalizer, another pattern, an unknown model) is refused by name; what
- * does not change the ids (post_processor, decoder, padding) is read over. It fails with
+/* Happy path: a tokenizer.json is read twice, first for everything but the merges and the added
+ * tokens, then for these, which are written in the vocabulary's texts and may stand before it. In
+ * between the steps and the model are made. What is not supported is refused by type and place;
+ * what does not change the ids (padding, truncation) is read over. It fails with
  * PS_INVALID_ARGUMENT: a line about what in the file it was. */
 #include "common/base/mem.h"
 #include "common/json/json.h"
@@ -9,18 +9,20 @@
 
 #include <inttypes.h>
 
+enum { PARTS = 4, MAX_CHARS = 100 };
+
 typedef struct maker {
     ps_tokenizer *t;
     ps_json_reader json;
     bool merges; /* the second time */
-    bool seen_model, seen_vocab, seen_pre_tokenizer, seen_merges;
+    bool seen_model, seen_vocab, seen_merges, seen_prefix;
+    ps_slice parts[PARTS]; /* in the order of part_names */
+    double *scores;
+    size_t n_scores;
 } maker;
 
-static ps_status unsupported(const char *what)
-{
-    return ps_fail(PS_INVALID_ARGUMENT, "%s is not supported: only byte-level BPE as GPT-2 has it",
-                   what);
-}
+static const char *const part_names[PARTS] = {"normalizer", "pre_tokenizer", "post_processor",
+                                              "decoder"};
 
 /* A value in an object: called with its key. It must read the whole value. */
 typedef ps_status (*field)(maker *m, const char *key);
@@ -40,74 +42,81 @@ static ps_status each_field(maker *m, field read)
     return st;
 }
 
-/* ---- values that must be what GPT-2 has ---- */
+/* ---- vocabulary ---- */
 
-/* null, false, "", as such keys are where nothing is asked for. */
-static ps_status expect_nothing(maker *m, const char *key)
+/* The text of a token, which the caller keeps, as it goes with the next one read. */
+static ps_status keep_text(ps_slice text, ps_buf *out)
 {
-    ps_json_token token;
-    ps_status st = ps_json_next(&m->json, &token);
-    if (st || token.kind == PS_JSON_NULL || token.kind == PS_JSON_FALSE ||
-        (token.kind == PS_JSON_STRING && !token.text.len))
-        return st;
-    return unsupported(key);
+    ps_buf_clear(out);
+    ps_status st = ps_buf_append_limited(out, text.data, text.len, PS_TOKENIZER_MAX_TOKEN);
+    return st ? ps_fail(PS_INVALID_ARGUMENT, "a token of %zu bytes, allowed %d", text.len,
+                        PS_TOKENIZER_MAX_TOKEN)
+              : PS_OK;
 }
 
-static ps_status expect_word(maker *m, const char *word, const char *what)
+/* {"the": 5, ...}, after its brace. */
+static ps_status read_ids(maker *m, ps_buf *text)
 {
     ps_json_token token;
-    ps_status st = ps_json_next(&m->json, &token);
-    if (st || (token.kind == PS_JSON_STRING && ps_slice_is(token.text, word)))
-        return st;
-    return unsupported(what);
-}
-
-static ps_status read_bool(maker *m, const char *key, bool *out)
-{
-    ps_json_token token;
-    ps_status st = ps_json_next(&m->json, &token);
-    if (!st && token.kind != PS_JSON_TRUE && token.kind != PS_JSON_FALSE)
-        st = ps_fail(PS_INVALID_ARGUMENT, "%s must be true or false", key);
-    if (!st)
-        *out = token.kind == PS_JSON_TRUE;
+    ps_status st = PS_OK;
+    while (ps_json_member(&m->json, &token, &st)) {
+        st = keep_text(token.text, text);
+        if (!st)
+            st = ps_json_expect(&m->json, PS_JSON_NUMBER, &token);
+        if (!st && !token.is_u64)
+            st = ps_fail(PS_INVALID_ARGUMENT, "a token's id must be an integer from 0");
+        if (!st)
+            st = ps_vocab_add(m->t->vocab, ps_buf_slice(text), token.u64);
+    }
     return st;
 }
 
-static ps_status read_pre_tokenizer(maker *m, const char *key)
+static ps_status add_score(maker *m, double score)
 {
-    if (!strcmp(key, "type")) {
-        m->seen_pre_tokenizer = true;
-        return expect_word(m, "ByteLevel", "this pre_tokenizer");
-    }
-    if (!strcmp(key, "add_prefix_space"))
-        return read_bool(m, key, &m->t->prefix_space);
-    if (strcmp(key, "use_regex") != 0)
-        return ps_json_skip(&m->json); /* trim_offsets: not about ids */
-    bool regex = false;
-    ps_status st = read_bool(m, key, &regex);
-    return st || regex ? st : unsupported("a pre_tokenizer without GPT-2's pattern");
+    if (m->n_scores % 1024 == 0)
+        m->scores = ps_realloc(m->scores, (m->n_scores + 1024) * sizeof *m->scores);
+    m->scores[m->n_scores++] = score;
+    m->t->worst = score < m->t->worst || m->n_scores == 1 ? score : m->t->worst;
+    return PS_OK;
 }
 
-/* ---- vocabulary ---- */
+/* [["the", -3.5], ...], after its bracket; ids are places. */
+static ps_status read_scores(maker *m, ps_buf *text)
+{
+    ps_json_token token;
+    ps_status st = PS_OK;
+    while (!st) {
+        st = ps_json_next(&m->json, &token);
+        if (st || token.kind == PS_JSON_ARRAY_END)
+            break;
+        if (token.kind != PS_JSON_ARRAY)
+            return ps_fail(PS_INVALID_ARGUMENT, "a token and its score are wanted");
+        st = ps_json_expect(&m->json, PS_JSON_STRING, &token);
+        if (!st)
+            st = keep_text(token.text, text);
+        if (!st)
+            st = ps_vocab_add(m->t->vocab, ps_buf_slice(text), m->n_scores);
+        if (!st)
+            st = ps_json_expect(&m->json, PS_JSON_NUMBER, &token);
+        if (!st)
+            st = add_score(m, token.number);
+        if (!st)
+            st = ps_json_expect(&m->json, PS_JSON_ARRAY_END, &token);
+    }
+    return st;
+}
 
 static ps_status read_vocab(maker *m)
 {
     ps_json_token token;
     ps_buf text = PS_BUF_EMPTY;
-    ps_status st = ps_json_expect(&m->json, PS_JSON_OBJECT, &token);
-    while (ps_json_member(&m->json, &token, &st)) {
-        ps_buf_clear(&text); /* the token's text goes with the next one */
-        st = ps_buf_append_limited(&text, token.text.data, token.text.len, PS_TOKENIZER_MAX_TOKEN);
-        if (st)
-            st = ps_fail(PS_INVALID_ARGUMENT, "a token of %zu bytes, allowed %d", token.text.len,
-                         PS_TOKENIZER_MAX_TOKEN);
-        else
-            st = ps_json_expect(&m->json, PS_JSON_NUMBER, &token);
-        if (!st && !token.is_u64)
-            st = ps_fail(PS_INVALID_ARGUMENT, "a token's id must be an integer from 0");
-        if (!st)
-            st = ps_vocab_add(m->t->vocab, ps_buf_slice(&text), token.u64);
-    }
+    ps_status st = ps_json_next(&m->json, &token);
+    if (!st && token.kind == PS_JSON_OBJECT)
+        st = read_ids(m, &text);
+    else if (!st && token.kind == PS_JSON_ARRAY)
+        st = read_scores(m, &text);
+    else if (!st)
+        st = ps_fail(PS_INVALID_ARGUMENT, "it must be an object, or a list of tokens and scores");
     ps_buf_free(&text);
     m->seen_vocab = true;
     return st ? ps_wrap(st, "vocab") : PS_OK;
@@ -118,30 +127,34 @@ static ps_status read_vocab(maker *m)
 typedef struct added {
     ps_buf text;
     uint64_t id;
-    bool has_id, special;
+    bool has_id, has_normalized;
+    ps_added_token like;
 } added;
 
 static ps_status read_added_field(maker *m, ps_slice key, added *a)
 {
+    const struct {
+        const char *key;
+        bool *to;
+    } rules[] = {{"special", &a->like.special},
+                 {"lstrip", &a->like.lstrip},
+                 {"rstrip", &a->like.rstrip},
+                 {"single_word", &a->like.single_word},
+                 {"normalized", &a->like.normalized}};
     ps_json_token token;
-    bool id = ps_slice_is(key, "id"), content = ps_slice_is(key, "content"),
-         special = ps_slice_is(key, "special");
-    bool strips =
-        ps_slice_is(key, "single_word") || ps_slice_is(key, "lstrip") || ps_slice_is(key, "rstrip");
+    bool id = ps_slice_is(key, "id"), content = ps_slice_is(key, "content");
+    a->has_normalized |= ps_slice_is(key, "normalized");
     ps_status st = ps_json_next(&m->json, &token);
     if (st)
         return st;
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (ps_slice_is(key, rules[i].key))
+            *rules[i].to = token.kind == PS_JSON_TRUE;
     if (id && token.is_u64) {
         a->id = token.u64;
         a->has_id = true;
     } else if (content && token.kind == PS_JSON_STRING) {
-        ps_buf_clear(&a->text);
-        return ps_buf_append_limited(&a->text, token.text.data, token.text.len,
-                                     PS_TOKENIZER_MAX_TOKEN);
-    } else if (special) {
-        a->special = token.kind == PS_JSON_TRUE;
-    } else if (strips && token.kind == PS_JSON_TRUE) {
-        return unsupported("an added token with single_word, lstrip or rstrip");
+        return keep_text(token.text, &a->text);
     } else if (id || content) {
         return ps_fail(PS_INVALID_ARGUMENT, "it needs an id from 0 and a content");
     }
@@ -161,8 +174,10 @@ static ps_status read_added(maker *m)
     }
     if (!st && (!a.has_id || !a.text.len))
         st = ps_fail(PS_INVALID_ARGUMENT, "it needs an id from 0 and a content");
+    if (!a.has_normalized)
+        a.like.normalized = !a.like.special;
     if (!st)
-        st = ps_tokenizer_add_added(m->t, ps_buf_slice(&a.text), a.id, a.special);
+        st = ps_tokenizer_add_added(m->t, ps_buf_slice(&a.text), a.id, &a.like);
     ps_buf_free(&a.text);
     return st;
 }
@@ -232,15 +247,8 @@ static ps_status read_model_field(maker *m, const char *key)
     bool vocab = !strcmp(key, "vocab"), merges = !strcmp(key, "merges");
     if (m->merges ? !merges : merges)
         return ps_json_skip(&m->json);
-    static const char *const nothing[] = {"dropout", "continuing_subword_prefix",
-                                          "end_of_word_suffix", "byte_fallback", "ignore_merges"};
-    for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++)
-        if (!strcmp(key, nothing[i]))
-            return expect_nothing(m, key);
-    if (!strcmp(key, "type"))
-        return expect_word(m, "BPE", "this model type");
     if (!vocab && !merges)
-        return ps_json_skip(&m->json); /* unk_token, fuse_unk: every byte has a token */
+        return ps_model_key_read(m->t, &m->json, key, &m->seen_prefix);
     bool *seen = vocab ? &m->seen_vocab : &m->seen_merges;
     if (*seen)
         return ps_fail(PS_INVALID_ARGUMENT, "%s is there twice", key);
@@ -259,12 +267,9 @@ static ps_status read_top_field(maker *m, const char *key)
     }
     if (!strcmp(key, "added_tokens") && m->merges)
         return read_added_tokens(m);
-    if (m->merges)
-        return ps_json_skip(&m->json);
-    if (!strcmp(key, "normalizer"))
-        return expect_nothing(m, "a normalizer");
-    if (!strcmp(key, "pre_tokenizer"))
-        return each_field(m, read_pre_tokenizer);
+    for (size_t i = 0; !m->merges && i < PARTS; i++)
+        if (!strcmp(key, part_names[i]))
+            return ps_json_value(&m->json, &m->parts[i]);
     return ps_json_skip(&m->json);
 }
 
@@ -280,35 +285,91 @@ static ps_status pass(maker *m, ps_slice json, bool merges)
     return st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;
 }
 
-static ps_status check_parts(const maker *m)
+/* ---- between them ---- */
+
+/* What the model's type says of keys that were not there, and which token is the unknown one. */
+static ps_status settle_keys(maker *m)
 {
+    ps_tokenizer *t = m->t;
+    ps_model_keys *k = &t->keys;
+    uint32_t id = 0;
     if (!m->seen_model || !m->seen_vocab)
         return ps_fail(PS_INVALID_ARGUMENT, "it has no model with a vocab");
-    return m->seen_pre_tokenizer ? PS_OK : unsupported("no pre_tokenizer");
+    if (!t->model) /* files of before 2020 do not say */
+        t->model = &ps_model_bpe;
+    if (t->model->scores != (m->scores != NULL))
+        return ps_fail(PS_INVALID_ARGUMENT, "model: a vocab of %s is %s", t->model->type,
+                       t->model->scores ? "a list of tokens and scores" : "of tokens and ids");
+    k->fuse_unk |= t->model->fuses;
+    if (t->model == &ps_model_wordpiece && !m->seen_prefix)
+        ps_buf_puts(&k->prefix, "##");
+    t->scores = m->scores;
+    k->has_unk = t->model->scores
+                     ? ps_vocab_at(t->vocab, (uint32_t)k->unk_id).len > 0 && k->unk_id < m->n_scores
+                     : ps_vocab_find(t->vocab, ps_buf_slice(&k->unk_token), &id);
+    if (!t->model->scores)
+        k->unk_id = id;
+    return PS_OK;
+}
+
+static ps_status read_parts(maker *m)
+{
+    ps_part parts[PARTS], root = {0};
+    for (size_t i = 0; i < PARTS; i++)
+        parts[i] = ps_part_below(&root, part_names[i], -1, m->parts[i]);
+    ps_status st = ps_steps_read(ps_normalizer_rows, "normalizers", &parts[0], &m->t->normalizer);
+    if (!st)
+        st = ps_steps_read(ps_pre_tokenizer_rows, "pretokenizers", &parts[1], &m->t->pre_tokenizer);
+    if (!st)
+        st = ps_post_read(&parts[2], &m->t->post);
+    return st ? st : ps_steps_read(ps_decoder_rows, "decoders", &parts[3], &m->t->decoder);
 }
 
 /* Of the second pass. Without merges every byte would be a token, in silence. */
 static ps_status check_merges(const maker *m)
 {
-    return m->seen_merges ? PS_OK
-                          : ps_fail(PS_INVALID_ARGUMENT, "model has no merges; a BPE without any "
-                                                         "says so: \"merges\": []");
+    return m->seen_merges || !m->t->model->merges
+               ? PS_OK
+               : ps_fail(PS_INVALID_ARGUMENT, "model has no merges; a BPE without any "
+                                              "says so: \"merges\": []");
+}
+
+/* Added tokens, which have no scores, may lie behind the others. */
+static ps_status grow_scores(ps_tokenizer *t, size_t n)
+{
+    uint32_t end = ps_vocab_end(t->vocab);
+    if (!t->scores || end <= n)
+        return PS_OK;
+    double *scores = ps_try_alloc(end * sizeof *scores);
+    if (!scores)
+        return ps_fail(PS_NO_MEMORY, "no memory for %" PRIu32 " scores", end);
+    memcpy(scores, t->scores, n * sizeof *scores);
+    ps_free(&t->scores);
+    t->scores = scores;
+    return PS_OK;
 }
 
 ps_status ps_tokenizer_from_json(ps_slice json, ps_tokenizer **out)
 {
     maker m = {.t = ps_new(ps_tokenizer)};
     m.t->vocab = ps_vocab_new();
-    m.t->prefix_space = true; /* the default of `tokenizers` */
+    m.t->keys.max_chars = MAX_CHARS;
+    m.t->keys.unk_id = UINT32_MAX;
     ps_status st = pass(&m, json, false);
     if (!st)
-        st = check_parts(&m);
+        st = settle_keys(&m);
+    else
+        ps_free(&m.scores);
     if (!st)
-        st = ps_tokenizer_make_bpe(m.t);
+        st = read_parts(&m);
+    if (!st)
+        st = m.t->model->make(m.t);
     if (!st)
         st = pass(&m, json, true);
     if (!st)
         st = check_merges(&m);
+    if (!st)
+        st = grow_scores(m.t, m.n_scores);
     return ps_tokenizer_made(m.t, st, out);
 }
 
@@ -347,11 +408,14 @@ ps_status ps_tokenizer_from_vocab(ps_slice vocab, ps_slice merges, ps_tokenizer 
         st = ps_json_expect(&m.json, PS_JSON_END, &token);
     ps_json_reader_free(&m.json);
     st = st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;
+    if (!st && m.scores)
+        st = ps_fail(PS_INVALID_ARGUMENT, "vocab: it must be of tokens and ids");
+    ps_free(&m.scores);
     if (!st)
-        st = ps_tokenizer_make_bpe(m.t);
+        st = ps_tokenizer_make_gpt2(m.t, false);
     if (!st)
         st = read_merge_lines(m.t, merges);
     if (!st && ps_vocab_find(m.t->vocab, ps_slice_str(end), &id))
-        st = ps_tokenizer_add_added(m.t, ps_slice_str(end), id, true);
+        st = ps_tokenizer_add_added(m.t, ps_slice_str(end), id, &(ps_added_token){.special = true});
     return ps_tokenizer_made(m.t, st, out);
 }

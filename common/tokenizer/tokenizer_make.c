@@ -1,19 +1,20 @@
-/* What makes a gpt2 tokenizer, whichever file its parts come from: a vocabulary is filled, the
- * bytes are found in it, merges and added tokens follow, and the whole is settled. It fails with
- * PS_INVALID_ARGUMENT when a part does not fit those before it. */
+/* What makes a tokenizer, whichever file its parts come from: a vocabulary is filled, the model is
+ * made of it, merges and added tokens follow, and the whole is settled (tokenizer_settle.c). It
+ * fails with PS_INVALID_ARGUMENT when a part does not fit those before it. */
 #include "common/base/mem.h"
 #include "common/base/utf8.h"
-#include "common/tokenizer/byte_text.h"
 #include "common/tokenizer/tokenizer_internal.h"
 
 #include <inttypes.h>
 
-ps_status ps_tokenizer_add_added(ps_tokenizer *t, ps_slice text, uint64_t id, bool special)
+ps_status ps_tokenizer_add_added(ps_tokenizer *t, ps_slice text, uint64_t id,
+                                 const ps_added_token *like)
 {
     if (t->n_added == PS_TOKENIZER_MAX_ADDED)
         return ps_fail(PS_INVALID_ARGUMENT, "more than %d added tokens", PS_TOKENIZER_MAX_ADDED);
     uint32_t have = 0;
-    if (!ps_vocab_find(t->vocab, text, &have)) {
+    bool outside = !ps_vocab_find(t->vocab, text, &have);
+    if (outside) {
         ps_status st = ps_vocab_add(t->vocab, text, id);
         if (st)
             return st;
@@ -26,16 +27,31 @@ ps_status ps_tokenizer_add_added(ps_tokenizer *t, ps_slice text, uint64_t id, bo
                        have);
     if (!t->added)
         t->added = ps_alloc_array(PS_TOKENIZER_MAX_ADDED, sizeof *t->added);
-    t->added[t->n_added++] = (ps_added_token){.id = have, .special = special};
+    ps_added_token *added = &t->added[t->n_added++];
+    *added = *like;
+    added->id = have;
+    added->outside = outside;
+    added->changed = PS_BUF_EMPTY;
     return PS_OK;
+}
+
+/* What a merge makes: the right part without the prefix that says that it goes on. */
+static void join(const ps_tokenizer *t, ps_slice left, ps_slice right, ps_buf *out)
+{
+    const ps_buf *prefix = &t->keys.prefix;
+    size_t skip =
+        prefix->len && right.len > prefix->len && !memcmp(right.data, prefix->data, prefix->len)
+            ? prefix->len
+            : 0;
+    ps_buf_append(out, left.data, left.len);
+    ps_buf_append(out, right.data + skip, right.len - skip);
 }
 
 ps_status ps_tokenizer_add_merge(ps_tokenizer *t, ps_slice left, ps_slice right)
 {
     uint32_t ids[3];
     ps_buf both = PS_BUF_EMPTY;
-    ps_buf_append(&both, left.data, left.len);
-    ps_buf_append(&both, right.data, right.len);
+    join(t, left, right, &both);
     bool known = ps_vocab_find(t->vocab, left, &ids[0]) &&
                  ps_vocab_find(t->vocab, right, &ids[1]) &&
                  ps_vocab_find(t->vocab, ps_buf_slice(&both), &ids[2]);
@@ -63,33 +79,6 @@ ps_status ps_tokenizer_add_merge_line(ps_tokenizer *t, ps_slice line)
     return ps_tokenizer_add_merge(t, left, ps_slice_of(space + 1, line.len - n - 1));
 }
 
-ps_status ps_tokenizer_make_bpe(ps_tokenizer *t)
-{
-    uint32_t first[256];
-    for (unsigned byte = 0; byte < 256; byte++) {
-        uint8_t text[4];
-        size_t n = ps_byte_text((uint8_t)byte, text);
-        if (!ps_vocab_find(t->vocab, ps_slice_of(text, n), &first[byte]))
-            return ps_fail(PS_INVALID_ARGUMENT,
-                           "the vocabulary has no token for byte 0x%02x; a byte-level one has all "
-                           "256",
-                           byte);
-    }
-    t->bpe = ps_bpe_new(first);
-    return PS_OK;
-}
-
-ps_status ps_tokenizer_made(ps_tokenizer *t, ps_status st, ps_tokenizer **out)
-{
-    if (!st)
-        st = ps_tokenizer_settle(t);
-    if (st)
-        ps_tokenizer_free(&t);
-    else
-        *out = t;
-    return st;
-}
-
 /* ---- from lists ---- */
 
 static ps_status check_text(ps_slice text)
@@ -105,9 +94,22 @@ static ps_status add_listed(ps_tokenizer *t, const ps_token_lists *lists, uint32
     ps_status st = check_text(lists->texts[id]);
     if (!st)
         st = ps_vocab_add(t->vocab, lists->texts[id], id);
+    bool special = kind == PS_TOKEN_SPECIAL;
     if (!st && kind != PS_TOKEN_NORMAL)
-        st = ps_tokenizer_add_added(t, lists->texts[id], id, kind == PS_TOKEN_SPECIAL);
+        st = ps_tokenizer_add_added(t, lists->texts[id], id,
+                                    &(ps_added_token){.special = special, .normalized = !special});
     return st ? ps_wrap(st, "token %" PRIu32, id) : PS_OK;
+}
+
+ps_status ps_tokenizer_make_gpt2(ps_tokenizer *t, bool prefix_space)
+{
+    static const char json[] = "{\"type\":\"ByteLevel\",\"add_prefix_space\":%s}";
+    char *text = ps_asprintf(json, prefix_space ? "true" : "false");
+    ps_part part = {.json = ps_slice_str(text), .path = "pre_tokenizer"};
+    t->model = &ps_model_bpe;
+    ps_status st = ps_steps_read(ps_pre_tokenizer_rows, "pretokenizers", &part, &t->pre_tokenizer);
+    ps_free(&text);
+    return st ? st : t->model->make(t);
 }
 
 ps_status ps_tokenizer_from_lists(const ps_token_lists *lists, ps_tokenizer **out)
@@ -115,11 +117,10 @@ ps_status ps_tokenizer_from_lists(const ps_token_lists *lists, ps_tokenizer **ou
     ps_tokenizer *t = ps_new(ps_tokenizer);
     ps_status st = PS_OK;
     t->vocab = ps_vocab_new();
-    t->prefix_space = lists->prefix_space;
     for (uint32_t id = 0; !st && id < lists->n_tokens; id++)
         st = add_listed(t, lists, id);
     if (!st)
-        st = ps_tokenizer_make_bpe(t);
+        st = ps_tokenizer_make_gpt2(t, lists->prefix_space);
     for (size_t i = 0; !st && i < lists->n_merges; i++)
         st = ps_tokenizer_add_merge_line(t, lists->merges[i]);
     return ps_tokenizer_made(t, st, out);

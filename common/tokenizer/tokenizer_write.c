@@ -13,10 +13,10 @@ static void put_added(ps_json_writer *w, const ps_tokenizer *t)
         ps_json_put_uint(w, "id", t->added[i].id);
         ps_json_key(w, "content");
         ps_json_string_n(w, ps_vocab_at(t->vocab, t->added[i].id));
-        ps_json_put_bool(w, "single_word", false);
-        ps_json_put_bool(w, "lstrip", false);
-        ps_json_put_bool(w, "rstrip", false);
-        ps_json_put_bool(w, "normalized", !t->added[i].special);
+        ps_json_put_bool(w, "single_word", t->added[i].single_word);
+        ps_json_put_bool(w, "lstrip", t->added[i].lstrip);
+        ps_json_put_bool(w, "rstrip", t->added[i].rstrip);
+        ps_json_put_bool(w, "normalized", t->added[i].normalized);
         ps_json_put_bool(w, "special", t->added[i].special);
         ps_json_object_end(w);
     }
@@ -93,7 +93,7 @@ static void put_model(ps_json_writer *w, const ps_tokenizer *t)
 
 void ps_tokenizer_to_json(const ps_tokenizer *t, ps_buf *out)
 {
-    PS_REQUIRE(t->bpe);
+    PS_REQUIRE(t->row == &ps_tokenizer_row_gpt2);
     ps_json_writer w = ps_json_writer_to(out);
     ps_json_object(&w);
     ps_json_put_string(&w, "version", "1.0");

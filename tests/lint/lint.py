@@ -35,6 +35,7 @@ PRIVATE = {
     r"microhttpd\.h": ("server/metrics/",),
     r"utf8proc\.h": ("common/base/", "common/tokenizer/"),
     r"zlib\.h": ("common/format/",),
+    r"pcre2\.h": ("common/tokenizer/",),
     r"systemd/.*": ("common/base/",),
 }
 

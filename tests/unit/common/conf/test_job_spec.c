@@ -426,8 +426,8 @@ START_TEST(sizes_of_a_language_model_fit_each_other)
     refuses(JOB("  architecture: gpt2\n  vocab_size: 9\n  context_length: 9\n  hidden_size: 9\n"
                 "  num_layers: 1\n  num_heads: 2\n"),
             "job.yaml:9: model.hidden_size: 9 is not a multiple of num_heads, 2");
-    refuses(JOB("  architecture: gpt2\n" SIZES "  tokenizer: bpe\n"),
-            "job.yaml:12: model.tokenizer: 'bpe' is not known; allowed: bytes, gpt2");
+    refuses(JOB("  architecture: gpt2\n" SIZES "  tokenizer: words\n"),
+            "job.yaml:12: model.tokenizer: 'words' is not known; allowed: bytes, gpt2");
     refuses(JOB("  architecture: gpt2\n  vocab_size: 255\n  context_length: 9\n"
                 "  hidden_size: 8\n  num_layers: 1\n  num_heads: 2\n  tokenizer: bytes\n"),
             "job.yaml:7: model.vocab_size: 255 is less than the 256 of tokenizer bytes");

@@ -84,7 +84,7 @@ static void check_tokenizer(const ps_buf *file)
     ck_ok(ps_tokenizer_from_json(ps_slice_str(json), &t));
     static const uint32_t want[] = {257, 'a', 258, 259, 'x', 0xff};
     ps_ids ids = PS_IDS_EMPTY;
-    ps_tokenizer_encode(t, ps_slice_str("ababa ab<|endoftext|>x\xff"), true, &ids);
+    ck_ok(ps_tokenizer_encode(t, ps_slice_str("ababa ab<|endoftext|>x\xff"), true, &ids));
     ck_assert_uint_eq(ids.n, sizeof want / sizeof *want);
     ck_assert(!memcmp(ids.at, want, sizeof want));
     ck_assert_int_eq(ps_tokenizer_kind(t, 259), PS_TOKEN_SPECIAL);

@@ -52,9 +52,9 @@ static void encode_in_pieces(const ps_tokenizer *t, ps_slice text, size_t piece,
 {
     ps_encoder *e = ps_encoder_new(t, added);
     for (size_t at = 0; at < text.len; at += piece)
-        ps_encoder_feed(
-            e, ps_slice_of(text.data + at, text.len - at < piece ? text.len - at : piece), out);
-    ps_encoder_finish(e, out);
+        ck_ok(ps_encoder_feed(
+            e, ps_slice_of(text.data + at, text.len - at < piece ? text.len - at : piece), out));
+    ck_ok(ps_encoder_finish(e, out));
     ps_encoder_free(&e);
 }
 
@@ -74,7 +74,7 @@ static void check_decoding(const ps_tokenizer *t, ps_slice text, const ps_ids *i
 {
     ps_buf out = PS_BUF_EMPTY;
     ps_decoder d;
-    ps_decoder_init(&d, t);
+    ps_decoder_init(&d, t, true);
     for (size_t i = 0; i < ids->n; i++)
         ps_decoder_put(&d, ids->at[i], &out);
     ps_decoder_finish(&d, &out);
@@ -104,11 +104,11 @@ static void check_put(const ps_tokenizer *t, ps_slice text, const ps_ids *want)
         uint32_t id;
         len = added_at(t, ps_slice_of(text.data + at, text.len - at), &id);
         if (len)
-            ps_encoder_token(e, id, &got);
+            ck_ok(ps_encoder_token(e, id, &got));
         else
-            ps_encoder_feed(e, ps_slice_of(text.data + at, len = 1), &got);
+            ck_ok(ps_encoder_feed(e, ps_slice_of(text.data + at, len = 1), &got));
     }
-    ps_encoder_finish(e, &got);
+    ck_ok(ps_encoder_finish(e, &got));
     same(&got, want, text, "tokens that are put");
     ps_encoder_free(&e);
     ps_ids_free(&got);
@@ -193,7 +193,7 @@ START_TEST(any_bytes_come_back_however_they_are_cut)
                                                        "a1.s"[ps_rng_below(&rng, 12)]);
         for (size_t r = 0; r < 2; r++) {
             ps_ids whole = PS_IDS_EMPTY;
-            ps_tokenizer_encode(rows[r], ps_slice_of(text, len), false, &whole);
+            ck_ok(ps_tokenizer_encode(rows[r], ps_slice_of(text, len), false, &whole));
             check_case(rows[r], ps_slice_of(text, len), false, &whole, "random bytes");
             ps_buf back = PS_BUF_EMPTY;
             for (size_t i = 0; i < whole.n; i++) {
@@ -289,7 +289,7 @@ START_TEST(a_decoder_holds_back_what_may_become_a_character)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ps_decoder d;
         ps_buf out = PS_BUF_EMPTY;
-        ps_decoder_init(&d, t);
+        ps_decoder_init(&d, t, true);
         size_t n = strlen(cases[i].bytes);
         for (size_t k = 0; k < n; k++) {
             ps_decoder_put(&d, (uint8_t)cases[i].bytes[k], &out);
@@ -312,7 +312,7 @@ START_TEST(a_run_without_end_is_cut_and_takes_n_log_n)
     memset(text.data, 'e', len);
     text.len = len;
     ps_ids whole = PS_IDS_EMPTY, pieces = PS_IDS_EMPTY;
-    ps_tokenizer_encode(t, ps_buf_slice(&text), false, &whole);
+    ck_ok(ps_tokenizer_encode(t, ps_buf_slice(&text), false, &whole));
     encode_in_pieces(t, ps_buf_slice(&text), 100000, false, &pieces);
     same(&pieces, &whole, ps_slice_of("", 0), "a long run");
     check_decoding(t, ps_buf_slice(&text), &whole);
@@ -351,14 +351,26 @@ static void refuses(const char *from, const char *to, const char *message)
 
 START_TEST(files_that_would_be_read_wrongly_are_refused)
 {
-    refuses("\"normalizer\":null", "\"normalizer\":{\"type\":\"NFC\"}",
-            "a normalizer is not supported");
-    refuses("\"type\":\"ByteLevel\"", "\"type\":\"Whitespace\"", "this pre_tokenizer is not");
-    refuses("\"use_regex\":true", "\"use_regex\":false", "without GPT-2's pattern");
-    refuses("\"type\":\"BPE\"", "\"type\":\"Unigram\"", "this model type is not supported");
-    refuses("\"ignore_merges\":false", "\"ignore_merges\":true", "ignore_merges is not supported");
-    refuses("\"byte_fallback\":false", "\"byte_fallback\":true", "byte_fallback is not supported");
-    refuses("\"lstrip\":false", "\"lstrip\":true", "added_tokens[0]: an added token with");
+    refuses("\"normalizer\":null", "\"normalizer\":{\"type\":\"Nmt\"}",
+            "normalizer: type 'Nmt' is not supported; psd knows NFC, ");
+    refuses("\"normalizer\":null",
+            "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{\"type\":"
+            "\"Sequence\",\"normalizers\":[{\"type\":\"Foo\"}]}]}",
+            "normalizer.normalizers[1].normalizers[0]: type 'Foo' is not supported");
+    refuses("\"normalizer\":null",
+            "\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"a(\"},\"content\":\"\"}",
+            "normalizer.pattern: the pattern is not understood at byte 2: missing closing");
+    refuses("\"normalizer\":null",
+            "\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"/////w==\"}",
+            "normalizer: precompiled_charsmap: its trie does not fit in it");
+    refuses("\"type\":\"ByteLevel\"", "\"type\":\"UnicodeScripts\"",
+            "pre_tokenizer: type 'UnicodeScripts' is not supported; psd knows ByteLevel, Split, ");
+    refuses("\"use_regex\":true", "\"use_regex\":1", "use_regex must be true or false");
+    refuses("\"type\":\"BPE\"", "\"type\":\"WordLevel\"",
+            "model: type 'WordLevel' is not supported; psd knows BPE, Unigram and WordPiece");
+    refuses("\"type\":\"BPE\"", "\"type\":\"Unigram\"",
+            "model: a vocab of Unigram is a list of tokens and scores");
+    refuses("\"dropout\":null", "\"dropout\":0.1", "model: dropout is not supported");
     refuses("\"!\":1,", "", "the vocabulary has no token for byte 0x21");
     refuses("\"!\":1,", "\"!\":2,", "token id 2 is there twice");
     refuses("\"!\":1,", "\"!\":1048576,", "token id 1048576 is out of range");

@@ -1,0 +1,196 @@
+/* Happy path: the text is made fit for PCRE2, character by character of the same length, and
+ * matched from the end of one match on. A pattern that backtracks without end meets the limit of
+ * steps of one match or the processor's time of all of them. */
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "common/tokenizer/regex.h"
+
+#include "common/base/mem.h"
+#include "common/base/utf8.h"
+#include "common/tokenizer/classes.h"
+
+#include <pcre2.h>
+#include <time.h>
+
+enum {
+    MAX_STEPS = 2000000,     /* of one match */
+    MAX_HEAP_KIB = 64 << 10, /* of one match: its backtracking */
+    MAX_NESTING = 100,       /* of parentheses */
+    MAX_COMPILED = 4 << 20,  /* bytes */
+    MAX_SECONDS = 10,        /* of the processor, for one block of text */
+    MATCHES_A_LOOK = 64,     /* at the clock */
+};
+
+struct ps_regex {
+    pcre2_code *code;
+};
+
+static ps_status fail_compile(int error, size_t at)
+{
+    char why[128] = "";
+    (void)pcre2_get_error_message(error, (PCRE2_UCHAR *)why, sizeof why);
+    return ps_fail(PS_INVALID_ARGUMENT, "the pattern is not understood at byte %zu: %s", at, why);
+}
+
+static ps_status check_size(const pcre2_code *code)
+{
+    size_t bytes = 0;
+    (void)pcre2_pattern_info(code, PCRE2_INFO_SIZE, &bytes);
+    return bytes <= MAX_COMPILED
+               ? PS_OK
+               : ps_fail(PS_INVALID_ARGUMENT, "the pattern takes %zu bytes, allowed %d", bytes,
+                         MAX_COMPILED);
+}
+
+ps_status ps_regex_new(ps_slice pattern, ps_regex **out)
+{
+    if (pattern.len > PS_REGEX_MAX_PATTERN)
+        return ps_fail(PS_INVALID_ARGUMENT, "a pattern of %zu bytes, allowed %d", pattern.len,
+                       PS_REGEX_MAX_PATTERN);
+    pcre2_compile_context *context = pcre2_compile_context_create(NULL);
+    if (!context)
+        return ps_fail(PS_NO_MEMORY, "no memory for a pattern");
+    (void)pcre2_set_parens_nest_limit(context, MAX_NESTING);
+    int error = 0;
+    size_t at = 0;
+    pcre2_code *code =
+        pcre2_compile(pattern.data, pattern.len, PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C,
+                      &error, &at, context);
+    pcre2_compile_context_free(context);
+    ps_status st = code ? check_size(code) : fail_compile(error, at);
+    if (st) {
+        pcre2_code_free(code);
+        return st;
+    }
+    *out = ps_new(ps_regex);
+    (*out)->code = code;
+    return PS_OK;
+}
+
+void ps_regex_free(ps_regex **regex)
+{
+    if (!*regex)
+        return;
+    pcre2_code_free((*regex)->code);
+    ps_free(regex);
+}
+
+/* ---- matching ---- */
+
+typedef struct run {
+    const ps_regex *regex;
+    pcre2_match_data *data;
+    pcre2_match_context *context;
+    ps_buf subject;
+    double started;
+    size_t matches;
+} run;
+
+static double processor_seconds(void)
+{
+    struct timespec now = {0};
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* Each character as PCRE2 knows it. */
+static void fill_subject(ps_slice text, ps_buf *out)
+{
+    ps_buf_reserve(out, text.len);
+    for (size_t at = 0, n = 0; at < text.len; at += n) {
+        n = 1;
+        if (text.data[at] < 0x80) {
+            ps_buf_append(out, text.data + at, 1);
+            continue;
+        }
+        ps_slice rest = ps_slice_of(text.data + at, text.len - at);
+        n = ps_utf8_length(rest);
+        uint8_t known[4] = {1};
+        size_t len = n ? ps_utf8_encode(ps_class_known(ps_utf8_decode(rest)), known) : 1;
+        n = n ? n : 1;
+        if (len == n)
+            ps_buf_append(out, known, n);
+        else
+            ps_buf_append(out, rest.data, n);
+    }
+}
+
+static ps_status start(run *r, const ps_regex *regex, ps_slice text)
+{
+    *r = (run){.regex = regex, .started = processor_seconds()};
+    r->data = pcre2_match_data_create(1, NULL);
+    r->context = pcre2_match_context_create(NULL);
+    if (!r->data || !r->context)
+        return ps_fail(PS_NO_MEMORY, "no memory for a match");
+    (void)pcre2_set_match_limit(r->context, MAX_STEPS);
+    (void)pcre2_set_depth_limit(r->context, MAX_STEPS);
+    (void)pcre2_set_heap_limit(r->context, MAX_HEAP_KIB);
+    fill_subject(text, &r->subject);
+    return PS_OK;
+}
+
+static void stop(run *r)
+{
+    pcre2_match_data_free(r->data);
+    pcre2_match_context_free(r->context);
+    ps_buf_free(&r->subject);
+}
+
+static ps_status fail_match(int error)
+{
+    char why[128] = "";
+    (void)pcre2_get_error_message(error, (PCRE2_UCHAR *)why, sizeof why);
+    return ps_fail(PS_RESOURCE_EXHAUSTED, "the tokenizer's pattern backtracks for too long: %s",
+                   why);
+}
+
+/* The first match from `from` on; *found: whether there is one. */
+static ps_status next(run *r, size_t from, bool *found, size_t span[2])
+{
+    if (r->matches++ % MATCHES_A_LOOK == 0 && processor_seconds() - r->started > MAX_SECONDS)
+        return ps_fail(PS_RESOURCE_EXHAUSTED,
+                       "the tokenizer's pattern took %d seconds on one block of text", MAX_SECONDS);
+    /* The subject is UTF-8 by construction. */
+    int n = pcre2_match(r->regex->code, r->subject.data, r->subject.len, from, PCRE2_NO_UTF_CHECK,
+                        r->data, r->context);
+    *found = n >= 0;
+    if (n < 0)
+        return n == PCRE2_ERROR_NOMATCH ? PS_OK : fail_match(n);
+    const size_t *at = pcre2_get_ovector_pointer(r->data);
+    span[0] = at[0] < at[1] ? at[0] : at[1]; /* \K may turn them round */
+    span[1] = at[1];
+    return PS_OK;
+}
+
+/* Bytes of the character at `at`. */
+static size_t step(const run *r, size_t at)
+{
+    size_t n = ps_utf8_length(ps_slice_of(r->subject.data + at, r->subject.len - at));
+    return n ? n : 1;
+}
+
+ps_status ps_regex_spans(const ps_regex *regex, ps_slice text, ps_spans *out)
+{
+    run r;
+    bool found = text.len > 0;
+    size_t from = 0, last = SIZE_MAX; /* the end of the match before */
+    ps_spans_clear(out);
+    ps_status st = start(&r, regex, text);
+    while (!st && found && from <= text.len) {
+        size_t at[2] = {0};
+        st = next(&r, from, &found, at);
+        if (st || !found)
+            break;
+        bool empty = at[0] == at[1];
+        /* No empty match behind another one. */
+        if (at[0] >= out->end && !(empty && at[0] == last)) {
+            ps_spans_match(out, at[0], at[1]);
+            last = at[1];
+        }
+        from = at[1] > from ? at[1] : from;
+        if (empty)
+            from += from < text.len ? step(&r, from) : 1;
+    }
+    ps_spans_finish(out, text.len);
+    stop(&r);
+    return st;
+}

@@ -1,0 +1,23 @@
+/* regex: the patterns of tokenizer files, matched by PCRE2 (UTF and UCP, no JIT) within limits of
+ * steps, depth, memory and time; patterns are hostile. Private to common/tokenizer; any thread.
+ *
+ * Files are written for Oniguruma; of what both know the meaning is the same but for the version of
+ * Unicode: a character that PCRE2's does not know yet is matched as one of its category that it
+ * does. A byte that is no UTF-8 is matched as a control character. */
+#ifndef PS_TOKENIZER_REGEX_H
+#define PS_TOKENIZER_REGEX_H
+
+#include "common/base/status.h"
+#include "common/tokenizer/pieces.h"
+
+enum { PS_REGEX_MAX_PATTERN = 64 << 10 };
+
+typedef struct ps_regex ps_regex;
+
+/* PS_INVALID_ARGUMENT: what is wrong with the pattern. */
+PS_MUST_CHECK ps_status ps_regex_new(ps_slice pattern, ps_regex **out);
+void ps_regex_free(ps_regex **regex);
+/* All matches of a text, and what lies between. PS_RESOURCE_EXHAUSTED: a limit. */
+PS_MUST_CHECK ps_status ps_regex_spans(const ps_regex *regex, ps_slice text, ps_spans *out);
+
+#endif

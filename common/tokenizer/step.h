@@ -1,0 +1,78 @@
+/* step: a normalizer, pre-tokenizer or decoder of a tokenizer.json: a table for each, whose rows
+ * are the types it may have. A new type is a file with its row, and its line in the table
+ * (step_rows.c). Private to common/tokenizer.
+ *
+ * Texts are any bytes: what is no UTF-8 passes a step as a symbol of one byte. Steps are read-only
+ * once made and may be shared by threads. */
+#ifndef PS_TOKENIZER_STEP_H
+#define PS_TOKENIZER_STEP_H
+
+#include "common/tokenizer/part.h"
+#include "common/tokenizer/pieces.h"
+#include "common/tokenizer/regex.h"
+
+enum {
+    PS_TOKENIZER_MAX_STEPS = 64,        /* of one table, however they are nested */
+    PS_TOKENIZER_MAX_GROWTH = 64 << 20, /* bytes that a block may become */
+};
+
+typedef struct ps_step ps_step;
+
+/* Of a block of text: whether the text that it is of begins and ends with it. A long one is cut
+ * into several. */
+typedef struct ps_edges {
+    bool begins, ends;
+} ps_edges;
+
+typedef struct ps_step_row {
+    const char *type;
+    /* The keys of the part; NULL: it has none. */
+    ps_status (*read)(const ps_part *part, ps_step *step);
+    /* Normalizers: appends what text becomes. */
+    ps_status (*normalize)(const ps_step *step, ps_edges edges, ps_slice text, ps_buf *out);
+    /* Pre-tokenizers: appends what a piece becomes. spans: memory. */
+    ps_status (*cut)(const ps_step *step, ps_slice piece, bool first, ps_spans *spans,
+                     ps_cut_pieces *out);
+    /* Decoders: changes the text of one token, the first or another. */
+    void (*decode)(const ps_step *step, bool first, ps_buf *token);
+} ps_step_row;
+
+/* What the rows keep of their keys; each says what it uses. */
+struct ps_step {
+    const ps_step_row *row;
+    ps_buf text, with;
+    ps_regex *regex;
+    ps_cut_how how;
+    bool invert, is[4];
+    uint64_t number;
+};
+
+typedef struct ps_steps {
+    ps_step *at;
+    size_t n;
+    uint64_t hash; /* of the part, blanks apart */
+} ps_steps;
+
+extern const ps_step_row *const ps_normalizer_rows[];    /* NULL at the end */
+extern const ps_step_row *const ps_pre_tokenizer_rows[]; /* the same */
+extern const ps_step_row *const ps_decoder_rows[];       /* the same */
+
+/* A part of any type of the table, a Sequence (its parts under sequence_key) or null. Fills steps,
+ * which the caller frees in any case. PS_INVALID_ARGUMENT: what is not supported, and where. */
+PS_MUST_CHECK ps_status ps_steps_read(const ps_step_row *const *rows, const char *sequence_key,
+                                      const ps_part *part, ps_steps *steps);
+void ps_steps_free(ps_steps *steps);
+
+/* ---- for the rows ---- */
+
+/* The key "pattern": {"String": …} into text, or {"Regex": …} into regex. */
+PS_MUST_CHECK ps_status ps_step_pattern(const ps_part *part, ps_step *step);
+/* Where text or regex matches. */
+PS_MUST_CHECK ps_status ps_step_find(const ps_step *step, ps_slice text, ps_spans *out);
+/* Where a character is of a kind; each is a match of its own. */
+void ps_spans_of_kind(ps_slice text, bool (*is)(uint32_t code_point), ps_spans *out);
+/* The character at the start of text (not empty); *n: its bytes. What is no UTF-8 is one byte, and
+ * above every code point. */
+uint32_t ps_step_char(ps_slice text, size_t *n);
+
+#endif
