@@ -82,10 +82,9 @@ static bool is_usable(const ps_model_about *about, ps_tokenizer **out)
         return false;
     }
     if (strcmp(ps_tokenizer_name(*out), "gpt2") != 0) {
-        ps_buf_printf(
-            about->remarks,
-            "the tokenizer does not go into the file: of those that psd writes into GGUF, "
-            "it is none\n");
+        ps_buf_printf(about->remarks, "the tokenizer does not go into the file: of tokenizers, psd "
+                                      "writes byte-level BPE with "
+                                      "the pattern of GPT-2 into GGUF\n");
         return false;
     }
     if (ps_tokenizer_vocab_size(*out) <= rows)
