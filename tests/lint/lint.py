@@ -42,7 +42,7 @@ PRIVATE = {
 # Folders, lowest first: one may include only those before it.
 LAYERS = (
     "common/base", "common/arch", "common/json", "common/codec", "common/form", "common/conf", "common/loop",
-    "common/format", "common/tokenizer", "common/model", "common/record", "common/compress", "common/explain", "common/security", "common/signing", "common/seal", "common/age", "common/transport/tcp",
+    "common/format", "common/tokenizer", "common/chat", "common/model", "common/record", "common/compress", "common/explain", "common/security", "common/signing", "common/seal", "common/age", "common/transport/tcp",
     "common/transport/tls", "common/transport/call", "common/transport/channel",
     "common/transport/server",
     "client/cli", "client/show", "client/report", "client/call", "client/follow", "client/commands", "client",
