@@ -25,8 +25,8 @@ static ps_status take(void *user, ps_slice piece)
     return st ? st : h->size && h->bytes.len >= h->size ? PS_END : PS_OK;
 }
 
-static ps_status fetch_header(ps_client *client, const char *name, const char *version,
-                              ps_safetensors **out)
+ps_status ps_model_header(ps_client *client, const char *name, const char *version,
+                          ps_safetensors **out)
 {
     heading h = {0};
     Psd__V1__ExportRequest request = PSD__V1__EXPORT_REQUEST__INIT;
@@ -53,23 +53,29 @@ static ps_status tokenizer_of(const ps_safetensors *header, const char *name, ps
     return st ? ps_wrap(st, "the tokenizer of model %s", name) : PS_OK;
 }
 
+ps_status ps_model_tokenizer_in(const ps_safetensors *header, const char *name,
+                                const ps_spec_model *model, const char *path, ps_tokenizer **out,
+                                ps_token_ids *ids)
+{
+    *ids = (ps_token_ids){0};
+    ps_token_ids_of_file(header, ids);
+    ps_token_ids_of_generation(header, ids);
+    if (path)
+        return ps_tokenizer_open(NULL, path, out);
+    if (strcmp(model->tokenizer, "bytes") != 0)
+        return tokenizer_of(header, name, out);
+    *out = ps_tokenizer_bytes();
+    return PS_OK;
+}
+
 ps_status ps_model_tokenizer(ps_client *client, const char *name, const char *version,
                              const ps_spec_model *model, const char *path, ps_tokenizer **out,
                              ps_token_ids *ids)
 {
     ps_safetensors *header = NULL;
-    ps_status st = fetch_header(client, name, version, &header);
-    if (st)
-        return st;
-    *ids = (ps_token_ids){0};
-    ps_token_ids_of_file(header, ids);
-    ps_token_ids_of_generation(header, ids);
-    if (path)
-        st = ps_tokenizer_open(NULL, path, out);
-    else if (!strcmp(model->tokenizer, "bytes"))
-        *out = ps_tokenizer_bytes();
-    else
-        st = tokenizer_of(header, name, out);
+    ps_status st = ps_model_header(client, name, version, &header);
+    if (!st)
+        st = ps_model_tokenizer_in(header, name, model, path, out, ids);
     ps_safetensors_free(&header);
     return st;
 }

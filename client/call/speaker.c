@@ -1,0 +1,59 @@
+/* Happy path: the model's record, then the header of its file. */
+#include "client/call/speaker.h"
+
+#include "client/call/model_tokenizer.h"
+#include "client/call/support.h"
+#include "common/arch/arch.h"
+#include "common/base/mem.h"
+
+static ps_status open_config(ps_client *client, const char *config, const char *tokenizer,
+                             ps_speaker *s)
+{
+    ps_spec_model *model = NULL;
+    ps_status st = ps_spec_model_parse(ps_slice_str(config), "its config", &model);
+    if (st)
+        return ps_wrap(st, "model %s", s->name);
+    if (!ps_spec_model_is_language(model))
+        st = ps_fail(PS_FAILED_PRECONDITION,
+                     "model %s is of architecture %s, which says no text; language models do: %s",
+                     s->name, model->architecture, ps_arch_list_language().text);
+    if (!st)
+        st = ps_model_header(client, s->name, s->version, &s->header);
+    if (!st)
+        st = ps_model_tokenizer_in(s->header, s->name, model, tokenizer, &s->tokenizer, &s->ids);
+    s->vocab_size = model->vocab_size;
+    s->context_length = model->context_length;
+    ps_spec_model_free(&model);
+    return st;
+}
+
+ps_status ps_speaker_open(ps_client *client, const char *name, const char *tokenizer,
+                          ps_speaker *out)
+{
+    Psd__V1__GetModelRequest request = PSD__V1__GET_MODEL_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    *out = (ps_speaker){.name = name};
+    request.name = ps_borrow(name);
+    ps_status st = ps_client_unary(client, "/psd.v1.Models/Get", &request.base,
+                                   &psd__v1__model__descriptor, &reply);
+    if (st)
+        return st;
+    out->version = ps_strdup(((Psd__V1__Model *)(void *)reply)->version);
+    st = open_config(client, ((Psd__V1__Model *)(void *)reply)->config, tokenizer, out);
+    ps_reply_free(&reply);
+    return st;
+}
+
+void ps_speaker_free(ps_speaker *s)
+{
+    ps_tokenizer_free(&s->tokenizer);
+    ps_safetensors_free(&s->header);
+    ps_free(&s->version);
+}
+
+bool ps_speaker_mark(const ps_speaker *s, ps_token_role role, size_t i, uint32_t *id)
+{
+    if (s->ids.of[role].n)
+        return ps_token_ids_usable(&s->ids, role, i, s->vocab_size, id);
+    return !i && ps_tokenizer_added(s->tokenizer, "<|endoftext|>", id);
+}
