@@ -13,8 +13,9 @@ struct ps_client {
     ps_buf out;     /* what goes to standard output; written when the command has ended */
     ps_style style; /* of standard output */
     bool json;
-    bool usage;       /* the failure is one of usage: exit status 2 */
-    bool interrupted; /* exit status 130 */
+    bool usage;         /* the failure is one of usage: exit status 2 */
+    bool interrupted;   /* exit status 130 */
+    int interrupted_by; /* the signal, of a job that was followed; 0: not known */
     /* the connection; ps_client_connect */
     char *server;
     ps_loop *loop;

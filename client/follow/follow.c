@@ -358,6 +358,7 @@ static void signal_cb(void *user, int number)
         return;
     }
     f->detached = true;
+    f->client->interrupted_by = number;
     fail(f, ps_fail(PS_CANCELLED, "interrupted"));
 }
 

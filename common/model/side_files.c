@@ -181,3 +181,41 @@ bool ps_side_texts_template(const ps_side_texts *texts, ps_buf *out)
     return template_of(ps_buf_slice(&texts->text[PS_SIDE_CHAT_TEMPLATE]),
                        ps_buf_slice(&texts->text[PS_SIDE_TOKENIZER]), out);
 }
+
+/* ---- tokens ---- */
+
+/* "</s>", or {"content": "</s>", …}; else nothing is appended. */
+static ps_status read_token(ps_json_reader *r, ps_buf *out)
+{
+    ps_json_token token;
+    ps_status st = ps_json_next(r, &token);
+    if (!st && token.kind == PS_JSON_STRING)
+        ps_buf_append(out, token.text.data, token.text.len);
+    if (st || token.kind != PS_JSON_OBJECT)
+        return st;
+    while (ps_json_member(r, &token, &st)) {
+        bool content = is(&token, "content");
+        st = content ? ps_json_expect(r, PS_JSON_STRING, &token) : ps_json_skip(r);
+        if (!st && content)
+            ps_buf_append(out, token.text.data, token.text.len);
+    }
+    return st;
+}
+
+bool ps_side_token(const ps_safetensors *file, const char *key, ps_buf *out)
+{
+    const char *config = ps_safetensors_metadata(file, "tokenizer_config.json");
+    ps_json_reader r;
+    ps_json_token token;
+    ps_buf_clear(out);
+    if (!config)
+        return false;
+    ps_json_reader_init(&r, ps_slice_str(config));
+    ps_status st = ps_json_expect(&r, PS_JSON_OBJECT, &token);
+    while (ps_json_member(&r, &token, &st))
+        st = is(&token, key) ? read_token(&r, out) : ps_json_skip(&r);
+    ps_json_reader_free(&r);
+    if (st)
+        ps_buf_clear(out);
+    return out->len > 0;
+}
