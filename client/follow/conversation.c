@@ -98,7 +98,8 @@ static void add_turn(ps_conversation *c, bool by_model, const char *text)
 
 static void drop_last(ps_conversation *c)
 {
-    ps_free(&c->turns[--c->n].text);
+    c->n--;
+    ps_free(&c->turns[c->n].text);
 }
 
 /* The turns from `from` on, as tokens. */

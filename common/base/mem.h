@@ -28,10 +28,11 @@ void *ps_try_alloc(size_t bytes);
 void *ps_try_alloc_raw(size_t bytes);
 
 /* Frees what any of the above returned and clears the pointer: ps_free(&p). */
-#define ps_free(pointer)   \
-    do {                   \
-        free(*(pointer));  \
-        *(pointer) = NULL; \
+#define ps_free(pointer)                       \
+    do {                                       \
+        __typeof__(pointer) ps_at = (pointer); \
+        free(*ps_at);                          \
+        *ps_at = NULL;                         \
     } while (0)
 
 /* Overwrites secrets so that the compiler cannot drop it. */
