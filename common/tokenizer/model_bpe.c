@@ -13,29 +13,25 @@ static const char lower_block[] = "\xe2\x96\x81"; /* U+2581 */
 enum { BLOCK = 3 };
 
 /* Finds the bytes in the vocabulary; false: one has no token. */
-static bool find_bytes(const ps_tokenizer *t, uint32_t first[256], unsigned *missing)
+static bool find_bytes(const ps_tokenizer *t, uint32_t first[256])
 {
     for (unsigned byte = 0; byte < 256; byte++) {
         uint8_t text[4];
         size_t n = ps_byte_text((uint8_t)byte, text);
-        *missing = byte;
         if (!ps_vocab_find(t->vocab, ps_slice_of(text, n), &first[byte]))
             return false;
     }
     return true;
 }
 
+/* Some lack bytes that no text of theirs had, as SmolLM2's does; then pieces are letters, and those
+ * that have no token are left out. */
 static ps_status make(ps_tokenizer *t)
 {
     uint32_t first[256] = {0};
-    unsigned missing = 0;
     ps_step *last = t->pre_tokenizer.n ? &t->pre_tokenizer.at[t->pre_tokenizer.n - 1] : NULL;
     bool letters = last && !strcmp(last->row->type, "ByteLevel");
-    bool whole = letters && find_bytes(t, first, &missing);
-    if (letters && !whole && !t->keys.has_unk)
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "the vocabulary has no token for byte 0x%02x; a byte-level one has all 256",
-                       missing);
+    bool whole = letters && find_bytes(t, first);
     t->byte_level = whole && !t->keys.prefix.len && !t->keys.suffix.len;
     if (t->byte_level)
         last->is[2] = true;

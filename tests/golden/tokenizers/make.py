@@ -99,8 +99,14 @@ def qwen2():
 
 
 def smollm():
-    return byte_level(pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True),
-                                               pre_tokenizers.ByteLevel(add_prefix_space=False)]))
+    """As SmolLM2's it has no token for some bytes: control characters, and those that begin rare ones."""
+    tokenizer = byte_level(pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True),
+                                                    pre_tokenizers.ByteLevel(add_prefix_space=False)]))
+    words = json.loads(tokenizer.to_str())
+    for byte in ("\u00f0", "\u00f1", "\u0104", "\u0106"):
+        del words["model"]["vocab"][byte]
+    words["model"]["merges"] = [pair for pair in words["model"]["merges"] if "\u00f0" not in "".join(pair)]
+    return Tokenizer.from_str(json.dumps(words))
 
 
 def roberta():
