@@ -145,6 +145,7 @@ static void check_kept(ps_tensor kept, ps_tensor scales, ps_dtype type, int64_t 
 
 static void check_seen(const ps_attention *a)
 {
+    PS_REQUIRE(a->dropout >= 0 && a->dropout < 1);
     PS_REQUIRE(a->window >= 0 && (a->window == 0 || a->causal) && a->softcap >= 0);
     if (ps_tensor_present(a->starts))
         ps_op_check_count(a->starts, PS_DTYPE_I32, a->batch * a->queries);

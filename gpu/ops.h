@@ -164,6 +164,10 @@ typedef struct ps_attention {
     ps_tensor starts, ends; /* I32 [batch,queries], in [0, keys]: query t sees no key before its
                                start, none from its end on: documents in one row, or padding; each
                                may be not there */
+    float dropout; /* of the weights, once they are a softmax: ps_dropout's rate (GPT-2). Key j's
+                      for query t is number dropout_offset + ((batch·heads + head)·queries + t)·keys
+                      + j under dropout_seed. 0: none */
+    uint64_t dropout_seed, dropout_offset;
 } ps_attention;
 
 /* Rows of keys, or of values, become part of a cache that ps_attention reads: y[rows,columns] = x,
@@ -187,8 +191,8 @@ typedef struct ps_attention_backward {
 
 /* The weights of attention, which its passes never have in memory:
  *     p[batch,heads,queries,columns] = e^(score - lse)
- * of the keys that a query sees, in float32; 0 for the others and for columns past the last key. y,
- * of forward's arguments, and v are not looked at. */
+ * of the keys that a query sees, in float32, before their dropout; 0 for the others and for columns
+ * past the last key. y, of forward's arguments, and v are not looked at. */
 typedef struct ps_attention_weights {
     const ps_attention *forward; /* as they were; lse is there, and k is T */
     ps_tensor p;                 /* F32; columns >= keys */

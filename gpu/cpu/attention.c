@@ -177,6 +177,14 @@ void ps_cpu_soften(const ps_attention *a, float *s, ps_cpu_seen seen, int64_t ke
     soften(s, n, sum, a->head_dim, max, total);
 }
 
+void ps_cpu_drop_weights(const ps_attention *a, float *w, int64_t n, ps_cpu_query q, int64_t key)
+{
+    if (a->dropout == 0)
+        return;
+    int64_t number = ((q.batch * a->heads + q.head) * a->queries + q.t) * a->keys + key;
+    ps_cpu_drop(w, w, n, a->dropout, a->dropout_seed, a->dropout_offset + (uint64_t)number);
+}
+
 static void add_values(const tile *t, ps_cpu_part v, int64_t keys, int64_t d)
 {
     ps_cpu_product_run(&(ps_cpu_product){.m = t->rows,
@@ -220,9 +228,11 @@ static void add_keys(const attention_run *r, const tile *t, ps_cpu_part q, int64
     ps_cpu_part v = load_kept(r, t, a->v, a->v_scales, a->ld_v, first, keys, t->v);
     ps_cpu_scores(t->scores, PS_CPU_KEYS, q, k, t->rows, keys, d, a->scale);
     for (int64_t i = 0; i < t->rows; i++) {
-        ps_cpu_seen seen = ps_cpu_seen_by(a, t->batch, t->first + i);
-        ps_cpu_soften(a, t->scores + i * PS_CPU_KEYS, ps_cpu_seen_of(seen, first, keys), keys,
-                      t->sum + i * d, t->max + i, t->total + i);
+        float *s = t->scores + i * PS_CPU_KEYS;
+        ps_cpu_query query = {t->batch, t->head, t->first + i};
+        ps_cpu_seen seen = ps_cpu_seen_of(ps_cpu_seen_by(a, t->batch, query.t), first, keys);
+        ps_cpu_soften(a, s, seen, keys, t->sum + i * d, t->max + i, t->total + i);
+        ps_cpu_drop_weights(a, s + seen.begin, seen.end - seen.begin, query, first + seen.begin);
     }
     add_values(t, v, keys, d);
 }

@@ -49,4 +49,12 @@ ps_cpu_seen ps_cpu_seen_of(ps_cpu_seen seen, int64_t first, int64_t keys);
 void ps_cpu_soften(const ps_attention *a, float *s, ps_cpu_seen seen, int64_t keys, float *sum,
                    float *max, float *total);
 
+/* A query of a head. */
+typedef struct ps_cpu_query {
+    int64_t batch, head, t;
+} ps_cpu_query;
+
+/* Dropout of n weights of a query, those of the keys from number `key` on. */
+void ps_cpu_drop_weights(const ps_attention *a, float *w, int64_t n, ps_cpu_query q, int64_t key);
+
 #endif

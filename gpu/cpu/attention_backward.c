@@ -4,8 +4,9 @@
  *
  *     dv += Pᵀ·dy     dP = dy·vᵀ     dS = scale · P ∘ (dP - delta)     dq += dS·k     dk += dSᵀ·q
  *
- * where delta = Σ dy·y of a query; a softcap's slope is one more factor of dS. Nobody else adds to
- * these dk and dv, so there is nothing to lock and one order to add in. */
+ * where delta = Σ dy·y of a query; a softcap's slope is one more factor of dS. With dropout, P of
+ * dv and dP are those that went through it. Nobody else adds to these dk and dv, so there is
+ * nothing to lock and one order to add in. */
 #include "gpu/cpu/attention.h"
 #include "gpu/cpu/cpu.h"
 #include "gpu/cpu/gemm.h"
@@ -162,12 +163,15 @@ static void query_gradient(const head_run *h, const query_tile *t, int64_t i, in
     for (int64_t k = seen.end; k < keys; k++)
         p[k] = ds[k] = 0;
     int64_t n = seen.end - seen.begin;
+    ps_cpu_query query = {h->batch, h->head, t->first + i};
     p += seen.begin;
     ds += seen.begin;
+    ps_cpu_drop_weights(a, ds, n, query, first + seen.begin);
     if (a->softcap > 0)
         capped_gradient(p, ds, n, t->lse[i], t->delta[i], a->scale, a->softcap);
     else
         row_gradient(p, ds, n, t->lse[i], t->delta[i], a->scale);
+    ps_cpu_drop_weights(a, p, n, query, first + seen.begin);
 }
 
 static void add_keys(const head_run *h, const query_tile *t, int64_t first, int64_t keys)

@@ -133,9 +133,14 @@ static void soften(const keys *k, const work *w, const part *p)
     const ps_attention *a = k->a;
     for (int64_t i = 0; i < a->queries; i++) {
         ps_cpu_seen seen = ps_cpu_seen_of(ps_cpu_seen_by(a, k->batch, i), k->first, k->count);
-        for (int64_t h = i * a->heads; h < (i + 1) * a->heads; h++)
-            ps_cpu_soften(a, w->scores + h * KEYS, seen, k->quarter * PS_CPU_QUARTERS,
-                          p->sum + h * a->head_dim, p->max + h, p->total + h);
+        for (int64_t h = i * a->heads; h < (i + 1) * a->heads; h++) {
+            float *s = w->scores + h * KEYS;
+            ps_cpu_soften(a, s, seen, k->quarter * PS_CPU_QUARTERS, p->sum + h * a->head_dim,
+                          p->max + h, p->total + h);
+            ps_cpu_drop_weights(a, s + seen.begin, seen.end - seen.begin,
+                                (ps_cpu_query){k->batch, h - i * a->heads, i},
+                                k->first + seen.begin);
+        }
     }
 }
 

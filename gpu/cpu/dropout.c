@@ -48,23 +48,27 @@ static void apply(float *y, const float *x, const uint32_t *words, int64_t n, ui
         y[i] = words[i] < limit ? 0.0f : x[i] * scale;
 }
 
-static void drop_block(float *y, const float *x, int64_t n, uint64_t number, const ps_dropout *d)
+static void drop_block(float *y, const float *x, int64_t n, float rate, uint64_t seed,
+                       uint64_t number)
 {
     uint32_t words[4 * COUNTERS];
     uint64_t first = number / 4, skipped = number % 4;
     for (uint64_t i = 0; 4 * i < skipped + (uint64_t)n; i += LANES)
-        philox(words + 4 * i, first + i, d->seed);
-    apply(y, x, words + skipped, n, (uint32_t)((double)d->rate * 4294967296.0),
-          1.0f / (1.0f - d->rate));
+        philox(words + 4 * i, first + i, seed);
+    apply(y, x, words + skipped, n, (uint32_t)((double)rate * 4294967296.0), 1.0f / (1.0f - rate));
+}
+
+void ps_cpu_drop(float *y, const float *x, int64_t n, float rate, uint64_t seed, uint64_t number)
+{
+    for (int64_t i = 0; i < n; i += BLOCK)
+        drop_block(y + i, x + i, n - i < BLOCK ? n - i : BLOCK, rate, seed, number + (uint64_t)i);
 }
 
 static void drop_cb(float *const *out, const float *const *in, int64_t n, int64_t at,
                     const void *context)
 {
     const ps_dropout *d = context;
-    for (int64_t i = 0; i < n; i += BLOCK)
-        drop_block(out[0] + i, in[0] + i, n - i < BLOCK ? n - i : BLOCK,
-                   d->offset + (uint64_t)(at + i), d);
+    ps_cpu_drop(out[0], in[0], n, d->rate, d->seed, d->offset + (uint64_t)at);
 }
 
 void ps_cpu_dropout(ps_stream *s, const ps_dropout *d)

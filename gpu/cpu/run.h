@@ -65,6 +65,9 @@ void ps_cpu_from_bf16(float *y, const uint16_t *x, int64_t n);
 /* y += a·x; y may be x */
 void ps_cpu_add_scaled(float *y, float a, const float *x, int64_t n);
 
+/* ps_dropout of n elements, the first of which is number `number`; y may be x. */
+void ps_cpu_drop(float *y, const float *x, int64_t n, float rate, uint64_t seed, uint64_t number);
+
 /* y = cap·tanh(x/cap); y may be x */
 void ps_cpu_cap(float *y, const float *x, float cap, int64_t n);
 

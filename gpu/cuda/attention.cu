@@ -180,6 +180,19 @@ __device__ void load_keys(tiles<T, Dim> &t, const ps_heads<T> &a, const place &p
                                   S::keys, a.keys - p.key, a.head_dim);
 }
 
+/* This thread's weights go through dropout. One after the other: what is random takes registers. */
+template <typename T, int Dim>
+__device__ void drop_weights(tiles<T, Dim> &t, const ps_heads<T> &a, const place &p)
+{
+    typedef tiles<T, Dim> S;
+    int y = threadIdx.x / S::lanes, x = threadIdx.x % S::lanes;
+#pragma unroll 1
+    for (int i = y; i < S::queries; i += S::lanes)
+#pragma unroll 1
+        for (int j = x; j < S::keys; j += S::lanes)
+            t.weights[i * S::ld_weights + j] *= a.dropped(p.b, p.head, p.query + i, p.key + j);
+}
+
 /* The tiles' keys become part of what is running; all have loaded them. */
 template <typename T, int Dim, bool Some, int I, int C>
 __device__ void add_keys(tiles<T, Dim> &t, const ps_heads<T> &a, const place &p, running<I> &r,
@@ -194,6 +207,8 @@ __device__ void add_keys(tiles<T, Dim> &t, const ps_heads<T> &a, const place &p,
     for (int i = 0; i < I; i++)
         for (int j = 0; j < S::keys / S::lanes; j++)
             t.weights[(y + S::lanes * i) * S::ld_weights + x + S::lanes * j] = s[i][j];
+    if (Some && a.drop_limit > 0)
+        drop_weights(t, a, p);
     __syncthreads();
     ps_tile_add<Dim, S::lanes>(sum, t.weights + y * S::ld_weights, S::lanes * S::ld_weights, 1, t.v,
                                S::keys);

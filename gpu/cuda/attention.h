@@ -7,6 +7,7 @@
 #ifndef PS_CUDA_ATTENTION_H
 #define PS_CUDA_ATTENTION_H
 
+#include "gpu/cuda/philox.h"
 #include "gpu/cuda/reduce.h"
 
 #define PS_ATTENTION_DIM 256 /* the most that head_dim may be */
@@ -21,14 +22,14 @@
 #endif
 
 /* Kernels are made twice: with Some for attention that leaves out some keys (but those that
- * causality does) or caps scores, which has registers of its own for that; without it they pay
- * nothing. */
+ * causality does), caps scores or drops weights, which has registers of its own for that; without
+ * it they pay nothing. */
 #define PS_ATTENTION_BLOCKS_OF(Some) ((Some) ? (PS_ATTENTION_BLOCKS + 1) / 2 : PS_ATTENTION_BLOCKS)
 
 static inline bool ps_attention_some(const ps_attention *a)
 {
     return a->window > 0 || a->softcap > 0 || ps_tensor_present(a->starts) ||
-           ps_tensor_present(a->ends);
+           ps_tensor_present(a->ends) || a->dropout > 0;
 }
 
 /* Elements from one row of a tile to the next: lanes that read the same column of different rows
@@ -65,6 +66,9 @@ template <typename T> struct ps_heads {
     float softcap;
     int64_t window;
     const int *starts, *ends; /* may be NULL */
+    uint32_t drop_limit;      /* of dropout; 0: none */
+    float drop_scale;
+    uint64_t seed, offset;
 
     __device__ int64_t query_at(int64_t b, int64_t row, int head, int64_t ld) const
     {
@@ -126,6 +130,17 @@ template <typename T> struct ps_heads {
     {
         return softcap > 0 ? softcap * tanhf(score / softcap) : score;
     }
+    /* what dropout makes of a weight of 1 */
+    __device__ float dropped(int64_t b, int head, int64_t t, int64_t key) const
+    {
+        if (drop_limit == 0)
+            return 1;
+        uint64_t number = offset + (uint64_t)(statistic_at(b, t, head) * keys + key);
+        uint4 words = ps_philox(number / 4, seed);
+        uint32_t mine = (uint32_t)number % 4;
+        uint32_t low = mine == 0 ? words.x : words.y, high = mine == 2 ? words.z : words.w;
+        return (mine < 2 ? low : high) < drop_limit ? 0 : drop_scale;
+    }
     /* of capped, by its result */
     __device__ float slope(float score) const
     {
@@ -159,7 +174,11 @@ template <typename T> static inline ps_heads<T> ps_heads_of(const ps_attention *
             a->softcap,
             a->window,
             ps_at<int>(a->starts),
-            ps_at<int>(a->ends)};
+            ps_at<int>(a->ends),
+            ps_dropout_limit(a->dropout),
+            ps_dropout_scale(a->dropout),
+            a->dropout_seed,
+            a->dropout_offset};
 }
 
 /* `rows` rows of a tile from memory, of which `there` exist; the others are 0. A warp a row. */

@@ -3,7 +3,8 @@
  *
  *     dP = dy·vᵀ     dS = scale · P ∘ (dP - delta)     dq = dS·k     dk = dSᵀ·q     dv = Pᵀ·dy
  *
- * where delta = Σ dy·y of a query; a softcap's slope is one more factor of dS. One kernel makes
+ * where delta = Σ dy·y of a query; a softcap's slope is one more factor of dS. With
+ * dropout, P of dv and dP are those that went through it. One kernel makes
  * delta; one takes a tile of queries and goes over the keys for dq; one takes a tile of keys and
  * goes over the queries, of all heads that read them, for dk and dv. The scores are made twice, and
  * in return nobody adds to what another adds to: there is one order. */
@@ -136,8 +137,9 @@ __device__ void make_gradients(tiles<T, Dim> &t, const backward<T> &g, const pla
             if (Some)
                 score = a.capped(score);
             float one = sees ? expf(score - lse) : 0;
-            float d = a.scale * one * (dp[i][j] - delta);
-            t.p[to] = one;
+            float kept = Some ? a.dropped(at.b, at.head, query, at.key + key) : 1;
+            float d = a.scale * one * (dp[i][j] * kept - delta);
+            t.p[to] = one * kept;
             t.ds[to] = sees ? Some ? d * a.slope(score) : d : 0;
         }
     }

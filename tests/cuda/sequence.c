@@ -219,6 +219,8 @@ static void run_attention_as(sequence *q, ps_dtype type, bool other)
         a.softcap = 1.5f;
         a.starts = starts;
         a.ends = ends;
+        a.dropout = 0.2f;
+        a.dropout_seed = 9;
     }
     ps_op_attention(q->stream, &a);
     ps_op_attention_weights(

@@ -63,7 +63,7 @@ static int k_at(const ps_ref64_attention *r, int b, int t, int h)
     return ((b * r->keys + t) * r->kv_heads + h / (r->heads / r->kv_heads)) * r->head_dim;
 }
 
-bool ps_ref64_attention_sees(const ps_ref64_attention *r, int b, int t, int key)
+static bool sees(const ps_ref64_attention *r, int b, int t, int key)
 {
     int position = r->keys - r->queries + t, query = b * r->queries + t;
     if (r->causal && key > position)
@@ -73,8 +73,8 @@ bool ps_ref64_attention_sees(const ps_ref64_attention *r, int b, int t, int key)
     return (!r->starts || key >= r->starts[query]) && (!r->ends || key < r->ends[query]);
 }
 
-double ps_ref64_attention_score(const ps_ref64_attention *r, int b, int t, int h, int key,
-                                double *slope)
+/* scale·q·k, capped; *slope, unless NULL, by scale·q·k */
+static double score_of(const ps_ref64_attention *r, int b, int t, int h, int key, double *slope)
 {
     const double *q = r->q + q_at(r, b, t, h), *k = r->k + k_at(r, b, key, h);
     double score = r->scale * ps_ref64_dot(q, k, (size_t)r->head_dim);
@@ -84,14 +84,11 @@ double ps_ref64_attention_score(const ps_ref64_attention *r, int b, int t, int h
     return r->softcap > 0 ? r->softcap * part : score;
 }
 
-/* p[keys] = softmax of the scores of one query; returns log Σ e^score. None seen: 0 and -infinity
- */
-static double probabilities(const ps_ref64_attention *r, int b, int t, int h, double *p)
+double ps_ref64_attention_weights(const ps_ref64_attention *r, int b, int t, int h, double *p)
 {
     double max = -INFINITY, sum = 0;
     for (int j = 0; j < r->keys; j++) {
-        bool sees = ps_ref64_attention_sees(r, b, t, j);
-        p[j] = sees ? ps_ref64_attention_score(r, b, t, h, j, NULL) : -INFINITY;
+        p[j] = sees(r, b, t, j) ? score_of(r, b, t, h, j, NULL) : -INFINITY;
         max = fmax(max, p[j]);
     }
     for (int j = 0; j < r->keys; j++) {
@@ -103,19 +100,25 @@ static double probabilities(const ps_ref64_attention *r, int b, int t, int h, do
     return max + log(sum);
 }
 
+static double kept(const ps_ref64_attention *r, int b, int t, int h, int key)
+{
+    return r->kept ? r->kept[((int64_t)(b * r->heads + h) * r->queries + t) * r->keys + key] : 1;
+}
+
 void ps_ref64_attention_forward(const ps_ref64_attention *r)
 {
     double *p = ps_alloc_array((size_t)r->keys, sizeof *p);
     for (int b = 0; b < r->batch; b++) {
         for (int h = 0; h < r->heads; h++) {
             for (int t = 0; t < r->queries; t++) {
-                double lse = probabilities(r, b, t, h, p), *y = r->y + q_at(r, b, t, h);
+                double lse = ps_ref64_attention_weights(r, b, t, h, p),
+                       *y = r->y + q_at(r, b, t, h);
                 if (r->lse)
                     r->lse[(b * r->heads + h) * r->queries + t] = lse;
                 for (int i = 0; i < r->head_dim; i++) {
                     y[i] = 0;
                     for (int j = 0; j < r->keys; j++)
-                        y[i] += p[j] * r->v[k_at(r, b, j, h) + i];
+                        y[i] += p[j] * kept(r, b, t, h, j) * r->v[k_at(r, b, j, h) + i];
                 }
             }
         }
@@ -130,18 +133,18 @@ static void query_backward(const ps_ref64_attention *r, int b, int t, int h, con
     int n = r->head_dim;
     double *p = ps_alloc_array((size_t)r->keys, sizeof *p);
     double *dp = ps_alloc_array((size_t)r->keys, sizeof *dp);
-    (void)probabilities(r, b, t, h, p);
+    (void)ps_ref64_attention_weights(r, b, t, h, p);
     double mean = 0;
     for (int j = 0; j < r->keys; j++) {
-        dp[j] = ps_ref64_dot(dy, r->v + k_at(r, b, j, h), (size_t)n);
+        dp[j] = kept(r, b, t, h, j) * ps_ref64_dot(dy, r->v + k_at(r, b, j, h), (size_t)n);
         mean += p[j] * dp[j];
     }
     for (int j = 0; j < r->keys; j++) {
         double slope;
-        (void)ps_ref64_attention_score(r, b, t, h, j, &slope);
+        (void)score_of(r, b, t, h, j, &slope);
         double ds = p[j] * (dp[j] - mean) * slope * r->scale; /* softmax' */
         for (int i = 0; i < n; i++) {
-            dv[k_at(r, b, j, h) + i] += p[j] * dy[i];
+            dv[k_at(r, b, j, h) + i] += p[j] * kept(r, b, t, h, j) * dy[i];
             dq[i] += ds * r->k[k_at(r, b, j, h) + i];
             dk[k_at(r, b, j, h) + i] += ds * r->q[q_at(r, b, t, h) + i];
         }

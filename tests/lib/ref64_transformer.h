@@ -31,11 +31,11 @@ typedef struct ps_ref64_attention {
     int window;
     double softcap;
     const int32_t *starts, *ends;
+    const double *kept; /* what dropout makes of each weight, [batch,heads,queries,keys]; or NULL */
 } ps_ref64_attention;
-bool ps_ref64_attention_sees(const ps_ref64_attention *r, int b, int t, int key);
-/* scale·q·k, capped; *slope, unless NULL, by scale·q·k */
-double ps_ref64_attention_score(const ps_ref64_attention *r, int b, int t, int h, int key,
-                                double *slope);
+/* p[keys] = softmax of the scores of one query, before dropout; returns log Σ e^score. None seen: 0
+ * and -infinity */
+double ps_ref64_attention_weights(const ps_ref64_attention *r, int b, int t, int h, double *p);
 void ps_ref64_attention_forward(const ps_ref64_attention *r);
 void ps_ref64_attention_backward(const ps_ref64_attention *r, const double *dy, double *dq,
                                  double *dk, double *dv);

@@ -18,13 +18,21 @@ void ps_ref64_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t 
     memcpy(out, c, sizeof c);
 }
 
-uint32_t ps_ref64_dropout_word(uint64_t seed, uint64_t number)
+static uint32_t dropout_word(uint64_t seed, uint64_t number)
 {
     uint64_t at = number / 4;
     uint32_t counter[4] = {(uint32_t)at, (uint32_t)(at >> 32), 0, 0};
     uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)}, out[4];
     ps_ref64_philox(counter, key, out);
     return out[number % 4];
+}
+
+void ps_ref64_dropout(double *y, int64_t n, float rate, uint64_t seed, uint64_t number)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = dropout_word(seed, number + (uint64_t)i) < (double)rate * 4294967296
+                   ? 0
+                   : 1 / (1 - (double)rate);
 }
 
 void ps_ref64_adamw_step(const ps_ref64_adamw *a, int step, int n, double *p, double *m, double *v,

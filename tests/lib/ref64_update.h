@@ -6,8 +6,9 @@
 
 /* Philox 4x32 of ten rounds (Salmon 2011), one counter. */
 void ps_ref64_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
-/* The word of element number `number` (gpu/ops.h, ps_dropout). */
-uint32_t ps_ref64_dropout_word(uint64_t seed, uint64_t number);
+/* What dropout makes of n ones, the first of which is element number `number` (gpu/ops.h,
+ * ps_dropout). */
+void ps_ref64_dropout(double *y, int64_t n, float rate, uint64_t seed, uint64_t number);
 
 typedef struct ps_ref64_adamw {
     double rate, beta1, beta2, epsilon, decay;

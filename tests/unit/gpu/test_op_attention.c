@@ -4,6 +4,7 @@
 #include "tests/lib/device.h"
 #include "tests/lib/ref64.h"
 #include "tests/lib/ref64_transformer.h"
+#include "tests/lib/ref64_update.h"
 
 #include <math.h>
 
@@ -15,7 +16,8 @@ typedef struct shape {
     int window;
     float softcap;
     int documents; /* cut at these many places: a query sees its own one; 0: there are no starts */
-    bool padded;   /* the last third of keys and queries is padding, in the last sequence more */
+    float dropout;
+    bool padded; /* the last third of keys and queries is padding, in the last sequence more */
 } shape;
 
 /* keys > queries: a cache, which holds more than is new; key_rows > keys: with room to grow */
@@ -62,6 +64,10 @@ static const shape shapes[] = {
     {2, 140, 140, 140, 2, 2, 64, false, .padded = true},
     {2, 3, 300, 301, 4, 2, 32, true, .documents = 3},
     {2, 4, 66, 70, 6, 3, 40, false, .padded = true},
+    /* dropout, also of what starts in the middle of a tile */
+    {2, 150, 150, 150, 4, 2, 16, true, .dropout = 0.1f},
+    {1, 140, 140, 140, 2, 1, 64, true, .window = 37, .documents = 3, .dropout = 0.5f},
+    {2, 3, 3, 3, 3, 3, 7, true, .softcap = 1, .dropout = 0.25f},
 };
 #define SHAPES (int)(sizeof shapes / sizeof *shapes)
 
@@ -72,6 +78,7 @@ typedef struct attention_case {
     ps_ref64_attention ref;
     ps_tensor q, k, v, y; /* as they were made, with all of their rows */
     int32_t *starts, *ends;
+    double *kept; /* of dropout */
 } attention_case;
 
 static double *doubles(int64_t n)
@@ -82,13 +89,10 @@ static double *doubles(int64_t n)
 /* The heads of rows ld apart, one after the other. */
 static double *gather(ps_tensor t, int batch, int rows, int all_rows, int64_t ld, int n)
 {
-    double *all = ps_test_read64(&device, t), *out = doubles((int64_t)batch * rows * n);
-    for (int b = 0; b < batch; b++) {
-        for (int r = 0; r < rows; r++) {
-            for (int i = 0; i < n; i++)
-                out[(b * rows + r) * n + i] = all[(b * all_rows + r) * ld + i];
-        }
-    }
+    int64_t count = (int64_t)batch * rows * n;
+    double *all = ps_test_read64(&device, t), *out = doubles(count);
+    for (int64_t i = 0; i < count; i++)
+        out[i] = all[(i / n / rows * all_rows + i / n % rows) * ld + i % n];
     ps_free(&all);
     return out;
 }
@@ -127,6 +131,19 @@ static void make_bounds(attention_case *c)
         c->a.ends = ps_test_i32(&device, n, c->ends);
     c->ref.starts = s->documents ? c->starts : NULL;
     c->ref.ends = s->padded ? c->ends : NULL;
+}
+
+static void make_dropout(attention_case *c)
+{
+    const shape *s = &c->s;
+    if (s->dropout == 0)
+        return;
+    c->a.dropout = s->dropout;
+    c->a.dropout_seed = 0x123456789ABCDEF0;
+    c->a.dropout_offset = 5;
+    int n = s->batch * s->heads * s->queries * s->keys;
+    c->ref.kept = c->kept = doubles(n);
+    ps_ref64_dropout(c->kept, n, s->dropout, c->a.dropout_seed, c->a.dropout_offset);
 }
 
 static void open_case(attention_case *c, ps_dtype type, const shape *s)
@@ -176,6 +193,7 @@ static void open_case(attention_case *c, ps_dtype type, const shape *s)
                              .window = s->window,
                              .softcap = (double)s->softcap};
     make_bounds(c);
+    make_dropout(c);
 }
 
 static void close_case(attention_case *c)
@@ -185,14 +203,16 @@ static void close_case(attention_case *c)
     free((void *)(uintptr_t)c->ref.v);
     ps_free(&c->ref.y);
     ps_free(&c->ref.lse);
+    ps_free(&c->kept);
     ps_free(&c->starts);
     ps_free(&c->ends);
     ps_test_device_close(&device);
 }
 
-static double error(const double *got, const double *want, int64_t n)
+/* As a part of the largest number, or of `least`. */
+static double error_beside(double least, const double *got, const double *want, int64_t n)
 {
-    double worst = 0, largest = 1e-30;
+    double worst = 0, largest = least;
     for (int64_t i = 0; i < n; i++) {
         double e = fabs(got[i] - want[i]);
         if (isnan(e))
@@ -201,6 +221,11 @@ static double error(const double *got, const double *want, int64_t n)
         largest = fmax(largest, fabs(want[i]));
     }
     return worst / largest;
+}
+
+static double error(const double *got, const double *want, int64_t n)
+{
+    return error_beside(1e-30, got, want, n);
 }
 
 static int64_t query_count(const shape *s)
@@ -277,22 +302,6 @@ START_TEST(attention_agrees_with_float64)
 }
 END_TEST
 
-/* e^score over its sum, of the keys that are seen; the sum of all: 1, or 0 where none is */
-static double reference_weights(const attention_case *c, int unit, int t, int columns, double *row)
-{
-    const shape *s = &c->s;
-    int b = unit / s->heads, head = unit % s->heads;
-    double sum = 0;
-    for (int j = 0; j < columns; j++) {
-        bool sees = j < s->keys && ps_ref64_attention_sees(&c->ref, b, t, j);
-        row[j] = sees ? exp(ps_ref64_attention_score(&c->ref, b, t, head, j, NULL)) : 0;
-        sum += row[j];
-    }
-    for (int j = 0; j < columns && sum > 0; j++)
-        row[j] /= sum;
-    return sum > 0 ? 1 : 0;
-}
-
 static void check_weights(ps_dtype type, const shape *s)
 {
     attention_case c;
@@ -300,9 +309,12 @@ static void check_weights(ps_dtype type, const shape *s)
     int columns = s->keys + 3, rows = s->batch * s->heads * s->queries;
     ps_tensor p = ps_test_f32(&device, rows, columns, NULL);
     double *want = doubles((int64_t)rows * columns), *sums = doubles(rows);
-    for (int i = 0; i < rows; i++)
-        sums[i] = reference_weights(&c, i / s->queries, i % s->queries, columns,
-                                    want + (int64_t)i * columns);
+    for (int i = 0; i < rows; i++) {
+        int unit = i / s->queries;
+        double *row = want + (int64_t)i * columns;
+        sums[i] = !isinf(ps_ref64_attention_weights(&c.ref, unit / s->heads, i % s->queries,
+                                                    unit % s->heads, row));
+    }
     ps_op_attention(device.stream, &c.a);
     c.a.y = c.a.v = (ps_tensor){0};
     ps_op_attention_weights(device.stream, &(ps_attention_weights){.forward = &c.a, .p = p});
@@ -374,17 +386,14 @@ static void check_gradients(ps_dtype type, const shape *s)
     double *dv = gather_k(&c, g.b.dv, c.a.ld_v);
     /* y is rounded to 8 bits before delta is made of it: BF16 is off by a part of a step more */
     double tolerance = type == PS_DTYPE_BF16 ? 1.5 / 256 : 1e-5;
-    double errors[] = {error(dq, g.dq64, query_count(s)), error(dk, g.dk64, key_count(s)),
+    /* one key: a softmax of 1 has no gradient, only rounding of numbers of about 1 */
+    double least = s->keys == 1 || s->window == 1 ? 1 : 1e-30;
+    double errors[] = {error_beside(least, dq, g.dq64, query_count(s)),
+                       error_beside(least, dk, g.dk64, key_count(s)),
                        error(dv, g.dv64, key_count(s))};
-    /* one key: a softmax of 1 has no gradient, only rounding */
-    if (s->keys == 1 || s->window == 1)
-        errors[0] = errors[1] = 0;
+    static const char *const names[] = {"dq", "dk", "dv"};
     for (int i = 0; i < 3; i++)
-        ck_assert_msg(errors[i] < tolerance, "%s off by %g",
-                      i == 0   ? "dq"
-                      : i == 1 ? "dk"
-                               : "dv",
-                      errors[i]);
+        ck_assert_msg(errors[i] < tolerance, "%s off by %g", names[i], errors[i]);
     check_between(g.b.dq, before, c.a.ld_q, s->heads * s->head_dim);
     ps_free(&before);
     ps_free(&dq);
@@ -416,12 +425,15 @@ START_TEST(parts_of_one_packed_row_are_used_from_where_they_are)
     open_gradients(&g, &c);
     ps_ref64_attention_forward(&c.ref);
     float *packed = ps_alloc_array(ROWS * 3 * N, sizeof *packed);
-    for (int r = 0; r < ROWS; r++) {
-        for (int i = 0; i < N; i++) {
-            packed[r * 3 * N + i] = (float)c.ref.q[r * N + i];
-            packed[r * 3 * N + N + i] = (float)c.ref.k[r * N + i];
-            packed[r * 3 * N + 2 * N + i] = (float)c.ref.v[r * N + i];
-        }
+    double *want = doubles(ROWS * 3 * N);
+    for (int i = 0; i < ROWS * N; i++) {
+        int to = i / N * 3 * N + i % N;
+        packed[to] = (float)c.ref.q[i];
+        packed[to + N] = (float)c.ref.k[i];
+        packed[to + 2 * N] = (float)c.ref.v[i];
+        want[to] = g.dq64[i];
+        want[to + N] = g.dk64[i];
+        want[to + 2 * N] = g.dv64[i];
     }
     ps_tensor qkv = ps_test_f32(&device, ROWS, 3 * N, packed);
     ps_tensor dqkv = ps_test_f32(&device, ROWS, 3 * N, NULL);
@@ -434,12 +446,7 @@ START_TEST(parts_of_one_packed_row_are_used_from_where_they_are)
     ps_op_attention_backward(device.stream, &g.b);
     double *got = gather_q(&c, c.y, c.a.ld_y);
     ck_assert_double_lt(error(got, c.ref.y, ROWS * N), 3e-6);
-    double *d = ps_test_read64(&device, dqkv), *want = doubles(ROWS * 3 * N);
-    for (int i = 0; i < ROWS * N; i++) {
-        want[i / N * 3 * N + i % N] = g.dq64[i];
-        want[i / N * 3 * N + N + i % N] = g.dk64[i];
-        want[i / N * 3 * N + 2 * N + i % N] = g.dv64[i];
-    }
+    double *d = ps_test_read64(&device, dqkv);
     ck_assert_double_lt(error(d, want, ROWS * 3 * N), 1e-5);
     ps_free(&packed);
     ps_free(&got);

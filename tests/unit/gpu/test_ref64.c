@@ -92,8 +92,13 @@ START_TEST(gradients_of_attention_agree_with_finite_differences)
         c.r.starts = starts;
         c.r.ends = ends;
     }
-    if (_i > 2)
+    double kept[BATCH * HEADS * ROWS * ROWS];
+    for (int i = 0; i < BATCH * HEADS * ROWS * ROWS; i++)
+        kept[i] = i % 3 ? 1.5 : 0;
+    if (_i > 2) {
         c.r.window = 2;
+        c.r.kept = kept;
+    }
     ps_ref64_attention_backward(&c.r, c.weights, dq, dk, dv);
     check_differences(attention_loss_cb, &c, q, dq, QUERIES, "q");
     check_differences(attention_loss_cb, &c, k, dk, KEYS, "k");
