@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from harness import Cluster, read_safetensors, run, wait_until
+from harness import Cluster, as_it_ships, read_safetensors, run, wait_until
 from language import MODELS, job, numpy_loss, write_tokens
 
 RANK, ALPHA = 4, 8
@@ -124,6 +124,7 @@ def what_is_frozen_stays_and_is_not_psds():
         assert {name for name in model if np.array_equal(model[name], base[name])} == {"layers.0.weight", "layers.0.bias"}
 
 
+@as_it_ships
 def after_a_restart_adapters_go_on_from_their_checkpoint():
     """psd is killed in the middle; base and checkpoint are all that it has."""
     with Cluster() as cluster:
@@ -131,10 +132,10 @@ def after_a_restart_adapters_go_on_from_their_checkpoint():
         cluster.start_worker("w1")
         write_tokens(cluster)
         cluster.wait_job(cluster.submit(base_job(cluster, "gpt2")))
-        text = lora_job(cluster, "gpt2", "[q, o]", rest="checkpoint: {every: 1s}\n").replace("epochs: 4", "epochs: 60")
+        text = lora_job(cluster, "gpt2", "[q, o]", rest="checkpoint: {every: 500ms}\n").replace("epochs: 4", "epochs: 20")
         done = cluster.submit(text)
         checkpoints = cluster.dir / f"state/checkpoints/{done}"
-        wait_until("two checkpoints", lambda: list(checkpoints.glob("checkpoint-2")), timeout=60)
+        wait_until("a checkpoint", lambda: list(checkpoints.glob("checkpoint-[1-9]*")), timeout=60)
         size = max(path.stat().st_size for path in checkpoints.glob("checkpoint-*"))
         cluster.server.kill()
         cluster.start_server()
