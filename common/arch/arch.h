@@ -76,7 +76,7 @@ typedef struct ps_arch_choices {
     double query_pre_attn_scalar;  /* scores are divided by its root; 0: by that of head_dim */
     double attention_softcap, logit_softcap; /* cap · tanh(x / cap); 0: not */
     double embedding_dropout;                /* of embeddings, in training; < 0: dropout */
-    double attention_dropout; /* kept for others alone: no weights are dropped here; likewise */
+    double attention_dropout;                /* of attention's weights, likewise */
 } ps_arch_choices;
 
 /* What a tensor belongs to, in the order of the forward pass. What an architecture has says what

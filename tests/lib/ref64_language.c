@@ -12,7 +12,8 @@
 typedef struct walk {
     const ps_ref64_language *m;
     const ps_model_language *size;
-    bool llama; /* or what differs from it by biases alone */
+    bool llama;    /* or what differs from it by biases alone */
+    int rows, row; /* of the batch, and the one that is walked */
     int length, c, heads, kv_heads, d, f;
     int q; /* of all heads of queries */
 } walk;
@@ -88,12 +89,21 @@ static void turn(const walk *w, double *x, int t)
     }
 }
 
-/* y[length,heads·d] of one head */
-static void attend(const walk *w, double *y, const double *q, const double *k, const double *v,
-                   int ld_kv, int ld_q)
+/* What dropout makes of a weight of key 0 of query t, and behind it of the others; or NULL. */
+static const double *kept_of(const walk *w, int l, int h, int t)
+{
+    int64_t query = (((int64_t)l * w->rows + w->row) * w->heads + h) * w->length + t;
+    return w->m->kept ? w->m->kept + query * w->length : NULL;
+}
+
+/* y[length,heads·d] of head h of block l */
+static void attend(const walk *w, int l, int h, double *y, const double *q, const double *k,
+                   const double *v, int ld_kv, int ld_q)
 {
     double *p = doubles(w->length);
+    y += h * w->d;
     for (int t = 0; t < w->length; t++) {
+        const double *kept = kept_of(w, l, h, t);
         double sum = 0;
         for (int u = 0; u <= t; u++) {
             double score = 0;
@@ -104,7 +114,7 @@ static void attend(const walk *w, double *y, const double *q, const double *k, c
         for (int i = 0; i < w->d; i++) {
             double out = 0;
             for (int u = 0; u <= t; u++)
-                out += p[u] / sum * v[u * ld_kv + i];
+                out += p[u] / sum * (kept ? kept[u] : 1) * v[u * ld_kv + i];
             y[t * w->q + i] = out;
         }
     }
@@ -117,7 +127,7 @@ static void attention_gpt2(const walk *w, double *y, const double *x, int l)
     linear(w, qkv, x, of_block(w, l, "attn.c_attn.weight"), of_block(w, l, "attn.c_attn.bias"),
            w->c, 3 * w->q, false);
     for (int h = 0; h < w->heads; h++)
-        attend(w, y + h * w->d, qkv + h * w->d, qkv + w->q + h * w->d, qkv + 2 * w->q + h * w->d,
+        attend(w, l, h, y, qkv + h * w->d, qkv + w->q + h * w->d, qkv + 2 * w->q + h * w->d,
                3 * w->q, 3 * w->q);
     ps_free(&qkv);
 }
@@ -141,7 +151,7 @@ static void attention_llama(const walk *w, double *y, const double *x, int l)
     }
     for (int h = 0; h < w->heads; h++) {
         int shared = h / (w->heads / w->kv_heads) * w->d;
-        attend(w, y + h * w->d, q + h * w->d, k + shared, v + shared, kv, w->q);
+        attend(w, l, h, y, q + h * w->d, k + shared, v + shared, kv, w->q);
     }
     ps_free(&q);
     ps_free(&k);
@@ -187,8 +197,7 @@ static void block_llama(const walk *w, double *x, int l)
     ps_free(&up);
 }
 
-/* of: the row of the batch */
-static void embed(const walk *w, double *x, const int32_t *tokens, int of)
+static void embed(const walk *w, double *x, const int32_t *tokens)
 {
     const double *given = w->m->embeddings;
     const double *table = parameter(w, w->llama ? "model.embed_tokens.weight" : "wte.weight");
@@ -196,7 +205,7 @@ static void embed(const walk *w, double *x, const int32_t *tokens, int of)
     for (int t = 0; t < w->length; t++)
         for (int i = 0; i < w->c; i++)
             x[t * w->c + i] =
-                (given ? given[(of * w->length + t) * w->c + i] : table[tokens[t] * w->c + i]) +
+                (given ? given[(w->row * w->length + t) * w->c + i] : table[tokens[t] * w->c + i]) +
                 (positions ? positions[t * w->c + i] : 0);
 }
 
@@ -214,12 +223,11 @@ static void head(const walk *w, double *logits, const double *x)
 }
 
 /* The losses of one sequence, added up. */
-static double sequence(const walk *w, int of, const int32_t *tokens, const int32_t *labels,
-                       double *logits)
+static double sequence(const walk *w, const int32_t *tokens, const int32_t *labels, double *logits)
 {
     int v = (int)w->size->vocab_size;
     double *x = doubles(w->length * w->c), *p = doubles(w->length * v), loss = 0;
-    embed(w, x, tokens, of);
+    embed(w, x, tokens);
     for (int l = 0; l < (int)w->size->num_layers; l++) {
         if (w->llama)
             block_llama(w, x, l);
@@ -244,6 +252,7 @@ double ps_ref64_language_loss(const ps_ref64_language *m, const int32_t *tokens,
     walk w = {.m = m,
               .size = size,
               .llama = strcmp(m->config->architecture, "gpt2") != 0,
+              .rows = rows,
               .length = length,
               .c = (int)size->hidden_size,
               .heads = (int)size->num_heads,
@@ -255,7 +264,8 @@ double ps_ref64_language_loss(const ps_ref64_language *m, const int32_t *tokens,
     int count = 0;
     for (int r = 0; r < rows; r++) {
         const int32_t *row_labels = labels + r * length;
-        loss += sequence(&w, r, tokens + r * length, row_labels,
+        w.row = r;
+        loss += sequence(&w, tokens + r * length, row_labels,
                          logits ? logits + r * length * size->vocab_size : NULL);
         for (int t = 0; t < length; t++)
             count += row_labels[t] >= 0;

@@ -10,6 +10,8 @@ typedef struct ps_ref64_language {
     const ps_model_layout *layout;
     double *const *parameters; /* [layout->count] */
     const double *embeddings;  /* [rows,length,hidden_size] in the place of the tokens'; or NULL */
+    const double *kept;        /* what dropout makes of attention's weights,
+                                  [num_layers,rows,num_heads,length,length]; or NULL */
 } ps_ref64_language;
 
 /* The mean loss of tokens[rows,length] with labels of the same shape (-1: left out). logits, unless

@@ -53,6 +53,9 @@ static ps_attention describe(const ps_attention_layer *l, ps_tensor y, ps_tensor
                           .scale = l->scale > 0 ? l->scale : 1.0f / sqrtf((float)l->head_dim),
                           .softcap = l->softcap,
                           .window = l->window,
+                          .dropout = l->dropout,
+                          .dropout_seed = l->dropout_seed,
+                          .dropout_offset = l->dropout_offset,
                           .causal = true};
 }
 
@@ -135,6 +138,7 @@ void ps_attention_layer_extend(ps_stream *s, const ps_attention_layer *l, ps_ten
                                ps_tensor packed, const ps_attention_cache *cache, int64_t before)
 {
     int64_t added = y.shape[0];
+    PS_REQUIRE(l->dropout == 0);
     PS_REQUIRE(before >= 0 && before + added <= cache->k.shape[0] && packed.shape[0] == added);
     turn(s, l, packed, false);
     ps_attention a = describe(l, y, packed);

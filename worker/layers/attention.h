@@ -18,6 +18,8 @@ typedef struct ps_attention_layer {
     float scale;         /* of scores; 0: 1/√head_dim */
     float softcap;       /* of scores, and */
     int64_t window;      /* how many keys a query sees (gpu/ops.h); 0: not, and all */
+    float dropout;       /* of weights, in this pass; not of a cache */
+    uint64_t dropout_seed, dropout_offset;
 } ps_attention_layer;
 
 int64_t ps_attention_layer_width(const ps_attention_layer *l);

@@ -100,6 +100,10 @@ ps_norm_layer ps_transformer_norm(const ps_transformer *t, int64_t l, ps_arch_pa
 ps_attention_layer ps_transformer_attention_of(const ps_transformer *t, int64_t l)
 {
     ps_attention_layer layer = t->attention;
+    int64_t blocks = t->size.num_layers;
+    layer.dropout = t->dropping ? t->attention_dropout : 0;
+    ps_transformer_drop_bits(t, 1 + 2 * blocks + blocks * PS_PARTS + l, &layer.dropout_seed,
+                             &layer.dropout_offset);
     if (!ps_arch_slides(&t->size.choices, l))
         return layer;
     layer.window = t->size.choices.sliding_window;

@@ -71,6 +71,7 @@ typedef struct ps_transformer {
     ps_activation act;            /* f of the MLP */
     float gain_offset;            /* of norms */
     float embedding_scale;        /* 1: none */
+    float attention_dropout;      /* of weights, in training */
     ps_head head;
 
     ps_buffer *memory;          /* of all below */
@@ -166,7 +167,7 @@ PS_MUST_CHECK ps_status ps_transformer_ready(ps_transformer *t, int64_t l, ps_ar
 /* The layers that a part's parameters make. */
 ps_linear ps_transformer_linear(const ps_transformer *t, int64_t l, ps_arch_part part);
 ps_norm_layer ps_transformer_norm(const ps_transformer *t, int64_t l, ps_arch_part part);
-/* Of block l. */
+/* Of block l, in the current pass. */
 ps_attention_layer ps_transformer_attention_of(const ps_transformer *t, int64_t l);
 /* packed -> state.mixed */
 void ps_transformer_attend(ps_transformer *t, int64_t l);
@@ -174,7 +175,8 @@ void ps_transformer_attend(ps_transformer *t, int64_t l);
 void ps_transformer_attend_backward(ps_transformer *t, int64_t l);
 
 /* The word that the bits of a branch, which has fewer than 2^40 elements, begin with in this pass.
- */
+ * Branches are those of ps_transformer_drop; behind them, of each block, those of the PS_PARTS that
+ * may have adapters; and behind these, of each block, attention's weights. */
 void ps_transformer_drop_bits(const ps_transformer *t, int64_t branch, uint64_t *seed,
                               uint64_t *offset);
 /* Dropout in place where the pass has it. branch 0: of the embedding; 1 + 2l and 2 + 2l: of what

@@ -55,6 +55,9 @@ static ps_status check(const ps_model_config *config)
     if (!(size->choices.embedding_dropout < 1))
         return ps_fail(PS_INVALID_ARGUMENT, "embedding_dropout: %g, allowed are 0 to less than 1",
                        size->choices.embedding_dropout);
+    if (!(size->choices.attention_dropout < 1))
+        return ps_fail(PS_INVALID_ARGUMENT, "attention_dropout: %g, allowed are 0 to less than 1",
+                       size->choices.attention_dropout);
     return PS_OK;
 }
 
@@ -281,6 +284,9 @@ static void choose(ps_transformer *t, const ps_model_config *config)
     t->embedding_scale = arch->traits.scaled_embedding ? sqrtf((float)t->size.hidden_size) : 1;
     t->head.softcap = (float)choices->logit_softcap;
     t->attention.softcap = (float)choices->attention_softcap;
+    double dropped = choices->attention_dropout;
+    if (ps_arch_key_find(arch, "attention_dropout"))
+        t->attention_dropout = (float)(dropped >= 0 ? dropped : t->size.dropout);
     if (choices->query_pre_attn_scalar > 0)
         t->attention.scale = (float)(1 / sqrt(choices->query_pre_attn_scalar));
 }

@@ -260,6 +260,39 @@ START_TEST(gradients_agree_with_finite_differences)
 }
 END_TEST
 
+/* Queries and keys of 0 weigh all alike, and values are 1: y is 1 in the mean, and its variance
+ * that of the mean of as many numbers as there are keys. */
+START_TEST(dropout_keeps_means_and_has_its_variance)
+{
+    enum { HEADS = 8, LENGTH = 400, WIDTH = 3 * HEADS };
+    ps_test_device_open(&device, "cpu");
+    ps_attention_layer layer = {.heads = HEADS,
+                                .kv_heads = HEADS,
+                                .head_dim = 1,
+                                .dropout = 0.2f,
+                                .dropout_seed = 77,
+                                .dropout_offset = 3};
+    float *values = ps_alloc_array(LENGTH * WIDTH, sizeof *values);
+    for (int i = 0; i < LENGTH * WIDTH; i++)
+        values[i] = i % WIDTH < 2 * HEADS ? 0 : 1;
+    ps_tensor packed = ps_test_f32(&device, LENGTH, WIDTH, values);
+    ps_tensor y = ps_test_f32(&device, LENGTH, HEADS, NULL);
+    ps_attention_layer_forward(device.stream, &layer, y, (ps_tensor){0}, packed, 1);
+    double *got = ps_test_read64(&device, y), mean = 0, variance = 0;
+    for (int i = 0; i < LENGTH * HEADS; i++) {
+        int keys = i / HEADS + 1;
+        mean += (got[i] - 1) * sqrt(keys) / (LENGTH * HEADS);
+        variance += (got[i] - 1) * (got[i] - 1) * keys / (LENGTH * HEADS);
+    }
+    /* four deviations of each, of numbers that are nearly normal */
+    ck_assert_double_lt(fabs(mean), 4 * sqrt(0.25 / (LENGTH * HEADS)));
+    ck_assert_double_lt(fabs(variance / 0.25 - 1), 4 * sqrt(2.0 / (LENGTH * HEADS)));
+    ps_free(&values);
+    ps_free(&got);
+    ps_test_device_close(&device);
+}
+END_TEST
+
 static ps_tensor from_row(ps_tensor t, int row, int n)
 {
     t.offset += (size_t)(row * t.shape[1]) * ps_dtype_bytes(t.dtype);
@@ -345,6 +378,7 @@ END_TEST
 
 static const ps_check_case tests[] = {
     {.test = &forward_agrees_with_float64, .repeat = CASES},
+    {.test = &dropout_keeps_means_and_has_its_variance},
     {.test = &gradients_agree_with_finite_differences, .repeat = CASES},
     {.test = &a_sequence_that_goes_on_agrees_with_float64, .repeat = CASES},
     {.test = &gradients_of_projections_agree_with_finite_differences, .repeat = CASES},

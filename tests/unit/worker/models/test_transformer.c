@@ -3,16 +3,20 @@
  * the plain model. */
 #include "tests/lib/check_main.h"
 #include "tests/lib/ref64.h"
+#include "tests/lib/ref64_update.h"
 #include "tests/unit/worker/models/language_fixture.h"
 #include "worker/models/transformer.h"
 
 #include <math.h>
 #include <string.h>
 
+static const double *kept; /* what dropout makes of attention's weights */
+
 static double reference_loss_cb(void *context)
 {
     const language_fixture *f = context;
     ps_ref64_language ref = language_reference(f);
+    ref.kept = kept;
     return ps_ref64_language_loss(&ref, f->tokens, f->labels, ROWS, LENGTH, NULL);
 }
 
@@ -26,23 +30,52 @@ static ps_model_result step(ps_model *model, const ps_model_batch *batch)
     return result;
 }
 
+static void step_agrees_with_float64(language_fixture *f)
+{
+    ps_model_result result = step(f->model, &f->batch);
+    ck_assert_double_eq_tol(result.loss, reference_loss_cb(f), 1e-5);
+    ck_assert_int_eq(result.rows, ROWS);
+    for (size_t i = 0; i < f->count; i++) {
+        ps_tensor gradient = ps_model_gradient(f->model, i);
+        int64_t n = ps_tensor_count(gradient);
+        double *want = ps_alloc_array((size_t)n, sizeof *want);
+        ps_ref64_differences(reference_loss_cb, f, f->parameters[i], (size_t)n, want);
+        double e = ps_test_error(&f->device, gradient, want);
+        ck_assert_msg(e < 2e-5, "%s: the gradient of %s is off by %g", f->config.architecture,
+                      ps_model_parameters(f->model)->parameters[i].name, e);
+        ps_free(&want);
+    }
+}
+
 START_TEST(every_gradient_agrees_with_finite_differences_in_float64)
 {
     language_fixture f;
     language_open(&f, _i);
-    ps_model_result result = step(f.model, &f.batch);
-    ck_assert_double_eq_tol(result.loss, reference_loss_cb(&f), 1e-5);
-    ck_assert_int_eq(result.rows, ROWS);
-    for (size_t i = 0; i < f.count; i++) {
-        ps_tensor gradient = ps_model_gradient(f.model, i);
-        int64_t n = ps_tensor_count(gradient);
-        double *want = ps_alloc_array((size_t)n, sizeof *want);
-        ps_ref64_differences(reference_loss_cb, &f, f.parameters[i], (size_t)n, want);
-        double e = ps_test_error(&f.device, gradient, want);
-        ck_assert_msg(e < 2e-5, "%s: the gradient of %s is off by %g", f.config.architecture,
-                      ps_model_parameters(f.model)->parameters[i].name, e);
-        ps_free(&want);
+    step_agrees_with_float64(&f);
+    language_close(&f);
+}
+END_TEST
+
+/* With the words that the first pass has. */
+START_TEST(gpt2_drops_weights_of_attention_in_training_alone)
+{
+    ps_model_config config = language_config(_i ? KINDS - 1 : 0);
+    config.language.choices.attention_dropout = 0.4;
+    language_fixture f;
+    language_open_of(&f, config);
+    int64_t blocks = config.language.num_layers;
+    int64_t n = ROWS * config.language.num_heads * LENGTH * LENGTH;
+    double *factors = ps_alloc_array((size_t)(blocks * n), sizeof *factors);
+    for (int64_t l = 0; l < blocks; l++) {
+        uint64_t branch = (uint64_t)(1 + 2 * blocks + blocks * PS_PARTS + l);
+        ps_ref64_dropout(factors + l * n, n, 0.4f, 0x9E3779B97F4A7C15, branch << 40);
     }
+    kept = factors;
+    step_agrees_with_float64(&f);
+    kept = NULL;
+    f.batch.train = false;
+    ck_assert_double_eq_tol(step(f.model, &f.batch).loss, reference_loss_cb(&f), 1e-5);
+    ps_free(&factors);
     language_close(&f);
 }
 END_TEST
@@ -64,6 +97,7 @@ START_TEST(recomputing_changes_no_bit)
     language_open(&f, _i);
     f.config.language.dropout = 0.2;
     f.config.language.choices.embedding_dropout = -1; /* likewise */
+    f.config.language.choices.attention_dropout = -1;
     ps_model *plain = language_create(&f, (ps_model_options){.seed = 5});
     ps_model *again = language_create(&f, (ps_model_options){.seed = 5, .recompute = true});
     language_load(&f, plain);
@@ -244,6 +278,7 @@ START_TEST(what_does_not_fit_is_refused_with_its_place)
 END_TEST
 
 static const ps_check_case tests[] = {
+    {.test = &gpt2_drops_weights_of_attention_in_training_alone, .repeat = 2},
     {.test = &every_gradient_agrees_with_finite_differences_in_float64, .repeat = KINDS},
     {.test = &recomputing_changes_no_bit, .repeat = KINDS},
     {.test = &accumulated_gradients_are_those_of_one_batch, .repeat = KINDS},
