@@ -41,12 +41,17 @@ const ps_arch_key *ps_arch_key_find(const ps_arch *arch, const char *name)
     return NULL;
 }
 
-bool ps_arch_has(const ps_arch *arch, ps_arch_part part)
+const char *ps_arch_weight(const ps_arch *arch, ps_arch_part part)
 {
     for (size_t i = 0; i < arch->n_tensors; i++)
         if (arch->tensors[i].part == part)
-            return true;
-    return false;
+            return arch->tensors[i].name; /* a bias comes behind it */
+    return NULL;
+}
+
+bool ps_arch_has(const ps_arch *arch, ps_arch_part part)
+{
+    return ps_arch_weight(arch, part) != NULL;
 }
 
 ps_arch_place ps_arch_place_of(ps_arch_part part)

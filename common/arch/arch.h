@@ -146,7 +146,9 @@ typedef struct ps_arch_tensor {
     ps_arch_side sides[2];   /* as stored in psd and by Hugging Face */
     ps_arch_start start;
     ps_arch_change change;
-    bool bias;             /* of the layer or the norm */
+    bool bias;     /* of the layer or the norm */
+    bool by_heads; /* of QKV: Hugging Face has each head's queries, keys and values together, where
+                      psd and llama.cpp have all queries, all keys, all values (hf_rows.h) */
     ps_arch_option option; /* there only where the section says true to it; NONE: always */
 } ps_arch_tensor;
 
@@ -234,6 +236,9 @@ const ps_arch *ps_arch_find_gguf(const char *name); /* by llama.cpp's; likewise 
 const char *ps_arch_gguf_name(const ps_arch *arch);
 const ps_arch_key *ps_arch_key_find(const ps_arch *arch, const char *name); /* NULL: none */
 bool ps_arch_has(const ps_arch *arch, ps_arch_part part);
+/* Of the part's weight, as Hugging Face has it (of blocks, behind their name); NULL: there is none.
+ */
+const char *ps_arch_weight(const ps_arch *arch, ps_arch_part part);
 ps_arch_place ps_arch_place_of(ps_arch_part part);
 bool ps_arch_is_norm(ps_arch_part part);
 ps_arch_act ps_arch_act_of(const ps_arch *arch, const ps_arch_choices *choices); /* not OWN */

@@ -61,10 +61,11 @@ static void fill(const ps_arch *arch, const ps_arch_sizes *s, const ps_arch_tens
         t->shape[t->n_dims] = length(s, row->sides[t->n_dims]);
     memcpy(t->sides, row->sides, sizeof t->sides);
     t->change = row->change;
-    if (row->change == PS_LM_ROPE_PAIRS)
+    if (row->change == PS_LM_ROPE_PAIRS || row->by_heads)
         t->heads = (uint64_t)(row->sides[0] == PS_SIDE_KV ? s->num_kv_heads : s->num_heads);
     t->part = row->part;
     t->bias = row->bias;
+    t->by_heads = row->by_heads;
     t->start = row->start;
     t->deviation = deviation_of(s, row->start);
 }

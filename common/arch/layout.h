@@ -24,10 +24,11 @@ typedef struct ps_lm_tensor {
     uint32_t n_dims;       /* 1 or 2 */
     uint64_t shape[2];     /* in psd */
     ps_arch_change change; /* into GGUF */
-    uint64_t heads;        /* PS_LM_ROPE_PAIRS */
+    uint64_t heads;        /* PS_LM_ROPE_PAIRS, by_heads */
     ps_arch_part part;
     ps_arch_side sides[2]; /* of shape */
     bool bias;
+    bool by_heads; /* Hugging Face's rows stand in another order: common/model/hf_rows.h */
     ps_arch_start start;
     float deviation; /* of PS_START_NORMAL and PS_START_RESIDUAL */
 } ps_lm_tensor;

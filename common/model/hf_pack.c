@@ -6,6 +6,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "common/model/hf_rows.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@ typedef struct packed_tensor {
 struct ps_hf_pack {
     const ps_packed_row *row; /* the first that was asked for */
     const char *activations;  /* the row's word; NULL */
+    const char *head;         /* the name of the head's weight, tied or not */
     ps_lm_tensor *tensors;
     packed_tensor *packed;
     size_t n;
@@ -37,9 +39,14 @@ static bool is_of_a_block(const ps_lm_tensor *t)
 }
 
 /* As loaders have it: the module's name, without ".weight". */
+static int stem(const char *name)
+{
+    return (int)(strlen(name) - strlen(".weight"));
+}
+
 static int stem_of(const ps_lm_tensor *t)
 {
-    return (int)(strlen(t->name) - strlen(".weight"));
+    return stem(t->name);
 }
 
 static bool takes(const ps_hf_pack *p, const ps_packed_row *row, const ps_packed_matrix *m)
@@ -114,6 +121,7 @@ ps_status ps_hf_pack_new(const ps_packed_row *row, const ps_model_about *about,
 {
     ps_hf_pack *p = ps_new(ps_hf_pack);
     p->n = about->n;
+    p->head = ps_arch_weight(ps_arch_find(about->model->architecture), PS_PART_HEAD);
     p->tensors = ps_alloc_array(p->n, sizeof *p->tensors);
     p->packed = ps_alloc_array(p->n, sizeof *p->packed);
     memcpy(p->tensors, about->tensors, p->n * sizeof *p->tensors);
@@ -204,7 +212,7 @@ void ps_hf_pack_config(const ps_hf_pack *p, ps_buf *out)
     module_names others = {0};
     size_t n = list_sorts(p, sorts, lists);
     others.at = ps_alloc_array(2, sizeof *others.at);
-    others.at[others.n++] = ps_strdup("lm_head");
+    others.at[others.n++] = ps_asprintf("%.*s", stem(p->head), p->head);
     for (size_t i = 0; i < p->n; i++)
         if (is_of_a_block(&p->tensors[i]) && !p->packed[i].row)
             add_name(&others, p, i);
@@ -284,6 +292,22 @@ static ps_status check_zeros(const char *name, const packed_tensor *of, const ui
     return PS_OK;
 }
 
+/* As Hugging Face has them. */
+static ps_status order_rows(ps_hf_pack *p, const packed_tensor *of)
+{
+    const ps_lm_tensor *t = &p->tensors[p->at];
+    size_t row_bytes = (size_t)ps_form_row_bytes(of->matrix.form, of->matrix.columns);
+    if (!t->by_heads)
+        return PS_OK;
+    uint8_t *theirs = ps_try_alloc_raw((size_t)of->matrix.rows * row_bytes);
+    if (!theirs)
+        return ps_fail(PS_NO_MEMORY, "no memory for the rows of tensor %s", t->name);
+    ps_hf_rows_out(t, p->gathered, row_bytes, theirs);
+    ps_free(&p->gathered);
+    p->gathered = theirs;
+    return PS_OK;
+}
+
 /* All of the matrix is there. */
 static ps_status put(ps_hf_pack *p, const packed_tensor *of, ps_safetensors_writer *writer)
 {
@@ -291,6 +315,8 @@ static ps_status put(ps_hf_pack *p, const packed_tensor *of, ps_safetensors_writ
     uint8_t *at[PS_PACKED_PARTS];
     uint64_t bytes = 0;
     ps_status st = check_zeros(p->tensors[p->at].name, of, p->gathered);
+    if (!st)
+        st = order_rows(p, of);
     if (st)
         return st;
     size_t n = of->row->parts(&of->matrix, parts);

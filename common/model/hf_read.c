@@ -8,6 +8,7 @@
 #include "common/model/hf_config.h"
 #include "common/model/hf_kept.h"
 #include "common/model/hf_places.h"
+#include "common/model/hf_rows.h"
 #include "common/model/hf_unpack.h"
 #include "common/model/model_files.h"
 #include "common/model/model_in.h"
@@ -23,6 +24,7 @@ enum { MAX_CONFIG = 1 << 20 };
 struct ps_model_reader {
     ps_hf_shards shards;
     ps_hf_quantization quantization;
+    const ps_model_in_about *about;
     ps_hf_place *places; /* by the layout's order */
     uint8_t *unpacked;   /* the blocks of one, while it is read; NULL: of none; */
     float *numbers;      /* or its numbers, likewise */
@@ -265,12 +267,34 @@ static void let_go(ps_model_reader *r, size_t i)
     r->unpacked_of = i;
 }
 
+/* All rows of a packed tensor, *rows, in psd's order. */
+static ps_status put_in_order(const ps_lm_tensor *t, size_t row_bytes, void **rows)
+{
+    if (!t->by_heads)
+        return PS_OK;
+    void *ours = ps_try_alloc_raw((size_t)t->shape[0] * row_bytes);
+    if (!ours)
+        return ps_fail(PS_NO_MEMORY, "no memory for the rows of tensor %s", t->name);
+    ps_hf_rows_in(t, *rows, row_bytes, ours);
+    ps_free(rows);
+    *rows = ours;
+    return PS_OK;
+}
+
 static ps_status unpack(ps_model_reader *r, size_t i)
 {
     if (r->unpacked && r->unpacked_of == i)
         return PS_OK;
     let_go(r, i);
-    return ps_hf_unpack(&r->shards, &r->quantization, &r->places[i], &r->unpacked);
+    void *rows = NULL;
+    const ps_packed_matrix *m = &r->places[i].packed;
+    ps_status st = ps_hf_unpack(&r->shards, &r->quantization, &r->places[i], &r->unpacked);
+    if (st)
+        return st;
+    rows = r->unpacked;
+    st = put_in_order(&r->about->tensors[i], (size_t)ps_form_row_bytes(m->form, m->columns), &rows);
+    r->unpacked = rows;
+    return st;
 }
 
 static ps_status decode(ps_model_reader *r, size_t i)
@@ -278,7 +302,15 @@ static ps_status decode(ps_model_reader *r, size_t i)
     if (r->numbers && r->unpacked_of == i)
         return PS_OK;
     let_go(r, i);
-    return ps_hf_unpack_numbers(&r->shards, &r->quantization, &r->places[i], &r->numbers);
+    void *rows = NULL;
+    ps_status st = ps_hf_unpack_numbers(&r->shards, &r->quantization, &r->places[i], &r->numbers);
+    if (st)
+        return st;
+    rows = r->numbers;
+    st = put_in_order(&r->about->tensors[i],
+                      (size_t)r->places[i].packed.columns * sizeof *r->numbers, &rows);
+    r->numbers = rows;
+    return st;
 }
 
 static ps_status hf_bytes(ps_model_reader *r, size_t i, uint64_t at, size_t n, uint8_t *out)
@@ -319,12 +351,32 @@ static ps_status read_decoded(ps_model_reader *r, size_t i, uint64_t first, size
     return st;
 }
 
+/* Row by row, as they stand elsewhere. */
+static ps_status read_by_heads(ps_model_reader *r, size_t i, uint64_t first, size_t n, float *out)
+{
+    const ps_lm_tensor *t = &r->about->tensors[i];
+    const ps_hf_place *p = &r->places[i];
+    uint64_t columns = t->n_dims == 1 ? 1 : t->shape[1];
+    ps_status st = PS_OK;
+    while (!st && n) {
+        uint64_t row = ps_hf_row(t, first / columns), column = first % columns;
+        size_t part = columns - column < n ? (size_t)(columns - column) : n;
+        st = ps_hf_shards_read(&r->shards, p->shard, p->tensor, row * columns + column, part, out);
+        first += part;
+        out += part;
+        n -= part;
+    }
+    return st;
+}
+
 static ps_status hf_read(ps_model_reader *r, size_t i, uint64_t first, size_t n, float *out)
 {
     if (r->places[i].packed.columns && r->places[i].row->decode)
         return read_decoded(r, i, first, n, out);
     if (r->places[i].packed.columns)
         return read_unpacked(r, i, first, n, out);
+    if (r->about->tensors[i].by_heads)
+        return read_by_heads(r, i, first, n, out);
     return ps_hf_shards_read(&r->shards, r->places[i].shard, r->places[i].tensor, first, n, out);
 }
 
@@ -343,6 +395,7 @@ static ps_status hf_open(const char *folder, ps_model_in_about *about, ps_model_
 {
     ps_model_reader *r = ps_new(ps_model_reader);
     r->shards.fd = -1;
+    r->about = about;
     ps_status st = read_config(about, folder, &r->quantization);
     if (!st)
         st = read_quantization(about, folder, &r->quantization);

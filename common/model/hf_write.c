@@ -8,6 +8,7 @@
 #include "common/base/half.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
+#include "common/base/require.h"
 #include "common/base/target.h"
 #include "common/base/whole_file.h"
 #include "common/json/json.h"
@@ -15,6 +16,7 @@
 #include "common/model/hf_kept.h"
 #include "common/model/hf_pack.h"
 #include "common/model/hf_quantization.h"
+#include "common/model/hf_rows.h"
 #include "common/model/model_out.h"
 #include "common/model/side_files.h"
 #include "common/tokenizer/tokenizer.h"
@@ -40,6 +42,10 @@ struct ps_model_out {
     bool there; /* the folder was */
     ps_safetensors_dtype dtype;
     ps_hf_pack *pack; /* NULL: all are numbers */
+    ps_lm_tensor *tensors;
+    size_t n, at;    /* the tensor whose numbers come, */
+    uint64_t came;   /* and how many of them have */
+    float *gathered; /* all of it, when its rows change; else NULL */
     ps_new_file *file;
     ps_safetensors_writer *writer;
     uint64_t bytes;
@@ -246,6 +252,8 @@ static void hf_drop(ps_model_out **out)
     if (!o)
         return;
     ps_hf_pack_free(&o->pack);
+    ps_free(&o->tensors);
+    ps_free(&o->gathered);
     ps_safetensors_writer_free(&o->writer);
     ps_new_file_drop(&o->file);
     for (size_t i = 0; o->temporary && files[i]; i++)
@@ -274,6 +282,9 @@ static ps_status open_as(const ps_packed_row *packed, const ps_model_out_options
     if (st)
         return st;
     ps_model_out *o = ps_new(ps_model_out);
+    o->n = about->n;
+    o->tensors = ps_alloc_array(o->n, sizeof *o->tensors);
+    memcpy(o->tensors, about->tensors, o->n * sizeof *o->tensors);
     o->disk = options->disk;
     o->ending = options->ending ? options->ending : "";
     char *given = ps_strdup(options->path);
@@ -321,7 +332,7 @@ static float hf_limit(const ps_model_out *o, size_t tensor)
                                              : INFINITY;
 }
 
-static ps_status hf_data(ps_model_out *o, const float *values, size_t n)
+static ps_status write_numbers(ps_model_out *o, const float *values, size_t n)
 {
     if (o->dtype == PS_SAFETENSORS_F32)
         return ps_safetensors_writer_data(o->writer, values, n * sizeof *values);
@@ -340,6 +351,44 @@ static ps_status hf_data(ps_model_out *o, const float *values, size_t n)
         at += part;
     }
     return PS_OK;
+}
+
+/* Rows that Hugging Face has in another order wait for the last of them. */
+static ps_status gather(ps_model_out *o, const float *values, size_t n)
+{
+    const ps_lm_tensor *t = &o->tensors[o->at];
+    size_t all = (size_t)ps_lm_numbers(t), columns = all / (size_t)t->shape[0];
+    if (!o->gathered)
+        o->gathered = ps_try_alloc_raw(all * sizeof *o->gathered);
+    float *theirs = NULL;
+    if (o->gathered)
+        memcpy(o->gathered + o->came, values, n * sizeof *values);
+    if (o->gathered && o->came + n < all)
+        return PS_OK;
+    if (o->gathered)
+        theirs = ps_try_alloc_raw(all * sizeof *theirs);
+    if (!theirs)
+        return ps_fail(PS_NO_MEMORY, "no memory for the rows of tensor %s", t->name);
+    ps_hf_rows_out(t, o->gathered, columns * sizeof *theirs, theirs);
+    ps_free(&o->gathered);
+    ps_status st = write_numbers(o, theirs, all);
+    ps_free(&theirs);
+    return st;
+}
+
+static ps_status hf_data(ps_model_out *o, const float *values, size_t n)
+{
+    while (o->pack && ps_hf_pack_is_packed(o->pack, o->at))
+        o->at++; /* its bytes have come */
+    PS_REQUIRE(o->at < o->n);
+    const ps_lm_tensor *t = &o->tensors[o->at];
+    ps_status st = t->by_heads ? gather(o, values, n) : write_numbers(o, values, n);
+    o->came += n;
+    if (o->came == ps_lm_numbers(t)) {
+        o->at++;
+        o->came = 0;
+    }
+    return st;
 }
 
 static ps_status hf_bytes(ps_model_out *o, ps_slice bytes)

@@ -5,7 +5,6 @@
 #include "common/arch/lora.h"
 #include "common/base/mem.h"
 #include "common/json/json.h"
-#include "common/model/lm_layout.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +20,16 @@ static const char *prefix_of(const ps_spec_model *model)
 void ps_peft_name(const ps_spec_model *model, const char *name, char out[PS_PEFT_NAME])
 {
     (void)snprintf(out, PS_PEFT_NAME, "%s%s%s", prefix, prefix_of(model), name);
+}
+
+const ps_lm_tensor *ps_peft_rows(const ps_lm_tensor *tensors, size_t n, const char *name)
+{
+    char b[PS_LM_NAME];
+    for (size_t i = 0; i < n; i++)
+        if (tensors[i].by_heads && !tensors[i].bias &&
+            ps_lora_name(tensors[i].name, PS_LORA_B, b) && !strcmp(b, name))
+            return &tensors[i];
+    return NULL;
 }
 
 /* ---- target_modules ---- */

@@ -6,6 +6,7 @@
 #include "common/format/safetensors.h"
 #include "common/json/json.h"
 #include "common/loop/loop.h"
+#include "common/model/hf_rows.h"
 #include "common/model/peft.h"
 #include "common/security/digest.h"
 #include "server/files/artifact_file.h"
@@ -34,6 +35,56 @@ static ps_status write_config(void *user, ps_safetensors_sink sink)
 static ps_status write_numbers(void *state, const float *values, size_t n)
 {
     return ps_safetensors_writer_data(state, values, n * sizeof *values);
+}
+
+typedef struct gathering {
+    float *numbers;
+    size_t n;
+} gathering;
+
+static ps_status gather_numbers(void *state, const float *values, size_t n)
+{
+    gathering *g = state;
+    memcpy(g->numbers + g->n, values, n * sizeof *values);
+    g->n += n;
+    return PS_OK;
+}
+
+/* Rows of a product that PEFT's model has in another order; an adapter's are few and short. */
+static ps_status export_rows(const writing *w, uint32_t tensor, const ps_lm_tensor *rows,
+                             ps_safetensors_writer *writer)
+{
+    const ps_param_tensor *t = &ps_param_store_placement(w->store)->tensors[tensor];
+    size_t rank = (size_t)t->shape[1], all = (size_t)t->shape[0] * rank;
+    gathering ours = {.numbers = ps_try_alloc_raw(all * sizeof(float))};
+    float *theirs = ps_try_alloc_raw(all * sizeof *theirs);
+    ps_status st = ours.numbers && theirs
+                       ? ps_param_export(w->store, tensor, (ps_param_sink){gather_numbers, &ours})
+                       : ps_fail(PS_NO_MEMORY, "no memory for the rows of tensor %s", t->name);
+    if (!st) {
+        ps_hf_rows_out(rows, ours.numbers, rank * sizeof *theirs, theirs);
+        st = write_numbers(writer, theirs, all);
+    }
+    ps_free(&ours.numbers);
+    ps_free(&theirs);
+    return st;
+}
+
+static ps_status export_all(const writing *w, size_t n, ps_safetensors_writer *writer)
+{
+    const ps_placement *placement = ps_param_store_placement(w->store);
+    ps_lm_tensor *layout = NULL;
+    size_t n_layout = 0;
+    ps_status st = PS_OK;
+    ps_lm_layout(w->spec->model, &layout, &n_layout);
+    for (size_t i = 0; !st && i < n; i++) {
+        uint32_t tensor = (uint32_t)ps_safetensors_writer_order(writer, i);
+        const ps_lm_tensor *rows = ps_peft_rows(layout, n_layout, placement->tensors[tensor].name);
+        st = rows ? export_rows(w, tensor, rows, writer)
+                  : ps_param_export(w->store, tensor, (ps_param_sink){write_numbers, writer});
+    }
+    ps_free(&layout);
+    return st;
 }
 
 static void describe(const writing *w, ps_buf *json)
@@ -65,9 +116,8 @@ static ps_status write_tensors(void *user, ps_safetensors_sink sink)
                                             {PS_ADAPTER_META, ps_buf_cstr(&json)}};
     ps_safetensors_writer *writer = NULL;
     ps_status st = ps_safetensors_writer_new(tensors, n, metadata, 2, sink, &writer);
-    for (size_t i = 0; !st && i < n; i++)
-        st = ps_param_export(w->store, (uint32_t)ps_safetensors_writer_order(writer, i),
-                             (ps_param_sink){write_numbers, writer});
+    if (!st)
+        st = export_all(w, n, writer);
     if (!st)
         st = ps_safetensors_writer_finish(&writer);
     ps_safetensors_writer_free(&writer);
