@@ -183,15 +183,25 @@ typedef struct ps_arch_hf_out {
 
 /* ---- GGUF ---- */
 
-/* A key, behind the architecture's name, beside those that all have. */
+/* A key, behind the architecture's name, beside those that all have; a whole number, unless it
+ * says what else. */
 typedef struct ps_arch_gguf_key {
     const char *key;  /* NULL ends a list */
     const char *name; /* of the model section */
-    bool real, needed;
+    bool real, flag;
+    bool share; /* of a head's numbers: how many; the section has the share */
+    bool needed;
     bool implied;   /* follows from other keys: when it is there, it must be that number */
     bool unwritten; /* by psd */
     bool own_heads; /* written only where ps_spec_model_has_own_heads */
 } ps_arch_gguf_key;
+
+/* What llama.cpp computes and has no key for: a model that says otherwise has no GGUF file. */
+typedef struct ps_arch_gguf_fixed {
+    const char *name; /* of the model section; NULL ends a list */
+    int64_t value;
+    bool by_tensors; /* of a file its tensors say it; else it is so */
+} ps_arch_gguf_fixed;
 
 /* ---- the row ---- */
 
@@ -219,7 +229,9 @@ typedef struct ps_arch {
         const ps_arch_hf_out *out;
     } hf;
     const ps_arch_gguf_key *gguf;
-    int64_t gguf_full_every; /* full_attention_every of llama.cpp, which has no key for it */
+    const ps_arch_gguf_fixed *gguf_fixed; /* NULL: nothing */
+    bool gguf_factors;       /* llama.cpp divides its frequencies by rope_freqs.weight */
+    const char *gguf_remark; /* what llama.cpp computes a little otherwise; NULL */
     const char *gguf_pre;    /* tokenizer.ggml.pre of files that do not say; NULL: must be said */
 } ps_arch;
 

@@ -114,6 +114,11 @@ static const ps_arch_gguf_key gguf[] = {
     {NULL},
 };
 
+static const ps_arch_gguf_fixed gguf_fixed[] = {
+    {"full_attention_every", 2},
+    {NULL},
+};
+
 const ps_arch ps_arch_gemma2 = {
     .name = "gemma2",
     .family = PS_ARCH_LANGUAGE,
@@ -124,5 +129,5 @@ const ps_arch ps_arch_gemma2 = {
     .block = "model.layers",
     .hf = {.type = "Gemma2ForCausalLM", .buffers = buffers, .keys = hf_keys, .out = hf_out},
     .gguf = gguf,
-    .gguf_full_every = 2,
+    .gguf_fixed = gguf_fixed,
 };

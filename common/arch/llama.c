@@ -100,4 +100,5 @@ const ps_arch ps_arch_llama = {
     .block = "model.layers",
     .hf = {.type = "LlamaForCausalLM", .buffers = buffers, .keys = hf_keys, .out = hf_out},
     .gguf = gguf,
+    .gguf_factors = true,
 };

@@ -84,4 +84,5 @@ const ps_arch ps_arch_mistral = {
     .block = "model.layers",
     .hf = {.type = "MistralForCausalLM", .buffers = buffers, .keys = hf_keys, .out = hf_out},
     .gguf = gguf,
+    .gguf_factors = true,
 };

@@ -95,6 +95,15 @@ int64_t ps_rope_turned(const ps_rope_spec *rope, int64_t head_dim)
     return rope->share > 0 ? (int64_t)((double)head_dim * rope->share) : head_dim;
 }
 
+/* The quotient may be a bit less, which would be one number less. */
+double ps_rope_share(int64_t turned, int64_t head_dim)
+{
+    double share = (double)turned / (double)head_dim;
+    while ((int64_t)((double)head_dim * share) < turned)
+        share = nextafter(share, 1);
+    return share;
+}
+
 ps_rope_spec ps_rope_local(const ps_rope_spec *rope)
 {
     ps_rope_spec local = *rope;

@@ -43,6 +43,8 @@ bool ps_rope_takes(unsigned type, const char *key);
 
 /* How many of a head's numbers are turned; even when head_dim is, and share says all. */
 int64_t ps_rope_turned(const ps_rope_spec *rope, int64_t head_dim);
+/* A share of which ps_rope_turned makes this many, 1 to head_dim. */
+double ps_rope_share(int64_t turned, int64_t head_dim);
 /* What blocks have whose queries see a window; *rope itself unless it says another theta. */
 ps_rope_spec ps_rope_local(const ps_rope_spec *rope);
 

@@ -46,10 +46,12 @@ const ps_conf_key ps_spec_model_keys[] = {
     PS_CONF_REAL("rope_beta_slow", ps_spec_model, rope.beta_slow, "1", PS_SPEC_ROPE_TURNS_MIN,
                  PS_SPEC_ROPE_TURNS_MAX),
     PS_CONF_REAL("rope_attention_factor", ps_spec_model, rope.attention_factor, "0", 0, 1e6),
+    PS_CONF_REAL("rope_share", ps_spec_model, rope.share, "1", 0.001, 1),
     PS_CONF_REAL("norm_epsilon", ps_spec_model, norm_epsilon, "1e-5", 1e-12, 0.1),
     PS_CONF_BOOL("tie_embeddings", ps_spec_model, tie_embeddings, "false"),
     PS_CONF_BOOL("attention_bias", ps_spec_model, choices.attention_bias, "false"),
     PS_CONF_BOOL("mlp_bias", ps_spec_model, choices.mlp_bias, "false"),
+    PS_CONF_BOOL("parallel_residual", ps_spec_model, choices.parallel_residual, "false"),
     PS_CONF_WORD("hidden_act", ps_spec_model, choices.hidden_act, "default", ps_arch_act_names),
     PS_CONF_INT("sliding_window", ps_spec_model, choices.sliding_window, "0", 0, 1 << 24),
     PS_CONF_INT("full_attention_every", ps_spec_model, choices.full_attention_every, "0", 0, 1024),
@@ -93,10 +95,12 @@ const ps_model_key ps_model_keys[] = {
     {"rope_beta_fast", .quiet = true, .of_rope = true},
     {"rope_beta_slow", .quiet = true, .of_rope = true},
     {"rope_attention_factor", .quiet = true, .of_rope = true},
+    {"rope_share", .quiet = true},
     {"norm_epsilon"},
     {"tie_embeddings"},
     {"attention_bias", .quiet = true},
     {"mlp_bias", .quiet = true},
+    {"parallel_residual", .quiet = true},
     {"hidden_act", .quiet = true},
     {"sliding_window", .quiet = true},
     {"full_attention_every", .quiet = true},
@@ -159,18 +163,19 @@ static bool is_default(const ps_spec_model *model, const ps_model_key *key)
     return same;
 }
 
-/* A flag that is true, as it is unwritten. */
-static bool is_true(const ps_arch_key *own, const ps_spec_model *model, const ps_model_key *key)
+/* A flag that is true unless it is said is written where it is not. */
+static bool is_false(const ps_spec_model *model, const ps_model_key *key)
 {
-    return own->need == PS_ARCH_TRUE &&
-           *(const bool *)(const void *)((const char *)model + ps_model_key_find(key->key)->offset);
+    return !ps_spec_model_number(model, key->key).whole;
 }
 
 /* What the section leaves open, has one value only, or follows from the rest is not written. */
 static bool is_written(const ps_spec_model *model, const ps_model_key *key)
 {
     const ps_arch_key *own = ps_arch_key_find(ps_model_arch(model), key->key);
-    return own && !is_true(own, model, key) && !ps_model_key_is_open(model, key) &&
+    if (own && own->need == PS_ARCH_TRUE)
+        return is_false(model, key);
+    return own && !ps_model_key_is_open(model, key) &&
            (!key->follows || ps_spec_model_has_own_heads(model)) &&
            (!key->quiet || !is_default(model, key));
 }

@@ -164,6 +164,18 @@ static ps_status settle_lens(const section *s, ps_spec_model *m)
     return PS_OK;
 }
 
+/* Pairs are turned, so it must be an even number. */
+static ps_status check_share(const section *s, const ps_spec_model *m)
+{
+    int64_t turned = ps_rope_turned(&m->rope, m->head_dim);
+    if (turned >= 2 && turned % 2 == 0)
+        return PS_OK;
+    return ps_conf_fail(s->doc, path_of(s, "rope_share").text,
+                        "%g of a head's %" PRId64 " numbers is %" PRId64
+                        "; RoPE needs an even number",
+                        m->rope.share, m->head_dim, turned);
+}
+
 static ps_status settle_heads(const section *s, ps_spec_model *m)
 {
     if (!m->num_kv_heads)
@@ -179,6 +191,8 @@ static ps_status settle_heads(const section *s, ps_spec_model *m)
                             m->num_heads);
     if (!said)
         m->head_dim = m->hidden_size / m->num_heads;
+    if (ps_arch_key_find(s->arch, "rope_share"))
+        return check_share(s, m);
     if (!ps_arch_has(s->arch, PS_PART_POSITIONS) && m->head_dim % 2)
         return ps_conf_fail(s->doc, path_of(s, said ? "head_dim" : "hidden_size").text,
                             "a head has %" PRId64 " numbers%s; RoPE needs an even number",
@@ -257,13 +271,18 @@ static ps_status settle_choices(const section *s, ps_spec_model *m)
     return PS_OK;
 }
 
+static void settle_flags(const section *s, ps_spec_model *m)
+{
+    for (const ps_arch_key *key = s->arch->keys; key->name; key++)
+        if (key->need == PS_ARCH_TRUE && !written(s, key->name))
+            *(bool *)(void *)((char *)m + ps_model_key_find(key->name)->offset) = true;
+}
+
 static ps_status settle_language(const section *s, ps_spec_model *m)
 {
-    const ps_arch_key *tie = ps_arch_key_find(s->arch, "tie_embeddings");
     if (!m->intermediate_size)
         m->intermediate_size = 4 * m->hidden_size;
-    if (tie && tie->need == PS_ARCH_TRUE && !written(s, "tie_embeddings"))
-        m->tie_embeddings = true;
+    settle_flags(s, m);
     ps_status st = settle_heads(s, m);
     if (!st)
         st = settle_rope(s, m);

@@ -13,6 +13,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 
 enum { BUFFER = 8192 }; /* numbers; whole blocks of every form */
 
@@ -277,6 +278,31 @@ static ps_status check_names(const ps_model_about *about)
     return PS_OK;
 }
 
+/* Blocks that the model does not have say nothing. */
+static bool sees_the_same(const ps_spec_model *m, int64_t full_attention_every)
+{
+    ps_arch_choices theirs = m->choices;
+    theirs.full_attention_every = full_attention_every;
+    bool same = true;
+    for (int64_t l = 0; l < m->num_layers; l++)
+        same &= ps_arch_slides(&theirs, l) == ps_arch_slides(&m->choices, l);
+    return same;
+}
+
+static ps_status check_fixed(const ps_spec_model *m, const ps_arch *arch)
+{
+    for (const ps_arch_gguf_fixed *f = arch->gguf_fixed; f && f->name; f++) {
+        bool same = strcmp(f->name, "full_attention_every") != 0
+                        ? ps_spec_model_number(m, f->name).whole == f->value
+                        : sees_the_same(m, f->value);
+        char what[80];
+        (void)snprintf(what, sizeof what, "another %s than the usual", f->name);
+        if (!same)
+            return no_way(m, what);
+    }
+    return PS_OK;
+}
+
 /* What the section says beyond the architecture's usual, and its row has no key of. */
 static ps_status check_choices(const ps_spec_model *m)
 {
@@ -284,13 +310,16 @@ static ps_status check_choices(const ps_spec_model *m)
     while (key->key && strcmp(key->name, "sliding_window") != 0)
         key++;
     const ps_arch *arch = ps_arch_find(m->architecture);
-    if (m->choices.full_attention_every != arch->gguf_full_every)
-        return no_way(m, "another full_attention_every than the usual");
+    ps_status st = check_fixed(m, arch);
+    if (st)
+        return st;
+    if (m->rope.type == PS_ROPE_LLAMA3 && !arch->gguf_factors)
+        return no_way(m, "rope_type llama3");
     if (m->choices.query_pre_attn_scalar > 0)
         return no_way(m, "another query_pre_attn_scalar than head_dim");
     for (const ps_arch_gguf_key *needed = arch->gguf; needed->key; needed++) {
         ps_spec_number number = ps_spec_model_number(m, needed->name);
-        if (needed->needed && number.whole == 0 && !(number.real > 0))
+        if (needed->needed && !needed->flag && number.whole == 0 && !(number.real > 0))
             return no_way(m, needed->name);
     }
     if (m->choices.hidden_act != PS_ACT_OWN)

@@ -20,16 +20,23 @@ static void put_model(ps_gguf_keys *k, const ps_spec_model *m, ps_buf *remarks)
     ps_gguf_key_u32(k, ".feed_forward_length", m->intermediate_size);
     ps_gguf_key_u32(k, ".attention.head_count", m->num_heads);
     ps_gguf_key_u32(k, ".vocab_size", m->vocab_size);
-    for (const ps_arch_gguf_key *key = ps_arch_find(m->architecture)->gguf; key->key; key++) {
+    const ps_arch *arch = ps_arch_find(m->architecture);
+    for (const ps_arch_gguf_key *key = arch->gguf; key->key; key++) {
         ps_spec_number number = ps_spec_model_number(m, key->name);
         if (key->unwritten || (key->own_heads && !ps_spec_model_has_own_heads(m)))
             continue;
-        if (key->real)
+        if (key->share)
+            ps_gguf_key_u32(k, key->key, ps_rope_turned(&m->rope, m->head_dim));
+        else if (key->flag)
+            ps_gguf_key_bool(k, key->key, number.whole != 0);
+        else if (key->real)
             ps_gguf_key_float(k, key->key, number.real);
         else
             ps_gguf_key_u32(k, key->key, number.whole);
     }
     ps_gguf_rope_write(k, m, remarks);
+    if (arch->gguf_remark)
+        ps_buf_printf(remarks, "%s\n", arch->gguf_remark);
 }
 
 static uint32_t kind_of(const ps_tokenizer *t, uint32_t id)

@@ -66,6 +66,36 @@ static void put_real(ps_buf *out, const char *name, double v)
     ps_buf_printf(out, ", %s: %s", name, text);
 }
 
+/* The sizes are there: shared has them. */
+static ps_status put_share(const source *s, const ps_gguf_key *key, ps_buf *out)
+{
+    char name[64];
+    uint64_t turned = 0, hidden = 0, heads = 0;
+    ps_status st = ps_gguf_get_uint(key, &turned);
+    if (!st)
+        st = ps_gguf_get_uint(find(s, ".embedding_length", name), &hidden);
+    if (!st)
+        st = ps_gguf_get_uint(find(s, ".attention.head_count", name), &heads);
+    if (st)
+        return st;
+    uint64_t head = heads ? hidden / heads : 0;
+    if (turned < 1 || turned > head)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "key %.*s: %" PRIu64 " of the %" PRIu64 " numbers of a head",
+                       PS_GGUF_NAME(key->name), turned, head);
+    ps_buf_printf(out, ", rope_share: %.17g", ps_rope_share((int64_t)turned, (int64_t)head));
+    return PS_OK;
+}
+
+static ps_status put_flag(const ps_gguf_key *key, const char *name, ps_buf *out)
+{
+    bool is = false;
+    ps_status st = ps_gguf_get_bool(key, &is);
+    if (!st)
+        ps_buf_printf(out, ", %s: %s", name, is ? "true" : "false");
+    return st;
+}
+
 static ps_status put_field(const source *s, const ps_arch_gguf_key *field, ps_buf *out)
 {
     char name[64];
@@ -74,6 +104,8 @@ static ps_status put_field(const source *s, const ps_arch_gguf_key *field, ps_bu
         return ps_fail(PS_INVALID_ARGUMENT, "key %s is missing", name);
     if (!key || field->implied)
         return PS_OK;
+    if (field->share || field->flag)
+        return field->share ? put_share(s, key, out) : put_flag(key, field->name, out);
     uint64_t whole = 0;
     double real = 0;
     ps_status st = field->real ? ps_gguf_get_real(key, &real) : ps_gguf_get_uint(key, &whole);
@@ -255,6 +287,8 @@ static ps_status check_key(const ps_gguf_key *key, const ps_arch *arch, const ps
     const ps_arch_gguf_key *field = find_field(shared, key, prefix);
     if (!field)
         field = find_field(arch->gguf, key, prefix);
+    if (field && field->share)
+        return expect_number(key, UINT, (double)ps_rope_turned(&m->rope, m->head_dim));
     if (field)
         return field->implied
                    ? expect_number(key, UINT, (double)ps_spec_model_number(m, field->name).whole)
@@ -288,6 +322,13 @@ static ps_status check_keys(const source *s, const ps_spec_model *m)
 
 /* ---- the whole ---- */
 
+static void put_fixed(const ps_arch *arch, ps_buf *out)
+{
+    for (const ps_arch_gguf_fixed *f = arch->gguf_fixed; f && f->name; f++)
+        if (!f->by_tensors)
+            ps_buf_printf(out, ", %s: %" PRId64, f->name, f->value);
+}
+
 static ps_status write_section(const source *s, ps_buf *out)
 {
     bool tied =
@@ -299,8 +340,7 @@ static ps_status write_section(const source *s, ps_buf *out)
         st = put_fields(s, s->arch->gguf, out);
     if (!st)
         put_options(s, out);
-    if (s->arch->gguf_full_every)
-        ps_buf_printf(out, ", full_attention_every: %" PRId64, s->arch->gguf_full_every);
+    put_fixed(s->arch, out);
     if (!st)
         st = ps_gguf_rope_read(s->file, s->arch, out);
     if (!st)
