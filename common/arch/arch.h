@@ -20,6 +20,7 @@
     X(qwen3)        \
     X(mistral)      \
     X(gemma2)       \
+    X(gpt_neox)     \
     X(sae)          \
     X(tuned_lens)
 

@@ -54,8 +54,8 @@ static const char *const harmless[] = {
     /* how it was trained, and heads that it does not have here */
     "initializer_range", "neftune_noise_alpha", "loss_type", "tf_legacy_loss", "n_ctx", "n_special",
     "predict_special_tokens", "summary_type", "summary_use_proj", "summary_activation",
-    "summary_proj_to_labels", "summary_first_dropout", "finetuning_task", "id2label", "label2id",
-    "num_labels", "_num_labels", "problem_type",
+    "summary_proj_to_labels", "summary_first_dropout", "classifier_dropout", "finetuning_task",
+    "id2label", "label2id", "num_labels", "_num_labels", "problem_type",
     /* how it is sampled, by older versions */
     "task_specific_params", "max_length", "max_new_tokens", "min_length", "do_sample",
     "early_stopping", "num_beams", "num_beam_groups", "diversity_penalty", "temperature", "top_k",

@@ -43,17 +43,33 @@ def numbers(name, n):
     return (z >> numpy.uint64(40)).astype(numpy.float64) / (1 << 24) - 0.5
 
 
-def ours(name):
-    """The names that psd has: without the prefix of the whole model."""
-    return name.removeprefix("transformer.")
+def ours(kind, name):
+    """The names that psd has: without the prefix of the whole model, and gpt_neox's head as its files have it."""
+    return name.replace("lm_head", "embed_out") if kind == "gpt_neox" else name.removeprefix("transformer.")
+
+
+def in_our_order(config, name, values):
+    """Of gpt_neox's packed product each head's queries, keys and values stand together; in psd all queries,
+    then all keys, then all values."""
+    if "query_key_value" not in name:
+        return values
+    heads = config.num_attention_heads
+    return values.reshape(heads, 3, config.hidden_size // heads, -1).swapaxes(0, 1).reshape(-1)
+
+
+def in_their_order(config, name, values):
+    if "query_key_value" not in name:
+        return values
+    heads = config.num_attention_heads
+    return values.reshape(3, heads, config.hidden_size // heads, -1).swapaxes(0, 1).reshape(-1)
 
 
 def fill(model):
     around = 0.0 if "gemma" in model.config.model_type else 1.0  # of gains
     for name, parameter in model.named_parameters():
-        name = ours(name)
+        name = ours(model.config.model_type, name)
         gain = around if parameter.ndim == 1 and name.endswith(".weight") else 0.0
-        values = (gain + 0.6 * numbers(name, parameter.numel())).astype(numpy.float32)
+        values = (gain + 0.6 * in_their_order(model.config, name, numbers(name, parameter.numel()))).astype(numpy.float32)
         with torch.no_grad():
             parameter.copy_(torch.from_numpy(values.astype(numpy.float64)).reshape(parameter.shape))
 
@@ -95,6 +111,17 @@ VARIANTS = {
         "silu_untied": {"activation_function": "silu", "tie_word_embeddings": False},
         "dropouts": {"resid_pdrop": 0.1, "embd_pdrop": 0.2, "attn_pdrop": 0.0},
         "one_head": {"n_head": 1, "layer_norm_epsilon": 1e-3},
+    },
+    "gpt_neox": {
+        "plain": {},
+        "one_after_the_other": {"use_parallel_residual": False, "num_hidden_layers": 3},
+        "half": {**rope("default", partial_rotary_factor=0.5), "num_attention_heads": 2},
+        "whole": rope("default", partial_rotary_factor=1.0) | {"hidden_act": "gelu_new"},
+        "tied": {"tie_word_embeddings": True, "layer_norm_eps": 1e-3},
+        "no_attention_bias": {"attention_bias": False, "hidden_act": "relu"},
+        "linear": rope("linear", factor=2.5, partial_rotary_factor=0.5),
+        "yarn": rope("yarn", factor=4.0, original_max_position_embeddings=16, partial_rotary_factor=0.5),
+        "dropouts": {"hidden_dropout": 0.1, "attention_dropout": 0.0, "num_attention_heads": 1},
     },
     "llama": {
         "plain": {},
@@ -138,11 +165,12 @@ VARIANTS = {
     },
 }
 
-CLASSES = {"gemma2": "Gemma2", "gpt2": "GPT2", "llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3", "mistral": "Mistral"}
+CLASSES = {"gemma2": "Gemma2", "gpt2": "GPT2", "gpt_neox": "GPTNeoX", "llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3", "mistral": "Mistral"}
 
 
 BASES = {
     "gemma2": lambda: decoder() | dict(head_dim=8, query_pre_attn_scalar=8, sliding_window=12, tie_word_embeddings=True),
+    "gpt_neox": lambda: {k: v for k, v in decoder().items() if k not in ("num_key_value_heads", "rms_norm_eps")} | dict(layer_norm_eps=1e-5),
     "gpt2": lambda: dict(vocab_size=89, n_positions=64, n_embd=32, n_layer=2, n_head=4, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0),
 }
 
@@ -185,7 +213,7 @@ def make(kind, name, changes, out):
     with torch.no_grad():
         print("greedy", *greedy(model, tokens[0][:PROMPT]), file=out)
     for key, parameter in model.named_parameters():
-        key, gradient = ours(key), parameter.grad.numpy().reshape(-1)
+        key, gradient = ours(kind, key), in_our_order(model.config, key, parameter.grad.numpy().reshape(-1))
         along = [float(gradient @ numbers(f"{which} {key}", gradient.size)) for which in ("first", "second")]
         print("gradient", key, *[f"{v:.9g}" for v in (float(numpy.linalg.norm(gradient)), *along)], file=out)
     print(f"{kind} {name}: loss {loss.item():.6f}")

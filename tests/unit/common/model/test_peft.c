@@ -1,8 +1,9 @@
 /* peft: what PEFT calls tensors, and the configuration, of which target_modules mean what is
- * adapted and nothing else. */
+ * adapted and nothing else; and rows that PEFT's model has in another order. */
 #include "common/model/peft.h"
 
 #include "common/base/mem.h"
+#include "common/model/hf_rows.h"
 #include "tests/lib/check_main.h"
 
 #include <string.h>
@@ -13,6 +14,9 @@
 #define LLAMA                                                                                 \
     "{architecture: llama, vocab_size: 9, context_length: 8, hidden_size: 8, num_layers: 2, " \
     "num_heads: 2, intermediate_size: 8}"
+#define NEOX                                                                                     \
+    "{architecture: gpt_neox, vocab_size: 9, context_length: 8, hidden_size: 8, num_layers: 2, " \
+    "num_heads: 2}"
 
 static void config_is(const char *model, char *target, const char *targets, const char *fan)
 {
@@ -62,9 +66,36 @@ START_TEST(tensors_are_called_after_the_whole_model)
 }
 END_TEST
 
+/* Two heads of four numbers. */
+START_TEST(rows_of_a_head_stand_together_elsewhere)
+{
+    static const char ours[] = "abcdefghABCDEFGH01234567", theirs[] = "abcdABCD0123efghEFGH4567";
+    char out[sizeof ours] = "", in[sizeof ours] = "";
+    ps_spec_model *spec = NULL;
+    ps_lm_tensor *tensors = NULL;
+    size_t n = 0;
+    ck_ok(ps_spec_model_parse(ps_slice_str(NEOX), "model", &spec));
+    ps_lm_layout(spec, &tensors, &n);
+    const ps_lm_tensor *t =
+        ps_peft_rows(tensors, n, "gpt_neox.layers.1.attention.query_key_value.lora_B.weight");
+    ck_assert_ptr_nonnull(t);
+    ck_assert_str_eq(t->name, "gpt_neox.layers.1.attention.query_key_value.weight");
+    ps_hf_rows_out(t, ours, 1, out);
+    ck_assert_str_eq(out, theirs);
+    ps_hf_rows_in(t, theirs, 1, in);
+    ck_assert_str_eq(in, ours);
+    ck_assert_ptr_null(
+        ps_peft_rows(tensors, n, "gpt_neox.layers.1.attention.query_key_value.lora_A.weight"));
+    ck_assert_ptr_null(ps_peft_rows(tensors, n, "gpt_neox.layers.1.attention.dense.lora_B.weight"));
+    ps_free(&tensors);
+    ps_spec_model_free(&spec);
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {.test = &the_shortest_names_that_say_it},
     {.test = &tensors_are_called_after_the_whole_model},
+    {.test = &rows_of_a_head_stand_together_elsewhere},
     {0},
 };
 

@@ -13,7 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const kinds[] = {"gemma2", "gpt2", "llama", "qwen2", "qwen3", "mistral"};
+static const char *const kinds[] = {"gemma2", "gpt2",  "gpt_neox", "llama",
+                                    "qwen2",  "qwen3", "mistral"};
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
 /* How far off a length may be. What is 0 by its nature (of queries that see one key) is so in
@@ -266,7 +267,8 @@ static bool is_in_llama_cpp(const archs_variant *v, ps_buf *file)
     bool gemma = strcmp(arch, "gemma2") != 0 ||
                  (v->spec->tie_embeddings && c->attention_softcap > 0 && c->logit_softcap > 0 &&
                   c->full_attention_every == 2 && c->query_pre_attn_scalar <= 0);
-    bool is = c->hidden_act == PS_ACT_OWN && gemma &&
+    bool neox = strcmp(arch, "gpt_neox") != 0 || (c->attention_bias && !v->spec->tie_embeddings);
+    bool is = c->hidden_act == PS_ACT_OWN && gemma && neox &&
               !(!strcmp(arch, "qwen3") && c->attention_bias) &&
               !(!strcmp(arch, "mistral") && window && window < v->spec->context_length);
     ps_buf config = PS_BUF_EMPTY;
