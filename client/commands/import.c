@@ -9,6 +9,7 @@
 #include "common/base/mem.h"
 #include "common/model/model_files.h"
 #include "common/model/model_in.h"
+#include "common/model/peft.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,7 @@ enum { PIECE = 1 << 20 };
 
 typedef struct options {
     const char *config;
+    const char *base;
     const char *identity;
     bool replace;
     bool float32;
@@ -29,6 +31,11 @@ static const ps_flag flags[] = {
      .offset = offsetof(options, config),
      .value = "CONFIG",
      .help = "its architecture: '{architecture: mlp, layers: [784,10]}'"},
+    {.name = "base",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, base),
+     .value = "MODEL",
+     .help = "FOLDER is an adapter of PEFT; the model is this stored one with it added"},
     {.name = "identity",
      .letter = 'i',
      .type = PS_FLAG_TEXT,
@@ -127,30 +134,61 @@ static void show(ps_client *client, const Psd__V1__Model *model)
     ps_show_model(client, &head);
 }
 
+static ps_status check_usage(ps_client *client, const source *s, const options *o)
+{
+    if (s->model && ps_model_in_knows_model(s->model) && o->config)
+        return ps_client_usage(client, "--model is for a safetensors file; folders and GGUF files "
+                                       "say what they are");
+    if (!s->model && (o->float32 || o->float_activations))
+        return ps_client_usage(client, "--float32 and --float-activations are for GGUF files and "
+                                       "folders; psd's own file is taken as it is");
+    return PS_OK;
+}
+
+/* The two files of an adapter's folder: the configuration goes as what the model is, the tensors as
+ * a file of numbers. */
+static ps_status open_adapter(ps_client *client, source *s, const char *folder, const options *o,
+                              ps_buf *config)
+{
+    if (o->config || o->identity || o->float_activations)
+        return ps_client_usage(client, "--base goes with none of --model, --identity and "
+                                       "--float-activations");
+    char *path = ps_asprintf("%s/" PS_PEFT_CONFIG, folder);
+    ps_status st = ps_check_model_name(o->base);
+    if (!st)
+        st = ps_read_small_file(path, PS_PEFT_CONFIG_MAX, config);
+    ps_free(&path);
+    path = ps_asprintf("%s/" PS_PEFT_FILE, folder);
+    if (!st)
+        st = open_source(s, path, o);
+    ps_free(&path);
+    return st;
+}
+
 static ps_status run(ps_client *client, const ps_args *args)
 {
     const options *o = args->options;
+    ps_buf config = PS_BUF_EMPTY;
     Psd__V1__ImportHeader header = PSD__V1__IMPORT_HEADER__INIT;
     header.name = ps_borrow(args->operands.at[1]);
-    header.config = ps_borrow(o->config ? o->config : "");
     header.replace = o->replace;
+    header.adapter_of = ps_borrow(o->base ? o->base : "");
     source s = {.file = -1, .header = &header};
     ProtobufCMessage *reply = NULL;
     ps_status st = ps_check_model_name(header.name);
     if (!st)
-        st = open_source(&s, args->operands.at[0], o);
-    if (!st && s.model && ps_model_in_knows_model(s.model) && o->config)
-        st = ps_client_usage(client, "--model is for a safetensors file; folders and GGUF files "
-                                     "say what they are");
-    if (!st && !s.model && (o->float32 || o->float_activations))
-        st = ps_client_usage(client, "--float32 and --float-activations are for GGUF files and "
-                                     "folders; psd's own file is taken as it is");
+        st = o->base ? open_adapter(client, &s, args->operands.at[0], o, &config)
+                     : open_source(&s, args->operands.at[0], o);
+    header.config = ps_borrow(o->base ? ps_buf_cstr(&config) : o->config ? o->config : "");
+    if (!st && !o->base)
+        st = check_usage(client, &s, o);
     if (!st)
         ps_print_remarks(s.model ? ps_model_in_remarks(s.model) : "");
     if (!st)
         st = ps_client_upload(client, "/psd.v1.Models/Import", next, &s,
                               &psd__v1__model__descriptor, &reply);
     close_source(&s);
+    ps_buf_free(&config);
     if (st == PS_ALREADY_EXISTS)
         return ps_fail(st, "%s (--replace)", ps_error_message());
     if (st)
@@ -172,7 +210,8 @@ const ps_command ps_command_import = {
         "one in several files (NAME-00001-of-00003.gguf) any stands for all, which lie beside\n"
         "it. Floats become float32, blocks (Q4_0, Q4_K …) are kept. - is standard input.\n"
         "With --identity the file, or those of the folder, may be encrypted by age (.age); what\n"
-        "was changed or cut is refused.\n",
+        "was changed or cut is refused. With --base FOLDER is an adapter (LoRA) as Hugging\n"
+        "Face's PEFT keeps it: adapter_config.json and adapter_model.safetensors.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 2,

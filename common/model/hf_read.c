@@ -42,8 +42,8 @@ static const char *what_is_there(const char *folder, char name[256])
         {".gguf", "; give the file: "},
         {"config.json.age", "; its files are encrypted by age, and --identity FILE opens them: "},
         {"adapter_model.safetensors",
-         "; an adapter (LoRA) is no model by itself, merge it into its "
-         "model first (merge_and_unload): "},
+         "; an adapter (LoRA) is no model by itself, give the stored one that it is for, --base "
+         "MODEL: "},
         {"params.json", "; convert it first, as it is not in the format of Hugging Face: "},
         {"psd-provenance.json", "; psctl export --sign has made it: give the model's file beside "},
     };

@@ -3,14 +3,16 @@
 #ifndef PS_MODEL_PEFT_H
 #define PS_MODEL_PEFT_H
 
+#include "common/arch/layout.h"
 #include "common/base/buf.h"
 #include "common/conf/job_spec.h"
+#include "common/format/safetensors.h"
 #include "common/model/lm_layout.h"
 
 #define PS_PEFT_CONFIG "adapter_config.json"
 #define PS_PEFT_FILE   "adapter_model.safetensors"
 
-enum { PS_PEFT_NAME = 128 };
+enum { PS_PEFT_NAME = 128, PS_PEFT_CONFIG_MAX = 1 << 20 };
 
 /* "base_model.model.transformer.h.0.attn.c_attn.lora_A.weight" of psd's
  * "h.0.attn.c_attn.lora_A.weight". */
@@ -23,5 +25,21 @@ const ps_lm_tensor *ps_peft_rows(const ps_lm_tensor *tensors, size_t n, const ch
 /* What adapter_config.json says of such an adapter; base: what the adapted model is called. */
 void ps_peft_config_format(const ps_spec_model *model, const ps_spec_lora *lora, const char *base,
                            ps_buf *out);
+
+/* What is added to the weight of a product: scale · B·A. */
+typedef struct ps_peft_pair {
+    ps_lm_tensor beside; /* that weight, as psd has it */
+    uint64_t rank;
+    double scale;
+    size_t a, b; /* tensors of adapter_model.safetensors: [rank, in] and [out, rank], B's rows as
+                    Hugging Face has them (hf_rows.h) */
+} ps_peft_pair;
+
+/* An adapter (hostile) of such a model: json is adapter_config.json, file the header of
+ * adapter_model.safetensors, of any dtype. *out is the caller's (ps_free), in the order of the
+ * model. PS_INVALID_ARGUMENT: the key or the tensor that psd does nothing with, or that does not
+ * fit. */
+PS_MUST_CHECK ps_status ps_peft_read(const ps_spec_model *model, ps_slice json,
+                                     const ps_safetensors *file, ps_peft_pair **out, size_t *n);
 
 #endif

@@ -102,8 +102,12 @@ static ps_status put_other(const ps_stored_files *files, const ps_job_model *mod
 }
 
 /* The model that the job works on or begins from; as NULL: none. */
-static before parent_of(const ps_job_file *job)
+static before parent_of(const ps_lineage_from *from)
 {
+    const ps_job_file *job = from->job;
+    if (!job)
+        return (before){
+            .as = from->base ? "parent" : NULL, .name = from->base, .version = from->base_version};
     const char *name =
         *job->spec->initialize_from ? job->spec->initialize_from : job->spec->model_name;
     bool any = *job->version && *name;
@@ -176,7 +180,7 @@ ps_status ps_lineage_write(const ps_stored_files *files, ps_model_record *record
     PS_REQUIRE(record->path && !record->lineage && strlen(sha256) == PS_DIGEST_TEXT - 1);
     ps_buf text = PS_BUF_EMPTY;
     ps_job_record *job = NULL;
-    before parent = from->job ? parent_of(from->job) : (before){0};
+    before parent = parent_of(from);
     ps_status st = get_job(files, record->job_id, &job);
     if (!st && parent.as)
         st = look_up(files, from->parent_sha256, &parent);

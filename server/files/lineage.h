@@ -16,11 +16,12 @@
 #include "server/params/param_store.h"
 #include "server/sched/job_file.h"
 
-/* What a model was made of. Zeroes: it was imported. */
+/* What a model was made of. Zeroes: it was imported as it is. */
 typedef struct ps_lineage_from {
     const ps_job_file *job;
-    ps_param_store *store;     /* whose pushes made it */
-    uint64_t checkpoint;       /* the last one of the job; 0: none */
+    ps_param_store *store;           /* whose pushes made it */
+    uint64_t checkpoint;             /* the last one of the job; 0: none */
+    const char *base, *base_version; /* without a job: the model that an adapter was added to */
     const char *parent_sha256; /* of the model that it began from; NULL: looked up, or computed */
 } ps_lineage_from;
 

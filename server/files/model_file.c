@@ -71,6 +71,13 @@ typedef struct content {
     size_t n;
 } content;
 
+static void take_merged(content *c)
+{
+    const ps_model_form *tensors = ps_model_merge_tensors(c->merge, &c->n);
+    c->forms = ps_alloc_array(c->n + 1, sizeof *c->forms);
+    memcpy(c->forms, tensors, c->n * sizeof *tensors);
+}
+
 static ps_status open_content(const ps_stored_files *files, ps_param_store *store,
                               const ps_model_trained *from, content *out)
 {
@@ -81,12 +88,9 @@ static ps_status open_content(const ps_stored_files *files, ps_param_store *stor
         return PS_OK;
     }
     ps_status st = ps_model_merge_open(files, from->spec, from->origin, store, &out->merge);
-    if (st)
-        return st;
-    const ps_model_form *tensors = ps_model_merge_tensors(out->merge, &out->n);
-    out->forms = ps_alloc_array(out->n + 1, sizeof *out->forms);
-    memcpy(out->forms, tensors, out->n * sizeof *tensors);
-    return PS_OK;
+    if (!st)
+        take_merged(out);
+    return st;
 }
 
 static void close_content(content *c)
@@ -254,6 +258,20 @@ static ps_status write_file(const ps_stored_files *files, const ps_stored_place 
     return st;
 }
 
+ps_status ps_model_file_write(const ps_stored_files *files, const ps_stored_place *place,
+                              ps_model_merge *merge, const char *config)
+{
+    content c = {.merge = merge};
+    const about a = {.config = config, .origin = ps_model_merge_origin(merge)};
+    writing w = {.content = &c, .about = &a, .digest = ps_digest_new()};
+    char sha256[PS_DIGEST_TEXT]; /* of no use: whoever adopts the file reads it again */
+    take_merged(&c);
+    ps_status st = ps_stored_file_write(files, place, write_tensors, &w, NULL);
+    ps_digest_end(&w.digest, sha256);
+    ps_free(&c.forms);
+    return st;
+}
+
 static ps_status write_and_place(const ps_stored_files *files, const content *c, const about *a,
                                  const ps_model_trained *from, ps_model_record *record)
 {
@@ -415,9 +433,10 @@ static ps_status describe_file(const ps_stored_files *files, const char *incomin
 
 ps_status ps_model_file_adopt(const ps_stored_files *files, const ps_stored_place *place,
                               const char *name, const char *config, const char *owner,
-                              bool replaces, ps_model_record **out)
+                              bool replaces, const ps_lineage_from *from, ps_model_record **out)
 {
     ps_loop_require_off();
+    PS_REQUIRE(!from->job);
     if (!ps_job_spec_name_ok(name))
         return ps_fail(PS_INVALID_ARGUMENT,
                        "model name: 1 to 64 of a-z, 0-9, '.', '_', '-', first a letter or digit");
@@ -431,7 +450,7 @@ ps_status ps_model_file_adopt(const ps_stored_files *files, const ps_stored_plac
     if (!st)
         st = ps_lineage_digest(files, place->incoming, sha256);
     if (!st)
-        st = ps_lineage_write(files, record, sha256, &(ps_lineage_from){0});
+        st = ps_lineage_write(files, record, sha256, from);
     if (!st)
         st = become(files, place, replaces, record);
     if (st) {

@@ -9,6 +9,8 @@
 #include "common/base/disk.h"
 #include "common/conf/job_spec.h"
 #include "server/catalog/models.h"
+#include "server/files/lineage.h"
+#include "server/files/model_merge.h"
 #include "server/files/stored_file.h"
 #include "server/params/param_store.h"
 #include "server/sched/sched.h"
@@ -38,13 +40,18 @@ PS_MUST_CHECK ps_status ps_model_file_store(const ps_stored_files *files, ps_par
 ps_stored_place ps_model_place(const char *name);
 /* A file that is complete, and on disk, at place->incoming becomes the model of this owner; its
  * header is read again, and its numbers, which must be finite. config "": taken from the file's
- * metadata. replaces false: PS_ALREADY_EXISTS when the name is taken. PS_INVALID_ARGUMENT: not a
- * model that psd can hold (which tensor, why). On failure what is at `incoming` is the caller's to
- * remove; it may be gone. */
+ * metadata. from: what it was made of, of a job nothing. replaces false: PS_ALREADY_EXISTS when the
+ * name is taken. PS_INVALID_ARGUMENT: not a model that psd can hold (which tensor, why). On failure
+ * what is at `incoming` is the caller's to remove; it may be gone. */
 PS_MUST_CHECK ps_status ps_model_file_adopt(const ps_stored_files *files,
                                             const ps_stored_place *place, const char *name,
                                             const char *config, const char *owner, bool replaces,
-                                            ps_model_record **out);
+                                            const ps_lineage_from *from, ps_model_record **out);
+/* The model with this configuration that a merge makes, with the metadata of the one that was, at
+ * place->incoming. */
+PS_MUST_CHECK ps_status ps_model_file_write(const ps_stored_files *files,
+                                            const ps_stored_place *place, ps_model_merge *merge,
+                                            const char *config);
 /* For reading, from the start: this version of the model, "": the one that the name means now.
  * *opened (may be NULL) is which it is, freed by the caller. PS_NOT_FOUND. What was opened stays
  * whole though the model be replaced. */

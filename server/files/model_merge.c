@@ -10,6 +10,7 @@
 #include "common/format/numbers.h"
 #include "common/loop/loop.h"
 #include "common/model/form_stream.h"
+#include "common/model/hf_rows.h"
 #include "common/model/lm_layout.h"
 #include "server/files/model_file.h"
 #include "server/files/model_header.h"
@@ -23,14 +24,19 @@ enum { PIECE = 1 << 20 }; /* bytes */
 typedef enum trained { NOTHING, ALL, ADAPTER } trained;
 typedef struct part {
     trained trained;
-    bool turned;   /* ADAPTER: the tensor is [in,out] */
-    uint32_t a, b; /* of the store: ALL: a is it; ADAPTER: both halves */
+    bool turned; /* ADAPTER: the tensor is [in,out] */
+    uint64_t rank;
+    double scale;
+    const ps_lm_tensor
+        *rows;   /* ADAPTER: B's are in another order (hf_rows.h); NULL: they are not */
+    size_t a, b; /* of the store, or of the adapter: ALL: a is it; ADAPTER: both halves */
 } part;
 
 struct ps_model_merge {
     const ps_stored_files *files;
-    const ps_spec_lora *lora; /* NULL: there are no adapters */
-    ps_param_store *store;
+    const ps_spec_lora *lora;        /* NULL: there are no adapters of the store's */
+    ps_param_store *store;           /* NULL: */
+    const ps_model_adapter *adapter; /* this one's */
     int file;
     bool open;
     ps_model_header header;
@@ -48,16 +54,18 @@ static ps_status other_shape(const char *name)
 }
 
 static ps_status find_half(const ps_model_merge *m, const ps_lm_tensor *tensor, ps_lora_half half,
-                           uint32_t *id)
+                           size_t *out)
 {
+    uint32_t id;
     const ps_placement *placement = ps_param_store_placement(m->store);
     char name[PS_LM_NAME];
     if (!ps_lora_name(tensor->name, half, name))
         return ps_fail(PS_INVALID_ARGUMENT, "tensor %s has a name too long", tensor->name);
-    ps_status st = ps_placement_find(placement, name, id);
+    ps_status st = ps_placement_find(placement, name, &id);
     if (st)
         return st;
-    const ps_param_tensor *t = &placement->tensors[*id];
+    const ps_param_tensor *t = &placement->tensors[id];
+    *out = id;
     uint64_t rank = (uint64_t)m->lora->rank;
     bool fits = half == PS_LORA_A ? t->rows == rank && t->columns == ps_lora_inputs(tensor)
                                   : t->rows == ps_lora_outputs(tensor) && t->columns == rank;
@@ -89,6 +97,8 @@ static ps_status adapt(ps_model_merge *m, const ps_lm_tensor *tensor)
         return st;
     p->trained = ADAPTER;
     p->turned = tensor->change == PS_LM_TRANSPOSE;
+    p->rank = (uint64_t)m->lora->rank;
+    p->scale = ps_spec_lora_scale(m->lora);
     st = find_half(m, tensor, PS_LORA_A, &p->a);
     return st ? st : find_half(m, tensor, PS_LORA_B, &p->b);
 }
@@ -116,7 +126,27 @@ static ps_status match_tensors(ps_model_merge *m)
         PS_REQUIRE(!t->form.row && !t->transposed); /* as the file's rules want */
         st = find_tensor(m, t->name, t->shape, t->rank, &p);
         if (!st)
-            *p = (part){.trained = ALL, .a = (uint32_t)i};
+            *p = (part){.trained = ALL, .a = i};
+    }
+    return st;
+}
+
+static ps_status match_pairs(ps_model_merge *m)
+{
+    ps_status st = PS_OK;
+    for (size_t i = 0; !st && i < m->adapter->n; i++) {
+        const ps_peft_pair *from = &m->adapter->pairs[i];
+        const ps_lm_tensor *t = &from->beside;
+        part *p = NULL;
+        st = find_tensor(m, t->name, t->shape, t->n_dims, &p);
+        if (!st)
+            *p = (part){.trained = ADAPTER,
+                        .turned = t->change == PS_LM_TRANSPOSE,
+                        .rank = from->rank,
+                        .scale = from->scale,
+                        .rows = t->by_heads ? t : NULL,
+                        .a = from->a,
+                        .b = from->b};
     }
     return st;
 }
@@ -128,7 +158,29 @@ static ps_status match(ps_model_merge *m, const ps_spec_model *model)
     m->parts = ps_alloc_array(stored + 1, sizeof *m->parts);
     for (size_t i = 0; i < stored; i++)
         m->tensors[i] = m->header.tensors[i];
-    return m->lora ? match_adapters(m, model) : match_tensors(m);
+    return m->adapter ? match_pairs(m) : m->lora ? match_adapters(m, model) : match_tensors(m);
+}
+
+static ps_status open_merge(ps_model_merge *m, const char *name, const char *version,
+                            const ps_spec_model *model, ps_model_merge **out)
+{
+    const ps_stored_files *files = m->files;
+    ps_status st = ps_model_file_open(files, name, version, &m->file, NULL);
+    m->open = !st;
+    if (!st)
+        st = ps_model_header_read(files->disk, m->file, &m->header);
+    if (!st)
+        st = match(m, model);
+    if (!st) {
+        m->piece = ps_try_alloc_raw(PIECE);
+        st = m->piece ? PS_OK : ps_fail(PS_NO_MEMORY, "a buffer of 1 MiB");
+    }
+    if (!st) {
+        *out = m;
+        return PS_OK;
+    }
+    ps_model_merge_close(&m);
+    return ps_wrap(st, "model %s", name);
 }
 
 ps_status ps_model_merge_open(const ps_stored_files *files, const ps_job_spec *spec,
@@ -138,22 +190,16 @@ ps_status ps_model_merge_open(const ps_stored_files *files, const ps_job_spec *s
     PS_REQUIRE(ps_spec_train_partly(spec->train) && spec->model);
     ps_model_merge *m = ps_new(ps_model_merge);
     *m = (ps_model_merge){.files = files, .lora = spec->train->lora, .store = store};
-    ps_status st = ps_model_file_open(files, spec->initialize_from, version, &m->file, NULL);
-    m->open = !st;
-    if (!st)
-        st = ps_model_header_read(files->disk, m->file, &m->header);
-    if (!st)
-        st = match(m, spec->model);
-    if (!st) {
-        m->piece = ps_try_alloc_raw(PIECE);
-        st = m->piece ? PS_OK : ps_fail(PS_NO_MEMORY, "a buffer of 1 MiB");
-    }
-    if (st) {
-        ps_model_merge_close(&m);
-        return ps_wrap(st, "model %s", spec->initialize_from);
-    }
-    *out = m;
-    return PS_OK;
+    return open_merge(m, spec->initialize_from, version, spec->model, out);
+}
+
+ps_status ps_model_merge_open_adapter(const ps_stored_files *files, const ps_model_adapter *adapter,
+                                      ps_model_merge **out)
+{
+    ps_loop_require_off();
+    ps_model_merge *m = ps_new(ps_model_merge);
+    *m = (ps_model_merge){.files = files, .adapter = adapter};
+    return open_merge(m, adapter->base, adapter->version, NULL, out);
 }
 
 void ps_model_merge_close(ps_model_merge **merge)
@@ -171,6 +217,11 @@ void ps_model_merge_close(ps_model_merge **merge)
     ps_free(merge);
 }
 
+const ps_safetensors *ps_model_merge_origin(const ps_model_merge *m)
+{
+    return m->header.file;
+}
+
 const ps_model_form *ps_model_merge_tensors(const ps_model_merge *m, size_t *n)
 {
     *n = m->header.file->n_tensors;
@@ -179,17 +230,28 @@ const ps_model_form *ps_model_merge_tensors(const ps_model_merge *m, size_t *n)
 
 /* ---- writing ---- */
 
+/* An open file, and what it begins with. */
+typedef struct opened {
+    int file;
+    const ps_model_header *header;
+} opened;
+
+static opened model_of(const ps_model_merge *m)
+{
+    return (opened){m->file, &m->header};
+}
+
 /* Each piece of a tensor's bytes. */
-static ps_status read_bytes(const ps_model_merge *m, size_t i,
+static ps_status read_bytes(const ps_model_merge *m, opened of, size_t i,
                             ps_status (*take)(void *user, ps_slice bytes), void *user)
 {
     const ps_disk *disk = m->files->disk;
-    const ps_safetensors_tensor *from = &m->header.file->tensors[i];
+    const ps_safetensors_tensor *from = &of.header->file->tensors[i];
     uint64_t left = from->end - from->begin;
-    ps_status st = disk->seek(disk->state, m->file, m->header.file->data_start + from->begin);
+    ps_status st = disk->seek(disk->state, of.file, of.header->file->data_start + from->begin);
     while (!st && left) {
         size_t n = left < PIECE ? (size_t)left : PIECE;
-        st = ps_disk_read_full(disk, m->file, m->piece, n);
+        st = ps_disk_read_full(disk, of.file, m->piece, n);
         if (!st)
             st = take(user, ps_slice_of(m->piece, n));
         left -= n;
@@ -210,23 +272,24 @@ static ps_status feed(void *user, ps_slice bytes)
 static ps_status take_numbers(void *user, const ps_model_form *tensor, uint64_t first,
                               const float *values, size_t n)
 {
-    const ps_model_merge *m = user;
+    float *numbers = user;
     (void)tensor;
-    memcpy(m->numbers + first, values, n * sizeof *values);
+    memcpy(numbers + first, values, n * sizeof *values);
     return PS_OK;
 }
 
-static ps_status decode(ps_model_merge *m, size_t i)
+/* All of a tensor's numbers, which are the caller's. */
+static ps_status decode(ps_model_merge *m, opened of, size_t i, float **out)
 {
-    const ps_model_form *tensor = &m->header.tensors[i];
-    ps_free(&m->numbers);
-    m->numbers = ps_try_alloc_raw((size_t)ps_model_form_numbers(tensor) * sizeof *m->numbers);
-    if (!m->numbers)
+    const ps_model_form *tensor = &of.header->tensors[i];
+    ps_free(out);
+    *out = ps_try_alloc_raw((size_t)ps_model_form_numbers(tensor) * sizeof **out);
+    if (!*out)
         return ps_fail(PS_NO_MEMORY, "tensor %s: no memory to merge it", tensor->name);
-    ps_form_stream *stream = ps_form_stream_new((ps_form_sink){take_numbers, m});
+    ps_form_stream *stream = ps_form_stream_new((ps_form_sink){take_numbers, *out});
     ps_status st = ps_form_stream_begin(stream, tensor);
     if (!st)
-        st = read_bytes(m, i, feed, stream);
+        st = read_bytes(m, of, i, feed, stream);
     ps_form_stream_free(&stream);
     return st;
 }
@@ -243,8 +306,11 @@ static ps_status fill(void *state, const float *values, size_t n)
     return PS_OK;
 }
 
-static ps_status take_half(const ps_model_merge *m, uint32_t id, float **out)
+static ps_status take_half(ps_model_merge *m, size_t i, float **out)
 {
+    if (m->adapter)
+        return decode(m, (opened){m->adapter->file, m->adapter->header}, i, out);
+    uint32_t id = (uint32_t)i;
     const ps_param_tensor *t = &ps_param_store_placement(m->store)->tensors[id];
     filling f = { *out = ps_try_alloc_raw((size_t)(t->rows * t->columns) * sizeof **out)};
     if (!f.at)
@@ -252,14 +318,26 @@ static ps_status take_half(const ps_model_merge *m, uint32_t id, float **out)
     return ps_param_export(m->store, id, (ps_param_sink){fill, &f});
 }
 
+static ps_status order_rows(const part *p, float **b)
+{
+    size_t bytes = (size_t)(p->rank * p->rows->shape[0]) * sizeof **b;
+    float *ours = ps_try_alloc_raw(bytes);
+    if (!ours)
+        return ps_fail(PS_NO_MEMORY, "tensor %s: no memory to merge it", p->rows->name);
+    ps_hf_rows_in(p->rows, *b, (size_t)p->rank * sizeof *ours, ours);
+    ps_free(b);
+    *b = ours;
+    return PS_OK;
+}
+
 /* W[o,i] += scale · Σ B[o,r]·A[r,i], each element rounded once. */
 static void add_product(ps_model_merge *m, size_t i, const float *a, const float *b, double *row)
 {
     const ps_model_form *t = &m->tensors[i];
     bool turned = m->parts[i].turned;
-    uint64_t rank = (uint64_t)m->lora->rank;
+    uint64_t rank = m->parts[i].rank;
     uint64_t in = t->shape[turned ? 0 : 1], out = t->shape[turned ? 1 : 0];
-    double scale = ps_spec_lora_scale(m->lora);
+    double scale = m->parts[i].scale;
     for (uint64_t o = 0; o < out; o++) {
         memset(row, 0, in * sizeof *row);
         for (uint64_t r = 0; r < rank; r++)
@@ -283,6 +361,8 @@ static ps_status merge(ps_model_merge *m, size_t i)
         st = take_half(m, m->parts[i].a, &a);
     if (!st)
         st = take_half(m, m->parts[i].b, &b);
+    if (!st && m->parts[i].rows)
+        st = order_rows(&m->parts[i], &b);
     if (!st)
         add_product(m, i, a, b, row);
     ps_free(&a);
@@ -295,7 +375,7 @@ static ps_status write_merged(ps_model_merge *m, size_t i, ps_safetensors_writer
 {
     const ps_model_form *t = &m->tensors[i];
     size_t n = (size_t)ps_model_form_numbers(t);
-    ps_status st = decode(m, i);
+    ps_status st = decode(m, model_of(m), i, &m->numbers);
     if (!st)
         st = merge(m, i);
     if (!st)
@@ -312,13 +392,14 @@ static ps_status write_tensor(ps_model_merge *m, size_t i, ps_safetensors_writer
 {
     switch (m->parts[i].trained) {
     case ALL:
-        return ps_param_export(m->store, m->parts[i].a, (ps_param_sink){write_numbers, writer});
+        return ps_param_export(m->store, (uint32_t)m->parts[i].a,
+                               (ps_param_sink){write_numbers, writer});
     case ADAPTER:
         return write_merged(m, i, writer);
     case NOTHING:
         break;
     }
-    return read_bytes(m, i, pass_on, writer);
+    return read_bytes(m, model_of(m), i, pass_on, writer);
 }
 
 ps_status ps_model_merge_write(ps_model_merge *m, ps_safetensors_writer *writer)

@@ -3,6 +3,7 @@
 #include "common/format/artifact_name.h"
 #include "common/record/influence.h"
 #include "psd/v1/models.pb-c.h"
+#include "server/files/adapter_in.h"
 #include "server/files/artifact_file.h"
 #include "server/files/moments_file.h"
 #include "server/service/file_in.h"
@@ -16,6 +17,7 @@
 typedef struct import_data {
     char *name;
     char *config;
+    char *base; /* "": it is no adapter */
     bool replace;
 } import_data;
 
@@ -24,6 +26,7 @@ static void import_free(void *data)
     import_data *d = data;
     ps_free(&d->name);
     ps_free(&d->config);
+    ps_free(&d->base);
     ps_free(&d);
 }
 
@@ -42,6 +45,7 @@ static ps_status import_begin(ps_services *services, const ps_call *call,
     import_data *d = ps_new(import_data);
     d->name = ps_strdup(header->name);
     d->config = ps_strdup(header->config);
+    d->base = ps_strdup(header->adapter_of);
     d->replace = header->replace;
     *data = d;
     return PS_OK;
@@ -52,6 +56,20 @@ static ps_stored_place import_place(const void *data)
     return ps_model_place(((const import_data *)data)->name);
 }
 
+static ps_status adopt(ps_services *services, const ps_caller *caller, const import_data *d,
+                       const ps_stored_place *place, ps_model_record **out)
+{
+    const ps_adapter_in adapter = {.name = d->name,
+                                   .owner = caller->name,
+                                   .base = d->base,
+                                   .config = d->config,
+                                   .replaces = d->replace};
+    if (*d->base)
+        return ps_adapter_in_adopt(&services->files, place, &adapter, out);
+    return ps_model_file_adopt(&services->files, place, d->name, d->config, caller->name,
+                               d->replace, &(ps_lineage_from){0}, out);
+}
+
 static ps_status import_complete(ps_services *services, const ps_caller *caller, void *data,
                                  const ps_stored_place *place, uint64_t bytes,
                                  ProtobufCMessage **reply)
@@ -60,8 +78,7 @@ static ps_status import_complete(ps_services *services, const ps_caller *caller,
     ps_model_record *record = NULL;
     ps_status st = ps_caller_may_change_model(services, caller, d->name);
     if (!st)
-        st = ps_model_file_adopt(&services->files, place, d->name, d->config, caller->name,
-                                 d->replace, &record);
+        st = adopt(services, caller, d, place, &record);
     st = ps_caller_audit(services, caller, st, d->name);
     if (st)
         return st;

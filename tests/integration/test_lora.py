@@ -68,6 +68,43 @@ def check(cluster, architecture, job_id, modules, turned, prefix=""):
     assert loss < before - 0.05, (before, loss)
 
 
+def the_folder_comes_back(cluster):
+    """As PEFT would write it, too: scaled by the root of the rank, a module with an alpha of its own, bfloat16."""
+    folder = cluster.dir / "adapter"
+    folder.mkdir()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (cluster.dir / name).rename(folder / name)
+    said = json.loads((folder / "adapter_config.json").read_text())
+
+    def comes(name, check=True, **changed):
+        (folder / "adapter_config.json").write_text(json.dumps(said | changed))
+        return cluster.psctl("import", folder, name, "--base", "base-gpt2", check=check)
+
+    comes("again")
+    model, again = stored(cluster, "gpt2"), stored(cluster, "again")
+    assert all(np.array_equal(again[name], values) for name, values in model.items()) and set(model) == set(again)
+    lineage = cluster.psctl("model", "again", "--lineage").stdout
+    assert "base-gpt2" in lineage, lineage
+    comes("root", use_rslora=True, alpha_pattern={"h.1.attn.c_attn": 3})
+    base, adapter = stored(cluster, "base-gpt2"), read_safetensors(folder / "adapter_model.safetensors")[1]
+    for layer, alpha in ((0, ALPHA), (1, 3)):
+        a, b = (adapter[f"base_model.model.transformer.h.{layer}.attn.c_attn.lora_{half}.weight"].astype(np.float64) for half in "AB")
+        name = f"h.{layer}.attn.c_attn.weight"
+        expected = base[name].astype(np.float64) + alpha / RANK ** .5 * (b @ a).T
+        np.testing.assert_allclose(stored(cluster, "root")[name], expected, rtol=2e-7, atol=1e-9)
+    for why, changed in (("use_dora: psd does not know", {"use_dora": True}), ("peft_type: it is no adapter of type", {"peft_type": "IA3"}),
+                         ("modules_to_save: psd does not know", {"modules_to_save": ["wte"]}), ("its rank is not r", {"r": 5}),
+                         ("target_modules does not name", {"target_modules": ["c_fc"]})):
+        done = comes("bad", check=False, **changed)
+        assert done.returncode and why in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    done = cluster.psctl("import", folder, "bad", "--base", "none", check=False)
+    assert "model 'none' does not exist" in done.stderr, done.stderr
+    done = cluster.psctl("import", folder, "bad", check=False)
+    assert "give the stored one that it is for, --base MODEL" in done.stderr, done.stderr
+    assert "bad" not in cluster.psctl("models").stdout
+    assert not list((cluster.dir / "state/models").glob(".incoming*"))
+
+
 def two_workers_train_adapters_of_gpt2_which_become_a_model_and_a_folder():
     with Cluster() as cluster:
         cluster.start_server()
@@ -79,6 +116,7 @@ def two_workers_train_adapters_of_gpt2_which_become_a_model_and_a_folder():
         done = cluster.submit(lora_job(cluster, "gpt2", "[q, v]"))
         cluster.wait_job(done)
         check(cluster, "gpt2", done, ["c_attn"], turned=True, prefix="transformer.")
+        the_folder_comes_back(cluster)
 
 
 def all_products_of_llama_are_adapted_with_dropout():

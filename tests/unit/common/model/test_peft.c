@@ -92,10 +92,134 @@ START_TEST(rows_of_a_head_stand_together_elsewhere)
 }
 END_TEST
 
+/* ---- reading ---- */
+
+#define CONFIG(more)                                                                         \
+    "{\"peft_type\":\"LORA\",\"auto_mapping\":null,\"bias\":\"none\",\"eva_config\":null,"   \
+    "\"exclude_modules\":null,\"init_lora_weights\":true,\"layer_replication\":null,"        \
+    "\"loftq_config\":{},\"lora_bias\":false,\"lora_dropout\":0.0,\"megatron_config\":null," \
+    "\"trainable_token_indices\":null,\"use_dora\":false,\"lora_alpha\":6,\"r\":2," more "}"
+#define HALF(layer, module, half, sides) \
+    "\"base_model.model.model.layers." layer "." module ".lora_" half ".weight\":" sides
+#define F32(rows, columns, from, to) \
+    "{\"dtype\":\"F32\",\"shape\":[" rows "," columns "],\"data_offsets\":[" from "," to "]}"
+#define TENSORS                                                             \
+    HALF("1", "mlp.up_proj", "A", F32("2", "8", "0", "64"))                 \
+    "," HALF("1", "mlp.up_proj", "B", F32("8", "2", "64", "128")) "," HALF( \
+        "0", "self_attn.q_proj", "A",                                       \
+        F32("2", "8", "128", "192")) "," HALF("0", "self_attn.q_proj", "B", \
+                                              F32("8", "2", "192", "256"))
+
+static ps_status read_adapter(const char *config, const char *tensors, ps_peft_pair **out,
+                              size_t *n)
+{
+    ps_spec_model *spec = NULL;
+    ps_safetensors *file = NULL;
+    ps_buf head = PS_BUF_EMPTY;
+    size_t len = strlen(tensors) + 2;
+    ps_buf_put_u64le(&head, len);
+    ps_buf_printf(&head, "{%s}", tensors);
+    ck_ok(ps_spec_model_parse(ps_slice_str(LLAMA), "model", &spec));
+    ck_ok(ps_safetensors_parse(ps_buf_slice(&head), UINT64_MAX, &file));
+    ps_status st = ps_peft_read(spec, ps_slice_str(config), file, out, n);
+    for (size_t i = 0; !st && i < *n; i++) { /* names are the file's, in its own order */
+        ck_assert(strstr(file->tensors[(*out)[i].a].name, "lora_A"));
+        ck_assert(strstr(file->tensors[(*out)[i].b].name, "lora_B"));
+    }
+    ps_safetensors_free(&file);
+    ps_spec_model_free(&spec);
+    ps_buf_free(&head);
+    return st;
+}
+
+static void scales_are(const char *config, double query, double up)
+{
+    ps_peft_pair *pairs = NULL;
+    size_t n = 0;
+    ck_ok(read_adapter(config, TENSORS, &pairs, &n));
+    ck_assert_uint_eq(n, 2);
+    ck_assert_str_eq(pairs[0].beside.name, "model.layers.0.self_attn.q_proj.weight");
+    ck_assert_str_eq(pairs[1].beside.name, "model.layers.1.mlp.up_proj.weight");
+    ck_assert_double_eq_tol(pairs[0].scale, query, 1e-12);
+    ck_assert_double_eq_tol(pairs[1].scale, up, 1e-12);
+    ck_assert_uint_eq(pairs[0].rank, 2);
+    ps_free(&pairs);
+}
+
+START_TEST(scales_are_those_of_peft)
+{
+    scales_are(CONFIG("\"target_modules\":[\"q_proj\",\"up_proj\"]"), 3, 3);
+    scales_are(CONFIG("\"target_modules\":\"all-linear\",\"use_rslora\":true"),
+               6 / 1.4142135623730951, 6 / 1.4142135623730951);
+    scales_are(CONFIG("\"alpha_pattern\":{\"layers.1.mlp.up_proj\":1,\"_proj\":9,\"q_proj\":5},"
+                      "\"target_modules\":\".*\""),
+               2.5, .5);
+    scales_are("{\"peft_type\":\"LORA\",\"lora_alpha\":6,\"r\":8,\"rank_pattern\":{\"q_proj\":2},"
+               "\"target_modules\":null}",
+               3, 3);
+}
+END_TEST
+
+static void refuses(const char *config, const char *tensors, const char *why)
+{
+    ps_peft_pair *pairs = NULL;
+    size_t n = 0;
+    ck_assert_int_eq(read_adapter(config, tensors, &pairs, &n), PS_INVALID_ARGUMENT);
+    ck_assert_msg(strstr(ps_error_message(), why) != NULL, "%s", ps_error_message());
+    ck_assert_ptr_null(pairs);
+}
+
+START_TEST(what_is_more_than_an_adapter_is_named)
+{
+#define ALL "\"target_modules\":\"all-linear\""
+    refuses("[]", TENSORS, "adapter_config.json: ");
+    refuses("{\"peft_type\":\"LORA\"", TENSORS, "adapter_config.json: byte");
+    refuses("{\"lora_alpha\":6}", TENSORS, "peft_type: the key is missing");
+    refuses("{\"peft_type\":\"LORA\"}", TENSORS, "lora_alpha: the key is missing");
+    refuses("{\"peft_type\":\"LOHA\"}", TENSORS, "peft_type: it is no adapter of type LORA");
+    refuses(CONFIG("\"use_dora\":true"), TENSORS, "use_dora: psd does not know what it asks for");
+    refuses(CONFIG("\"modules_to_save\":[\"lm_head\"]"), TENSORS, "modules_to_save: psd does not");
+    refuses(CONFIG("\"layer_replication\":[[0,1]]"), TENSORS, "layer_replication: psd does not");
+    refuses(CONFIG("\"another\":1"), TENSORS, "another: psd does not know");
+    refuses(CONFIG("\"bias\":\"all\""), TENSORS, "bias: biases that were trained");
+    refuses(CONFIG("\"init_lora_weights\":\"pissa\""), TENSORS,
+            "init_lora_weights: 'pissa' changes the model");
+    refuses(CONFIG("\"use_rslora\":1"), TENSORS, "use_rslora: it is true or false");
+    refuses(CONFIG("\"lora_alpha\":0"), TENSORS, "lora_alpha: it must be a number");
+    refuses(CONFIG("\"alpha_pattern\":{\"^q\":1}"), TENSORS, "alpha_pattern: '^q' is a pattern");
+    refuses(CONFIG("\"alpha_pattern\":[]"), TENSORS, "alpha_pattern: it must be an object");
+    refuses(CONFIG("\"target_modules\":[\"up_proj\"]"), TENSORS,
+            "target_modules does not name model.layers.0.self_attn.q_proj");
+    refuses(CONFIG("\"target_modules\":[1]"), TENSORS,
+            "target_modules: it must be a list of texts");
+    refuses(CONFIG("\"r\":4," ALL), TENSORS, "its rank is not r of adapter_config.json");
+    refuses(CONFIG(ALL), "", "adapter_model.safetensors has no tensors");
+    refuses(CONFIG(ALL), HALF("0", "mlp.up_proj", "A", F32("2", "8", "0", "64")),
+            "model.layers.0.mlp.up_proj.weight has one half of an adapter");
+    refuses(CONFIG(ALL),
+            HALF("0", "mlp.up_proj", "A", F32("2", "4", "0", "32")) "," HALF(
+                "0", "mlp.up_proj", "B", F32("8", "2", "32", "96")),
+            "the product beside it takes another number of inputs");
+    refuses(CONFIG(ALL),
+            HALF("0", "mlp.up_proj", "A", F32("2", "8", "0", "64")) "," HALF(
+                "0", "mlp.up_proj", "B", F32("4", "2", "64", "96")),
+            "gives another number of outputs");
+    refuses(CONFIG(ALL),
+            HALF("0", "mlp.up_proj", "A", F32("2", "8", "0", "64")) "," HALF(
+                "0", "mlp.up_proj", "B", F32("8", "1", "64", "96")),
+            "its rank is not that of lora_A");
+    refuses(CONFIG(ALL), TENSORS "," HALF("2", "mlp.up_proj", "A", F32("2", "8", "256", "320")),
+            "layers.2.mlp.up_proj.lora_A.weight is beside no product of the model's blocks");
+#undef ALL
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {.test = &the_shortest_names_that_say_it},
     {.test = &tensors_are_called_after_the_whole_model},
     {.test = &rows_of_a_head_stand_together_elsewhere},
+    {.test = &scales_are_those_of_peft},
+    {.test = &what_is_more_than_an_adapter_is_named},
     {0},
 };
 

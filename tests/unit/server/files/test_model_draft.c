@@ -49,7 +49,8 @@ static void store_parent(rig *r)
     uint8_t *file = ps_test_safetensors(HEADER, ps_slice_of(r->parent, sizeof r->parent), &len);
     ps_stored_place place = ps_model_place("big");
     test_stored_write(&r->t, place.incoming, file, len);
-    ck_ok(ps_model_file_adopt(&r->t.files, &place, "big", "", "anna", false, &record));
+    ck_ok(ps_model_file_adopt(&r->t.files, &place, "big", "", "anna", false, &(ps_lineage_from){0},
+                              &record));
     ps_stored_place_free(&place);
     ps_model_record_free(&record);
     ps_free(&file);
@@ -251,7 +252,8 @@ START_TEST(a_name_that_is_somebody_elses_by_now_is_not_taken)
     uint8_t *file = ps_test_safetensors(HEADER, ps_slice_of(r.parent, sizeof r.parent), &len);
     ps_stored_place place = ps_model_place("small");
     test_stored_write(&r.t, place.incoming, file, len);
-    ck_ok(ps_model_file_adopt(&r.t.files, &place, "small", "", "bob", false, &record));
+    ck_ok(ps_model_file_adopt(&r.t.files, &place, "small", "", "bob", false, &(ps_lineage_from){0},
+                              &record));
     ps_stored_place_free(&place);
     ps_job_outcome outcome = {.draft = draft.version};
     ck_assert_int_eq(ps_model_draft_publish(&r.t.files, r.job, &outcome), PS_PERMISSION_DENIED);

@@ -228,7 +228,8 @@ static ps_status adopt_of(test_stored *t, const char *json, size_t data, const c
     remove_left(t);
     ps_stored_place place = ps_model_place(ps_job_spec_name_ok(name) ? name : "m");
     test_stored_write(t, place.incoming, file, len);
-    ps_status st = ps_model_file_adopt(&t->files, &place, name, config, owner, replaces, &r);
+    ps_status st = ps_model_file_adopt(&t->files, &place, name, config, owner, replaces,
+                                       &(ps_lineage_from){0}, &r);
     if (!st) {
         ck_assert_str_eq(r->name, name);
         ck_assert_uint_eq(r->bytes, len);

@@ -53,7 +53,8 @@ static ps_status adopt(test_stored *t, uint16_t scale)
     ps_buf_free(&file);
     ps_buf_free(&text);
     ps_model_record *r = NULL;
-    ps_status st = ps_model_file_adopt(&t->files, &place, "q", CONFIG, "anna", true, &r);
+    ps_status st = ps_model_file_adopt(&t->files, &place, "q", CONFIG, "anna", true,
+                                       &(ps_lineage_from){0}, &r);
     ps_model_record_free(&r);
     ps_stored_place_free(&place);
     return st;
