@@ -130,9 +130,11 @@ static void check_scalar(checker *c, const ps_conf_key *key, const ps_conf_node 
     ps_conf_value_write(key, &value, c->out);
 }
 
+/* With every line below it commented out it is an empty one, as a section is. */
 static void check_list(checker *c, const ps_conf_key *key, const ps_conf_node *node)
 {
-    if (node->kind != PS_CONF_NODE_LIST) {
+    bool nothing = ps_conf_node_is_null(node) && !key->least;
+    if (node->kind != PS_CONF_NODE_LIST && !nothing) {
         wrong_kind(c, key, node);
         ps_buf_puts(c->out, "[]");
         return;

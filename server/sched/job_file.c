@@ -1,18 +1,17 @@
 /* Happy path: read, allowed, and completed with the model that it names. */
 #include "server/sched/job_file.h"
 
-#include "common/arch/lora.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "common/compress/moments.h"
 #include "common/conf/job_stages.h"
 #include "common/conf/others.h"
-#include "common/model/lm_layout.h"
 #include "server/catalog/artifacts.h"
 #include "server/catalog/models.h"
 #include "server/sched/influence_check.h"
 #include "server/sched/kept_sums.h"
 #include "server/sched/model_plan.h"
+#include "server/sched/partly_check.h"
 
 #include <string.h>
 
@@ -132,6 +131,8 @@ static ps_status config_of(void *user, const ps_job_spec *spec, const ps_conf_do
     ps_status st = r->text->allowed ? r->text->allowed(r->text->user, spec) : PS_OK;
     if (!st)
         st = look_up(r, ps_job_spec_uses(spec), version, &file->version, &file->config);
+    if (!st && !*r->text->version)
+        st = ps_partly_check(r->catalog, spec, file->version, doc);
     if (!st)
         st = look_up_others(r, spec, doc);
     if (!st)
@@ -281,31 +282,6 @@ static ps_status check_teacher(const ps_job_file *file)
     return st;
 }
 
-/* Each word of train.lora.targets is to mean some product of the model. */
-static ps_status check_lora(const ps_job_spec *spec)
-{
-    const ps_spec_lora *lora = spec->train ? spec->train->lora : NULL;
-    ps_lm_tensor *tensors = NULL;
-    size_t n = 0;
-    ps_status st = PS_OK;
-    if (!lora)
-        return PS_OK;
-    ps_lm_layout(spec->model, &tensors, &n);
-    for (size_t i = 0; !st && i < lora->n_targets; i++) {
-        size_t at = 0;
-        while (at < n && !ps_lora_means(&tensors[at], lora->targets[i]))
-            at++;
-        if (at == n)
-            st = ps_fail(PS_INVALID_ARGUMENT,
-                         "train.lora.targets: '%s' is no product of architecture %s; there are q, "
-                         "k, v, o, gate, up, down, all-linear, and names as `psctl model` lists "
-                         "them, without .weight",
-                         lora->targets[i], spec->model->architecture);
-    }
-    ps_free(&tensors);
-    return st;
-}
-
 /* Of the first model of which there is something to be said. */
 static char *note_of(ps_catalog *catalog, const ps_job_file *file)
 {
@@ -339,8 +315,6 @@ ps_status ps_job_file_read(ps_catalog *catalog, const ps_job_text *text, ps_job_
     }
     if (!st)
         st = check_teacher(file);
-    if (!st)
-        st = check_lora(spec);
     if (!st)
         st = make_plan(catalog, !*text->version, file);
     if (!st && !*text->version)

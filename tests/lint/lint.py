@@ -58,7 +58,8 @@ LAYERS = (
 # the contract of several files is named with its suffix, and before them.
 FILES = {
     "server/sched": (
-        "task", "task_result", "sources", "output", "hello", "influence_check", "model_plan", "kept_sums", "job_file",
+        "task", "task_result", "sources", "output", "hello", "influence_check", "model_plan", "kept_sums",
+        "partly_check", "job_file",
         "sched.h", "meter", "job_log", "lease_index", "outbox",
         "job_kind", "stage_past", "core", "book", "members", "worker", "waits", "send", "lease", "job_save",
         "job", "create", "finish", "stage", "assign", "watch", "turn", "watch_start", "recover", "attach",

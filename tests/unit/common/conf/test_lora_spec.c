@@ -21,6 +21,13 @@ START_TEST(the_rest_has_defaults)
     ck_assert_uint_eq(s->train->lora->n_targets, 2);
     ck_assert_str_eq(s->train->lora->targets[1], "v");
     ps_job_spec_free(&s);
+    s = parse(
+        JOB(FROM, ", lora: ", "")); /* a section, or a list, of which no line is left is empty */
+    ck_assert_int_eq(s->train->lora->rank, 8);
+    ps_job_spec_free(&s);
+    s = parse(JOB(FROM, ", freeze: ", ""));
+    ck_assert_uint_eq(s->train->n_freeze, 0);
+    ps_job_spec_free(&s);
     s = parse(JOB(FROM, ", lora: {rank: 4, alpha: 1, dropout: 0.1, targets: all-linear}", ""));
     ck_assert_double_eq(ps_spec_lora_scale(s->train->lora), 0.25);
     ck_assert_uint_eq(s->train->lora->n_targets, 1);
