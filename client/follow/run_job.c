@@ -193,6 +193,8 @@ ps_status ps_run_job_spec(ps_client *client, const ps_run_job_options *options, 
                       same && !keeps_normalise(&known) ? &trained->data.normalise : NULL);
     else if (same && trained->data.sequence_length)
         ps_buf_printf(spec, "  sequence_length: %" PRId64 "\n", trained->data.sequence_length);
+    if (tokens && same && trained->data.documents == PS_SPEC_APART)
+        ps_buf_puts(spec, "  documents: apart\n");
     if (tokens && labels)
         st = ps_client_usage(client,
                              "a language model's file of tokens has its labels in it: "

@@ -268,6 +268,19 @@ static ps_status check_csv(const ps_job_spec *s, const ps_conf_doc *doc)
     return PS_OK;
 }
 
+/* What goes by rows that are one text each, or makes its own. */
+static ps_status check_documents(const ps_job_spec *s, const ps_conf_doc *doc)
+{
+    const char *other = s->data.activations                     ? "data.activations"
+                        : s->explain                            ? "kind explain"
+                        : s->record                             ? "record"
+                        : s->distil && s->distil->on_policy > 0 ? "distil.on_policy"
+                                                                : NULL;
+    if (s->data.documents == PS_SPEC_TOGETHER || !other)
+        return PS_OK;
+    return ps_conf_fail(doc, "data.documents", "apart is not for %s", other);
+}
+
 /* Language models read tokens, and nothing else does. */
 static ps_status check_language(const ps_job_spec *s, const ps_conf_doc *doc)
 {
@@ -277,7 +290,8 @@ static ps_status check_language(const ps_job_spec *s, const ps_conf_doc *doc)
                             s->data.format, s->model->architecture,
                             language ? "allowed: tokens" : "allowed: idx, csv, activations");
     if (!is_tokens(s)) {
-        static const char *const keys[] = {"data.sequence_length", "train.recompute"};
+        static const char *const keys[] = {"data.sequence_length", "data.documents",
+                                           "train.recompute"};
         for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
             if (ps_conf_has(doc, keys[i]))
                 return ps_conf_fail(doc, keys[i], "only for language models");
@@ -290,7 +304,7 @@ static ps_status check_language(const ps_job_spec *s, const ps_conf_doc *doc)
                             s->data.sequence_length, s->model->context_length);
     if (s->train && s->train->precision == PS_SPEC_BF16 && s->model && !language)
         return ps_conf_fail(doc, "train.precision", "bf16 is for language models");
-    return PS_OK;
+    return check_documents(s, doc);
 }
 
 static ps_status check_data(const ps_job_spec *s, const ps_conf_doc *doc)

@@ -14,6 +14,7 @@
 
 /* In the order of the enums of the header. */
 static const char *const from_words[] = {"job", "data", NULL};
+static const char *const documents_words[] = {"together", "apart", NULL};
 static const char *const precision_words[] = {"float32", "bf16", NULL};
 static const char *const cache_words[] = {"usual", "float32", "bf16", "int8", NULL};
 static const char *const weights_words[] = {"stored", "bf16", NULL};
@@ -71,6 +72,7 @@ static const ps_conf_key data_keys[] = {
     PS_CONF_MAP("csv", ps_spec_data, csv, csv_keys),
     PS_CONF_MAP("normalise", ps_spec_data, normalise, normalise_keys),
     PS_CONF_INT("sequence_length", ps_spec_data, sequence_length, "0", 0, 1 << 20),
+    PS_CONF_WORD("documents", ps_spec_data, documents, "together", documents_words),
     PS_CONF_END,
 };
 

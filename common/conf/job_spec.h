@@ -154,6 +154,11 @@ typedef struct ps_spec_activations {
     int64_t rows;  /* of the files, only the first so many; 0: all */
 } ps_spec_activations;
 
+typedef enum ps_spec_documents {
+    PS_SPEC_TOGETHER, /* a row is one text, wherever documents begin in it */
+    PS_SPEC_APART,    /* tokens see those of their own document alone */
+} ps_spec_documents;
+
 typedef struct ps_spec_data {
     char *format; /* "idx", "csv", "tokens", "activations": a row of the worker's table of readers
                    */
@@ -163,6 +168,7 @@ typedef struct ps_spec_data {
     ps_spec_csv csv;
     ps_spec_normalise normalise;
     int64_t sequence_length; /* tokens: of a row; 0: the model's context_length */
+    unsigned documents;      /* tokens: ps_spec_documents */
 } ps_spec_data;
 
 typedef struct ps_spec_optimizer {

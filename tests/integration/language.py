@@ -52,6 +52,18 @@ def write_prompts(cluster, path):
     return np.array(learnt)
 
 
+def write_documents(cluster, path):
+    """The test text as documents of 3 to 39 tokens; where they begin."""
+    text, begins = TEXT[: len(TEXT) // 3], [0]
+    while begins[-1] < len(text):
+        begins.append(min(begins[-1] + 3 + len(begins) * 11 % 37, len(text)))
+    with (cluster.dir / "documents.jsonl").open("w") as lines:
+        for begin, end in zip(begins, begins[1:]):
+            lines.write(json.dumps({"text": text[begin:end]}) + "\n")
+    cluster.psctl("tokenize", "--jsonl", "text", "--documents", cluster.dir / "documents.jsonl", "-o", path)
+    return begins
+
+
 def softmax(x):
     e = np.exp(x - x.max(-1, keepdims=True))
     return e / e.sum(-1, keepdims=True)
@@ -138,8 +150,9 @@ def llama(w, tokens, heads=4, kv_heads=2, seen=None, stream=None, normed=None):
     return kept(normed, rmsnorm(x, w["model.norm.weight"])) @ w["lm_head.weight"].T
 
 
-def numpy_loss(model, tensors, learnt=None, **sizes):
-    """sizes: heads, and of llama kv_heads, where they are not those of MODELS. learnt: which tokens count; all."""
+def numpy_loss(model, tensors, learnt=None, begins=(), **sizes):
+    """sizes: heads, and of llama kv_heads, where they are not those of MODELS. learnt: which tokens count; all. begins: where
+    documents do that are apart."""
     w = {name: values.astype(np.float64) for name, values in tensors.items()}
     tokens = np.frombuffer(TEXT[: len(TEXT) // 3].encode(), np.uint8).astype(int)
     losses, right = [], []
@@ -147,9 +160,10 @@ def numpy_loss(model, tensors, learnt=None, **sizes):
     rows = (len(tokens) - 1) // CONTEXT
     for row in range(rows):
         begin = row * CONTEXT
-        logits = {"gpt2": gpt2, "llama": llama}[model](w, tokens[begin:begin + CONTEXT], **sizes)
+        parts = np.split(tokens[begin:begin + CONTEXT], [at - begin for at in begins if begin < at < begin + CONTEXT])
+        logits = np.concatenate([{"gpt2": gpt2, "llama": llama}[model](w, part, **sizes) for part in parts])
         labels = tokens[begin + 1:begin + CONTEXT + 1]
-        counts = learnt[begin + 1:begin + CONTEXT + 1]
+        counts = learnt[begin + 1:begin + CONTEXT + 1] & ~np.isin(np.arange(begin + 1, begin + CONTEXT + 1), begins)
         losses += list(-np.log(softmax(logits)[np.arange(CONTEXT), labels])[counts])
         right += list((logits.argmax(1) == labels)[counts])
     return np.mean(losses), np.mean(right)

@@ -4,7 +4,7 @@ same loss from numpy in float64."""
 import numpy as np
 
 from harness import Cluster, as_it_ships, read_safetensors, run
-from language import job, numpy_loss, write_prompts, write_tokens
+from language import job, numpy_loss, write_documents, write_prompts, write_tokens
 
 
 def trained(model, mode="asp", train="", tolerance=1e-5, prompts=False):
@@ -47,6 +47,32 @@ def batches_add_up_and_blocks_are_computed_again_under_bsp():
 
 
 @as_it_ships
+def documents_in_a_row_are_learnt_apart():
+    """By two workers; numpy's rows are cut where documents begin."""
+    with Cluster() as cluster:
+        write_tokens(cluster)
+        begins = write_documents(cluster, cluster.dir / "documents.tokens")
+        cluster.start_server()
+        cluster.start_worker("w1")
+        cluster.start_worker("w2")
+        spec = job(cluster, "llama").replace("format: tokens", "format: tokens\n  documents: apart")
+        failed = cluster.wait_job(cluster.submit(spec), states=("failed",))
+        assert "train.tokens does not mark where documents begin" in failed["reason"], failed["reason"]
+        for name in ("train.tokens", "test.tokens"):
+            spec = spec.replace(name, "documents.tokens")
+        progress = cluster.wait_job(cluster.submit(spec), timeout=180)["progress"]
+        cluster.psctl("export", "llama", "-o", cluster.dir / "model.safetensors")
+        _, tensors = read_safetensors(cluster.dir / "model.safetensors")
+        loss, accuracy = numpy_loss("llama", tensors, begins=begins)
+        assert abs(progress["test_loss"] - loss) < 1e-5 * loss and loss < 4, (progress, loss)
+        assert abs(progress["test_accuracy"] - accuracy) < 0.001, (progress, accuracy)
+        found = cluster.psctl_json("evaluate", "llama", cluster.dir / "documents.tokens")  # as it was trained
+        assert abs(found["loss"] - loss) < 1e-5 * loss, (found, loss)
+        together, _ = numpy_loss("llama", tensors)
+        assert abs(together - loss) > 0.01 * loss, (together, loss)
+
+
+@as_it_ships
 def bfloat16_trains_as_well():
     trained("llama", train="  precision: bf16\n", tolerance=0.01)
 
@@ -67,5 +93,5 @@ def what_does_not_fit_is_one_clear_line():
 
 if __name__ == "__main__":
     run([gpt2_trains_and_agrees_with_numpy, llama_trains_and_agrees_with_numpy,
-         batches_add_up_and_blocks_are_computed_again_under_bsp, bfloat16_trains_as_well,
+         batches_add_up_and_blocks_are_computed_again_under_bsp, bfloat16_trains_as_well, documents_in_a_row_are_learnt_apart,
          what_does_not_fit_is_one_clear_line])

@@ -34,6 +34,7 @@ typedef struct slot {
     unsigned state;
     void *features;
     void *labels;
+    int32_t *starts;
 } slot;
 
 struct ps_prefetch {
@@ -71,6 +72,8 @@ static ps_status fill(ps_prefetch *p, slot *s)
     for (size_t i = 0; i < n; i++)
         p->rows[i] = p->shuffled ? ps_shuffle_at(&p->shuffle, p->at + i) : p->at + i;
     ps_status st = ps_dataset_read(p->dataset, p->rows, n, s->features, s->labels);
+    if (!st && s->starts)
+        st = ps_dataset_read_starts(p->dataset, p->rows, n, s->starts);
     if (st)
         return st;
     ps_label_kind kind = ps_dataset_labels(p->dataset);
@@ -80,6 +83,7 @@ static ps_status fill(ps_prefetch *p, slot *s)
         .features = tokens ? NULL : s->features,
         .tokens = tokens ? s->features : NULL,
         .next = kind == PS_LABELS_NEXT ? s->labels : NULL,
+        .starts = s->starts,
         .length = tokens ? ps_dataset_features(p->dataset) : 0,
         .classes = kind == PS_LABELS_CLASSES ? s->labels : NULL,
         .targets = kind == PS_LABELS_REALS ? s->labels : NULL,
@@ -142,6 +146,7 @@ static void free_slots(ps_prefetch *p)
     for (unsigned i = 0; i < PS_PREFETCH_SLOTS; i++) {
         ps_free(&p->slots[i].features);
         ps_free(&p->slots[i].labels);
+        ps_free(&p->slots[i].starts);
     }
     ps_free(&p->rows);
 }
@@ -150,11 +155,13 @@ static ps_status make_slots(ps_prefetch *p, uint64_t max_bytes)
 {
     size_t features = ps_dataset_features(p->dataset) * sizeof(float);
     size_t labels = ps_dataset_label_bytes(p->dataset), bytes = 0;
-    if (__builtin_mul_overflow(features + labels, p->batch_size, &bytes) || bytes > max_bytes)
+    size_t starts = ps_dataset_is_apart(p->dataset) ? features : 0,
+           row = features + labels + starts;
+    if (__builtin_mul_overflow(row, p->batch_size, &bytes) || bytes > max_bytes)
         return ps_fail(PS_RESOURCE_EXHAUSTED,
                        "a batch of %zu rows of %zu bytes does not fit into %llu bytes; use a "
                        "smaller batch_size or a larger memory_bytes",
-                       p->batch_size, features + labels, (unsigned long long)max_bytes);
+                       p->batch_size, row, (unsigned long long)max_bytes);
     uint64_t batches = (p->end - p->at + p->batch_size - 1) / p->batch_size;
     uint64_t fit = max_bytes / bytes;
     fit = fit < batches ? fit : batches;
@@ -165,6 +172,9 @@ static ps_status make_slots(ps_prefetch *p, uint64_t max_bytes)
         p->slots[i].features = ps_try_alloc_raw(features * p->batch_size);
         p->slots[i].labels = ps_try_alloc_raw(labels ? labels * p->batch_size : 1);
         ok = p->slots[i].features && p->slots[i].labels;
+        if (starts)
+            p->slots[i].starts = ps_try_alloc_raw(starts * p->batch_size);
+        ok = ok && (!starts || p->slots[i].starts);
     }
     return ok ? PS_OK : ps_fail(PS_NO_MEMORY, "no memory for batches of %zu bytes", bytes);
 }

@@ -17,6 +17,7 @@ typedef struct ps_batch {
     const float *features;  /* [rows, features]; NULL: tokens */
     const int32_t *tokens;  /* [rows, length]; NULL: features */
     const int32_t *next;    /* [rows, length]; NULL unless labels are NEXT */
+    const int32_t *starts;  /* [rows, length]; NULL unless documents are apart */
     size_t length;          /* tokens a row */
     const int32_t *classes; /* [rows]; NULL unless labels are CLASSES */
     const float *targets;   /* [rows, targets]; NULL unless labels are REALS */

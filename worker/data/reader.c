@@ -18,6 +18,7 @@ struct ps_dataset {
     void *state;
     ps_dataset_shape shape;
     ps_label_kind labels;
+    bool apart;
     ps_normaliser normaliser;
 };
 
@@ -105,6 +106,7 @@ ps_status ps_dataset_open(const ps_dataset_options *options, ps_dataset **out)
     ds->state = state;
     ds->shape = shape;
     ds->labels = o.labels;
+    ds->apart = reader->starts && o.data->documents == PS_SPEC_APART;
     ds->normaliser = normaliser;
     *out = ds;
     return PS_OK;
@@ -163,6 +165,32 @@ size_t ps_dataset_label_bytes(const ps_dataset *dataset)
     return 0;
 }
 
+bool ps_dataset_is_apart(const ps_dataset *dataset)
+{
+    return dataset->apart;
+}
+
+static ps_status check_row(const ps_dataset *ds, uint64_t row)
+{
+    if (row < ds->shape.rows)
+        return PS_OK;
+    return ps_fail(PS_OUT_OF_RANGE, "row %" PRIu64 " of a data set of %zu rows", row,
+                   ds->shape.rows);
+}
+
+ps_status ps_dataset_read_starts(const ps_dataset *dataset, const uint64_t *rows, size_t n,
+                                 int32_t *starts)
+{
+    PS_REQUIRE(dataset->apart && (rows || !n));
+    ps_status st = PS_OK;
+    for (size_t i = 0; i < n && !st; i++, starts += dataset->shape.features) {
+        st = check_row(dataset, rows[i]);
+        if (!st)
+            st = dataset->reader->starts(dataset->state, (size_t)rows[i], starts);
+    }
+    return st;
+}
+
 /* Features of one row, normalised, or its tokens; 4 bytes each. */
 static ps_status read_row(const ps_dataset *ds, size_t row, void *features, void *label)
 {
@@ -181,10 +209,9 @@ ps_status ps_dataset_read(const ps_dataset *dataset, const uint64_t *rows, size_
     char *x = features, *label = label_bytes ? labels : NULL;
     ps_status st = PS_OK;
     for (size_t i = 0; i < n && !st; i++) {
-        if (rows[i] >= dataset->shape.rows)
-            return ps_fail(PS_OUT_OF_RANGE, "row %" PRIu64 " of a data set of %zu rows", rows[i],
-                           dataset->shape.rows);
-        st = read_row(dataset, (size_t)rows[i], x, label);
+        st = check_row(dataset, rows[i]);
+        if (!st)
+            st = read_row(dataset, (size_t)rows[i], x, label);
         x += dataset->shape.features * sizeof(float);
         if (label)
             label += label_bytes;

@@ -69,6 +69,13 @@ size_t ps_dataset_label_bytes(const ps_dataset *dataset); /* of one row; 0: NONE
 PS_MUST_CHECK ps_status ps_dataset_read(const ps_dataset *dataset, const uint64_t *rows, size_t n,
                                         void *features, void *labels);
 
+/* Whether documents in rows of tokens are apart (data.documents). */
+bool ps_dataset_is_apart(const ps_dataset *dataset);
+/* Then, of each token of these rows, the number of the token of its row that its document begins
+ * with: int32 [n, features]. Fails as ps_dataset_read. */
+PS_MUST_CHECK ps_status ps_dataset_read_starts(const ps_dataset *dataset, const uint64_t *rows,
+                                               size_t n, int32_t *starts);
+
 struct ps_survey_wants; /* survey.h */
 struct ps_survey;
 
@@ -98,6 +105,7 @@ typedef struct ps_reader {
                         struct ps_survey *out);
     /* Instead, where rows are tokens. */
     ps_status (*tokens)(const void *state, size_t row, int32_t *tokens, int32_t *next);
+    ps_status (*starts)(const void *state, size_t row, int32_t *starts);
 } ps_reader;
 
 /* What a message adds to a label that is one more than allowed. */

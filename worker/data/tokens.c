@@ -15,7 +15,8 @@ typedef struct tokens {
     ps_token_file *file;
     char *path;
     size_t length;
-    int64_t most; /* tokens must be below it, as those of the file need not be; 0: they are */
+    int64_t most;    /* tokens must be below it, as those of the file need not be; 0: they are */
+    uint32_t unsaid; /* marks of tokens that are no label */
 } tokens;
 
 /* A tokenizer may have more ids than the model has rows, as long as none of them stands here. */
@@ -33,7 +34,7 @@ static ps_status copy(const tokens *t, uint64_t first, size_t n, int32_t *out, u
     return st;
 }
 
-/* The tokens as what is to be said: those that were given are not (model.h: -1 does not count). */
+/* The tokens as what is to be said, -1 where they are not (model.h: it does not count). */
 static ps_status copy_labels(const tokens *t, uint64_t first, size_t n, int32_t *out)
 {
     uint32_t marks[PIECE];
@@ -42,7 +43,7 @@ static ps_status copy_labels(const tokens *t, uint64_t first, size_t n, int32_t 
         part = n < PIECE ? n : PIECE;
         st = copy(t, first, part, out, marks);
         for (size_t i = 0; !st && i < part; i++)
-            out[i] = marks[i] & PS_TOKEN_GIVEN ? -1 : out[i];
+            out[i] = marks[i] & t->unsaid ? -1 : out[i];
     }
     return st;
 }
@@ -61,7 +62,7 @@ static ps_status check_all(const tokens *t, bool labels)
 {
     int32_t piece[PIECE];
     uint64_t count = ps_token_file_count(t->file);
-    bool wanted = labels && ps_token_file_about(t->file)->marks & PS_TOKEN_GIVEN;
+    bool wanted = labels && ps_token_file_about(t->file)->marks & t->unsaid;
     ps_status st = PS_OK;
     for (uint64_t at = 0, n = 0; !st && at < count && (wanted || t->most); at += n) {
         n = count - at < PIECE ? count - at : PIECE;
@@ -71,8 +72,8 @@ static ps_status check_all(const tokens *t, bool labels)
     }
     if (!st && wanted)
         st = ps_fail(PS_INVALID_ARGUMENT,
-                     "%s: every token in it is given (of a prompt): there is none to learn",
-                     t->path);
+                     "%s: every token in it is given (of a prompt)%s: there is none to learn",
+                     t->path, t->unsaid & PS_TOKEN_BEGINS ? " or begins a document" : "");
     return st;
 }
 
@@ -83,6 +84,11 @@ static ps_status check(const ps_dataset_options *o, const tokens *t)
         return ps_fail(PS_INVALID_ARGUMENT,
                        "%s has %" PRIu64 " tokens, a row and its label need %" PRId64, t->path,
                        count, o->features + 1);
+    if (t->unsaid & PS_TOKEN_BEGINS && !(ps_token_file_about(t->file)->marks & PS_TOKEN_BEGINS))
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "%s does not mark where documents begin, and data.documents is apart; psctl "
+                       "tokenize --documents marks it",
+                       t->path);
     return check_all(t, o->labels == PS_LABELS_NEXT);
 }
 
@@ -106,7 +112,10 @@ static ps_status open_tokens(const ps_dataset_options *o, ps_normaliser *normali
     *t = (tokens){.file = file,
                   .path = ps_strdup(o->files->tokens),
                   .length = (size_t)o->features,
-                  .most = wide ? o->classes : 0};
+                  .most = wide ? o->classes : 0,
+                  .unsaid = PS_TOKEN_GIVEN};
+    if (o->data->documents == PS_SPEC_APART)
+        t->unsaid |= PS_TOKEN_BEGINS;
     st = check(o, t);
     if (st) {
         close_tokens(t);
@@ -128,9 +137,26 @@ static ps_status row(const void *state, size_t i, int32_t *out, int32_t *next)
     return st;
 }
 
+/* A document that has begun in the row before goes on from this one's beginning. */
+static ps_status starts(const void *state, size_t i, int32_t *out)
+{
+    const tokens *t = state;
+    uint32_t marks[PIECE];
+    int32_t begun = 0;
+    ps_status st = PS_OK;
+    for (size_t at = 0, n; !st && at < t->length; at += n) {
+        n = t->length - at < PIECE ? t->length - at : PIECE;
+        st = copy(t, (uint64_t)i * t->length + at, n, out + at, marks);
+        for (size_t k = at; !st && k < at + n; k++)
+            out[k] = begun = marks[k - at] & PS_TOKEN_BEGINS ? (int32_t)k : begun;
+    }
+    return st;
+}
+
 const ps_reader ps_reader_tokens = {
     .name = "tokens",
     .open = open_tokens,
     .close = close_tokens,
     .tokens = row,
+    .starts = starts,
 };

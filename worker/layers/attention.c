@@ -53,6 +53,7 @@ static ps_attention describe(const ps_attention_layer *l, ps_tensor y, ps_tensor
                           .scale = l->scale > 0 ? l->scale : 1.0f / sqrtf((float)l->head_dim),
                           .softcap = l->softcap,
                           .window = l->window,
+                          .starts = l->starts,
                           .dropout = l->dropout,
                           .dropout_seed = l->dropout_seed,
                           .dropout_offset = l->dropout_offset,
@@ -107,6 +108,7 @@ void ps_attention_layer_weights(ps_stream *s, const ps_attention_layer *l, ps_te
 {
     int64_t length = packed.shape[0], queries = p.shape[0], group = l->heads / l->kv_heads;
     size_t size = ps_dtype_bytes(packed.dtype);
+    PS_REQUIRE(!ps_tensor_present(l->starts));
     PS_REQUIRE(head >= 0 && head < l->heads && first >= 0 && first + queries <= length);
     ps_attention a = describe(l, (ps_tensor){0}, packed);
     a.heads = a.kv_heads = a.batch = 1;
@@ -138,7 +140,7 @@ void ps_attention_layer_extend(ps_stream *s, const ps_attention_layer *l, ps_ten
                                ps_tensor packed, const ps_attention_cache *cache, int64_t before)
 {
     int64_t added = y.shape[0];
-    PS_REQUIRE(l->dropout == 0);
+    PS_REQUIRE(l->dropout == 0 && !ps_tensor_present(l->starts));
     PS_REQUIRE(before >= 0 && before + added <= cache->k.shape[0] && packed.shape[0] == added);
     turn(s, l, packed, false);
     ps_attention a = describe(l, y, packed);

@@ -18,6 +18,8 @@ typedef struct ps_attention_layer {
     float scale;         /* of scores; 0: 1/√head_dim */
     float softcap;       /* of scores, and */
     int64_t window;      /* how many keys a query sees (gpu/ops.h); 0: not, and all */
+    ps_tensor starts;    /* I32 [rows]: the first key that a query may see; may be not there. Not of
+                            a cache */
     float dropout;       /* of weights, in this pass; not of a cache */
     uint64_t dropout_seed, dropout_offset;
 } ps_attention_layer;
@@ -47,8 +49,9 @@ typedef struct ps_attention_layer_gradient {
 void ps_attention_layer_backward(ps_stream *s, const ps_attention_layer *l,
                                  const ps_attention_layer_gradient *g);
 
-/* The weights of one head of one sequence, p F32 [queries,length], of its queries from number
- * `first` on: packed[length,width] and lse[heads,length] of the sequence as forward left them. */
+/* Without starts: the weights of one head of one sequence, p F32 [queries,length], of its queries
+ * from number `first` on: packed[length,width] and lse[heads,length] of the sequence as forward
+ * left them. */
 void ps_attention_layer_weights(ps_stream *s, const ps_attention_layer *l, ps_tensor p,
                                 ps_tensor packed, ps_tensor lse, int64_t head, int64_t first);
 

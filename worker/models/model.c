@@ -171,6 +171,16 @@ ps_status ps_model_check_tokens(const ps_model *m, const int32_t *tokens, int64_
     return PS_OK;
 }
 
+static ps_status check_starts(const ps_model_batch *batch)
+{
+    for (int64_t i = 0; batch->starts && i < batch->rows * batch->length; i++) {
+        if (batch->starts[i] < 0 || batch->starts[i] > i % batch->length)
+            return ps_fail(PS_INVALID_ARGUMENT, "token %lld of a row is of a document from %d on",
+                           (long long)(i % batch->length), (int)batch->starts[i]);
+    }
+    return PS_OK;
+}
+
 static ps_status take_tokens(ps_model *m, const ps_model_batch *batch)
 {
     if (!batch->tokens && !batch->embeddings)
@@ -181,12 +191,14 @@ static ps_status take_tokens(ps_model *m, const ps_model_batch *batch)
     int64_t n = batch->rows * batch->length;
     m->embedded = batch->embeddings;
     if (m->embedded) {
-        PS_REQUIRE(m->options.explain && !batch->tokens);
+        PS_REQUIRE(m->options.explain && !batch->tokens && !batch->starts);
         ps_tensor x = ps_tensor_head(m->embeddings, n);
         ps_copy_to_device(m->stream, x, batch->embeddings, ps_tensor_bytes(x));
         return PS_OK;
     }
     ps_status st = ps_model_check_tokens(m, batch->tokens, n);
+    if (!st)
+        st = check_starts(batch);
     if (!st)
         ps_copy_to_device(m->stream, m->input, batch->tokens, (size_t)n * sizeof *batch->tokens);
     return st;
@@ -201,6 +213,7 @@ ps_status ps_model_forward(ps_model *m, const ps_model_batch *batch, const ps_mo
     m->stage = PS_MODEL_EMPTY;
     m->rows = batch->rows;
     m->length = batch->length;
+    m->starts = batch->starts;
     PS_REQUIRE(!(batch->train && m->options.explain));
     m->train = batch->train;
     m->add_gradients = batch->add_gradients;

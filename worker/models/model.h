@@ -151,6 +151,10 @@ typedef struct ps_model_batch {
     const float *embeddings; /* explain: [rows, length, hidden_size] in the tokens' place: what
                                 their table has, without positions. tokens is NULL then */
     int64_t length;          /* tokens a row, 1 to max_length */
+    const int32_t *starts;   /* [rows, length]: the token of its row that each one's document begins
+                                with, itself or one before it: it sees none before that one, and
+                                positions count from there; or NULL: rows are one document each.
+                                With tokens, and without hooks that ask for patterns */
     const int32_t *labels;   /* [rows], or [rows, length]; or NULL */
     const float *targets;    /* [rows, outputs] or NULL */
     /* cross_entropy: loss runs the teacher over the batch, and the gradient is of both; NULL: of

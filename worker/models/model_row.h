@@ -111,6 +111,7 @@ struct ps_model {
 
     ps_model_stage stage;
     int64_t rows, length;              /* of the current batch */
+    const int32_t *starts;             /* likewise; NULL: it has none */
     bool embedded;                     /* it has embeddings, or first, in their place */
     bool train, add_gradients;         /* likewise */
     ps_loss_goal goal;                 /* of the batch whose loss was computed last */

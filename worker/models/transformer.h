@@ -82,6 +82,7 @@ typedef struct ps_transformer {
     ps_tensor normed;           /* [n,C] */
     ps_norm_state norm_state;
     ps_tensor positions; /* I32 [n] */
+    ps_tensor starts;    /* likewise, where the batch has them */
     ps_tensor ones;      /* [n,1], where queries, keys and values have biases of their own */
     /* gradients under way; not with inference */
     ps_tensor dx;      /* [n,C] of the residual stream */
@@ -103,6 +104,7 @@ typedef struct ps_transformer {
     int64_t batch, length, n; /* of the current pass */
     int64_t before;           /* decode: tokens in the cache; -1: not generating */
     bool dropping;            /* dropout is on in the current pass */
+    bool several;             /* rows have several documents in it */
     float beta;               /* of parameters' gradients in the current pass */
     uint64_t passes;          /* training passes so far, for dropout */
 } ps_transformer;
@@ -167,7 +169,7 @@ PS_MUST_CHECK ps_status ps_transformer_ready(ps_transformer *t, int64_t l, ps_ar
 /* The layers that a part's parameters make. */
 ps_linear ps_transformer_linear(const ps_transformer *t, int64_t l, ps_arch_part part);
 ps_norm_layer ps_transformer_norm(const ps_transformer *t, int64_t l, ps_arch_part part);
-/* Of block l, in the current pass. */
+/* Of block l, in the current pass; transformer_attention.c. */
 ps_attention_layer ps_transformer_attention_of(const ps_transformer *t, int64_t l);
 /* packed -> state.mixed */
 void ps_transformer_attend(ps_transformer *t, int64_t l);

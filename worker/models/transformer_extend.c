@@ -13,7 +13,7 @@ static ps_status extend(ps_transformer *t, const int32_t *tokens, int64_t count,
     t->batch = 1;
     t->length = t->n = count;
     t->before = before;
-    t->dropping = false;
+    t->dropping = t->several = false;
     for (int64_t i = 0; i < count; i++)
         t->positions_host[i] = (int32_t)(before + i);
     ps_copy_to_device(t->base.stream, ps_transformer_rows(t, t->base.input), tokens,

@@ -163,6 +163,7 @@ size_t ps_transformer_place(ps_transformer *t, ps_buffer *memory)
     e.lse = e.rows * t->size.num_heads;
     t->base.input = take(&c, PS_DTYPE_I32, e.rows, 1);
     t->positions = take(&c, PS_DTYPE_I32, e.rows, 1);
+    t->starts = take(&c, PS_DTYPE_I32, t->base.options.decode ? 1 : e.rows, 1);
     if (t->parts[PS_PART_Q].count > 1)
         t->ones = take(&c, t->type, e.rows, 1);
     if (!ps_transformer_has(t, PS_PART_POSITIONS)) {

@@ -115,7 +115,7 @@ ps_status ps_on_policy_write(ps_on_policy *p, ps_model *student, uint64_t first,
 {
     ps_one_thread_require(&p->mine);
     int64_t length = batch->length, prompt = length > 1 ? length / 2 : 1;
-    PS_REQUIRE(batch->tokens && batch->labels);
+    PS_REQUIRE(batch->tokens && batch->labels && !batch->starts);
     PS_REQUIRE(batch->rows <= p->options.rows && length <= p->options.length);
     size_t bytes = (size_t)(batch->rows * length) * sizeof *p->tokens;
     memcpy(p->tokens, batch->tokens, bytes);

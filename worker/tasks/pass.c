@@ -10,6 +10,7 @@ ps_model_batch ps_pass_model_batch(const ps_batch *batch)
     return (ps_model_batch){.rows = (int64_t)batch->rows,
                             .features = batch->features,
                             .tokens = batch->tokens,
+                            .starts = batch->starts,
                             .length = (int64_t)batch->length,
                             .labels = batch->tokens ? batch->next : batch->classes,
                             .targets = batch->targets};

@@ -5,12 +5,13 @@ ours with them.
 
     pip install torch transformers==5.24.0
     tests/golden/archs/make.py llama qwen2        # writes llama.txt, qwen2.txt beside it
+    tests/golden/archs/make.py packed             # of several, with rows of several documents
 
 Weights are in no file: both sides make them (`number` below). Of a gradient there are its length and two
 products with vectors made likewise, so that each of its numbers counts.
 
 Files are lines of a word and what it says: `variant` begins one; config, the config.json; tokens, of
-ROWS rows; loss; greedy, the tokens that follow the first PROMPT of the first row; gradient, a parameter's
+ROWS rows; starts, of packed, the token of its row that each one's document begins with; loss; greedy, the tokens that follow the first PROMPT of the first row; gradient, a parameter's
 name and the three numbers. Only needed to make the files again; the tests read the files.
 """
 import json
@@ -168,6 +169,17 @@ VARIANTS = {
 CLASSES = {"gemma2": "Gemma2", "gpt2": "GPT2", "gpt_neox": "GPTNeoX", "llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3", "mistral": "Mistral"}
 
 
+# Kind, what differs, and where documents begin in each row.
+PACKED = {
+    "llama": ("llama", {}, ([0, 1, 5, 6, 17], [0, 11])),
+    "llama_one": ("llama", ROPES["yarn"], ([0], [0])),
+    "gpt2": ("gpt2", {}, ([0, 3, 20, 23], [0, 8, 16])),
+    "gemma2": ("gemma2", {"sliding_window": 5, "num_hidden_layers": 4}, ([0, 9, 10, 22], [0, 12])),
+    "qwen3": ("qwen3", {"head_dim": 16}, ([0, 2, 4, 6, 8, 10, 12], [0, 23])),
+    "mistral": ("mistral", {"sliding_window": 7}, ([0, 6, 7, 14, 21], [0, 10, 20])),
+}
+
+
 BASES = {
     "gemma2": lambda: decoder() | dict(head_dim=8, query_pre_attn_scalar=8, sliding_window=12, tie_word_embeddings=True),
     "gpt_neox": lambda: {k: v for k, v in decoder().items() if k not in ("num_key_value_heads", "rms_norm_eps")} | dict(layer_norm_eps=1e-5),
@@ -195,20 +207,40 @@ def greedy(model, tokens):
     return said
 
 
-def make(kind, name, changes, out):
+def packed_loss(model, rows, labels, begins):
+    """By positions that begin again, from which transformers makes the mask; and of each document alone, which must be the same."""
+    positions = torch.tensor([[t - max(b for b in row if b <= t) for t in range(LENGTH)] for row in begins])
+    logits = torch.cat([model(input_ids=rows[r:r + 1, :-1], position_ids=positions[r:r + 1], use_cache=False).logits for r in range(ROWS)])
+    with torch.no_grad():
+        for r, row in enumerate(begins):
+            for begin, end in zip(row, row[1:] + [LENGTH]):
+                alone = model(input_ids=rows[r:r + 1, begin:end]).logits[0]
+                assert (alone - logits[r, begin:end]).abs().max() < 1e-5  # its softmax is float32
+    return torch.nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1))
+
+
+def make(kind, name, changes, out, begins=None):
     torch.manual_seed(1)
     model = build(kind, changes).double().eval()
     fill(model)
     vocabulary = model.config.vocab_size
     tokens = [[int(x) for x in numpy.floor((numbers(f"tokens {row}", LENGTH + 1) + 0.5) * vocabulary)] for row in range(ROWS)]
     rows = torch.tensor(tokens)
-    logits = model(input_ids=rows[:, :-1]).logits
-    loss = torch.nn.functional.cross_entropy(logits.reshape(-1, vocabulary), rows[:, 1:].reshape(-1))
+    if begins:
+        labels = rows[:, 1:].clone()
+        for r, row in enumerate(begins):
+            labels[r, [begin - 1 for begin in row[1:]]] = -100
+        loss = packed_loss(model, rows, labels, begins)
+    else:
+        logits = model(input_ids=rows[:, :-1]).logits
+        loss = torch.nn.functional.cross_entropy(logits.reshape(-1, vocabulary), rows[:, 1:].reshape(-1))
     loss.backward()
     config = {k: v for k, v in json.loads(model.config.to_json_string(use_diff=False)).items() if v is not None or k == "sliding_window" or k.endswith("softcapping")}
     print("variant", name, file=out)
     print("config", json.dumps(config), file=out)
     print("tokens", *[t for row in tokens for t in row], file=out)
+    if begins:
+        print("starts", *[max(b for b in row if b <= t) for row in begins for t in range(LENGTH)], file=out)
     print("loss", repr(loss.item()), file=out)
     with torch.no_grad():
         print("greedy", *greedy(model, tokens[0][:PROMPT]), file=out)
@@ -220,7 +252,9 @@ def make(kind, name, changes, out):
 
 
 if __name__ == "__main__":
-    for kind in sys.argv[1:] or VARIANTS:
+    for kind in sys.argv[1:] or [*VARIANTS, "packed"]:
         with open(HERE / f"{kind}.txt", "w", encoding="utf-8") as file:
-            for name, changes in VARIANTS[kind].items():
+            for name, (of, changes, begins) in PACKED.items() if kind == "packed" else ():
+                make(of, name, changes, file, begins)
+            for name, changes in VARIANTS.get(kind, {}).items():
                 make(kind, name, changes, file)

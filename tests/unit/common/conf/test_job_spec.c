@@ -320,6 +320,10 @@ START_TEST(data_is_checked_against_its_format)
             "job.yaml:6: data.format: 'tokens' is not what architecture mlp reads: allowed: idx");
     refuses(DATA("  format: csv\n  train: {features: /x}\n  sequence_length: 8\n"),
             "job.yaml:8: data.sequence_length: only for language models");
+    refuses(DATA("  format: csv\n  train: {features: /x}\n  documents: apart\n"),
+            "job.yaml:8: data.documents: only for language models");
+    refuses(DATA("  format: tokens\n  train: {tokens: /x}\n  documents: alone\n"),
+            "job.yaml:8: data.documents: 'alone' is not known; allowed: together, apart");
 }
 END_TEST
 

@@ -32,6 +32,7 @@ typedef struct archs_variant {
     char name[64];
     ps_spec_model *spec;
     int32_t tokens[ARCHS_ROWS * (ARCHS_LENGTH + 1)], greedy[ARCHS_SAYS];
+    int32_t starts[ARCHS_ROWS * ARCHS_LENGTH]; /* of "packed" */
     double loss;
     archs_gradient gradients[ARCHS_GRADIENTS];
     size_t n_gradients;
@@ -92,6 +93,8 @@ static inline bool archs_next(FILE *file, archs_variant *v)
                           v->name, ps_error_message());
         } else if (!strcmp(word, "tokens")) {
             archs_ints(rest, v->tokens, sizeof v->tokens / sizeof *v->tokens);
+        } else if (!strcmp(word, "starts")) {
+            archs_ints(rest, v->starts, sizeof v->starts / sizeof *v->starts);
         } else if (!strcmp(word, "greedy")) {
             archs_ints(rest, v->greedy, ARCHS_SAYS);
         } else if (!strcmp(word, "loss")) {

@@ -16,6 +16,7 @@
 static const char *const kinds[] = {"gemma2", "gpt2",  "gpt_neox", "llama",
                                     "qwen2",  "qwen3", "mistral"};
 enum { KINDS = sizeof kinds / sizeof *kinds };
+#define PACKED KINDS /* of several kinds, with rows of several documents */
 
 /* How far off a length may be. What is 0 by its nature (of queries that see one key) is so in
  * float32 to the rounding of what it is the difference of. */
@@ -62,7 +63,7 @@ static void check_gradient(const archs_variant *v, const ps_model *m, size_t i)
 }
 
 /* again: blocks are computed again on the way back. */
-static void take_step(ps_test_device *device, const archs_variant *v, bool again)
+static void take_step(ps_test_device *device, const archs_variant *v, bool packed, bool again)
 {
     ps_model *m =
         archs_model(device, v, (ps_model_options){.max_batch = ARCHS_ROWS, .recompute = again});
@@ -71,10 +72,14 @@ static void take_step(ps_test_device *device, const archs_variant *v, bool again
     for (int i = 0; i < ARCHS_ROWS * ARCHS_LENGTH; i++) {
         const int32_t *at = v->tokens + i / ARCHS_LENGTH * (ARCHS_LENGTH + 1) + i % ARCHS_LENGTH;
         tokens[i] = at[0];
-        labels[i] = at[1];
+        bool ends = packed && (i + 1) % ARCHS_LENGTH && v->starts[i] != v->starts[i + 1];
+        labels[i] = ends ? -1 : at[1];
     }
-    const ps_model_batch batch = {
-        .rows = ARCHS_ROWS, .length = ARCHS_LENGTH, .tokens = tokens, .labels = labels};
+    const ps_model_batch batch = {.rows = ARCHS_ROWS,
+                                  .length = ARCHS_LENGTH,
+                                  .tokens = tokens,
+                                  .starts = packed ? v->starts : NULL,
+                                  .labels = labels};
     ck_ok(ps_model_forward(m, &batch, NULL));
     ck_ok(ps_model_loss(m, &batch));
     ck_ok(ps_model_backward(m, NULL));
@@ -93,11 +98,11 @@ START_TEST(loss_and_gradients)
     ps_test_device device;
     archs_variant v;
     int variants = 0;
-    FILE *file = archs_open(kinds[_i]);
+    FILE *file = archs_open(_i == PACKED ? "packed" : kinds[_i]);
     ps_test_device_open(&device, "cpu");
     while (archs_next(file, &v)) {
-        take_step(&device, &v, false);
-        take_step(&device, &v, true);
+        take_step(&device, &v, _i == PACKED, false);
+        take_step(&device, &v, _i == PACKED, true);
         ps_spec_model_free(&v.spec);
         variants++;
     }
@@ -357,7 +362,7 @@ START_TEST(caps_of_more_digits_than_gguf_has)
 END_TEST
 
 static const ps_check_case tests[] = {
-    {.test = &loss_and_gradients, .repeat = KINDS},
+    {.test = &loss_and_gradients, .repeat = KINDS + 1},
     {.test = &what_is_said, .repeat = KINDS},
     {.test = &out_and_in, .repeat = KINDS},
     {.test = &caps_of_more_digits_than_gguf_has},

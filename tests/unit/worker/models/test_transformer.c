@@ -257,6 +257,69 @@ START_TEST(the_largest_outputs_are_of_each_token)
 }
 END_TEST
 
+enum { FIRST = 2 }; /* tokens of a row's first document */
+static const int32_t two_documents[TOKENS] = {0, 0, 2, 2, 2, 0, 0, 2, 2, 2};
+
+/* The first document and the second of each row as rows of their own, by another model: losses, and
+ * gradients too, are means that weigh each by its labels. */
+START_TEST(documents_in_one_row_are_as_each_alone)
+{
+    language_fixture f;
+    language_open(&f, _i);
+    f.batch.starts = two_documents;
+    f.labels[FIRST - 1] = f.labels[LENGTH + FIRST - 1] = -1;
+    double loss = step(f.model, &f.batch).loss, sum = 0;
+    ps_model *alone = language_create(&f, (ps_model_options){.max_batch = 1});
+    language_load(&f, alone);
+    int counts = 0;
+    for (int i = 0; i < TOKENS; i++)
+        counts += f.labels[i] >= 0;
+    for (int i = 0; i < 2 * ROWS; i++) {
+        int at = i / 2 * LENGTH + i % 2 * FIRST, own = 0;
+        ps_model_batch one = {.rows = 1,
+                              .tokens = f.tokens + at,
+                              .length = i % 2 ? LENGTH - FIRST : FIRST,
+                              .labels = f.labels + at,
+                              .train = true,
+                              .add_gradients = i > 0};
+        for (int t = 0; t < one.length; t++)
+            own += one.labels[t] >= 0;
+        one.weight = (double)own / counts;
+        sum += step(alone, &one).loss * one.weight;
+    }
+    ck_assert_double_eq_tol(loss, sum, 1e-6 * sum);
+    same_gradients(&f, alone, 5e-6); /* sums in another order */
+    f.batch.starts = NULL;           /* the next batch has none of it */
+    ck_assert_double_eq_tol(step(f.model, &f.batch).loss, reference_loss_cb(&f), 1e-5);
+    ps_model_free(&alone);
+    language_close(&f);
+}
+END_TEST
+
+/* With labels in second documents alone, tokens that only first ones have get a gradient of 0, to
+ * the bit; without starts they do not. */
+START_TEST(no_gradient_crosses_between_documents)
+{
+    language_fixture f;
+    language_open(&f, 1);
+    for (int i = 0; i < TOKENS; i++) {
+        f.tokens[i] = two_documents[i] ? 7 + i % LENGTH : i % LENGTH;
+        f.labels[i] = two_documents[i] ? 3 : -1;
+    }
+    f.batch.starts = _i ? two_documents : NULL;
+    (void)step(f.model, &f.batch);
+    double *d = ps_test_read64(&f.device, ps_model_gradient(f.model, 0)), first = 0, second = 0;
+    for (int64_t i = 0; i < f.config.language.hidden_size; i++) {
+        first += fabs(d[i]);
+        second += fabs(d[9 * f.config.language.hidden_size + i]);
+    }
+    ck_assert_double_gt(second, 0);
+    ck_assert((first == 0) == _i);
+    ps_free(&d);
+    language_close(&f);
+}
+END_TEST
+
 START_TEST(what_does_not_fit_is_refused_with_its_place)
 {
     language_fixture f;
@@ -278,6 +341,8 @@ START_TEST(what_does_not_fit_is_refused_with_its_place)
 END_TEST
 
 static const ps_check_case tests[] = {
+    {.test = &documents_in_one_row_are_as_each_alone, .repeat = KINDS},
+    {.test = &no_gradient_crosses_between_documents, .repeat = 2},
     {.test = &gpt2_drops_weights_of_attention_in_training_alone, .repeat = 2},
     {.test = &every_gradient_agrees_with_finite_differences_in_float64, .repeat = KINDS},
     {.test = &recomputing_changes_no_bit, .repeat = KINDS},
