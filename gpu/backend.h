@@ -23,7 +23,7 @@
 #include "common/base/status.h"
 #include "gpu/tensor.h"
 
-#define PS_BACKEND_API 17
+#define PS_BACKEND_API 18
 
 typedef struct ps_backend ps_backend;
 typedef struct ps_backend_ops ps_backend_ops;

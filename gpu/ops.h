@@ -17,6 +17,7 @@
 
 #include "common/form/form.h"
 #include "gpu/backend.h"
+#include "gpu/ops_image.h"
 
 /* C[m,n] = alpha · op(A)[m,k] · op(B)[k,n] + beta · C, op(X) = X or its transpose; `batch` of them,
  * `stride_*` elements apart. ld*: elements from one stored row to the next, so A is stored as
@@ -333,6 +334,19 @@ typedef void ps_row_norms_backward_fn(ps_stream *s, ps_tensor dx, ps_tensor dnor
 /* out I32 [1] = how many elements of x are above 0 */
 typedef void ps_count_positive_fn(ps_stream *s, ps_tensor out, ps_tensor x);
 
+/* y = the convolution of x */
+typedef void ps_conv_fn(ps_stream *s, const ps_conv *c);
+/* y is given as a gradient, and x becomes its own; bias is not looked at. */
+typedef void ps_conv_backward_input_fn(ps_stream *s, const ps_conv *c);
+/* y is given as a gradient; weight and bias become theirs + beta times what they hold (0: not
+ * read). */
+typedef void ps_conv_backward_weight_fn(ps_stream *s, const ps_conv *c);
+typedef void ps_pool_fn(ps_stream *s, const ps_pool *p);
+/* y is given as a gradient, with the forward pass's index, and x becomes its own. */
+typedef void ps_pool_backward_fn(ps_stream *s, const ps_pool *p);
+typedef void ps_group_norm_fn(ps_stream *s, const ps_group_norm *n);
+typedef void ps_group_norm_backward_fn(ps_stream *s, const ps_group_norm_backward *n);
+
 /* Between F32 and BF16 either way, or a plain copy; to BF16 the nearest, ties to even; a NaN
  * stays one. No overlap. */
 typedef void ps_cast_fn(ps_stream *s, ps_tensor y, ps_tensor x);
@@ -355,51 +369,58 @@ typedef void ps_form_embedding_fn(ps_stream *s, ps_tensor y, const ps_form_matri
 
 /* All of them: each is a member of the table, a checked call ps_op_NAME (gpu/op.h), and ps_cpu_NAME
  * and ps_cuda_NAME, of type ps_NAME_fn. */
-#define PS_OPERATIONS(X)   \
-    X(gemm)                \
-    X(bias_add)            \
-    X(bias_backward)       \
-    X(activation)          \
-    X(activation_backward) \
-    X(gated)               \
-    X(gated_backward)      \
-    X(softcap)             \
-    X(softcap_backward)    \
-    X(cross_entropy)       \
-    X(squared_error)       \
-    X(softmax)             \
-    X(argmax)              \
-    X(embedding)           \
-    X(embedding_backward)  \
-    X(layernorm)           \
-    X(layernorm_backward)  \
-    X(rmsnorm)             \
-    X(rmsnorm_backward)    \
-    X(rope)                \
-    X(attention)           \
-    X(attention_backward)  \
-    X(attention_weights)   \
-    X(cache_rows)          \
-    X(add)                 \
-    X(dropout)             \
-    X(fill)                \
-    X(axpy)                \
-    X(scale)               \
-    X(squared_norm)        \
-    X(clip_norm)           \
-    X(all_finite)          \
-    X(adamw)               \
-    X(cast)                \
-    X(quantise)            \
-    X(dequantise)          \
-    X(form_arrange)        \
-    X(form_product)        \
-    X(form_embedding)      \
-    X(distil)              \
-    X(topk)                \
-    X(row_norms)           \
-    X(row_norms_backward)  \
-    X(count_positive)
+#define PS_OPERATIONS(X)    \
+    X(gemm)                 \
+    X(bias_add)             \
+    X(bias_backward)        \
+    X(activation)           \
+    X(activation_backward)  \
+    X(gated)                \
+    X(gated_backward)       \
+    X(softcap)              \
+    X(softcap_backward)     \
+    X(cross_entropy)        \
+    X(squared_error)        \
+    X(softmax)              \
+    X(argmax)               \
+    X(embedding)            \
+    X(embedding_backward)   \
+    X(layernorm)            \
+    X(layernorm_backward)   \
+    X(rmsnorm)              \
+    X(rmsnorm_backward)     \
+    X(rope)                 \
+    X(attention)            \
+    X(attention_backward)   \
+    X(attention_weights)    \
+    X(cache_rows)           \
+    X(add)                  \
+    X(dropout)              \
+    X(fill)                 \
+    X(axpy)                 \
+    X(scale)                \
+    X(squared_norm)         \
+    X(clip_norm)            \
+    X(all_finite)           \
+    X(adamw)                \
+    X(cast)                 \
+    X(quantise)             \
+    X(dequantise)           \
+    X(form_arrange)         \
+    X(form_product)         \
+    X(form_embedding)       \
+    X(distil)               \
+    X(topk)                 \
+    X(row_norms)            \
+    X(row_norms_backward)   \
+    X(count_positive)       \
+    X(conv)                 \
+    X(conv_backward_input)  \
+    X(conv_backward_weight) \
+    X(pool)                 \
+    X(pool_backward)        \
+    X(group_norm)           \
+    X(group_norm_backward)
 
 struct ps_backend_ops {
     void (*close)(ps_backend *b);

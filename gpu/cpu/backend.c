@@ -212,12 +212,14 @@ static uint64_t usable_memory(void)
 }
 
 /* Kernels of our own, unless somebody has said which of OpenBLAS's he wants. */
-static void choose_panels(ps_cpu_backend *b)
+static void choose_kernels(ps_cpu_backend *b, const ps_cpu_features *features)
 {
     if (ps_openblas_is_chosen())
         return;
     b->panels_f32 = ps_panel_kernels_f32();
     b->panels_bf16 = ps_panel_kernels_bf16();
+    b->convolutions = ps_conv_kernels_for(features);
+    b->pools = ps_pool_kernels_for(features);
 }
 
 static void fill_info(const ps_cpu_backend *b, ps_backend_info *info, int threads)
@@ -255,8 +257,8 @@ ps_status ps_cpu_open(const ps_backend_options *options, ps_backend **out)
     ps_cpu_backend *b = ps_new(ps_cpu_backend);
     b->threads = pool;
     b->base.ops = &cpu_ops;
-    choose_panels(b);
     ps_cpu_features features = ps_cpu_features_read();
+    choose_kernels(b, &features);
     b->forms = ps_form_kernels_for(&features);
     b->rows = ps_cpu_row_kernels_for(&features);
     fill_info(b, &b->base.info, threads);

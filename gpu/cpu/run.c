@@ -22,6 +22,16 @@ const ps_panel_kernels *ps_cpu_panels(const ps_stream *s, ps_dtype dtype)
     return dtype == PS_DTYPE_F32 ? b->panels_f32 : b->panels_bf16;
 }
 
+const ps_conv_kernels *ps_cpu_conv_kernels(const ps_stream *s)
+{
+    return ((const ps_cpu_backend *)s->backend)->convolutions;
+}
+
+const ps_pool_kernels *ps_cpu_pool_kernels(const ps_stream *s)
+{
+    return ((const ps_cpu_backend *)s->backend)->pools;
+}
+
 const ps_form_kernels *ps_cpu_forms(const ps_stream *s)
 {
     return ((const ps_cpu_backend *)s->backend)->forms;

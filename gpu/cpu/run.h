@@ -4,8 +4,10 @@
 #define PS_CPU_RUN_H
 
 #include "gpu/cpu/attention_rows.h"
+#include "gpu/cpu/conv_kernels.h"
 #include "gpu/cpu/form_kernels.h"
 #include "gpu/cpu/panels.h"
+#include "gpu/cpu/pool_kernels.h"
 #include "gpu/cpu/threads.h"
 #include "gpu/ops.h"
 
@@ -14,6 +16,9 @@ typedef struct ps_cpu_backend {
     ps_threads *threads;
     /* for products; NULL: OpenBLAS */
     const ps_panel_kernels *panels_f32, *panels_bf16;
+    /* for images; NULL: convolutions are products, and pools plain loops */
+    const ps_conv_kernels *convolutions;
+    const ps_pool_kernels *pools;
     /* for matrices in a form; NULL: they stay as they are in files, and are decoded */
     const ps_form_kernels *forms;
     const ps_cpu_row_kernels *rows; /* for attention of few queries */
@@ -31,6 +36,8 @@ typedef struct ps_cpu_stream {
 int ps_cpu_threads(const ps_stream *s);
 /* NULL: OpenBLAS multiplies tensors of this type. */
 const ps_panel_kernels *ps_cpu_panels(const ps_stream *s, ps_dtype dtype);
+const ps_conv_kernels *ps_cpu_conv_kernels(const ps_stream *s);
+const ps_pool_kernels *ps_cpu_pool_kernels(const ps_stream *s);
 const ps_form_kernels *ps_cpu_forms(const ps_stream *s);
 const ps_cpu_row_kernels *ps_cpu_row_kernels_of(const ps_stream *s);
 void ps_cpu_for(ps_stream *s, int64_t n, int64_t grain, ps_threads_cb body_cb, void *context);

@@ -304,6 +304,61 @@ static void run_f32(sequence *q)
     run_sparse(q, x);
 }
 
+static ps_tensor images(sequence *q, int64_t n, int64_t channels, int64_t h, int64_t w)
+{
+    ps_tensor t = floats(q, n * channels * h * w);
+    t.rank = 4;
+    t.shape[0] = n, t.shape[1] = channels, t.shape[2] = h, t.shape[3] = w;
+    return t;
+}
+
+static void run_images(sequence *q)
+{
+    ps_conv c = {.y = images(q, 2, 4, 6, 7),
+                 .x = images(q, 2, 3, 6, 7),
+                 .weight = images(q, 4, 3, 3, 3),
+                 .bias = floats(q, 4),
+                 .stride = 1,
+                 .padding = 1,
+                 .beta = 0.5f};
+    ps_op_conv(q->stream, &c);
+    ps_tensor y = c.y;
+    ps_group_norm n = {.y = images(q, 2, 4, 6, 7),
+                       .x = y,
+                       .gain = floats(q, 4),
+                       .bias = floats(q, 4),
+                       .mean = floats(q, 4),
+                       .rstd = floats(q, 4),
+                       .groups = 2,
+                       .epsilon = 1e-5f};
+    ps_op_group_norm(q->stream, &n);
+    ps_op_group_norm_backward(q->stream, &(ps_group_norm_backward){.dx = images(q, 2, 4, 6, 7),
+                                                                   .dgain = floats(q, 4),
+                                                                   .dbias = floats(q, 4),
+                                                                   .dy = images(q, 2, 4, 6, 7),
+                                                                   .x = y,
+                                                                   .gain = n.gain,
+                                                                   .mean = n.mean,
+                                                                   .rstd = n.rstd,
+                                                                   .groups = 2});
+    for (int kind = 0; kind < 2; kind++) {
+        ps_pool p = {.kind = kind ? PS_POOL_MAX : PS_POOL_AVERAGE,
+                     .y = images(q, 2, 4, 2, 3),
+                     .x = y,
+                     .index = kind ? place(q, PS_DTYPE_U8, 1, 48) : (ps_tensor){0},
+                     .window_h = 3,
+                     .window_w = 2,
+                     .stride = 2};
+        ps_op_pool(q->stream, &p);
+        p.x = images(q, 2, 4, 6, 7);
+        ps_op_pool_backward(q->stream, &p);
+    }
+    c.y = images(q, 2, 4, 6, 7);
+    ps_op_conv_backward_weight(q->stream, &c);
+    c.x = images(q, 2, 3, 6, 7);
+    ps_op_conv_backward_input(q->stream, &c);
+}
+
 void sequence_run(sequence *q, ps_stream *s, ps_buffer *buffer, int count)
 {
     *q = (sequence){.stream = s, .buffer = buffer};
@@ -318,4 +373,5 @@ void sequence_run(sequence *q, ps_stream *s, ps_buffer *buffer, int count)
         run_losses(q, types[i]);
     }
     run_f32(q);
+    run_images(q);
 }
