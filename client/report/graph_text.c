@@ -36,11 +36,13 @@ static const lines ascii = {"* ", "|-. ", "| | ", "+-' "};
 ps_shape_text ps_shape_of(const ps_graph_tensor *t, bool utf8)
 {
     ps_shape_text out;
-    if (t->n_dims == 2)
-        (void)snprintf(out.text, sizeof out.text, "%llu%s%llu", (unsigned long long)t->shape[0],
-                       utf8 ? "×" : "x", (unsigned long long)t->shape[1]);
-    else
-        (void)snprintf(out.text, sizeof out.text, "%llu", (unsigned long long)t->shape[0]);
+    size_t at = 0;
+    for (uint32_t d = 0; d < t->n_dims; d++)
+        at += (size_t)snprintf(out.text + at, sizeof out.text - at, "%s%llu",
+                               !d     ? ""
+                               : utf8 ? "×"
+                                      : "x",
+                               (unsigned long long)t->shape[d]);
     return out;
 }
 

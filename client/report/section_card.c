@@ -58,6 +58,19 @@ static void put_fact(ps_buf *out, const char *label, const char *value)
         ps_html(out, "<dt>%s</dt><dd>%s</dd>\n", label, value);
 }
 
+/* "1×28×28 → 32×14×14", of images */
+static void put_convolutions(const ps_spec_model *m, ps_buf *out)
+{
+    ps_image_size s = m->n_image ? ps_spec_model_image(m) : (ps_image_size){0};
+    for (size_t i = 0; i <= m->n_convolutions && m->n_image; i++) {
+        ps_buf_printf(out, "%s%" PRId64 "×%" PRId64 "×%" PRId64, i ? " → " : "", s.channels,
+                      s.height, s.width);
+        if (i < m->n_convolutions)
+            s = ps_convolution_pooled(&m->convolutions[i],
+                                      ps_convolution_given(&m->convolutions[i], s));
+    }
+}
+
 /* "30 blocks of 576 numbers a token; 9 heads of 64, 3 of keys and values; …" */
 static char *shape_of(const ps_spec_model *m)
 {
@@ -66,8 +79,9 @@ static char *shape_of(const ps_spec_model *m)
                            m->num_layers, m->hidden_size, *m->base ? m->base : "no model yet");
     if (!ps_spec_model_is_language(m)) {
         ps_buf widths = PS_BUF_EMPTY;
+        put_convolutions(m, &widths);
         for (size_t i = 0; i < m->n_layers; i++)
-            ps_buf_printf(&widths, "%s%" PRId64, i ? " → " : "", m->layers[i]);
+            ps_buf_printf(&widths, "%s%" PRId64, widths.len ? " → " : "", m->layers[i]);
         char *text = ps_strdup(ps_buf_cstr(&widths));
         ps_buf_free(&widths);
         return text;

@@ -14,6 +14,7 @@
 /* Every row: `ps_arch_NAME` in NAME.c. Messages list them in this order. */
 #define PS_ARCHS(X) \
     X(mlp)          \
+    X(cnn)          \
     X(gpt2)         \
     X(llama)        \
     X(qwen2)        \
@@ -26,6 +27,7 @@
 
 typedef enum ps_arch_family {
     PS_ARCH_LAYERS,   /* numbers in, layers of which the model section says the widths */
+    PS_ARCH_IMAGES,   /* numbers of an image in, convolutions, and layers as above behind them */
     PS_ARCH_LANGUAGE, /* tokens in, a decoder of blocks; all below is for these */
     PS_ARCH_CODER,    /* numbers in, and the same numbers out: widths as of layers, and no labels */
     PS_ARCH_LENS,     /* the residual stream of a language model in, at all its layers; no labels */

@@ -14,7 +14,7 @@ static int64_t layers_of(const ps_spec_model *m)
 {
     if (ps_spec_model_is_lens(m))
         return 0;
-    return ps_spec_model_is_language(m) ? m->num_layers : (int64_t)m->n_layers - 1;
+    return ps_spec_model_is_language(m) ? m->num_layers : (int64_t)ps_spec_model_linears(m);
 }
 
 ps_status ps_spec_lens_match(const ps_spec_model *lens, const ps_spec_model *base, const char *name)

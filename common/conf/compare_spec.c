@@ -25,9 +25,9 @@ ps_status ps_spec_compare_check(const ps_job_spec *spec, const ps_conf_doc *doc)
 static ps_status match_layers(const ps_spec_model *m, const ps_spec_model *o)
 {
     int64_t outputs = m->layers[m->n_layers - 1], its = o->layers[o->n_layers - 1];
-    if (m->layers[0] != o->layers[0])
-        return ps_fail(PS_INVALID_ARGUMENT, "it has %" PRId64 " inputs, not %" PRId64, o->layers[0],
-                       m->layers[0]);
+    if (ps_spec_model_inputs(m) != ps_spec_model_inputs(o))
+        return ps_fail(PS_INVALID_ARGUMENT, "it has %" PRId64 " inputs, not %" PRId64,
+                       ps_spec_model_inputs(o), ps_spec_model_inputs(m));
     if (outputs != its)
         return ps_fail(PS_INVALID_ARGUMENT, "it has %" PRId64 " outputs, not %" PRId64, its,
                        outputs);

@@ -87,9 +87,9 @@ static ps_status match_layers(const ps_spec_model *student, const ps_spec_model 
     size_t own = student->n_layers, its = teacher->n_layers;
     if (teacher->loss != PS_SPEC_CROSS_ENTROPY)
         return ps_fail(PS_INVALID_ARGUMENT, "its loss is not cross_entropy");
-    if (student->layers[0] != teacher->layers[0])
+    if (ps_spec_model_inputs(student) != ps_spec_model_inputs(teacher))
         return ps_fail(PS_INVALID_ARGUMENT, "it has %" PRId64 " inputs, and the student %" PRId64,
-                       teacher->layers[0], student->layers[0]);
+                       ps_spec_model_inputs(teacher), ps_spec_model_inputs(student));
     if (student->layers[own - 1] != teacher->layers[its - 1])
         return ps_fail(PS_INVALID_ARGUMENT, "it has %" PRId64 " classes, and the student %" PRId64,
                        teacher->layers[its - 1], student->layers[own - 1]);
@@ -127,7 +127,8 @@ static int64_t width_of(const ps_spec_model *model, int64_t layer)
 {
     if (ps_spec_model_is_language(model))
         return layer <= model->num_layers ? model->hidden_size : 0;
-    return (uint64_t)layer + 1 < model->n_layers ? model->layers[layer] : 0;
+    return (size_t)layer < ps_spec_model_linears(model) ? ps_spec_model_width(model, (size_t)layer)
+                                                        : 0;
 }
 
 static ps_status match_hidden(const ps_job_spec *spec, const ps_spec_model *teacher)

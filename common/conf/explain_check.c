@@ -447,11 +447,17 @@ static ps_status match_prompts(const ps_job_spec *s, const ps_spec_model *m, con
 
 static ps_status match_methods(const ps_job_spec *s, const ps_spec_model *m, const ps_conf_doc *doc)
 {
-    bool language = ps_spec_model_is_language(m);
+    bool language = ps_spec_model_is_language(m), images = ps_spec_model_is_images(m);
     for (size_t i = 0; i < ps_spec_explain_count(s->explain); i++) {
         const ps_explain_row *row = ps_spec_explain_row(s->explain, i);
-        if (row->traits & (language ? PS_EXPLAIN_LANGUAGE : PS_EXPLAIN_LAYERS))
+        if (row->traits & (images     ? PS_EXPLAIN_IMAGES
+                           : language ? PS_EXPLAIN_LANGUAGE
+                                      : PS_EXPLAIN_LAYERS))
             continue;
+        if (images)
+            return ps_conf_fail(doc, entry_at(s->explain, i).at,
+                                "method %s is not for architecture %s, which model %s is of",
+                                row->name, m->architecture, s->model_name);
         return ps_conf_fail(doc, entry_at(s->explain, i).at, "method %s is for %s; model %s is %s",
                             row->name, language ? "models of layers" : "language models",
                             s->model_name, m->architecture);

@@ -19,6 +19,7 @@
 typedef enum ps_explain_trait {
     PS_EXPLAIN_LAYERS = 1 << 0,   /* models of layers */
     PS_EXPLAIN_LANGUAGE = 1 << 1, /* language models */
+    PS_EXPLAIN_IMAGES = 1 << 10,  /* networks of convolutions */
     PS_EXPLAIN_ANY = PS_EXPLAIN_LAYERS | PS_EXPLAIN_LANGUAGE,
     PS_EXPLAIN_BACKWARD = 1 << 2, /* gradients of the input, or at taps */
     PS_EXPLAIN_LABELS = 1 << 3,   /* every row has a label */
@@ -46,20 +47,20 @@ enum {
  * the same job. */
 // clang-format off
 #define PS_EXPLAIN_ROWS(ROW) \
-    ROW(calibration, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_LABELS, 1, {NULL}) \
-    ROW(confusion, behaviour, PS_EXPLAIN_LAYERS | PS_EXPLAIN_LABELS, 1, {NULL}) \
-    ROW(losses, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_LABELS, 1, {NULL}) \
-    ROW(slices, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_LABELS, 1, {NULL}) \
-    ROW(answer_change, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_OTHER, 1, {NULL}) \
+    ROW(calibration, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_IMAGES | PS_EXPLAIN_LABELS, 1, {NULL}) \
+    ROW(confusion, behaviour, PS_EXPLAIN_LAYERS | PS_EXPLAIN_IMAGES | PS_EXPLAIN_LABELS, 1, {NULL}) \
+    ROW(losses, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_IMAGES | PS_EXPLAIN_LABELS, 1, {NULL}) \
+    ROW(slices, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_IMAGES | PS_EXPLAIN_LABELS, 1, {NULL}) \
+    ROW(answer_change, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_IMAGES | PS_EXPLAIN_OTHER, 1, {NULL}) \
     ROW(feature_ablation, attributions, PS_EXPLAIN_ANY, 1, {"features"}) \
     ROW(occlusion, attributions, PS_EXPLAIN_ANY, 1, {"window"}, {"stride"}, {"shape"}) \
-    ROW(saliency, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {NULL}) \
-    ROW(gradient_x_input, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {NULL}) \
-    ROW(integrated_gradients, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"steps"}, \
+    ROW(saliency, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_IMAGES | PS_EXPLAIN_BACKWARD, 1, {NULL}) \
+    ROW(gradient_x_input, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_IMAGES | PS_EXPLAIN_BACKWARD, 1, {NULL}) \
+    ROW(integrated_gradients, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_IMAGES | PS_EXPLAIN_BACKWARD, 1, {"steps"}, \
         {"tolerance"}, {"steps_max", 4096}) \
-    ROW(smooth_grad, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"samples", 50}, \
+    ROW(smooth_grad, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_IMAGES | PS_EXPLAIN_BACKWARD, 1, {"samples", 50}, \
         {"noise"}) \
-    ROW(gradient_shap, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"samples", 200}) \
+    ROW(gradient_shap, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_IMAGES | PS_EXPLAIN_BACKWARD, 1, {"samples", 200}) \
     ROW(shapley, attributions, PS_EXPLAIN_ANY, 1, {"features"}, {"samples"}) \
     ROW(permutation_shapley, attributions, PS_EXPLAIN_ANY, 1, {"features"}, {"permutations"}) \
     ROW(deep_lift, attributions, PS_EXPLAIN_LAYERS | PS_EXPLAIN_BACKWARD | PS_EXPLAIN_LOGITS, 1, \

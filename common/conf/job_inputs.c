@@ -48,8 +48,10 @@ static ps_status check_room(const ps_job_spec *spec, const ps_spec_model *m, con
     if (fits || !ps_job_spec_kind(spec)->trains || (!std_due(spec) && !mean_due(spec)))
         return PS_OK;
     return ps_conf_fail(doc, std_due(spec) ? "data.normalise" : "data.csv.missing",
-                        "%s is for at most %d inputs; model.layers begins with %" PRId64,
-                        std_due(spec) ? "from: data" : "mean", PS_SPEC_INPUTS_MAX, m->layers[0]);
+                        "%s is for at most %d inputs; %s %" PRId64,
+                        std_due(spec) ? "from: data" : "mean", PS_SPEC_INPUTS_MAX,
+                        ps_spec_model_is_images(m) ? "an image has" : "model.layers begins with",
+                        ps_spec_model_inputs(m));
 }
 
 /* For messages: "model iris". */

@@ -8,6 +8,7 @@
 #define PS_CONF_JOB_SPEC_H
 
 #include "common/arch/arch.h"
+#include "common/arch/convolution.h"
 #include "common/arch/rope.h"
 #include "common/base/buf.h"
 #include "common/base/slice.h"
@@ -74,6 +75,11 @@ typedef struct ps_spec_model {
     /* mlp */
     int64_t *layers; /* widths: inputs, hidden ones, outputs; at least 2. Others: none */
     size_t n_layers;
+    /* cnn: layers stand behind these, and are the widths that follow: hidden ones, outputs */
+    int64_t *image; /* channels, height, width */
+    size_t n_image;
+    ps_convolution *convolutions;
+    size_t n_convolutions;
     unsigned activation; /* ps_spec_activation, after every layer but the last */
     unsigned loss;       /* ps_spec_loss; of language models PS_SPEC_CROSS_ENTROPY, and of those
                             that have no labels PS_SPEC_SQUARED_ERROR */
@@ -352,6 +358,15 @@ bool ps_spec_model_is_coder(const ps_spec_model *model);
 bool ps_spec_model_is_lens(const ps_spec_model *model);
 /* It learns from what it is given alone: one of both. */
 bool ps_spec_model_unlabelled(const ps_spec_model *model);
+/* It takes images: a network of convolutions. */
+bool ps_spec_model_is_images(const ps_spec_model *model);
+/* Of one of these: its image, and how many numbers of it come to the first of layers. */
+ps_image_size ps_spec_model_image(const ps_spec_model *model);
+int64_t ps_spec_model_features(const ps_spec_model *model);
+/* Of models of layers, cnn among them: how many linear layers there are, and how many numbers come
+ * to layer i, from 0; i as many as there are: how many it gives. */
+size_t ps_spec_model_linears(const ps_spec_model *model);
+int64_t ps_spec_model_width(const ps_spec_model *model, size_t i);
 /* Numbers of a row that it takes; 0: it takes tokens. */
 int64_t ps_spec_model_inputs(const ps_spec_model *model);
 /* Is the language model `base`, called `name`, of the shape that the lens is for?

@@ -11,21 +11,22 @@
 #define KIND_ROWS(ROW) \
     ROW(train, {MUST(DATA) MUST(DATA_TRAIN) MAY(DATA_TEST) MUST(MODEL) MAY(INITIALIZE_FROM) MUST(TRAIN) \
            MAY(DISTIL) MAY(RECORD) MAY(REPORT)}, \
-        .trains = true, .coders = true, .lenses = true) \
+        .trains = true, .coders = true, .lenses = true, .images = true) \
     ROW(evaluate, {MUST(MODEL_NAME) MUST(DATA) MUST(DATA_TEST) MAY(ROWS)}, \
-        .coders = true, .lenses = true) \
+        .coders = true, .lenses = true, .images = true) \
     ROW(predict, {MUST(MODEL_NAME) MUST(DATA) MUST(DATA_TEST) MAY(ROWS)}, \
-        .unlabelled = true, .leaves_files = true, .coders = true) \
+        .unlabelled = true, .leaves_files = true, .coders = true, .images = true) \
     ROW(generate, {MUST(MODEL_NAME) MUST(GENERATE)}) \
-    ROW(compare, {MUST(MODEL_NAME) MUST(DATA) MUST(DATA_TEST) MAY(ROWS) MUST(COMPARE)}) \
+    ROW(compare, {MUST(MODEL_NAME) MUST(DATA) MUST(DATA_TEST) MAY(ROWS) MUST(COMPARE)}, \
+        .images = true) \
     ROW(describe, {MUST(MODEL_NAME)}, \
-        .leaves_files = true, .coders = true, .lenses = true) \
+        .leaves_files = true, .coders = true, .lenses = true, .images = true) \
     ROW(compress, {MUST(MODEL_NAME) MAY(DATA) MAY(DATA_TRAIN) MAY(DATA_TEST) MAY(TRAIN) \
               MAY(DISTIL) MUST(COMPRESS)}, \
         .leaves_files = true) \
     ROW(explain, {MUST(MODEL_NAME) MAY(DATA) MAY(DATA_TRAIN) MAY(DATA_TEST) MUST(EXPLAIN) \
              MAY(REPORT)}, \
-        .labels_too = true, .leaves_files = true)
+        .labels_too = true, .leaves_files = true, .images = true)
 // clang-format on
 
 #define NAME(name_, ...) #name_,

@@ -45,7 +45,8 @@ typedef struct ps_kind_row {
     bool labels_too; /* labels are read where there are some */
     bool leaves_files; /* its tasks leave artifacts with psd */
     bool coders;       /* models that give back what they take are for it, too, */
-    bool lenses;       /* and lenses are */
+    bool lenses;       /* and lenses are, */
+    bool images;       /* and networks of convolutions */
 } ps_kind_row;
 
 /* In the order of the table; ended by a row without a name. */

@@ -1,6 +1,7 @@
 /* The keys of a model section, how each is written, and the section that is made of all of them. */
 #include "common/conf/model_keys.h"
 
+#include "common/conf/convolution_spec.h"
 #include "common/conf/write.h"
 
 #include <float.h>
@@ -15,6 +16,8 @@ static const char *const loss_words[] = {"cross_entropy", "squared_error", NULL}
 const ps_conf_key ps_spec_model_keys[] = {
     PS_CONF_NAME("architecture", ps_spec_model, architecture, NULL, ps_arch_names),
     PS_CONF_INTS("layers", ps_spec_model, layers, "[]", 0, 256, 1, 1 << 20),
+    PS_CONF_INTS("image", ps_spec_model, image, "[]", 0, 3, 1, 65536),
+    PS_CONF_MAPS("convolutions", ps_spec_model, convolutions, ps_spec_convolution_keys, 0, 64),
     PS_CONF_WORD("activation", ps_spec_model, activation, "relu", activation_words),
     PS_CONF_WORD("loss", ps_spec_model, loss, "cross_entropy", loss_words),
     PS_CONF_TEXTS("classes", ps_spec_model, classes, "[]", 0, 4096, 1, 255),
@@ -70,6 +73,8 @@ const ps_conf_key ps_spec_model_keys[] = {
 
 const ps_model_key ps_model_keys[] = {
     {"layers"},
+    {"image"},
+    {"convolutions"},
     {"activation"},
     {"loss"},
     {"classes", .open = true},

@@ -3,6 +3,7 @@
  * not hold is reported on the line of its key. */
 #include "common/conf/model_spec.h"
 
+#include "common/conf/convolution_spec.h"
 #include "common/conf/model_keys.h"
 #include "common/conf/value.h"
 
@@ -89,7 +90,7 @@ static ps_status check_classes(const section *s)
 static ps_status check_inputs(const section *s)
 {
     const ps_spec_model *m = s->model;
-    size_t inputs = (size_t)m->layers[0];
+    size_t inputs = (size_t)ps_spec_model_inputs(m);
     const struct {
         const char *key;
         size_t n;
@@ -97,13 +98,34 @@ static ps_status check_inputs(const section *s)
     for (size_t i = 0; i < 2; i++)
         if (lists[i].n && lists[i].n != inputs)
             return ps_conf_fail(s->doc, path_of(s, lists[i].key).text,
-                                "%zu numbers, but layers begins with %zu; they must be the same",
-                                lists[i].n, inputs);
+                                "%zu numbers, but %s %zu; they must be the same", lists[i].n,
+                                ps_spec_model_is_images(m) ? "an image has" : "layers begins with",
+                                inputs);
     if (m->n_input_std && !m->n_input_mean)
         return ps_conf_fail(s->doc, path_of(s, "input_std").text, "only with input_mean");
     if (m->input_missing == PS_SPEC_MISSING_MEAN && !m->n_input_mean)
         return ps_conf_fail(s->doc, path_of(s, "input_missing").text, "mean: only with input_mean");
     return PS_OK;
+}
+
+/* What is a list of widths ends with the number of outputs. */
+static ps_status check_outputs(const section *s)
+{
+    const ps_spec_model *m = s->model;
+    int64_t last = m->layers[m->n_layers - 1];
+    if (m->loss == PS_SPEC_CROSS_ENTROPY && last < 2)
+        return ps_conf_fail(s->doc, path_of(s, "layers").text,
+                            "the last layer is the number of classes and must be at least 2 "
+                            "with loss cross_entropy, not %" PRId64,
+                            last);
+    ps_status st = check_classes(s);
+    return st ? st : check_inputs(s);
+}
+
+static ps_status settle_images(const section *s, ps_spec_model *m)
+{
+    ps_status st = ps_spec_convolutions_settle(m, s->doc, s->prefix);
+    return st ? st : check_outputs(s);
 }
 
 static ps_status check_mlp(const section *s)
@@ -116,14 +138,7 @@ static ps_status check_mlp(const section *s)
     if (m->n_layers < 2)
         return ps_conf_fail(s->doc, path_of(s, key).text, "%zu entries, allowed 2 to 256",
                             m->n_layers);
-    int64_t last = m->layers[m->n_layers - 1];
-    if (m->loss == PS_SPEC_CROSS_ENTROPY && last < 2)
-        return ps_conf_fail(s->doc, path_of(s, key).text,
-                            "the last layer is the number of classes and must be at least 2 "
-                            "with loss cross_entropy, not %" PRId64,
-                            last);
-    ps_status st = check_classes(s);
-    return st ? st : check_inputs(s);
+    return check_outputs(s);
 }
 
 /* Inputs, latents, inputs. */
@@ -301,12 +316,19 @@ ps_status ps_spec_model_settle(ps_spec_model *model, const ps_conf_doc *doc, con
         return settle_coder(&s, model);
     if (s.arch->family == PS_ARCH_LENS)
         return settle_lens(&s, model);
+    if (s.arch->family == PS_ARCH_IMAGES)
+        return settle_images(&s, model);
     return s.arch->family == PS_ARCH_LANGUAGE ? settle_language(&s, model) : check_mlp(&s);
 }
 
 bool ps_spec_model_is_coder(const ps_spec_model *model)
 {
     return ps_model_arch(model)->family == PS_ARCH_CODER;
+}
+
+bool ps_spec_model_is_images(const ps_spec_model *model)
+{
+    return ps_model_arch(model)->family == PS_ARCH_IMAGES;
 }
 
 bool ps_spec_model_is_lens(const ps_spec_model *model)
@@ -323,6 +345,8 @@ bool ps_kind_takes(const ps_kind_row *kind, const ps_spec_model *model)
 {
     if (ps_spec_model_is_lens(model))
         return kind->lenses;
+    if (ps_spec_model_is_images(model))
+        return kind->images;
     return kind->coders || !ps_spec_model_is_coder(model);
 }
 
@@ -330,6 +354,8 @@ int64_t ps_spec_model_inputs(const ps_spec_model *model)
 {
     if (ps_spec_model_is_lens(model))
         return (model->num_layers + 1) * model->hidden_size;
+    if (ps_spec_model_is_images(model))
+        return ps_image_numbers(ps_spec_model_image(model));
     return ps_spec_model_is_language(model) ? 0 : model->layers[0];
 }
 

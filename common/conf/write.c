@@ -45,6 +45,16 @@ static void write_map(const ps_conf_key *keys, const void *data, ps_buf *out)
     ps_buf_putc(out, '}');
 }
 
+static void write_maps(const ps_conf_key *key, const char *data, size_t n, ps_buf *out)
+{
+    ps_buf_putc(out, '[');
+    for (size_t i = 0; i < n; i++) {
+        ps_buf_puts(out, i ? ", " : "");
+        write_map(key->keys, data + i * key->size, out);
+    }
+    ps_buf_putc(out, ']');
+}
+
 void ps_conf_write(const ps_conf_key *key, const void *data, ps_buf *out)
 {
     const void *at = (const char *)data + key->offset;
@@ -83,9 +93,11 @@ void ps_conf_write(const ps_conf_key *key, const void *data, ps_buf *out)
     case PS_CONF_TYPE_MAP:
         write_map(key->keys, at, out);
         break;
+    case PS_CONF_TYPE_MAPS:
+        write_maps(key, *(const char *const *)at, ps_conf_count(key, data), out);
+        break;
     case PS_CONF_TYPE_MAP_OPT:
     case PS_CONF_TYPE_NAMED:
-    case PS_CONF_TYPE_MAPS:
         PS_REQUIRE(false);
     }
 }

@@ -6,8 +6,8 @@
 #include "common/base/buf.h"
 #include "common/conf/conf.h"
 
-/* The key's value; data: the struct that has it. Numbers in the shortest form. Not for MAP_OPT,
- * MAPS and NAMED, which nobody writes. */
+/* The key's value; data: the struct that has it. Numbers in the shortest form. Not for MAP_OPT
+ * and NAMED, which nobody writes. */
 void ps_conf_write(const ps_conf_key *key, const void *data, ps_buf *out);
 /* How many entries a list has. */
 size_t ps_conf_count(const ps_conf_key *key, const void *data);

@@ -35,6 +35,12 @@ uint64_t ps_model_activation_bytes(const ps_spec_model *model, uint64_t rows)
             (uint64_t)model->num_layers * block_numbers(model) + 3 * (uint64_t)model->hidden_size;
     for (size_t i = 0; i < model->n_layers; i++)
         numbers += 2 * (uint64_t)model->layers[i];
+    ps_image_size size = model->n_image ? ps_spec_model_image(model) : (ps_image_size){0};
+    for (size_t i = 0; i < model->n_convolutions; i++) {
+        ps_image_size given = ps_convolution_given(&model->convolutions[i], size);
+        size = ps_convolution_pooled(&model->convolutions[i], given);
+        numbers += 4 * (uint64_t)ps_image_numbers(given) + 2 * (uint64_t)ps_image_numbers(size);
+    }
     return rows * numbers * sizeof(float);
 }
 

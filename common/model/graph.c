@@ -128,6 +128,14 @@ static ps_status check_shape(const ps_graph_given *given, const ps_graph_wanted 
                           wanted->name);
 }
 
+static uint64_t numbers_of(const ps_graph_wanted *wanted)
+{
+    uint64_t numbers = 1;
+    for (uint32_t d = 0; d < wanted->n_dims; d++)
+        numbers *= wanted->shape[d];
+    return numbers;
+}
+
 /* The form as numbers are read, and the bytes that they take in it. */
 static ps_status measure(const ps_graph_given *given, const ps_graph_wanted *wanted, ps_form *form,
                          uint64_t *bytes)
@@ -136,6 +144,10 @@ static ps_status measure(const ps_graph_given *given, const ps_graph_wanted *wan
         return ps_fail(PS_CORRUPT, "tensor %s: psctl does not know the form '%.40s'", wanted->name,
                        given->form);
     bool plain = !form->rank && !strcmp(form->row->name, "float32");
+    if (plain && wanted->n_dims > 2) {
+        *bytes = numbers_of(wanted) * sizeof(float);
+        return PS_OK;
+    }
     ps_model_form as = {.name = wanted->name,
                         .n_dims = wanted->n_dims,
                         .shape = {wanted->shape[0], wanted->shape[1]},
@@ -157,11 +169,11 @@ double ps_graph_product(const ps_graph_tensor *tensor, ps_form form)
 
 static void cut(const ps_graph_builder *b, const ps_graph_wanted *wanted, ps_graph_tensor *t)
 {
-    bool matrix = wanted->n_dims == 2;
+    bool matrix = wanted->n_dims >= 2;
     bool of_block = b->graph->groups[b->group].block != PS_GRAPH_NONE;
     bool turned = matrix && wanted->outputs_last && b->cuts.turned && of_block;
-    t->rows = matrix ? t->shape[turned] : 1;
-    t->columns = t->shape[matrix && !turned];
+    t->columns = t->shape[turned ? 0 : wanted->n_dims - 1];
+    t->rows = t->numbers / t->columns;
     t->column_blocks =
         t->columns < b->cuts.column_blocks ? (uint32_t)t->columns : b->cuts.column_blocks;
     bool inputs = matrix && (turned || !wanted->outputs_last) &&
@@ -172,16 +184,14 @@ static void cut(const ps_graph_builder *b, const ps_graph_wanted *wanted, ps_gra
 ps_status ps_graph_tensor_add(ps_graph_builder *b, const ps_graph_wanted *wanted)
 {
     ps_graph *g = b->graph;
-    PS_REQUIRE(g->n_nodes && wanted->n_dims >= 1 && wanted->n_dims <= 2);
+    PS_REQUIRE(g->n_nodes && wanted->n_dims >= 1 && wanted->n_dims <= PS_GRAPH_DIMS);
     ps_graph_node *node = &g->nodes[g->n_nodes - 1];
     const ps_graph_given *given = find(b, wanted->name);
     if (!given)
         return ps_fail(PS_CORRUPT, "tensor %s: the configuration needs it, and it is not there",
                        wanted->name);
-    ps_graph_tensor t = {.n_dims = wanted->n_dims,
-                         .shape = {wanted->shape[0], wanted->shape[1]},
-                         .numbers =
-                             wanted->shape[0] * (wanted->n_dims == 2 ? wanted->shape[1] : 1)};
+    ps_graph_tensor t = {.n_dims = wanted->n_dims, .numbers = numbers_of(wanted)};
+    memcpy(t.shape, wanted->shape, sizeof t.shape);
     ps_form form;
     ps_status st = check_shape(given, wanted);
     if (!st)
@@ -231,10 +241,11 @@ ps_status ps_graph_create(const ps_spec_model *model, const ps_graph_given *tens
     g->column_blocks = cuts.column_blocks;
     ps_graph_group_open(&b, model->architecture, PS_GRAPH_NONE);
     index_given(&b);
-    ps_status st = g->language                     ? ps_graph_language(&b)
-                   : ps_spec_model_is_coder(model) ? ps_graph_coder(&b)
-                   : ps_spec_model_is_lens(model)  ? ps_graph_lens(&b)
-                                                   : ps_graph_layers(&b);
+    ps_status st = g->language                      ? ps_graph_language(&b)
+                   : ps_spec_model_is_coder(model)  ? ps_graph_coder(&b)
+                   : ps_spec_model_is_lens(model)   ? ps_graph_lens(&b)
+                   : ps_spec_model_is_images(model) ? ps_graph_images(&b)
+                                                    : ps_graph_layers(&b);
     if (!st)
         st = check_all_used(&b);
     sum_up(g);

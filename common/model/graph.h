@@ -18,14 +18,16 @@
 #include "common/form/form.h"
 
 /* Operations, and what they are called in JSON. */
-#define PS_GRAPH_OPS(X)         \
-    X(INPUT, "input")           \
-    X(EMBEDDING, "embedding")   \
-    X(ADD, "add")               \
-    X(NORM, "norm")             \
-    X(LINEAR, "linear")         \
-    X(ATTENTION, "attention")   \
-    X(ACTIVATION, "activation") \
+#define PS_GRAPH_OPS(X)           \
+    X(INPUT, "input")             \
+    X(EMBEDDING, "embedding")     \
+    X(ADD, "add")                 \
+    X(NORM, "norm")               \
+    X(LINEAR, "linear")           \
+    X(CONVOLUTION, "convolution") \
+    X(POOL, "pool")               \
+    X(ATTENTION, "attention")     \
+    X(ACTIVATION, "activation")   \
     X(OUTPUT, "output")
 
 #define PS_GRAPH_OP_ENUM(name, text) PS_GRAPH_##name,
@@ -33,6 +35,8 @@ typedef enum ps_graph_op { PS_GRAPH_OPS(PS_GRAPH_OP_ENUM) PS_GRAPH_N_OPS } ps_gr
 #undef PS_GRAPH_OP_ENUM
 
 const char *ps_graph_op_name(ps_graph_op op);
+
+enum { PS_GRAPH_DIMS = 4 };
 
 /* What its column blocks are slices of. */
 typedef enum ps_graph_slice {
@@ -43,11 +47,12 @@ typedef enum ps_graph_slice {
 typedef struct ps_graph_tensor {
     char name[PS_LM_NAME];
     char form[PS_FORM_TEXT];
-    uint32_t n_dims;   /* 1 or 2 */
-    uint64_t shape[2]; /* of the model's tensor */
+    uint32_t n_dims;               /* from 1 */
+    uint64_t shape[PS_GRAPH_DIMS]; /* of the model's tensor */
     uint64_t numbers;
     uint64_t bytes;         /* as stored */
-    uint64_t rows, columns; /* N×M as psd cuts it; a vector is 1×M */
+    uint64_t rows, columns; /* N×M as psd cuts it; a vector is 1×M, and of more
+                               sides the last is M */
     uint32_t column_blocks; /* k, at most M */
     ps_graph_slice slice;
 } ps_graph_tensor;

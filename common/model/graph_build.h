@@ -9,7 +9,7 @@
 typedef struct ps_graph_wanted {
     const char *name;
     uint32_t n_dims;
-    uint64_t shape[2];
+    uint64_t shape[PS_GRAPH_DIMS];
     bool outputs_last; /* a matrix [inputs, outputs] */
 } ps_graph_wanted;
 
@@ -42,9 +42,22 @@ PS_MUST_CHECK ps_status ps_graph_tensor_add(ps_graph_builder *b, const ps_graph_
 /* Of a product with the tensor. */
 double ps_graph_product(const ps_graph_tensor *tensor, ps_form form);
 
+/* A product that is called `what`, a matrix [out, in] or, turned, [in, out], and its bias; a node
+ * without tensors; the inputs, as the model makes them even: behind *last, which each becomes. */
+PS_MUST_CHECK ps_status ps_graph_linear_add(ps_graph_builder *b, const char *what, uint64_t in,
+                                            uint64_t out, bool turned, uint32_t *last);
+void ps_graph_plain_add(ps_graph_builder *b, ps_graph_op op, const char *name, uint64_t width,
+                        double flops, uint32_t *last);
+uint32_t ps_graph_inputs_add(ps_graph_builder *b);
+/* The linear layers of a model, with activations between them, and its outputs. */
+PS_MUST_CHECK ps_status ps_graph_linears_add(ps_graph_builder *b, uint32_t *last);
+/* "relu" */
+const char *ps_graph_activation(const ps_graph_builder *b);
+
 /* One for each family. */
 PS_MUST_CHECK ps_status ps_graph_language(ps_graph_builder *b);
 PS_MUST_CHECK ps_status ps_graph_layers(ps_graph_builder *b);
+PS_MUST_CHECK ps_status ps_graph_images(ps_graph_builder *b);
 PS_MUST_CHECK ps_status ps_graph_coder(ps_graph_builder *b);
 PS_MUST_CHECK ps_status ps_graph_lens(ps_graph_builder *b);
 

@@ -8,11 +8,14 @@
 static const char *const activations[] = {
     [PS_SPEC_RELU] = "relu", [PS_SPEC_GELU] = "gelu", [PS_SPEC_TANH] = "tanh"};
 
-/* A product that is called `what`, and its bias; turned: the matrix is stored [in, out]. */
-static ps_status add_product(ps_graph_builder *b, const char *what, const int64_t *widths,
-                             bool turned, uint32_t *last)
+const char *ps_graph_activation(const ps_graph_builder *b)
 {
-    uint64_t in = (uint64_t)widths[0], out = (uint64_t)widths[1];
+    return activations[b->model->activation];
+}
+
+ps_status ps_graph_linear_add(ps_graph_builder *b, const char *what, uint64_t in, uint64_t out,
+                              bool turned, uint32_t *last)
+{
     char name[PS_LM_NAME];
     uint32_t node = ps_graph_node_add(b, PS_GRAPH_LINEAR, what, out);
     ps_graph_edge_add(b, *last, node, false);
@@ -29,15 +32,8 @@ static ps_status add_product(ps_graph_builder *b, const char *what, const int64_
     return ps_graph_tensor_add(b, &(ps_graph_wanted){.name = name, .n_dims = 1, .shape = {out}});
 }
 
-static ps_status add_layer(ps_graph_builder *b, size_t i, uint32_t *last)
-{
-    char name[PS_LM_NAME];
-    (void)snprintf(name, sizeof name, "layers.%zu", i);
-    return add_product(b, name, &b->model->layers[i], false, last);
-}
-
-static void add_plain(ps_graph_builder *b, ps_graph_op op, const char *name, uint64_t width,
-                      double flops, uint32_t *last)
+void ps_graph_plain_add(ps_graph_builder *b, ps_graph_op op, const char *name, uint64_t width,
+                        double flops, uint32_t *last)
 {
     uint32_t node = ps_graph_node_add(b, op, name, width);
     b->graph->nodes[node].flops = flops;
@@ -45,14 +41,15 @@ static void add_plain(ps_graph_builder *b, ps_graph_op op, const char *name, uin
     *last = node;
 }
 
-static uint32_t add_inputs(ps_graph_builder *b)
+uint32_t ps_graph_inputs_add(ps_graph_builder *b)
 {
     const ps_spec_model *m = b->model;
-    uint64_t width = (uint64_t)m->layers[0];
+    uint64_t width = (uint64_t)ps_spec_model_inputs(m);
     uint32_t last = ps_graph_node_add(b, PS_GRAPH_INPUT, "inputs", width);
     if (m->n_input_mean)
-        add_plain(b, PS_GRAPH_NORM, m->n_input_std ? "less mean, by deviation" : "less mean", width,
-                  (double)width * (m->n_input_std ? 2 : 1), &last);
+        ps_graph_plain_add(b, PS_GRAPH_NORM,
+                           m->n_input_std ? "less mean, by deviation" : "less mean", width,
+                           (double)width * (m->n_input_std ? 2 : 1), &last);
     return last;
 }
 
@@ -62,35 +59,43 @@ ps_status ps_graph_coder(ps_graph_builder *b)
     const ps_spec_model *m = b->model;
     PS_REQUIRE(m->n_layers == 3);
     uint64_t width = (uint64_t)m->layers[0], latents = (uint64_t)m->layers[1];
-    uint32_t last = add_inputs(b);
-    add_plain(b, PS_GRAPH_NORM, "less the decoder's bias", width, (double)width, &last);
-    ps_status st = add_product(b, "encoder", m->layers, false, &last);
+    uint32_t last = ps_graph_inputs_add(b);
+    ps_graph_plain_add(b, PS_GRAPH_NORM, "less the decoder's bias", width, (double)width, &last);
+    ps_status st = ps_graph_linear_add(b, "encoder", width, latents, false, &last);
     if (st)
         return st;
-    add_plain(b, PS_GRAPH_ACTIVATION, m->top_k ? "the largest" : "relu", latents, (double)latents,
-              &last);
-    st = add_product(b, "decoder", m->layers + 1, true, &last);
+    ps_graph_plain_add(b, PS_GRAPH_ACTIVATION, m->top_k ? "the largest" : "relu", latents,
+                       (double)latents, &last);
+    st = ps_graph_linear_add(b, "decoder", latents, width, true, &last);
     if (!st)
-        add_plain(b, PS_GRAPH_OUTPUT, "the inputs again", width, 0, &last);
+        ps_graph_plain_add(b, PS_GRAPH_OUTPUT, "the inputs again", width, 0, &last);
     return st;
+}
+
+ps_status ps_graph_linears_add(ps_graph_builder *b, uint32_t *last)
+{
+    const ps_spec_model *m = b->model;
+    size_t n = ps_spec_model_linears(m);
+    uint64_t width = (uint64_t)ps_spec_model_width(m, 0);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t in = width;
+        char name[PS_LM_NAME];
+        width = (uint64_t)ps_spec_model_width(m, i + 1);
+        (void)snprintf(name, sizeof name, "layers.%zu", i);
+        ps_status st = ps_graph_linear_add(b, name, in, width, false, last);
+        if (st)
+            return st;
+        if (i + 1 < n)
+            ps_graph_plain_add(b, PS_GRAPH_ACTIVATION, ps_graph_activation(b), width, (double)width,
+                               last);
+    }
+    ps_graph_plain_add(b, PS_GRAPH_OUTPUT, m->loss == PS_SPEC_CROSS_ENTROPY ? "logits" : "outputs",
+                       width, 0, last);
+    return PS_OK;
 }
 
 ps_status ps_graph_layers(ps_graph_builder *b)
 {
-    const ps_spec_model *m = b->model;
-    PS_REQUIRE(m->n_layers >= 2);
-    uint64_t width = 0;
-    uint32_t last = add_inputs(b);
-    for (size_t i = 0; i + 1 < m->n_layers; i++) {
-        ps_status st = add_layer(b, i, &last);
-        if (st)
-            return st;
-        width = (uint64_t)m->layers[i + 1];
-        if (i + 2 < m->n_layers)
-            add_plain(b, PS_GRAPH_ACTIVATION, activations[m->activation], width, (double)width,
-                      &last);
-    }
-    add_plain(b, PS_GRAPH_OUTPUT, m->loss == PS_SPEC_CROSS_ENTROPY ? "logits" : "outputs", width, 0,
-              &last);
-    return PS_OK;
+    uint32_t last = ps_graph_inputs_add(b);
+    return ps_graph_linears_add(b, &last);
 }

@@ -15,6 +15,11 @@ ps_model_config ps_job_model_config(const ps_spec_model *model)
     return (ps_model_config){.architecture = model->architecture,
                              .layers = model->layers,
                              .layer_count = model->n_layers,
+                             .image =
+                                 model->n_image ? ps_spec_model_image(model) : (ps_image_size){0},
+                             .convolutions = model->convolutions,
+                             .convolution_count = model->n_convolutions,
+                             .dropout = model->n_convolutions ? model->dropout : 0,
                              .activation = activations[model->activation],
                              .loss = losses[model->loss],
                              .top_k = model->top_k,

@@ -1,4 +1,5 @@
-/* mlp: linear layers with an activation between each two.
+/* mlp: linear layers with an activation between each two; of a cnn behind its convolutions, whose
+ * features stand for the inputs then, and with dropout of what comes to each.
  *
  *     a0 = features                                [rows,n0]
  *     zi = linear_i(a(i-1)), ai = f(zi)            [rows,ni]   i = 1 .. L-1
@@ -17,12 +18,14 @@
 #include "common/base/require.h"
 #include "worker/layers/activation.h"
 #include "worker/layers/linear.h"
+#include "worker/models/convolutions.h"
 #include "worker/models/model_row.h"
 
 #include <math.h>
 #include <stdio.h>
 
 typedef struct mlp_layer {
+    ps_tensor x; /* with dropout: [max_batch,in], what is left of what came to it */
     ps_linear linear;
     ps_tensor z; /* [max_batch,out]: what linear gives */
     ps_tensor a; /* [max_batch,out]: after the activation; the last layer has none, and a is z */
@@ -31,8 +34,15 @@ typedef struct mlp_layer {
 typedef struct mlp {
     ps_model base;
     ps_activation activation;
+    ps_convolutions front; /* of images; else there are none */
+    int64_t *widths;       /* [count + 1]: what comes to the first layer, and what each gives */
+    double dropout;
+    bool dropping;   /* in the current pass */
+    uint64_t passes; /* training passes so far */
+    size_t before;   /* parameters of the convolutions */
     size_t count;
     mlp_layer *layers;
+    ps_tensor features;  /* [rows,…]: what the convolutions gave in the current pass */
     ps_buffer *memory;   /* of all activations */
     ps_tensor deltas[2]; /* [max_batch,widest hidden] */
     ps_tensor doutput;   /* [max_batch,outputs]: where the outputs' gradient is: in their place, or
@@ -40,22 +50,38 @@ typedef struct mlp {
     ps_tensor picked;    /* explain: [max_batch,outputs] of some rows */
 } mlp;
 
+static bool of_images(const ps_model_config *config)
+{
+    return config->convolution_count > 0;
+}
+
+/* The first is not of the section where there are convolutions. */
+static size_t layers_of(const ps_model_config *config)
+{
+    return config->layer_count - (of_images(config) ? 0 : 1);
+}
+
 static ps_status check_sizes(const ps_model_config *config)
 {
-    if (config->layer_count < 2 || config->layer_count > PS_MODEL_LAYERS_MAX || !config->layers)
+    size_t least = of_images(config) ? 1 : 2, n = config->layer_count;
+    if (n < least || n > PS_MODEL_LAYERS_MAX || !config->layers)
         return ps_fail(PS_INVALID_ARGUMENT, "layers: %zu sizes, an mlp has 2 (input, output) to %d",
-                       config->layer_count, PS_MODEL_LAYERS_MAX);
-    for (size_t i = 0; i < config->layer_count; i++) {
+                       n, PS_MODEL_LAYERS_MAX);
+    for (size_t i = 0; i < n; i++) {
         if (config->layers[i] < 1 || config->layers[i] > PS_MODEL_SIDE_MAX)
             return ps_fail(PS_INVALID_ARGUMENT, "layers[%zu]: %lld, allowed are 1 to %lld", i,
                            (long long)config->layers[i], (long long)PS_MODEL_SIDE_MAX);
-        if (i && config->layers[i - 1] > PS_MODEL_PARAMETER_MAX / config->layers[i])
-            return ps_fail(PS_INVALID_ARGUMENT,
-                           "layers[%zu]: a weight of %lld × %lld, at most %lld elements", i,
-                           (long long)config->layers[i], (long long)config->layers[i - 1],
-                           (long long)PS_MODEL_PARAMETER_MAX);
     }
     return PS_OK;
+}
+
+static ps_status check_weight(size_t at, int64_t in, int64_t n)
+{
+    if (in <= PS_MODEL_PARAMETER_MAX / n)
+        return PS_OK;
+    return ps_fail(PS_INVALID_ARGUMENT,
+                   "layers[%zu]: a weight of %lld × %lld, at most %lld elements", at, (long long)n,
+                   (long long)in, (long long)PS_MODEL_PARAMETER_MAX);
 }
 
 static int64_t last_of(const ps_model_config *config)
@@ -78,8 +104,13 @@ static ps_status describe(const ps_model_config *config, ps_model_layout *out)
         return st;
 
     ps_model_layout layout = {0};
-    for (size_t i = 0; i + 1 < config->layer_count; i++) {
-        int64_t in = config->layers[i], n = config->layers[i + 1];
+    int64_t in = config->layers[0];
+    if (of_images(config))
+        st = ps_convolutions_describe(config, &layout, &in);
+    for (size_t i = 0; !st && i < layers_of(config); i++) {
+        size_t at = i + config->layer_count - layers_of(config);
+        int64_t n = config->layers[at];
+        st = check_weight(at, in, n);
         ps_model_parameter_spec weight = {.rank = 2, .shape = {n, in}, .init = PS_INIT_UNIFORM};
         weight.of_block = true;
         weight.scale = 1.0f / sqrtf((float)in);
@@ -90,27 +121,32 @@ static ps_status describe(const ps_model_config *config, ps_model_layout *out)
         (void)snprintf(bias.name, sizeof bias.name, "layers.%zu.bias", i);
         ps_model_layout_add(&layout, &weight);
         ps_model_layout_add(&layout, &bias);
+        in = n;
+    }
+    if (st) {
+        ps_model_layout_free(&layout);
+        return st;
     }
     *out = layout;
     return PS_OK;
 }
 
 /* Parameter numbers of layer i, as describe lists them. */
-static size_t weight_of(size_t i)
+static size_t weight_of(const mlp *m, size_t i)
 {
-    return 2 * i;
+    return m->before + 2 * i;
 }
 
-static size_t bias_of(size_t i)
+static size_t bias_of(const mlp *m, size_t i)
 {
-    return 2 * i + 1;
+    return weight_of(m, i) + 1;
 }
 
-static int64_t widest_hidden(const mlp *m, const ps_model_config *config)
+static int64_t widest_hidden(const mlp *m)
 {
     int64_t widest = 0;
     for (size_t i = 1; i < m->count; i++)
-        widest = config->layers[i] > widest ? config->layers[i] : widest;
+        widest = m->widths[i] > widest ? m->widths[i] : widest;
     return widest;
 }
 
@@ -134,23 +170,26 @@ static void place_explained(mlp *m, size_t *end, ps_buffer *buffer)
 
 /* Gives every tensor its place and returns the bytes that they take; buffer may not be there yet.
  */
-static size_t place_all(mlp *m, const ps_model_config *config, ps_buffer *buffer)
+static size_t place_all(mlp *m, ps_buffer *buffer)
 {
     size_t end = 0;
     m->base.input = place_rows(m, &end, buffer, m->base.inputs);
+    ps_convolutions_place(&m->front, &m->base, &end, buffer);
     for (size_t i = 0; i < m->count; i++) {
         mlp_layer *layer = &m->layers[i];
-        layer->z = layer->a = place_rows(m, &end, buffer, config->layers[i + 1]);
+        layer->z = layer->a = place_rows(m, &end, buffer, m->widths[i + 1]);
+        if (m->dropout > 0)
+            layer->x = place_rows(m, &end, buffer, m->widths[i]);
         if (i + 1 == m->count || !ps_activation_keeps_input(m->activation) ||
             m->base.options.inference)
             continue;
-        layer->a = place_rows(m, &end, buffer, config->layers[i + 1]);
+        layer->a = place_rows(m, &end, buffer, m->widths[i + 1]);
     }
     m->base.output = m->doutput = m->layers[m->count - 1].z;
     if (m->base.options.explain)
         place_explained(m, &end, buffer);
 
-    int64_t widest = m->base.options.inference ? 0 : widest_hidden(m, config);
+    int64_t widest = m->base.options.inference ? 0 : widest_hidden(m);
     for (int i = 0; i < 2 && widest; i++)
         m->deltas[i] = place_rows(m, &end, buffer, widest);
     return end;
@@ -159,18 +198,19 @@ static size_t place_all(mlp *m, const ps_model_config *config, ps_buffer *buffer
 static void bind_parameters(mlp *m)
 {
     const ps_model *base = &m->base;
+    ps_convolutions_bind(&m->front, base);
     for (size_t i = 0; i < m->count; i++) {
         ps_linear *l = &m->layers[i].linear;
-        l->weight = base->parameters[weight_of(i)];
-        l->form = base->forms[weight_of(i)];
+        l->weight = base->parameters[weight_of(m, i)];
+        l->form = base->forms[weight_of(m, i)];
         l->exact = base->options.exact;
-        l->rank = base->ranks[weight_of(i)];
+        l->rank = base->ranks[weight_of(m, i)];
         l->between = base->between;
-        l->bias = base->parameters[bias_of(i)];
+        l->bias = base->parameters[bias_of(m, i)];
         if (!base->gradients)
             continue;
-        l->weight_gradient = base->gradients[weight_of(i)];
-        l->bias_gradient = base->gradients[bias_of(i)];
+        l->weight_gradient = base->gradients[weight_of(m, i)];
+        l->bias_gradient = base->gradients[bias_of(m, i)];
     }
 }
 
@@ -180,8 +220,27 @@ static void free_mlp(ps_model *base)
     ps_backend *backend = base->backend;
     ps_model_base_fini(base);
     ps_buffer_free(backend, &m->memory);
+    ps_convolutions_fini(&m->front);
     ps_free(&m->layers);
+    ps_free(&m->widths);
     ps_free(&m);
+}
+
+/* Sizes and numbers, of a configuration that has been described. */
+static void take_sizes(mlp *m, const ps_model_config *config, const ps_model_options *options)
+{
+    size_t given = config->layer_count - layers_of(config);
+    ps_convolutions_init(&m->front, config);
+    m->before = ps_convolutions_parameters(&m->front);
+    m->count = layers_of(config);
+    m->widths = ps_alloc_array(m->count + 1, sizeof *m->widths);
+    m->widths[0] = of_images(config) ? ps_convolutions_features(&m->front) : config->layers[0];
+    for (size_t i = 0; i < m->count; i++)
+        m->widths[i + 1] = config->layers[i + given];
+    m->base.inputs = of_images(config) ? ps_image_numbers(config->image) : m->widths[0];
+    m->base.outputs = m->widths[m->count];
+    m->layers = ps_alloc_array(m->count, sizeof *m->layers);
+    m->dropout = options->inference || options->explain ? 0 : config->dropout;
 }
 
 static ps_status create(ps_backend *backend, const ps_model_config *config,
@@ -193,13 +252,10 @@ static ps_status create(ps_backend *backend, const ps_model_config *config,
         ps_free(&m);
         return st;
     }
-    m->base.inputs = config->layers[0];
-    m->base.outputs = last_of(config);
-    m->count = config->layer_count - 1;
-    m->layers = ps_alloc_array(m->count, sizeof *m->layers);
-
+    take_sizes(m, config, options);
     const ps_loss_row *loss;
     st = ps_activation_parse(config->activation, &m->activation);
+    m->front.activation = m->activation;
     if (!st)
         st = ps_loss_parse(config->loss, m->base.outputs, &loss);
     if (!st)
@@ -209,14 +265,14 @@ static ps_status create(ps_backend *backend, const ps_model_config *config,
     if (st)
         goto free_model;
 
-    size_t bytes = place_all(m, config, NULL);
+    size_t bytes = place_all(m, NULL);
     st = ps_buffer_new(backend, bytes, &m->memory);
     if (st) {
         st = ps_wrap(st, "activations for batches of %lld", (long long)options->max_batch);
         goto free_model;
     }
     m->base.memory += bytes + m->base.loss.result.buffer->bytes;
-    size_t placed = place_all(m, config, m->memory);
+    size_t placed = place_all(m, m->memory);
     PS_REQUIRE(placed == bytes);
     bind_parameters(m);
     *out = &m->base;
@@ -227,20 +283,42 @@ free_model:
     return st;
 }
 
+/* Bits depend on the seed, the pass and the layer, so the gradient finds the same. Returns y. */
+static ps_tensor drop(const mlp *m, size_t layer, ps_tensor y, ps_tensor x)
+{
+    ps_op_dropout(m->base.stream,
+                  &(ps_dropout){.y = y,
+                                .x = x,
+                                .rate = (float)m->dropout,
+                                .seed = m->base.options.seed + m->passes * 0x9E3779B97F4A7C15u,
+                                .offset = (uint64_t)layer << 40});
+    return y;
+}
+
 static ps_status forward(ps_model *base, const ps_model_hooks *hooks)
 {
     mlp *m = (mlp *)base;
     ps_tensor x = ps_tensor_head(base->input, base->rows);
     if (!base->embedded)
         ps_model_at(base, PS_TAP_INPUT, 0, x, 0);
+    m->dropping = base->train && m->dropout > 0;
+    m->passes += m->dropping;
+    if (m->front.count && !base->embedded) {
+        ps_status st = ps_convolutions_forward(&m->front, base, hooks, x, &x);
+        if (st)
+            return st;
+        m->features = x;
+    }
     for (size_t i = 0; i < m->count; i++) {
-        ps_status st = ps_model_use(base, hooks, weight_of(i));
+        ps_status st = ps_model_use(base, hooks, weight_of(m, i));
         if (!st)
-            st = ps_model_use(base, hooks, bias_of(i));
+            st = ps_model_use(base, hooks, bias_of(m, i));
         if (st)
             return st;
         ps_tensor z = ps_tensor_head(m->layers[i].z, base->rows);
         ps_tensor a = ps_tensor_head(m->layers[i].a, base->rows);
+        if (m->dropping)
+            x = drop(m, i, ps_tensor_head(m->layers[i].x, base->rows), x);
         if (i || !base->embedded)
             ps_linear_forward(base->stream, &m->layers[i].linear, z, 0, x);
         ps_model_at(base, PS_TAP_LAYER_PRE, (int64_t)i, z, 0);
@@ -260,18 +338,41 @@ static ps_status backward_parameters(mlp *m, size_t i, ps_tensor dy, const ps_mo
     ps_model *base = &m->base;
     if (!base->gradients)
         return PS_OK;
-    ps_tensor x = ps_tensor_head(i ? m->layers[i - 1].a : base->input, base->rows);
+    ps_tensor x = ps_tensor_head(m->dropping      ? m->layers[i].x
+                                 : i              ? m->layers[i - 1].a
+                                 : m->front.count ? m->features
+                                                  : base->input,
+                                 base->rows);
     float beta = base->add_gradients ? 1 : 0;
     const ps_linear *linear = &m->layers[i].linear;
     ps_status st = PS_OK;
     if (ps_tensor_present(linear->weight_gradient)) {
         ps_linear_backward_weight(base->stream, linear, dy, 0, x, beta);
-        st = ps_model_ready(hooks, weight_of(i));
+        st = ps_model_ready(hooks, weight_of(m, i));
     }
     if (st || !ps_tensor_present(linear->bias_gradient))
         return st;
     ps_linear_backward_bias(base->stream, linear, dy, 0, beta);
-    return ps_model_ready(hooks, bias_of(i));
+    return ps_model_ready(hooks, bias_of(m, i));
+}
+
+/* From dy of the first layer on. */
+static ps_status backward_front(mlp *m, const ps_model_hooks *hooks, ps_tensor dy)
+{
+    ps_model *base = &m->base;
+    ps_tensor gradient = m->front.gradient, dx = {0};
+    gradient =
+        ps_tensor_2d(gradient.buffer, gradient.offset, PS_DTYPE_F32, base->rows, m->widths[0]);
+    ps_linear_backward_input(base->stream, &m->layers[0].linear, gradient, dy, 0, 0);
+    if (m->dropping)
+        (void)drop(m, 0, gradient, gradient);
+    if (base->options.explain)
+        dx = ps_tensor_head(base->input_gradient, base->rows);
+    ps_status st = ps_convolutions_backward(&m->front, base, hooks,
+                                            ps_tensor_head(base->input, base->rows), dx);
+    if (!st && base->options.explain)
+        ps_model_gradient_at(base, PS_TAP_INPUT, 0, dx, 0);
+    return st;
 }
 
 static ps_status backward(ps_model *base, const ps_model_hooks *hooks)
@@ -291,12 +392,16 @@ static ps_status backward(ps_model *base, const ps_model_hooks *hooks)
         dx.shape[0] = base->rows;
         dx.shape[1] = a.shape[1];
         ps_linear_backward_input(base->stream, &m->layers[i].linear, dx, dy, 0, 0);
+        if (m->dropping)
+            (void)drop(m, i, dx, dx);
         ps_model_follow(base, (int64_t)i, dx);
         ps_model_gradient_at(base, PS_TAP_LAYER_POST, (int64_t)i - 1, dx, 0);
         ps_activation_backward(base->stream, m->activation, dx, z, a);
         dy = dx;
     }
     base->first_gradient = dy;
+    if (m->front.count && !base->embedded)
+        return backward_front(m, hooks, dy);
     if (!base->options.explain || base->embedded)
         return PS_OK;
     ps_tensor dx = ps_tensor_head(base->input_gradient, base->rows);
@@ -343,19 +448,35 @@ static int64_t tap_columns(const ps_model *base, ps_tap tap)
     return (size_t)tap.layer < there ? m->layers[tap.layer].z.shape[1] : 0;
 }
 
+/* Numbers of linear layers and of their parameters; false: parameter i is of a convolution. */
+static bool of_layer(const ps_model *base, size_t i, int64_t *layer, bool *bias)
+{
+    const mlp *m = (const mlp *)base;
+    if (i < m->before)
+        return false;
+    *layer = (int64_t)(i - m->before) / 2;
+    *bias = (i - m->before) % 2 != 0;
+    return true;
+}
+
 static bool tap_before(const ps_model *base, size_t i, ps_tap *out)
 {
-    (void)base;
-    *out = i == weight_of(0) ? (ps_tap){PS_TAP_INPUT, 0}
-                             : (ps_tap){PS_TAP_LAYER_POST, (int64_t)(i / 2) - 1};
-    return i % 2 == 0; /* else it is a bias */
+    int64_t layer = 0;
+    bool bias = false, first_is_input = ((const mlp *)base)->before == 0;
+    if (!of_layer(base, i, &layer, &bias) || bias || (layer == 0 && !first_is_input))
+        return false;
+    *out = layer ? (ps_tap){PS_TAP_LAYER_POST, layer - 1} : (ps_tap){PS_TAP_INPUT, 0};
+    return true;
 }
 
 static size_t taps_behind(const ps_model *base, size_t i, ps_tap *out)
 {
-    (void)base;
-    out[0] = (ps_tap){PS_TAP_LAYER_PRE, (int64_t)(i / 2)};
-    return i % 2 == 0;
+    int64_t layer = 0;
+    bool bias = false;
+    if (!of_layer(base, i, &layer, &bias) || bias)
+        return 0;
+    out[0] = (ps_tap){PS_TAP_LAYER_PRE, layer};
+    return 1;
 }
 
 static ps_tensor room(ps_model *base)

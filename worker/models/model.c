@@ -11,9 +11,8 @@
 #include <string.h>
 
 static const ps_model_row *const rows[] = {
-    [PS_ARCH_LAYERS] = &ps_model_mlp,
-    [PS_ARCH_LANGUAGE] = &ps_model_transformer,
-    [PS_ARCH_CODER] = &ps_model_sae,
+    [PS_ARCH_LAYERS] = &ps_model_mlp,           [PS_ARCH_IMAGES] = &ps_model_mlp,
+    [PS_ARCH_LANGUAGE] = &ps_model_transformer, [PS_ARCH_CODER] = &ps_model_sae,
     [PS_ARCH_LENS] = &ps_model_tuned_lens,
 };
 

@@ -22,6 +22,7 @@
 #define PS_MODELS_MODEL_H
 
 #include "common/arch/arch.h"
+#include "common/arch/convolution.h"
 #include "common/arch/rope.h"
 #include "common/base/status.h"
 #include "common/form/form.h"
@@ -58,11 +59,17 @@ typedef struct ps_model_config {
     const int64_t *layers;    /* mlp: sizes from input to output, 2 to PS_MODEL_LAYERS_MAX of them;
                                  sae:    inputs, latents, inputs */
     size_t layer_count;
+    ps_image_size image;                /* cnn: what an image is */
+    const ps_convolution *convolutions; /* cnn: these come first, and layers are the widths behind
+                                           them, hidden ones and outputs, at least 1 */
+    size_t convolution_count;
+    double dropout;             /* cnn: of what comes to each of layers, in training */
     const char *activation;     /* "relu", "gelu", "tanh", "gelu_tanh", "silu"; NULL: relu */
     const char *loss;           /* "cross_entropy", "squared_error"; NULL: cross_entropy */
     int64_t top_k;              /* sae: latents of a row that stay active; 0: as many as are */
     double l1;                  /* sae: what they cost; 0 with top_k */
-    ps_model_language language; /* language models; tuned_lens: hidden_size, num_layers */
+    ps_model_language language; /* language models; tuned_lens: hidden_size, num_layers; cnn:
+                                   norm_epsilon */
     ps_model_lora lora;         /* language models: all else is frozen, and of a stored model */
     const char *const *freeze;  /* parameters that are, by words of ps_spec_freeze_means; not of sae
                                    and tuned_lens */

@@ -13,7 +13,7 @@ START_TEST(every_fault_is_named_on_its_line_and_nothing_that_follows_from_one)
             "job.yaml:2: name: 'Foo' is not a name; allowed: 1 to 64 of a-z 0-9 . _ -, first a "
             "letter or a digit\n"
             "job.yaml:3: model.architecture: 'mpl' is not known; did you mean 'mlp'? allowed: mlp, "
-            "gpt2, llama");
+            "cnn, gpt2, llama");
     static const char rest[] =
         "\njob.yaml:6: train.optimzer: unknown key; did you mean 'optimizer'? allowed: epochs, "
         "batch_size, accumulate, precision, recompute, seed, optimizer, schedule, consistency, "
@@ -401,7 +401,7 @@ START_TEST(a_key_of_another_architecture_is_refused)
     refuses(JOB("  architecture: mlp\n  layers: [4]\n"),
             "job.yaml:7: model.layers: 1 entries, allowed 2 to 256");
     refuses(JOB("  architecture: bert\n"),
-            "job.yaml:6: model.architecture: 'bert' is not known; allowed: mlp, gpt2, llama");
+            "job.yaml:6: model.architecture: 'bert' is not known; allowed: mlp, cnn, gpt2, llama");
 }
 END_TEST
 

@@ -72,6 +72,42 @@ START_TEST(nodes_stand_in_the_order_of_the_pass)
 }
 END_TEST
 
+static const uint64_t cnn_shapes[][4] = {{6, 3, 5, 5}, {6}, {6}, {6}, {2, 24}, {2}};
+static const char *const cnn_names[] = {"convolutions.0.weight", "convolutions.0.bias",
+                                        "norms.0.weight",        "norms.0.bias",
+                                        "layers.0.weight",       "layers.0.bias"};
+
+/* 5 × 5 of 3 channels on 6 × 6 pixels, of which 2 × 2 are left to a layer of 2. */
+START_TEST(a_network_for_images_is_drawn_with_its_sizes)
+{
+    static const char yaml[] = "{architecture: cnn, image: [3, 6, 6], convolutions: [{channels: 6, "
+                               "kernel: 5, pool: average, pool_size: 3}], layers: [2]}";
+    ps_spec_model *m = NULL;
+    ps_graph *g = NULL;
+    ps_graph_given given[6];
+    for (size_t i = 0; i < 6; i++)
+        given[i] = (ps_graph_given){cnn_names[i], cnn_shapes[i],
+                                    i == 0   ? 4
+                                    : i == 4 ? 2
+                                             : 1,
+                                    "float32"};
+    ck_ok(ps_spec_model_parse(ps_slice_str(yaml), "m", &m));
+    ck_ok(ps_graph_create(m, given, 6, (ps_graph_cuts){.column_blocks = 2}, &g));
+    passes(g, "inputs convolutions.0 norms.0 relu mean layers.0 logits");
+    ck_assert_str_eq(node_of(g, "convolutions.0")->about, "6 channels of 6x6");
+    ck_assert_str_eq(node_of(g, "mean")->about, "6 channels of 2x2");
+    ck_assert_double_eq(node_of(g, "convolutions.0")->flops, 216.0 * (2 * 75 + 1));
+    const ps_graph_tensor *t = tensor_of(g, "convolutions.0.weight");
+    ck_assert(t->rows == 90 && t->columns == 5 && t->numbers == 450 && t->bytes == 1800);
+    ck_assert_uint_eq(g->numbers, 450 + 18 + 48 + 2);
+    ps_graph_free(&g);
+    given[0].n_dims = 3;
+    ck_assert_int_eq(ps_graph_create(m, given, 6, (ps_graph_cuts){.column_blocks = 1}, &g),
+                     PS_CORRUPT);
+    ps_spec_model_free(&m);
+}
+END_TEST
+
 START_TEST(every_tensor_is_there_once_and_sums_are_those_of_the_list)
 {
     ps_graph *g = made(SAMPLE_GPT2, NULL, (ps_graph_cuts){.column_blocks = 1});
@@ -224,6 +260,7 @@ END_TEST
 
 static const ps_check_case tests[] = {
     {&nodes_stand_in_the_order_of_the_pass},
+    {&a_network_for_images_is_drawn_with_its_sizes},
     {&every_tensor_is_there_once_and_sums_are_those_of_the_list},
     {&the_residual_stream_goes_past_what_is_added_to_it},
     {&column_blocks_cover_a_matrix_and_say_what_they_are_slices_of},

@@ -85,8 +85,8 @@ static const int64_t one[] = {784}, zero[] = {784, 0, 10}, negative[] = {-1, 10}
 #define MLP(sizes) \
     .architecture = "mlp", .layers = sizes, .layer_count = sizeof sizes / sizeof *sizes
 static const bad_config bad_configs[] = {
-    {{.architecture = "cnn"}, "architecture: cnn is unknown, there are mlp, gpt2, "},
-    {{.architecture = NULL}, "architecture: (none) is unknown, there are mlp, gpt2, "},
+    {{.architecture = "rnn"}, "architecture: rnn is unknown, there are mlp, cnn, "},
+    {{.architecture = NULL}, "architecture: (none) is unknown, there are mlp, cnn, "},
     {{MLP(one)}, "layers: 1 sizes, an mlp has 2 (input, output) to 256"},
     {{.architecture = "mlp"}, "layers: 0 sizes, an mlp has 2 (input, output) to 256"},
     {{MLP(zero)}, "layers[1]: 0, allowed are 1 to 16777216"},
