@@ -9,24 +9,19 @@
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
 #include "common/base/require.h"
-#include "common/base/target.h"
-#include "common/base/whole_file.h"
 #include "common/json/json.h"
 #include "common/model/hf_config.h"
 #include "common/model/hf_kept.h"
 #include "common/model/hf_pack.h"
 #include "common/model/hf_quantization.h"
 #include "common/model/hf_rows.h"
-#include "common/model/model_out.h"
+#include "common/model/out_folder.h"
 #include "common/model/side_files.h"
 #include "common/tokenizer/tokenizer.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static const char *const dtypes[] = {"f32", "bf16", "f16", NULL};
 static const char *const packed_dtypes[] = {"f16", "bf16", "f32", NULL};
@@ -36,10 +31,9 @@ static const char *const files[] = {"config.json",           "tokenizer.json",
                                     "model.safetensors",     NULL};
 
 struct ps_model_out {
-    char *path, *temporary; /* temporary NULL: it has got its name */
-    const ps_disk *disk;    /* that files are written through, with this end of their names */
+    ps_out_folder *folder;
+    const ps_disk *disk; /* that files are written through, with this end of their names */
     const char *ending;
-    bool there; /* the folder was */
     ps_safetensors_dtype dtype;
     ps_hf_pack *pack; /* NULL: all are numbers */
     ps_lm_tensor *tensors;
@@ -51,37 +45,9 @@ struct ps_model_out {
     uint64_t bytes;
 };
 
-static char *path_in(const ps_model_out *o, const char *name)
-{
-    return ps_asprintf("%s/%s%s", o->temporary, name, o->ending);
-}
-
-static ps_status open_folder(ps_model_out *o, bool force)
-{
-    struct stat about;
-    o->there = stat(o->path, &about) == 0;
-    if (o->there && !force)
-        return ps_fail(PS_ALREADY_EXISTS, "%s is there already; --force overwrites its files",
-                       o->path);
-    if (o->there && !S_ISDIR(about.st_mode))
-        return ps_fail(PS_INVALID_ARGUMENT, "%s is no folder", o->path);
-    /* beside the name it will have; or in the folder, whose parent need not be ours to write in */
-    char *name = ps_asprintf(o->there ? "%s/psd.XXXXXX" : "%s.XXXXXX", o->path);
-    if (!mkdtemp(name)) {
-        ps_status st = ps_fail_errno(errno, "%s", o->path);
-        ps_free(&name);
-        return st;
-    }
-    o->temporary = name;
-    mode_t mask = umask(0);
-    (void)umask(mask);
-    (void)chmod(name, 0777 & ~mask);
-    return PS_OK;
-}
-
 static ps_status write_text(ps_model_out *o, const char *name, ps_slice text)
 {
-    char *path = path_in(o, name);
+    char *path = ps_out_folder_file(o->folder, name);
     ps_status st =
         ps_new_file_save(path, text, &(ps_new_file_options){.force = true, .disk = o->disk});
     ps_free(&path);
@@ -134,19 +100,17 @@ static ps_status make_tokenizer_config(ps_model_out *o, const ps_model_about *ab
 /* In a folder that was there: of another model maybe, and whoever loads this one reads it, too. */
 static void remark_if_there(const ps_model_out *o, const ps_model_about *about, const char *name)
 {
-    char *path = ps_asprintf("%s/%s%s", o->path, name, o->ending);
-    if (access(path, F_OK) == 0)
-        ps_buf_printf(about->remarks, "%s was there before and is not of this model\n", path);
-    ps_free(&path);
+    if (ps_out_folder_had(o->folder, name, o->ending))
+        ps_buf_printf(about->remarks, "%s/%s%s was there before and is not of this model\n",
+                      ps_out_folder_path(o->folder), name, o->ending);
 }
 
 /* Of encrypted files those that are not would be read in their place. */
 static void remark_if_plain(const ps_model_out *o, const ps_model_about *about, const char *name)
 {
-    char *path = ps_asprintf("%s/%s", o->path, name);
-    if (*o->ending && access(path, F_OK) == 0)
-        ps_buf_printf(about->remarks, "%s was there before and is not encrypted\n", path);
-    ps_free(&path);
+    if (*o->ending && ps_out_folder_had(o->folder, name, ""))
+        ps_buf_printf(about->remarks, "%s/%s was there before and is not encrypted\n",
+                      ps_out_folder_path(o->folder), name);
 }
 
 static void remark_plain(const ps_model_out *o, const ps_model_about *about)
@@ -232,18 +196,11 @@ static ps_status begin_writer(ps_model_out *o, const ps_model_about *about)
 
 static ps_status begin_tensors(ps_model_out *o, const ps_model_about *about)
 {
-    char *path = path_in(o, "model.safetensors");
+    char *path = ps_out_folder_file(o->folder, "model.safetensors");
     ps_status st =
         ps_new_file_open(path, &(ps_new_file_options){.force = true, .disk = o->disk}, &o->file);
     ps_free(&path);
     return st ? st : begin_writer(o, about);
-}
-
-static void remove_file(const ps_model_out *o, const char *name)
-{
-    char *path = path_in(o, name);
-    (void)unlink(path);
-    ps_free(&path);
 }
 
 static void hf_drop(ps_model_out **out)
@@ -256,14 +213,7 @@ static void hf_drop(ps_model_out **out)
     ps_free(&o->gathered);
     ps_safetensors_writer_free(&o->writer);
     ps_new_file_drop(&o->file);
-    for (size_t i = 0; o->temporary && files[i]; i++)
-        remove_file(o, files[i]);
-    for (size_t i = 0; o->temporary && i < PS_SIDE_FILES; i++)
-        remove_file(o, ps_side_files[i].name);
-    if (o->temporary)
-        (void)rmdir(o->temporary);
-    ps_free(&o->temporary);
-    ps_free(&o->path);
+    ps_out_folder_drop(&o->folder);
     ps_free(out);
 }
 
@@ -287,18 +237,13 @@ static ps_status open_as(const ps_packed_row *packed, const ps_model_out_options
     memcpy(o->tensors, about->tensors, o->n * sizeof *o->tensors);
     o->disk = options->disk;
     o->ending = options->ending ? options->ending : "";
-    char *given = ps_strdup(options->path);
-    for (size_t n = strlen(given); n > 1 && given[n - 1] == '/'; n--)
-        given[n - 1] = '\0'; /* the temporary one stands beside it, not in it */
-    st = ps_target_follow(given, &o->path);
-    ps_free(&given);
     o->dtype = !strcmp(options->dtype, "f32")   ? PS_SAFETENSORS_F32
                : !strcmp(options->dtype, "f16") ? PS_SAFETENSORS_F16
                                                 : PS_SAFETENSORS_BF16;
-    if (!st && packed)
+    if (packed)
         st = ps_hf_pack_new(packed, about, options->activations, &o->pack);
     if (!st)
-        st = open_folder(o, options->force);
+        st = ps_out_folder_open(options, &o->folder);
     if (!st) {
         remark_plain(o, about);
         st = write_beside(o, about);
@@ -407,7 +352,7 @@ static ps_form hf_form(const ps_model_out *o, size_t tensor)
 
 static const char *hf_unnamed(const ps_model_out *o)
 {
-    return o->temporary;
+    return ps_out_folder_unnamed(o->folder);
 }
 
 static ps_status hf_seal(ps_model_out *o)
@@ -417,37 +362,10 @@ static ps_status hf_seal(ps_model_out *o)
     return st ? st : ps_new_file_finish(&o->file);
 }
 
-/* A file of the temporary folder, if it has one of that name, replaces that of the folder. */
-static ps_status move(const ps_model_out *o, const char *name)
-{
-    char *from = path_in(o, name), *to = ps_asprintf("%s/%s%s", o->path, name, o->ending);
-    ps_status st = PS_OK;
-    if (access(from, F_OK) == 0)
-        st = ps_whole_file_name(&ps_disk_system, from, to, true);
-    ps_free(&from);
-    ps_free(&to);
-    return st;
-}
-
-/* The folder gets its name; of one that was there, its files theirs. */
-static ps_status name_folder(ps_model_out *o)
-{
-    ps_status st = PS_OK;
-    for (size_t i = 0; !st && o->there && files[i]; i++)
-        st = move(o, files[i]);
-    for (size_t i = 0; !st && o->there && i < PS_SIDE_FILES; i++)
-        st = move(o, ps_side_files[i].name);
-    if (!st && !o->there)
-        st = ps_whole_file_name(&ps_disk_system, o->temporary, o->path, true);
-    if (!st && !o->there)
-        ps_free(&o->temporary);
-    return st;
-}
-
 static ps_status hf_finish(ps_model_out **out, uint64_t *bytes)
 {
     ps_model_out *o = *out;
-    ps_status st = name_folder(o);
+    ps_status st = ps_out_folder_finish(&o->folder);
     *bytes = o->bytes;
     hf_drop(out);
     return st;

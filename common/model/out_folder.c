@@ -1,0 +1,152 @@
+/* Happy path: mkdtemp beside the name, files in it, and a rename. */
+#include "common/model/out_folder.h"
+
+#include "common/base/mem.h"
+#include "common/base/target.h"
+#include "common/base/whole_file.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct ps_out_folder {
+    char *path, *temporary; /* temporary NULL: it has got its name */
+    const char *ending;
+    bool there; /* the folder was */
+    char **names;
+    size_t n;
+};
+
+static ps_status make(ps_out_folder *f, bool force)
+{
+    struct stat about;
+    f->there = stat(f->path, &about) == 0;
+    if (f->there && !force)
+        return ps_fail(PS_ALREADY_EXISTS, "%s is there already; --force overwrites its files",
+                       f->path);
+    if (f->there && !S_ISDIR(about.st_mode))
+        return ps_fail(PS_INVALID_ARGUMENT, "%s is no folder", f->path);
+    /* beside the name it will have; or in the folder, whose parent need not be ours to write in */
+    char *name = ps_asprintf(f->there ? "%s/psd.XXXXXX" : "%s.XXXXXX", f->path);
+    if (!mkdtemp(name)) {
+        ps_status st = ps_fail_errno(errno, "%s", f->path);
+        ps_free(&name);
+        return st;
+    }
+    f->temporary = name;
+    mode_t mask = umask(0);
+    (void)umask(mask);
+    (void)chmod(name, 0777 & ~mask);
+    return PS_OK;
+}
+
+ps_status ps_out_folder_open(const ps_model_out_options *options, ps_out_folder **out)
+{
+    ps_out_folder *f = ps_new(ps_out_folder);
+    f->ending = options->ending ? options->ending : "";
+    char *given = ps_strdup(options->path);
+    for (size_t n = strlen(given); n > 1 && given[n - 1] == '/'; n--)
+        given[n - 1] = '\0'; /* the temporary one stands beside it, not in it */
+    ps_status st = ps_target_follow(given, &f->path);
+    ps_free(&given);
+    if (!st)
+        st = make(f, options->force);
+    if (st)
+        ps_out_folder_drop(&f);
+    else
+        *out = f;
+    return st;
+}
+
+static char *path_of(const ps_out_folder *f, const char *folder, const char *name)
+{
+    return ps_asprintf("%s/%s%s", folder, name, f->ending);
+}
+
+char *ps_out_folder_file(ps_out_folder *f, const char *name)
+{
+    f->names = ps_realloc(f->names, (f->n + 1) * sizeof *f->names);
+    f->names[f->n++] = ps_strdup(name);
+    return path_of(f, f->temporary, name);
+}
+
+const char *ps_out_folder_unnamed(const ps_out_folder *f)
+{
+    return f->temporary;
+}
+
+const char *ps_out_folder_path(const ps_out_folder *f)
+{
+    return f->path;
+}
+
+bool ps_out_folder_had(const ps_out_folder *f, const char *name, const char *ending)
+{
+    char *path = ps_asprintf("%s/%s%s", f->path, name, ending);
+    bool had = f->there && access(path, F_OK) == 0;
+    ps_free(&path);
+    return had;
+}
+
+void ps_out_folder_drop(ps_out_folder **folder)
+{
+    ps_out_folder *f = *folder;
+    if (!f)
+        return;
+    for (size_t i = 0; i < f->n; i++) {
+        char *path = f->temporary ? path_of(f, f->temporary, f->names[i]) : NULL;
+        if (path)
+            (void)unlink(path);
+        ps_free(&path);
+        ps_free(&f->names[i]);
+    }
+    if (f->temporary)
+        (void)rmdir(f->temporary);
+    ps_free(&f->names);
+    ps_free(&f->temporary);
+    ps_free(&f->path);
+    ps_free(folder);
+}
+
+/* The file replaces that of the folder. */
+static ps_status move(const ps_out_folder *f, const char *name)
+{
+    char *from = path_of(f, f->temporary, name), *to = path_of(f, f->path, name);
+    ps_status st = ps_whole_file_name(&ps_disk_system, from, to, true);
+    ps_free(&from);
+    ps_free(&to);
+    return st;
+}
+
+/* The folder gets its name; of one that was there, its files theirs, the first of them last: what
+ * others are found by. */
+ps_status ps_out_folder_finish(ps_out_folder **folder)
+{
+    ps_out_folder *f = *folder;
+    ps_status st = PS_OK;
+    for (size_t i = f->n; !st && f->there && i-- > 0;)
+        st = move(f, f->names[i]);
+    if (!st && !f->there)
+        st = ps_whole_file_name(&ps_disk_system, f->temporary, f->path, true);
+    if (!st && !f->there)
+        ps_free(&f->temporary);
+    ps_out_folder_drop(folder);
+    return st;
+}
+
+size_t ps_out_parts(const uint64_t *bytes, size_t n, uint64_t most, size_t *part)
+{
+    uint64_t used = 0;
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (used && (used > most || bytes[i] > most - used)) {
+            at++;
+            used = 0;
+        }
+        part[i] = at;
+        used += bytes[i];
+    }
+    return at + 1;
+}

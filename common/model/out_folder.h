@@ -1,0 +1,31 @@
+/* out_folder: the folder that a model goes out as. It is made under a temporary name beside its own
+ * and is there whole or not at all; with force, of a folder that is there already each file
+ * replaces the one of its name at the end. Not thread-safe (not asserted: it is its writer's
+ * alone). */
+#ifndef PS_MODEL_OUT_FOLDER_H
+#define PS_MODEL_OUT_FOLDER_H
+
+#include "common/base/disk.h"
+#include "common/model/model_out.h"
+
+typedef struct ps_out_folder ps_out_folder;
+
+/* Of options: path, disk, ending and force. PS_ALREADY_EXISTS: it is there, and no force. */
+PS_MUST_CHECK ps_status ps_out_folder_open(const ps_model_out_options *options,
+                                           ps_out_folder **out);
+/* Where the file of that name, to which the ending comes, is written; it is one of the folder's
+ * from here on. The caller's (ps_free). */
+char *ps_out_folder_file(ps_out_folder *folder, const char *name);
+const char *ps_out_folder_unnamed(const ps_out_folder *folder);
+/* Was there a file of that name, with the ending or without? */
+bool ps_out_folder_had(const ps_out_folder *folder, const char *name, const char *ending);
+const char *ps_out_folder_path(const ps_out_folder *folder); /* what it will be called */
+/* It has its name. Frees it in any case. */
+PS_MUST_CHECK ps_status ps_out_folder_finish(ps_out_folder **folder);
+void ps_out_folder_drop(ps_out_folder **folder); /* nothing is left of it; NULL is allowed */
+
+/* Which of several files each of n tensors of so many bytes goes into, in their order, so that none
+ * has more than `most` unless one tensor has; part is [n]. Returns how many files. */
+size_t ps_out_parts(const uint64_t *bytes, size_t n, uint64_t most, size_t *part);
+
+#endif
