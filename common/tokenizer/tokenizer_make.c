@@ -109,7 +109,12 @@ ps_status ps_tokenizer_make_gpt2(ps_tokenizer *t, bool prefix_space)
     t->model = &ps_model_bpe;
     ps_status st = ps_steps_read(ps_pre_tokenizer_rows, "pretokenizers", &part, &t->pre_tokenizer);
     ps_free(&text);
-    return st ? st : t->model->make(t);
+    if (!st)
+        st = t->model->make(t);
+    return st || t->byte_level
+               ? st
+               : ps_fail(PS_INVALID_ARGUMENT,
+                         "the vocabulary has no token for some byte; one of GPT-2 has all 256");
 }
 
 ps_status ps_tokenizer_from_lists(const ps_token_lists *lists, ps_tokenizer **out)

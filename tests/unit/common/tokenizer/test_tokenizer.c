@@ -235,11 +235,17 @@ START_TEST(vocab_and_merges_are_the_same_tokenizer)
     ck_ok(ps_tokenizer_from_vocab(ps_buf_slice(&vocab), ps_buf_slice(&other), &b));
     ck_assert_uint_eq(ps_tokenizer_hash(a), ps_tokenizer_hash(b));
     ck_assert_uint_ne(ps_tokenizer_hash(a), ps_tokenizer_hash(json));
+    char *bang = memmem(vocab.data, vocab.len, "\"!\"", 3);
+    ck_assert_ptr_nonnull(bang);
+    bang[1] = ' '; /* that byte has no token now */
+    ps_buf_free(&other);
+    ps_tokenizer_free(&b);
+    ck_assert_int_eq(ps_tokenizer_from_vocab(ps_buf_slice(&vocab), ps_buf_slice(&merges), &b),
+                     PS_INVALID_ARGUMENT);
+    ck_assert(strstr(ps_error_message(), "has no token for some byte") != NULL);
     ps_buf_free(&vocab);
     ps_buf_free(&merges);
-    ps_buf_free(&other);
     ps_tokenizer_free(&a);
-    ps_tokenizer_free(&b);
     ps_tokenizer_free(&json);
 }
 END_TEST
