@@ -4,6 +4,7 @@
 #include "common/json/json.h"
 #include "common/model/hf_config.h"
 #include "common/model/hf_kept.h"
+#include "common/model/hf_keys.h"
 #include "common/model/hf_words.h"
 
 #include <string.h>

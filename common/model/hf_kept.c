@@ -3,6 +3,7 @@
 #include "common/model/hf_kept.h"
 
 #include "common/model/hf_config.h"
+#include "common/model/hf_keys.h"
 
 #include <stdio.h>
 #include <string.h>
