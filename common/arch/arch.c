@@ -20,6 +20,20 @@ const ps_arch *ps_arch_find(const char *name)
     return NULL;
 }
 
+const char *ps_arch_model_type(const ps_arch *arch)
+{
+    return arch->hf.model_type ? arch->hf.model_type : arch->name;
+}
+
+const ps_arch *ps_arch_find_hf(const char *model_type)
+{
+    for (size_t i = 0; ps_archs[i]; i++)
+        if (ps_archs[i]->family == PS_ARCH_LANGUAGE &&
+            !strcmp(ps_arch_model_type(ps_archs[i]), model_type))
+            return ps_archs[i];
+    return NULL;
+}
+
 const char *ps_arch_gguf_name(const ps_arch *arch)
 {
     return arch->gguf_name ? arch->gguf_name : arch->name;
@@ -126,5 +140,14 @@ ps_arch_list ps_arch_list_language(void)
     for (size_t i = 0; ps_archs[i]; i++)
         if (ps_archs[i]->family == PS_ARCH_LANGUAGE)
             add(&list, ps_archs[i]->name);
+    return list;
+}
+
+ps_arch_list ps_arch_list_model_types(void)
+{
+    ps_arch_list list = {""};
+    for (size_t i = 0; ps_archs[i]; i++)
+        if (ps_archs[i]->family == PS_ARCH_LANGUAGE)
+            add(&list, ps_arch_model_type(ps_archs[i]));
     return list;
 }

@@ -194,9 +194,11 @@ typedef struct ps_arch_gguf_key {
     bool real, flag;
     bool share; /* of a head's numbers: how many; the section has the share */
     bool needed;
-    bool implied;   /* follows from other keys: when it is there, it must be that number */
-    bool unwritten; /* by psd */
-    bool own_heads; /* written only where ps_spec_model_has_own_heads */
+    bool implied;          /* follows from other keys: when it is there, it must be that number */
+    bool unwritten;        /* by psd */
+    bool own_heads;        /* written only where ps_spec_model_has_own_heads */
+    bool nonzero;          /* written only where it is not 0 */
+    const char *otherwise; /* what a file without it means; NULL: what the section does */
 } ps_arch_gguf_key;
 
 /* What llama.cpp computes and has no key for: a model that says otherwise has no GGUF file. */
@@ -209,7 +211,7 @@ typedef struct ps_arch_gguf_fixed {
 /* ---- the row ---- */
 
 typedef struct ps_arch {
-    const char *name; /* in the job file; also model_type of config.json */
+    const char *name; /* in the job file */
     const char
         *gguf_name; /* llama.cpp's; NULL: the same. Of rows that share one the first is read */
     ps_arch_family family;
@@ -226,6 +228,7 @@ typedef struct ps_arch {
     const char *block; /* what the names of block 7 have before ".7." */
     struct {
         const char *type;           /* of `architectures`: "LlamaForCausalLM" */
+        const char *model_type;     /* NULL: the name */
         const char *prefix;         /* of names in a model that is saved whole; NULL: none */
         const char *const *buffers; /* ends of names of what transformers makes anew, to NULL */
         const ps_arch_hf_key *keys;
@@ -246,7 +249,10 @@ PS_ARCHS(PS_ARCH_DECLARE)
 extern const ps_arch *const ps_archs[];
 extern const char *const ps_arch_names[];
 
-const ps_arch *ps_arch_find(const char *name);      /* NULL: there is none */
+const ps_arch *ps_arch_find(const char *name); /* NULL: there is none */
+/* By model_type of config.json, likewise; of language models. */
+const ps_arch *ps_arch_find_hf(const char *model_type);
+const char *ps_arch_model_type(const ps_arch *arch);
 const ps_arch *ps_arch_find_gguf(const char *name); /* by llama.cpp's; likewise */
 const char *ps_arch_gguf_name(const ps_arch *arch);
 const ps_arch_key *ps_arch_key_find(const ps_arch *arch, const char *name); /* NULL: none */
@@ -269,5 +275,6 @@ typedef struct ps_arch_list {
 } ps_arch_list;
 ps_arch_list ps_arch_list_all(void);
 ps_arch_list ps_arch_list_language(void);
+ps_arch_list ps_arch_list_model_types(void); /* of these */
 
 #endif

@@ -215,6 +215,18 @@ static ps_status settle_heads(const section *s, ps_spec_model *m)
     return PS_OK;
 }
 
+/* An architecture that has one has it in any model. */
+static ps_status settle_local_theta(const section *s, ps_rope_spec *r)
+{
+    static const char key[] = "rope_local_theta";
+    if (ps_arch_key_find(s->arch, key) && !written(s, key))
+        r->local_theta = 10000;
+    else if (written(s, key) && r->local_theta < 1)
+        return ps_conf_fail(s->doc, path_of(s, key).text, "%g is out of range, allowed from 1",
+                            r->local_theta);
+    return PS_OK;
+}
+
 /* A type of scaling needs its factor, and takes its own numbers alone. */
 static ps_status settle_rope(const section *s, ps_spec_model *m)
 {
@@ -222,6 +234,9 @@ static ps_status settle_rope(const section *s, ps_spec_model *m)
     const char *type = ps_rope_type_names[r->type];
     if (!ps_arch_key_find(s->arch, "rope_type"))
         return PS_OK;
+    ps_status st = settle_local_theta(s, r);
+    if (st)
+        return st;
     for (size_t i = 0; i < ps_n_model_keys; i++) {
         const ps_model_key *key = &ps_model_keys[i];
         if (key->of_rope && written(s, key->key) && !ps_rope_takes(r->type, key->key))

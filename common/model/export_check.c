@@ -357,6 +357,7 @@ static void narrow_reals(const ps_model_export *export, ps_spec_model *model)
 {
     ps_rope_spec *rope = &model->rope;
     double *const reals[] = {&rope->theta,
+                             &rope->local_theta,
                              &rope->factor,
                              &rope->low_freq_factor,
                              &rope->high_freq_factor,

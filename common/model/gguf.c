@@ -313,6 +313,8 @@ static ps_status check_choices(const ps_spec_model *m)
     ps_status st = check_fixed(m, arch);
     if (st)
         return st;
+    if (key->key && m->choices.sliding_window && sees_the_same(m, 1))
+        return no_way(m, "a sliding_window of no block");
     if (m->rope.type == PS_ROPE_LLAMA3 && !arch->gguf_factors)
         return no_way(m, "rope_type llama3");
     if (m->choices.query_pre_attn_scalar > 0)

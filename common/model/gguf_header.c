@@ -23,7 +23,9 @@ static void put_model(ps_gguf_keys *k, const ps_spec_model *m, ps_buf *remarks)
     const ps_arch *arch = ps_arch_find(m->architecture);
     for (const ps_arch_gguf_key *key = arch->gguf; key->key; key++) {
         ps_spec_number number = ps_spec_model_number(m, key->name);
-        if (key->unwritten || (key->own_heads && !ps_spec_model_has_own_heads(m)))
+        bool zero = number.whole == 0 && !(number.real > 0);
+        if (key->unwritten || (key->own_heads && !ps_spec_model_has_own_heads(m)) ||
+            (key->nonzero && zero))
             continue;
         if (key->share)
             ps_gguf_key_u32(k, key->key, ps_rope_turned(&m->rope, m->head_dim));

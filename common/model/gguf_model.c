@@ -102,6 +102,8 @@ static ps_status put_field(const source *s, const ps_arch_gguf_key *field, ps_bu
     const ps_gguf_key *key = find(s, field->key, name);
     if (!key && field->needed)
         return ps_fail(PS_INVALID_ARGUMENT, "key %s is missing", name);
+    if (!key && field->otherwise)
+        ps_buf_printf(out, ", %s: %s", field->name, field->otherwise);
     if (!key || field->implied)
         return PS_OK;
     if (field->share || field->flag)

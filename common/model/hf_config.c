@@ -10,6 +10,7 @@
 #include "common/model/hf_words.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *value_of(ps_hf_values *v, const ps_arch_hf_key *key)
@@ -117,22 +118,43 @@ static ps_status write_section(ps_hf_values *v, const ps_arch *arch, ps_buf *out
 
 static ps_status find_arch(const ps_hf_values *v, const ps_arch **out)
 {
-    *out = ps_arch_find(v->type);
+    *out = ps_arch_find_hf(v->type);
     if (!*v->type)
         return ps_fail(PS_INVALID_ARGUMENT, "model_type is missing; allowed: %s",
-                       ps_arch_list_language().text);
-    if (!*out || (*out)->family != PS_ARCH_LANGUAGE)
+                       ps_arch_list_model_types().text);
+    if (!*out)
         return ps_fail(PS_INVALID_ARGUMENT, "model_type '%s' is not known; allowed: %s", v->type,
-                       ps_arch_list_language().text);
+                       ps_arch_list_model_types().text);
     return PS_OK;
+}
+
+/* Older files have a number in the place of layer_types; where these are there, it is not read. */
+static ps_status take_pattern(ps_hf_values *v)
+{
+    const char *number = ps_hf_values_get(v, "sliding_window_pattern");
+    if (!number || ps_hf_values_get(v, "layer_types"))
+        return PS_OK;
+    unsigned long every = strtoul(number, NULL, 10);
+    if (number[strspn(number, "0123456789")] || every < 1 || every > 1024)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "sliding_window_pattern: %s is not supported, only 1 to 1024", number);
+    char word[PS_HF_VALUE];
+    (void)snprintf(word, sizeof word, "every_%lu", every);
+    return ps_hf_values_keep(v, "layer_types", word);
 }
 
 static ps_status understand(ps_hf_values *v, const ps_arch *arch, ps_spec_model **out)
 {
     ps_buf section = PS_BUF_EMPTY;
     ps_status st = check_known(v, arch);
+    if (!st && v->by_layers && !ps_hf_key_in(arch->hf.keys, "rope_local_base_freq"))
+        st = ps_fail(PS_INVALID_ARGUMENT,
+                     "rope_parameters: full_attention and sliding_attention are not for a %s",
+                     ps_arch_model_type(arch));
     if (!st)
         st = take_aliases(v, arch);
+    if (!st)
+        st = take_pattern(v);
     if (!st)
         st = write_section(v, arch, &section);
     if (!st)

@@ -104,7 +104,7 @@ void ps_hf_config_write(const ps_spec_model *m, const char *dtype, const ps_toke
     ps_json_array(&w);
     ps_json_string(&w, arch->hf.type);
     ps_json_array_end(&w);
-    ps_json_put_string(&w, "model_type", arch->name);
+    ps_json_put_string(&w, "model_type", ps_arch_model_type(arch));
     ps_token_ids_put(&w, ids);
     if (!ps_hf_kept_has(kept, "initializer_range"))
         put_float(&w, "initializer_range", 0.02);

@@ -152,23 +152,51 @@ static ps_status read_field(reader *r, const char *name)
     return st ? st : ps_hf_values_keep(r->values, name, text);
 }
 
-static ps_status read_object(reader *r, bool top);
+/* Whose members they are. */
+typedef enum object {
+    OF_CONFIG,
+    OF_ROPE,       /* of all layers, or of each kind of them one object */
+    OF_ROPE_FULL,  /* of those whose queries see all */
+    OF_ROPE_LOCAL, /* of those that see a window */
+} object;
 
-static ps_status read_rope(reader *r, const char *key)
+static ps_status read_object(reader *r, object which);
+
+static ps_status read_rope(reader *r, const char *key, object which)
 {
     ps_json_token token;
     ps_status st = ps_json_next(&r->json, &token);
     if (st || token.kind == PS_JSON_NULL)
         return st;
     return token.kind == PS_JSON_OBJECT
-               ? read_object(r, false)
+               ? read_object(r, which)
                : ps_fail(PS_INVALID_ARGUMENT, "%s must be an object or null", key);
 }
 
-static ps_status read_rope_key(reader *r, const char *key)
+/* Their type can be no other one. */
+static ps_status read_local_type(reader *r, const char *key)
 {
+    char text[PS_HF_VALUE] = "";
+    ps_status st = read_value(r, key, text, sizeof text);
+    if (!st && *text && strcmp(text, "default") != 0)
+        st = ps_fail(PS_INVALID_ARGUMENT,
+                     "rope_type of sliding_attention: %s is not supported, only default", text);
+    return st;
+}
+
+static ps_status read_rope_key(reader *r, const char *key, object which)
+{
+    bool full = !strcmp(key, "full_attention");
+    if (which == OF_ROPE && (full || !strcmp(key, "sliding_attention"))) {
+        r->values->by_layers = true;
+        return read_rope(r, key, full ? OF_ROPE_FULL : OF_ROPE_LOCAL);
+    }
     if (!strcmp(key, "type")) /* what rope_type was called before */
         key = "rope_type";
+    if (which == OF_ROPE_LOCAL)
+        return !strcmp(key, "rope_type")    ? read_local_type(r, key)
+               : !strcmp(key, "rope_theta") ? read_field(r, "rope_local_base_freq")
+                                            : read_unknown(r, key);
     if (!strcmp(key, "rope_type") || !strcmp(key, "rope_theta") ||
         !strcmp(key, "partial_rotary_factor") || !strcmp(key, "truncate"))
         return read_field(r, ps_hf_key_name(key));
@@ -183,7 +211,7 @@ static ps_status read_key(reader *r, const char *key)
     if (!strcmp(key, "model_type"))
         return read_value(r, key, r->values->type, sizeof r->values->type);
     if (!strcmp(key, "rope_scaling") || !strcmp(key, "rope_parameters"))
-        return read_rope(r, key);
+        return read_rope(r, key, OF_ROPE);
     const char *name = ps_hf_key_name(key);
     if (name && strcmp(key, "rope_type") != 0 && strcmp(key, "truncate") != 0)
         return read_field(r, name);
@@ -191,14 +219,14 @@ static ps_status read_key(reader *r, const char *key)
 }
 
 /* After its brace. */
-static ps_status read_object(reader *r, bool top)
+static ps_status read_object(reader *r, object which)
 {
     ps_json_token token;
     ps_status st = PS_OK;
     while (ps_json_member(&r->json, &token, &st)) {
         char key[64];
         (void)snprintf(key, sizeof key, "%s", (const char *)token.text.data);
-        st = top ? read_key(r, key) : read_rope_key(r, key);
+        st = which == OF_CONFIG ? read_key(r, key) : read_rope_key(r, key, which);
     }
     return st;
 }
@@ -210,7 +238,7 @@ ps_status ps_hf_values_read(ps_slice json, ps_hf_values *out)
     ps_json_reader_init(&r.json, json);
     ps_status st = ps_json_expect(&r.json, PS_JSON_OBJECT, &token);
     if (!st)
-        st = read_object(&r, true);
+        st = read_object(&r, OF_CONFIG);
     if (!st)
         st = ps_json_expect(&r.json, PS_JSON_END, &token);
     ps_json_reader_free(&r.json);

@@ -17,10 +17,11 @@ typedef struct ps_hf_value {
 } ps_hf_value;
 
 typedef struct ps_hf_values {
-    char type[16]; /* model_type; "": it does not say */
+    char type[64]; /* model_type; "": it does not say */
     ps_hf_value at[PS_HF_VALUES];
     size_t n;
     long long layers; /* entries of layer_types; 0: no such list */
+    bool by_layers;   /* rope_parameters are those of kinds of layers */
 } ps_hf_values;
 
 /* json is hostile. *out is zeroed. PS_INVALID_ARGUMENT, PS_CORRUPT name the key: it is not known,

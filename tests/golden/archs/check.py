@@ -34,7 +34,7 @@ def ask_transformers(folder, want, tokens):
     with torch.no_grad():
         logits = model(input_ids=rows[:, :-1]).logits
         loss = torch.nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), rows[:, 1:].reshape(-1)).item()
-    assert abs(loss - float(want["loss"])) < 1e-8 * loss, (loss, want["loss"])
+    assert abs(loss - float(want["loss"])) < 1e-7 * loss, (loss, want["loss"])
 
 
 def ask_llama_cpp(path, want, tokens):
