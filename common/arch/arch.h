@@ -21,6 +21,7 @@
     X(qwen3)        \
     X(mistral)      \
     X(gemma2)       \
+    X(gemma3)       \
     X(gpt_neox)     \
     X(sae)          \
     X(tuned_lens)

@@ -104,6 +104,20 @@ VARIANTS = {
         "no_caps": {"attn_logit_softcapping": None, "final_logit_softcapping": None},
         "all_full": {"layer_types": ["full_attention"] * 3, "num_hidden_layers": 3, "sliding_window": 4},
     },
+    "gemma3": {
+        "plain": {},
+        "window": {"sliding_window": 5, "num_hidden_layers": 7},
+        "every_third": {"sliding_window_pattern": 3, "num_hidden_layers": 4, "sliding_window": 9},
+        "linear": {"rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+                                       "sliding_attention": {"rope_type": "default", "rope_theta": 500.0}},
+                   "layer_types": ["sliding_attention", "full_attention"] * 2, "num_hidden_layers": 4},
+        "query_scalar": {"query_pre_attn_scalar": 24, "num_hidden_layers": 3, "tie_word_embeddings": False},
+        "all_full": {"layer_types": ["full_attention"] * 3, "num_hidden_layers": 3, "head_dim": 16, "query_pre_attn_scalar": 16},
+        "capped": {"final_logit_softcapping": 1.5, "num_key_value_heads": 1, "layer_types": ["sliding_attention"] * 2},
+        "yarn": {"rope_parameters": {"full_attention": {"rope_type": "yarn", "factor": 4.0, "rope_theta": 1e6, "original_max_position_embeddings": 16},
+                                     "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}},
+                 "sliding_window_pattern": 2},
+    },
     "gpt2": {
         "plain": {},
         "untied": {"tie_word_embeddings": False},
@@ -166,7 +180,7 @@ VARIANTS = {
     },
 }
 
-CLASSES = {"gemma2": "Gemma2", "gpt2": "GPT2", "gpt_neox": "GPTNeoX", "llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3", "mistral": "Mistral"}
+CLASSES = {"gemma2": "Gemma2", "gemma3": "Gemma3", "gpt2": "GPT2", "gpt_neox": "GPTNeoX", "llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3", "mistral": "Mistral"}
 
 
 # Kind, what differs, and where documents begin in each row.
@@ -182,13 +196,14 @@ PACKED = {
 
 BASES = {
     "gemma2": lambda: decoder() | dict(head_dim=8, query_pre_attn_scalar=8, sliding_window=12, tie_word_embeddings=True),
+    "gemma3": lambda: decoder() | dict(head_dim=8, query_pre_attn_scalar=8, sliding_window=12, tie_word_embeddings=True),
     "gpt_neox": lambda: {k: v for k, v in decoder().items() if k not in ("num_key_value_heads", "rms_norm_eps")} | dict(layer_norm_eps=1e-5),
     "gpt2": lambda: dict(vocab_size=89, n_positions=64, n_embd=32, n_layer=2, n_head=4, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0),
 }
 
 
 def build(kind, changes):
-    config = getattr(transformers, CLASSES[kind] + "Config")
+    config = getattr(transformers, CLASSES[kind] + ("TextConfig" if kind == "gemma3" else "Config"))
     model = getattr(transformers, CLASSES[kind] + ("LMHeadModel" if kind == "gpt2" else "ForCausalLM"))
     base = decoder() if kind not in BASES else BASES[kind]()
     made = config(**{**base, **changes})

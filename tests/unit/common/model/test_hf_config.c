@@ -236,6 +236,55 @@ START_TEST(kinds_of_layers_become_how_often_one_sees_all)
 }
 END_TEST
 
+#define GEMMA3(more) "{\"model_type\":\"gemma3_text\",\"vocab_size\":262144," more "}"
+
+/* As versions 4 and 5 have them: of all layers, and of each kind. */
+START_TEST(rotary_positions_of_kinds_of_layers_are_read)
+{
+    static const char *const same[] = {
+        GEMMA3("\"rope_theta\":2e6,\"rope_local_base_freq\":500,"
+               "\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":8},"
+               "\"sliding_window_pattern\":3,\"sliding_window\":512"),
+        GEMMA3("\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"linear\",\"factor\":8,"
+               "\"rope_theta\":2e6},\"sliding_attention\":{\"rope_type\":\"default\","
+               "\"rope_theta\":500}},\"_sliding_window_pattern\":3,\"num_hidden_layers\":26,"
+               "\"sliding_window_pattern\":3,\"sliding_window\":512"),
+    };
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        ps_spec_model *m = parsed(same[i]);
+        ck_assert_str_eq(m->architecture, "gemma3");
+        ck_assert_double_eq(m->rope.theta, 2e6);
+        ck_assert_double_eq(m->rope.local_theta, 500);
+        ck_assert_uint_eq(m->rope.type, PS_ROPE_LINEAR);
+        ck_assert_double_eq(m->rope.factor, 8);
+        ck_assert_int_eq(m->choices.full_attention_every, 3);
+        ck_assert_int_eq(m->choices.sliding_window, 512);
+        ps_spec_model_free(&m);
+    }
+    ps_spec_model *m = parsed(GEMMA3("\"rope_parameters\":{\"sliding_attention\":null}"));
+    ck_assert_double_eq(m->rope.theta, 1e6);
+    ck_assert_double_eq(m->rope.local_theta, 10000);
+    ck_assert_int_eq(m->choices.full_attention_every, 6);
+    ps_spec_model_free(&m);
+    static const refusal cases[] = {
+        {LLAMA("\"rope_parameters\":{\"full_attention\":{}}"), "are not for a llama"},
+        {GEMMA3("\"rope_parameters\":{\"full_attention\":{\"full_attention\":{}}}"),
+         "key 'full_attention' is not known"},
+        {GEMMA3("\"rope_parameters\":{\"sliding_attention\":{\"rope_type\":\"linear\"}}"),
+         "rope_type of sliding_attention: linear is not supported"},
+        {GEMMA3("\"rope_parameters\":{\"sliding_attention\":{\"factor\":8}}"),
+         "key 'factor' is not known"},
+        {GEMMA3("\"sliding_window_pattern\":0"), "sliding_window_pattern: 0 is not supported"},
+        {GEMMA3("\"sliding_window\":null"), "sliding_window"},
+        {GEMMA3("\"attn_logit_softcapping\":50.0"),
+         "attn_logit_softcapping: 50.0 is not supported"},
+        {"{\"model_type\":\"gemma3\"}", "allowed: gpt2, llama, qwen2, qwen3, mistral, gemma2, "
+                                        "gemma3_text, gpt_neox"},
+    };
+    refused(cases, sizeof cases / sizeof *cases);
+}
+END_TEST
+
 START_TEST(what_says_nothing_new_is_taken)
 {
     static const char *const more[] = {
@@ -326,6 +375,7 @@ static const ps_check_case tests[] = {{&published_configurations_are_read},
                                       {&what_the_models_cannot_do_is_refused_by_its_key},
                                       {&rope_scaling_that_is_not_known_is_refused},
                                       {&kinds_of_layers_become_how_often_one_sees_all},
+                                      {&rotary_positions_of_kinds_of_layers_are_read},
                                       {&what_says_nothing_new_is_taken},
                                       {&every_default_of_transformers_is_read},
                                       {&what_is_written_reads_back_as_the_same},

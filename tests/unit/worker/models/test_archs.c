@@ -13,8 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const kinds[] = {"gemma2", "gpt2",  "gpt_neox", "llama",
-                                    "qwen2",  "qwen3", "mistral"};
+static const char *const kinds[] = {"gemma2", "gemma3", "gpt2",  "gpt_neox",
+                                    "llama",  "qwen2",  "qwen3", "mistral"};
 enum { KINDS = sizeof kinds / sizeof *kinds };
 #define PACKED KINDS /* of several kinds, with rows of several documents */
 
@@ -269,9 +269,11 @@ static bool is_in_llama_cpp(const archs_variant *v, ps_buf *file)
     const char *arch = v->spec->architecture;
     int64_t window = v->spec->choices.sliding_window;
     const ps_arch_choices *c = &v->spec->choices;
-    bool gemma = strcmp(arch, "gemma2") != 0 ||
-                 (v->spec->tie_embeddings && c->attention_softcap > 0 && c->logit_softcap > 0 &&
-                  c->full_attention_every == 2 && c->query_pre_attn_scalar <= 0);
+    bool of_gemma = !strncmp(arch, "gemma", 5),
+         capped = c->attention_softcap > 0 && c->logit_softcap > 0;
+    bool gemma = !of_gemma || (v->spec->tie_embeddings && c->query_pre_attn_scalar <= 0 &&
+                               (!strcmp(arch, "gemma2") ? capped && c->full_attention_every == 2
+                                                        : c->full_attention_every != 1));
     bool neox = strcmp(arch, "gpt_neox") != 0 || (c->attention_bias && !v->spec->tie_embeddings);
     bool is = c->hidden_act == PS_ACT_OWN && gemma && neox &&
               !(!strcmp(arch, "qwen3") && c->attention_bias) &&
