@@ -254,6 +254,9 @@ static ps_status settle_rope(const section *s, ps_spec_model *m)
         return ps_conf_fail(s->doc, path_of(s, "rope_low_freq_factor").text,
                             "%g is not less than rope_high_freq_factor, %g", r->low_freq_factor,
                             r->high_freq_factor);
+    if (r->type == PS_ROPE_YARN && r->theta <= 1)
+        return ps_conf_fail(s->doc, path_of(s, "rope_theta").text,
+                            "%g is out of range, rope_type yarn needs more than 1", r->theta);
     if (r->type == PS_ROPE_YARN && r->beta_slow > r->beta_fast)
         return ps_conf_fail(s->doc, path_of(s, "rope_beta_slow").text,
                             "%g is more than rope_beta_fast, %g", r->beta_slow, r->beta_fast);
@@ -294,6 +297,16 @@ static ps_status settle_choices(const section *s, ps_spec_model *m)
         if (*rates[i].rate == m->dropout)
             *rates[i].rate = -1;
     }
+    const struct {
+        const char *key;
+        double value;
+    } reals[] = {{"query_pre_attn_scalar", c->query_pre_attn_scalar},
+                 {"attention_softcap", c->attention_softcap},
+                 {"logit_softcap", c->logit_softcap}};
+    for (size_t i = 0; i < sizeof reals / sizeof *reals; i++)
+        if (reals[i].value > 0 && reals[i].value < 1e-6) /* float32 would have none of it */
+            return ps_conf_fail(s->doc, path_of(s, reals[i].key).text,
+                                "%g is out of range, allowed 0, and from 1e-6", reals[i].value);
     if (c->query_pre_attn_scalar == (double)m->head_dim)
         c->query_pre_attn_scalar = 0;
     if (c->hidden_act == (unsigned)s->arch->traits.act)

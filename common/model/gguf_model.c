@@ -111,6 +111,9 @@ static ps_status put_field(const source *s, const ps_arch_gguf_key *field, ps_bu
     uint64_t whole = 0;
     double real = 0;
     ps_status st = field->real ? ps_gguf_get_real(key, &real) : ps_gguf_get_uint(key, &whole);
+    bool none = field->nonzero || field->otherwise; /* its 0 says none */
+    if (!st && !none && whole == 0 && !(real > 0))
+        return ps_fail(PS_INVALID_ARGUMENT, "key %s: %g is not supported", name, real);
     if (!st && field->real)
         put_real(out, field->name, real);
     else if (!st)

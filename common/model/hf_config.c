@@ -63,6 +63,18 @@ static ps_status write_word(const ps_arch_hf_key *key, const char *value, ps_buf
     return ps_fail(PS_INVALID_ARGUMENT, "%s: %s is not supported, only %s", key->key, value, known);
 }
 
+/* Rates may be 0. Any other 0 is one that transformers computes with, or stops at, and in a model
+ * section stands for a key that is not said. */
+static ps_status check_zero(const char *key, const char *name, const char *value)
+{
+    static const char *const rates[] = {"dropout", "embedding_dropout", "attention_dropout"};
+    bool may = !value || !ps_hf_same(value, "0");
+    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
+        may |= !strcmp(rates[i], name);
+    return may ? PS_OK
+               : ps_fail(PS_INVALID_ARGUMENT, "%s: %s is not supported, leave it out", key, value);
+}
+
 static ps_status write_keys(ps_hf_values *v, const ps_arch *arch, const ps_arch_hf_key *key,
                             ps_buf *out)
 {
@@ -73,6 +85,8 @@ static ps_status write_keys(ps_hf_values *v, const ps_arch *arch, const ps_arch_
             continue; /* write_rope */
         const char *value = value_of(v, key);
         ps_status st = key->words && value ? write_word(key, value, out) : PS_OK;
+        if (!st && key->name && !key->words)
+            st = check_zero(key->key, key->name, ps_hf_values_get(v, key->key));
         if (st)
             return st;
         if (key->name && !key->words && value)
@@ -91,6 +105,9 @@ static ps_status write_rope(ps_hf_values *v, ps_buf *out)
     unsigned i = 0;
     while (type && ps_rope_type_names[i] && strcmp(ps_rope_type_names[i], type) != 0)
         i++;
+    for (const ps_hf_rope_key *k = ps_hf_rope_keys; !type && k->key; k++)
+        if (ps_hf_values_get(v, k->name))
+            return ps_fail(PS_INVALID_ARGUMENT, "rope_type is missing, and %s is there", k->key);
     if (!type)
         return PS_OK;
     if (!ps_rope_type_names[i])
@@ -98,10 +115,15 @@ static ps_status write_rope(ps_hf_values *v, ps_buf *out)
             PS_INVALID_ARGUMENT,
             "rope_type: %s is not supported, only default, linear, dynamic, llama3, yarn", type);
     ps_buf_printf(out, ", rope_type: %s", type);
-    for (const ps_hf_rope_key *k = ps_hf_rope_keys; k->key; k++)
-        if (ps_rope_takes(i, k->name) && ps_hf_values_get(v, k->name))
-            ps_buf_printf(out, ", %s: %s", k->name, ps_hf_values_get(v, k->name));
-    return PS_OK;
+    ps_status st = PS_OK;
+    for (const ps_hf_rope_key *k = ps_hf_rope_keys; !st && k->key; k++) {
+        const char *value = ps_hf_values_get(v, k->name);
+        if (!value || !ps_rope_takes(i, k->name))
+            continue;
+        st = check_zero(k->key, k->name, value);
+        ps_buf_printf(out, ", %s: %s", k->name, value);
+    }
+    return st;
 }
 
 static ps_status write_section(ps_hf_values *v, const ps_arch *arch, ps_buf *out)

@@ -55,7 +55,8 @@ static ps_status no_value(const char *key)
     return ps_fail(PS_INVALID_ARGUMENT, "%s has no value that is known here", key);
 }
 
-/* One that is no object and no list, as it would stand in YAML. */
+/* One that is no object and no list, as it would stand in YAML; null is "", and no text is that,
+ * nor is one null. */
 static ps_status take_scalar(const ps_json_token *token, const char *key, char *out, size_t size)
 {
     const char *text = token->kind == PS_JSON_TRUE    ? "true"
@@ -64,8 +65,9 @@ static ps_status take_scalar(const ps_json_token *token, const char *key, char *
                                                       : (const char *)token->text.data;
     size_t known = strspn(text, "abcdefghijklmnopqrstuvwxyz"
                                 "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-._");
-    bool zero = token->kind == PS_JSON_STRING && strlen(text) != token->text.len;
-    if (text[known] || zero || known >= size)
+    bool word = token->kind == PS_JSON_STRING;
+    bool other = word && (strlen(text) != token->text.len || !*text || !strcmp(text, "null"));
+    if (text[known] || other || known >= size)
         return no_value(key);
     (void)snprintf(out, size, "%s", text);
     return PS_OK;
@@ -226,6 +228,9 @@ static ps_status read_object(reader *r, object which)
     while (ps_json_member(&r->json, &token, &st)) {
         char key[64];
         (void)snprintf(key, sizeof key, "%s", (const char *)token.text.data);
+        if (strlen((const char *)token.text.data) != token.text.len)
+            return ps_fail(PS_INVALID_ARGUMENT, "a key that begins with %s has a zero byte in it",
+                           ps_conf_quote(key).text);
         st = which == OF_CONFIG ? read_key(r, key) : read_rope_key(r, key, which);
     }
     return st;

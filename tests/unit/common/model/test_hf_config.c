@@ -139,6 +139,45 @@ START_TEST(rope_scaling_that_is_not_known_is_refused)
          "rope_low_freq_factor: 4 is not less than rope_high_freq_factor, 4"},
         {LLAMA("\"rope_scaling\":{\"type\":\"yarn\",\"factor\":2,\"beta_slow\":64}"),
          "rope_beta_slow: 64 is more than rope_beta_fast, 32"},
+        {LLAMA("\"rope_scaling\":{\"type\":null,\"factor\":2}"),
+         "rope_type is missing, and factor is there"},
+        {LLAMA("\"rope_scaling\":{\"type\":\"\",\"factor\":2}"), "rope_type has no value"},
+        {LLAMA("\"rope_scaling\":{\"factor\":2}"), "rope_type is missing, and factor is there"},
+        {LLAMA("\"rope_theta\":1,\"rope_scaling\":{\"type\":\"yarn\",\"factor\":2}"),
+         "rope_theta: 1 is out of range, rope_type yarn needs more than 1"},
+        {LLAMA("\"rope_scaling\":{\"type\":\"yarn\",\"factor\":2,\"attention_factor\":0.0}"),
+         "attention_factor: 0.0 is not supported"},
+        {LLAMA("\"rope_scaling\":{\"type\":\"yarn\",\"factor\":2,"
+               "\"original_max_position_embeddings\":0}"),
+         "original_max_position_embeddings: 0 is not supported"},
+    };
+    refused(cases, sizeof cases / sizeof *cases);
+}
+END_TEST
+
+#define GEMMA2(more) "{\"model_type\":\"gemma2\",\"vocab_size\":256000," more "}"
+
+/* In a model section 0 is what is not said. */
+START_TEST(what_is_0_and_what_is_empty_is_not_unsaid)
+{
+    static const refusal cases[] = {
+        {GEMMA2("\"query_pre_attn_scalar\":0"), "query_pre_attn_scalar: 0 is not supported"},
+        {GEMMA2("\"attn_logit_softcapping\":0.0"), "attn_logit_softcapping: 0.0 is not supported"},
+        {GEMMA2("\"final_logit_softcapping\":-0e1"), "final_logit_softcapping: -0e1 is not"},
+        {GEMMA2("\"final_logit_softcapping\":1e-308"), "logit_softcap: 1e-308 is out of range"},
+        {GEMMA2("\"query_pre_attn_scalar\":1e-308"), "scalar: 1e-308 is out of range"},
+        {GEMMA2("\"sliding_window\":0"), "sliding_window: 0 is not supported"},
+        {LLAMA("\"head_dim\":0"), "head_dim: 0 is not supported"},
+        {LLAMA("\"num_key_value_heads\":0"), "num_key_value_heads: 0 is not supported"},
+        {GPT2_("\"n_inner\":0"), "n_inner: 0 is not supported"},
+        {LLAMA("\"head_dim\":\"\""), "head_dim has no value that is known"},
+        {LLAMA("\"hidden_act\":\"\""), "hidden_act has no value that is known"},
+        {LLAMA("\"hidden_act\":\"null\""), "hidden_act has no value that is known"},
+        {LLAMA("\"psd_tokenizer\":\"\""), "psd_tokenizer has no value that is known"},
+        {"{\"model_type\":\"\"}", "model_type has no value that is known"},
+        {LLAMA("\"hidden_size\\u0000x\":64"),
+         "a key that begins with 'hidden_size' has a zero byte"},
+        {LLAMA("\"rope_scaling\":{\"factor\\u0000\":2}"), "a key that begins with 'factor' has"},
     };
     refused(cases, sizeof cases / sizeof *cases);
 }
@@ -195,8 +234,6 @@ START_TEST(what_the_models_cannot_do_is_refused_by_its_key)
     refused(cases, sizeof cases / sizeof *cases);
 }
 END_TEST
-
-#define GEMMA2(more) "{\"model_type\":\"gemma2\",\"vocab_size\":256000," more "}"
 
 START_TEST(kinds_of_layers_become_how_often_one_sees_all)
 {
@@ -374,6 +411,7 @@ static const ps_check_case tests[] = {{&published_configurations_are_read},
                                       {&absent_keys_have_the_defaults_of_transformers},
                                       {&what_the_models_cannot_do_is_refused_by_its_key},
                                       {&rope_scaling_that_is_not_known_is_refused},
+                                      {&what_is_0_and_what_is_empty_is_not_unsaid},
                                       {&kinds_of_layers_become_how_often_one_sees_all},
                                       {&rotary_positions_of_kinds_of_layers_are_read},
                                       {&what_says_nothing_new_is_taken},
