@@ -7,6 +7,7 @@
 #include "tests/cuda/report.h"
 #include "tests/cuda/runtime.h"
 #include "tests/cuda/shared.h"
+#include "tests/cuda/shim.h"
 #include "tests/cuda/stream.h"
 
 #include <map>
@@ -17,6 +18,13 @@
 
 static std::map<const void *, size_t> shared_limits;
 static uint32_t launches;
+static bool idle;
+
+void ps_shim_idle(bool is_idle)
+{
+    PS_RUNTIME_LOCK;
+    idle = is_idle;
+}
 
 cudaError_t cudaFuncSetAttribute(const void *kernel, cudaFuncAttribute attribute, int value)
 {
@@ -87,7 +95,7 @@ static void run_grid(const ps_shim_launch *l)
 {
     if (device_is_lost(launches + 1))
         return;
-    uint32_t number = ++launches, blocks = l->grid.x * l->grid.y * l->grid.z;
+    uint32_t number = ++launches, blocks = idle ? 0 : l->grid.x * l->grid.y * l->grid.z;
     ps_checker_launch();
     ps_fault_stack_begin();
     ps_shared_grid_begin();

@@ -44,6 +44,9 @@ void ps_shim_fail_call(unsigned k);
 /* Whether that call has come. */
 bool ps_shim_call_failed(void);
 
+/* From now on kernels are launched and do nothing: for what is about calls alone. */
+void ps_shim_idle(bool idle);
+
 /* What has been made and not released: memory, pinned memory, streams, events, cuBLAS handles. */
 int ps_shim_live(void);
 

@@ -33,7 +33,7 @@ static const shape shapes[] = {
     {2, 3, 300, 301, 8, 2, 32, true},
     {1, 70, 333, 400, 2, 1, 128, true},
     {1, 70, 333, 333, 2, 1, 128, false},
-    {1, 2048, 2048, 2048, 1, 1, 64, true},
+    {1, 1040, 1040, 1040, 1, 1, 64, true},
     {1, 40, 40, 40, 2, 1, 256, true},
     {1, 21, 33, 36, 2, 2, 200, true},
     {1, 66, 66, 66, 1, 1, 100, true},
@@ -89,9 +89,8 @@ static double *doubles(int64_t n)
 /* The heads of rows ld apart, one after the other. */
 static double *gather(ps_tensor t, int batch, int rows, int all_rows, int64_t ld, int n)
 {
-    int64_t count = (int64_t)batch * rows * n;
-    double *all = ps_test_read64(&device, t), *out = doubles(count);
-    for (int64_t i = 0; i < count; i++)
+    double *all = ps_test_read64(&device, t), *out = doubles((int64_t)batch * rows * n);
+    for (int64_t i = 0; i < (int64_t)batch * rows * n; i++)
         out[i] = all[(i / n / rows * all_rows + i / n % rows) * ld + i % n];
     ps_free(&all);
     return out;
@@ -287,10 +286,11 @@ static void check_forward(ps_dtype type, const shape *s)
     close_case(&c);
 }
 
-/* For ps_test_leave_out: an element is about a product of a query and a key. */
+/* For ps_test_leave_out: products of queries, with which a block is no quicker for one, and keys.
+ */
 static int64_t work(const shape *s)
 {
-    return (int64_t)s->batch * s->heads * s->queries * s->keys * s->head_dim / 64;
+    return s->batch * s->heads * (s->queries < 16 ? 16 : s->queries) * s->keys * s->head_dim / 64;
 }
 
 START_TEST(attention_agrees_with_float64)
