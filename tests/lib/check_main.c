@@ -22,10 +22,18 @@ void __wrap__mark_point(const char *file, int line)
     __real__mark_point(file, line);
 }
 
+#ifdef __SANITIZE_THREAD__
+static const bool threads_alone = true;
+#else
+static const bool threads_alone = false;
+#endif
+
 int ps_check_main(const char *suite_name, const ps_check_case *cases)
 {
     Suite *suite = suite_create(suite_name);
     for (const ps_check_case *c = cases; c->test; c++) {
+        if (threads_alone && c->one_thread)
+            continue;
         TCase *tcase = tcase_create((*c->test)->name);
         tcase_set_timeout(tcase, c->timeout_s > 0 ? c->timeout_s : 10);
         tcase_add_loop_test(tcase, *c->test, 0, c->repeat > 0 ? c->repeat : 1);

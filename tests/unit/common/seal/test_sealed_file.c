@@ -33,9 +33,19 @@ static void end(void)
     ck_assert_int_eq(rmdir(folder), 0);
 }
 
+/* What files have in them, made once: byte by byte it would be most of a sanitizer's time. */
+enum { MOST = 21 << 20 };
+static uint8_t content[MOST];
+
 static uint8_t byte_at(uint64_t i)
 {
     return (uint8_t)(i ^ i >> 8 ^ i >> 16);
+}
+
+static void make_content(void)
+{
+    for (size_t i = 0; i < MOST; i++)
+        content[i] = byte_at(i);
 }
 
 static void seal(const char *path, const ps_secret *key, size_t n, size_t piece)
@@ -44,11 +54,11 @@ static void seal(const char *path, const ps_secret *key, size_t n, size_t piece)
     (void)unlink(path);
     ck_ok(disk->open(disk->state, path, PS_DISK_CREATE, &file));
     ps_seal_writer *w = ps_seal_writer_new(disk, file, key, ps_slice_str(aad));
-    uint8_t *bytes = ps_alloc(piece + 1);
+    ck_assert_uint_le(n, MOST);
+    uint8_t *bytes = ps_alloc(piece + 1); /* so that what is read beyond them is found */
     for (size_t at = 0; at < n; at += piece) {
         size_t len = n - at < piece ? n - at : piece;
-        for (size_t i = 0; i < len; i++)
-            bytes[i] = byte_at(at + i);
+        memcpy(bytes, content + at, len);
         ck_ok(ps_seal_writer_write(w, bytes, len));
     }
     ck_ok(ps_seal_writer_finish(w));
@@ -88,9 +98,7 @@ static void expect(ps_seal_reader *r, uint64_t at, size_t len, uint64_t n)
     size_t got;
     ck_ok(ps_seal_reader_read(r, at, out, len, &got));
     ck_assert_uint_eq(got, at >= n ? 0 : n - at < len ? n - at : len);
-    for (size_t i = 0; i < got; i++)
-        if (out[i] != byte_at(at + i))
-            ck_abort_msg("byte %llu", (unsigned long long)(at + i));
+    ck_assert(got == 0 || memcmp(out, content + at, got) == 0);
     ps_free(&out);
 }
 
@@ -119,7 +127,7 @@ END_TEST
 
 START_TEST(a_read_anywhere_opens_only_where_its_bytes_lie)
 {
-    enum { N = 20 << 20, TRIES = 200 };
+    enum { N = 20 << 20, TRIES = 80 };
     begin();
     ps_secret *key = ps_secret_random();
     seal("sealed", key, N, 3 << 20);
@@ -315,5 +323,6 @@ static const ps_check_case tests[] = {
 
 int main(void)
 {
+    make_content();
     return ps_check_main("seal/sealed_file", tests);
 }

@@ -472,18 +472,18 @@ START_TEST(an_answer_that_was_not_asked_for_changes_nothing)
 END_TEST
 
 static const ps_check_case tests[] = {
-    {&a_new_pair_takes_the_place_of_the_old_one, 60},
-    {&keys_keep_their_type, 60},
-    {&whatever_fails_there_is_a_pair, 60},
-    {&wherever_it_is_killed_there_is_a_pair, 60},
-    {&wherever_one_is_killed_that_names_it_by_a_link_there_is_a_pair, 60},
-    {&a_lock_that_somebody_else_has_is_left_to_him, 60},
-    {&wherever_a_new_one_is_killed_there_is_a_pair, 60},
-    {&two_at_once_wait_for_each_other_and_a_kill_costs_nothing, 60},
-    {&who_cannot_wait_is_told_for_whom, 60},
+    {&a_new_pair_takes_the_place_of_the_old_one, 60, .one_thread = true},
+    {&keys_keep_their_type, 60, .one_thread = true},
+    {&whatever_fails_there_is_a_pair, 60, .one_thread = true},
+    {&wherever_it_is_killed_there_is_a_pair, 60, .one_thread = true},
+    {&wherever_one_is_killed_that_names_it_by_a_link_there_is_a_pair, 60, .one_thread = true},
+    {&a_lock_that_somebody_else_has_is_left_to_him, 60, .one_thread = true},
+    {&wherever_a_new_one_is_killed_there_is_a_pair, 60, .one_thread = true},
+    {&two_at_once_wait_for_each_other_and_a_kill_costs_nothing, 60, .one_thread = true},
+    {&who_cannot_wait_is_told_for_whom, 60, .one_thread = true},
     {&who_reads_while_it_is_replaced_has_a_pair, 60},
-    {&what_cannot_be_written_is_not_asked_for, 60},
-    {&an_answer_that_was_not_asked_for_changes_nothing, 60},
+    {&what_cannot_be_written_is_not_asked_for, 60, .one_thread = true},
+    {&an_answer_that_was_not_asked_for_changes_nothing, 60, .one_thread = true},
     {0},
 };
 

@@ -340,7 +340,7 @@ START_TEST(a_large_checkpoint_is_read_in_parts)
     char path[128];
     (void)snprintf(path, sizeof path, "%s/checkpoint-1", folder);
     unsigned long failures = 0;
-    for (unsigned long k = 1; k < 4000; k = 3 * k + 1) { /* a file not opened is a thread less */
+    for (unsigned long k = 1; k < 4000; k = 5 * k + 1) { /* a file not opened is a thread less */
         fault_disk faults;
         ps_disk disk = fault_disk_table(&faults);
         fault_at(&faults.fails, k);
@@ -392,7 +392,7 @@ static const ps_check_case cases[] = {
     {&where_no_number_is_left_nothing_is_written_and_it_is_said, .repeat = 3},
     {&whatever_operation_fails_the_previous_checkpoint_still_loads, 60},
     {&a_full_disk_is_said_clearly_and_costs_nothing_but_the_new_one},
-    {&every_flipped_bit_and_every_truncation_is_found, 60},
+    {&every_flipped_bit_and_every_truncation_is_found, 60, .one_thread = true},
     {&counts_that_no_job_comes_to_are_damage, .repeat = 4},
     {&a_large_checkpoint_is_read_in_parts, 60},
     {&of_two_damages_in_a_large_checkpoint_the_first_is_told, 60},

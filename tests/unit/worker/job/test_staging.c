@@ -57,8 +57,11 @@ static ps_status write_all(ps_staging *staging, ps_rng *rng, size_t most)
         for (size_t at = 0; !st && at < sizes[i];) {
             size_t n = 1 + ps_rng_below(rng, most);
             n = n < sizes[i] - at ? n : sizes[i] - at;
-            for (size_t k = 0; k < n; k++)
-                t.want[offsets[i] + at + k] = piece[k] = (uint8_t)ps_rng_next(rng);
+            for (size_t k = 0; k < n; k += sizeof(uint64_t)) {
+                uint64_t bits = ps_rng_next(rng);
+                memcpy(piece + k, &bits, n - k < sizeof bits ? n - k : sizeof bits);
+            }
+            memcpy(t.want + offsets[i] + at, piece, n);
             st = ps_staging_write(staging, tensor, at, piece, n);
             memset(piece, 0xEE, n);
             at += n;
