@@ -33,6 +33,7 @@ typedef struct options {
     const char *activations;
     ps_texts recipients;
     const char *signer_key, *signer_cert;
+    uint64_t split;
     bool sign, force;
 } options;
 
@@ -66,6 +67,11 @@ static const ps_flag flags[] = {
      .value = "TYPE",
      .words = activation_words,
      .help = "hf-ct, of int8/row or fp8/row: whoever loads it rounds what goes into products, too"},
+    {.name = "split",
+     .type = PS_FLAG_SIZE,
+     .offset = offsetof(options, split),
+     .value = "SIZE",
+     .help = "gguf, hf: several files of so many bytes of tensors at most (2GiB), in a folder"},
     {.name = "recipient",
      .letter = 'r',
      .type = PS_FLAG_TEXTS,
@@ -203,12 +209,14 @@ static ps_status check_usage(ps_client *client, const ps_model_format *format, c
         return ps_client_usage(client, "--sign is of models; format %s is none", format->name);
     if (!o->sign && (o->signer_key || o->signer_cert))
         return ps_client_usage(client, "--signer-key and --signer-cert are for --sign");
+    if (o->split && strcmp(format->name, "gguf") != 0 && strcmp(format->name, "hf") != 0)
+        return ps_client_usage(client, "--split is for formats gguf and hf");
     if (o->sign && o->path && ps_target_descriptor(o->path) >= 0)
         return ps_client_usage(client, "a signed export is a folder, which needs a name: --to "
                                        "FOLDER");
-    if (o->path && format->folder && ps_target_descriptor(o->path) >= 0)
-        return ps_client_usage(client, "format %s is a folder, which needs a name: --to FOLDER",
-                               format->name);
+    if (o->path && (format->folder || o->split) && ps_target_descriptor(o->path) >= 0)
+        return ps_client_usage(client, "%s%s is a folder, which needs a name: --to FOLDER",
+                               o->split ? "--split: it" : "format ", o->split ? "" : format->name);
     if (!format->out && o->dtype)
         return ps_client_usage(client, "--dtype is for other formats than %s", format->name);
     if (o->activations && strcmp(format->name, "hf-ct") != 0)
@@ -251,6 +259,8 @@ static ps_status open_sink(const ps_model_format *format, const options *o, cons
                                           .activations = o->activations,
                                           .disk = disk,
                                           .ending = ps_export_way_ending(&s->way),
+                                          .name = s->model->name,
+                                          .split = o->split,
                                           .keep = !o->dtype,
                                           .force = o->force};
         s->stream = ps_model_export_new(format, s->model->config, &out);
@@ -299,13 +309,15 @@ static ps_status export_signed(ps_client *client, const ps_model_format *format,
     ps_status st =
         ps_signer_files_find(&client->globals, o->signer_key, o->signer_cert, &s->signer);
     if (!st)
-        st = ps_signed_folder_begin(folder, !format->folder, &s->signer, s->unfinished, &s->folder);
+        st = ps_signed_folder_begin(folder, !format->folder && !o->split, &s->signer, s->unfinished,
+                                    &s->folder);
     if (st)
         return st;
     const char *into = ps_signed_folder_path(s->folder);
-    char *path = format->folder ? ps_strdup(into)
-                                : ps_asprintf("%s/%s%s%s", into, s->model->name, format->ending,
-                                              ps_export_way_ending(&s->way));
+    char *path = format->folder || o->split
+                     ? ps_strdup(into)
+                     : ps_asprintf("%s/%s%s%s", into, s->model->name, format->ending,
+                                   ps_export_way_ending(&s->way));
     st = write_model(client, format, o, path, s, &bytes);
     if (!st)
         st = ps_signed_folder_finish(&s->folder, s->model->lineage, ps_export_way_disk(&s->way),
@@ -340,6 +352,8 @@ static char *path_of(const ps_model_format *format, const options *o, const char
 {
     if (o->path || o->sign)
         return ps_strdup(o->path ? o->path : name);
+    if (o->split)
+        return ps_strdup(name);
     return ps_asprintf("%s%s%s", name, format->ending,
                        format->folder ? "" : ps_export_way_ending(&s->way));
 }

@@ -446,7 +446,7 @@ static ps_status not_kept(ps_status st)
 ps_status ps_export_seal(ps_model_export *export, const ps_export_original *original)
 {
     ps_status st = ps_model_export_seal(export);
-    const char *path = ps_model_export_unnamed(export);
+    const char *path = ps_model_export_first(export);
     return !st && path ? not_kept(ps_export_check(original, path, export)) : st;
 }
 

@@ -4,12 +4,14 @@
  * form which it has in this file goes through as bytes. */
 #include "common/base/buf.h"
 #include "common/base/mem.h"
-#include "common/base/new_file.h"
 #include "common/base/require.h"
 #include "common/format/numbers.h"
+#include "common/model/gguf_files.h"
 #include "common/model/gguf_header.h"
 #include "common/model/gguf_model.h"
+#include "common/model/gguf_parts.h"
 #include "common/model/gguf_rope.h"
+#include "common/model/out_folder.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -18,7 +20,10 @@
 enum { BUFFER = 8192 }; /* numbers; whole blocks of every form */
 
 struct ps_model_out {
-    ps_new_file *file;
+    ps_gguf_files *files;
+    ps_buf *headers; /* [n_files], of those that are to come; */
+    size_t *part;    /* [n]: which file has each tensor */
+    size_t n_files;
     ps_lm_tensor *tensors;
     ps_form *forms;  /* of each, */
     bool *as_stored; /* and whether psd has it in these bytes */
@@ -57,7 +62,7 @@ static ps_status flush(ps_model_out *o)
     ps_form_encode(form, o->buffer, NULL, 1, o->used, o->bytes);
     ps_status st = check_written(o);
     if (!st)
-        st = ps_new_file_write(o->file, o->bytes, (size_t)ps_form_row_bytes(form, o->used));
+        st = ps_gguf_files_write(o->files, o->bytes, (size_t)ps_form_row_bytes(form, o->used));
     o->used = 0;
     return st;
 }
@@ -110,7 +115,7 @@ static ps_status put_rows(ps_model_out *o, const ps_lm_tensor *t)
     size_t bytes = (size_t)ps_form_row_bytes(o->forms[o->at], t->n_dims == 1 ? 1 : t->shape[1]);
     ps_status st = PS_OK;
     for (uint64_t row = 0; !st && row < t->shape[0]; row++)
-        st = ps_new_file_write(o->file, o->rows + halved_row(t, row) * bytes, bytes);
+        st = ps_gguf_files_write(o->files, o->rows + halved_row(t, row) * bytes, bytes);
     return st;
 }
 
@@ -136,8 +141,15 @@ static const uint8_t zeros[PS_GGUF_ALIGNMENT];
 static ps_status put_factors(ps_model_out *o)
 {
     uint64_t bytes = o->n_factors * sizeof *o->factors;
-    ps_status st = ps_new_file_write(o->file, o->factors, (size_t)bytes);
-    return st ? st : ps_new_file_write(o->file, zeros, (size_t)(ps_gguf_padded(bytes) - bytes));
+    ps_status st = ps_gguf_files_write(o->files, o->factors, (size_t)bytes);
+    return st ? st : ps_gguf_files_write(o->files, zeros, (size_t)(ps_gguf_padded(bytes) - bytes));
+}
+
+static ps_status put_header(ps_model_out *o, size_t file)
+{
+    ps_status st = ps_gguf_files_write(o->files, o->headers[file].data, o->headers[file].len);
+    ps_buf_free(&o->headers[file]);
+    return st;
 }
 
 static ps_status end_tensor(ps_model_out *o)
@@ -153,8 +165,13 @@ static ps_status end_tensor(ps_model_out *o)
         st = flush(o);
     uint64_t bytes = ps_gguf_bytes(t, o->forms[o->at]);
     if (!st)
-        st = ps_new_file_write(o->file, zeros, (size_t)(ps_gguf_padded(bytes) - bytes));
+        st = ps_gguf_files_write(o->files, zeros, (size_t)(ps_gguf_padded(bytes) - bytes));
     o->at++;
+    if (!st && o->at < o->n && o->part[o->at] > o->part[o->at - 1]) {
+        st = ps_gguf_files_next(o->files);
+        if (!st)
+            st = put_header(o, o->part[o->at]);
+    }
     if (st || o->at < o->n)
         return st ? st : begin_tensor(o);
     return o->n_factors ? put_factors(o) : PS_OK;
@@ -192,7 +209,7 @@ static ps_status gguf_bytes(ps_model_out *o, ps_slice bytes)
     if (o->rows)
         memcpy(o->rows + o->came, bytes.data, bytes.len);
     else
-        st = ps_new_file_write(o->file, bytes.data, bytes.len);
+        st = ps_gguf_files_write(o->files, bytes.data, bytes.len);
     o->came += bytes.len;
     bool all = o->came == ps_gguf_bytes(&o->tensors[o->at], o->forms[o->at]);
     return st || !all ? st : end_tensor(o);
@@ -245,7 +262,11 @@ static void gguf_drop(ps_model_out **out)
     ps_model_out *o = *out;
     if (!o)
         return;
-    ps_new_file_drop(&o->file);
+    ps_gguf_files_drop(&o->files);
+    for (size_t i = 0; i < o->n_files; i++)
+        ps_buf_free(&o->headers[i]);
+    ps_free(&o->headers);
+    ps_free(&o->part);
     ps_free(&o->tensors);
     ps_free(&o->forms);
     ps_free(&o->as_stored);
@@ -331,6 +352,36 @@ static ps_status check_choices(const ps_spec_model *m)
     return PS_OK;
 }
 
+/* Which tensor goes into which file, and what stands at the beginning of each. */
+static void share_out(ps_model_out *o, const ps_mix *mix, uint64_t most,
+                      const ps_model_about *about)
+{
+    uint64_t *bytes = ps_alloc_array(o->n + 1, sizeof *bytes);
+    for (size_t i = 0; i < o->n; i++)
+        bytes[i] = ps_gguf_padded(ps_gguf_bytes(&o->tensors[i], o->forms[i]));
+    o->part = ps_alloc_array(o->n + 1, sizeof *o->part);
+    o->n_files = ps_out_parts(bytes, o->n, most ? most : UINT64_MAX, o->part);
+    o->headers = ps_alloc_array(o->n_files, sizeof *o->headers);
+    size_t at = 0;
+    for (size_t k = 0; k < o->n_files; k++) {
+        ps_gguf_share share = {.begin = at, .at = k, .n = most ? o->n_files : 0};
+        while (at < o->n && o->part[at] == k)
+            at++;
+        share.end = at;
+        ps_gguf_header(about, mix, o->forms, &share, &o->headers[k]);
+    }
+    ps_free(&bytes);
+}
+
+static ps_status check_files(const ps_model_out *o)
+{
+    return o->n_files <= PS_GGUF_MAX_PARTS
+               ? PS_OK
+               : ps_fail(PS_INVALID_ARGUMENT,
+                         "the model would be %zu files, at most %d are; --split with more bytes",
+                         o->n_files, PS_GGUF_MAX_PARTS);
+}
+
 static ps_status gguf_open(const ps_model_out_options *options, const ps_model_about *about,
                            ps_model_out **out)
 {
@@ -343,7 +394,6 @@ static ps_status gguf_open(const ps_model_out_options *options, const ps_model_a
         return st;
     ps_model_out *o = ps_new(ps_model_out);
     const ps_mix *mix = ps_mix_find(options->dtype);
-    ps_buf header = PS_BUF_EMPTY;
     o->n = about->n;
     o->tensors = ps_alloc_array(o->n, sizeof *o->tensors);
     memcpy(o->tensors, about->tensors, o->n * sizeof *o->tensors);
@@ -351,16 +401,14 @@ static ps_status gguf_open(const ps_model_out_options *options, const ps_model_a
     o->as_stored = ps_alloc_array(o->n, sizeof *o->as_stored);
     choose_forms(o, mix, options->keep, about);
     o->n_factors = ps_gguf_rope_factors(about->model, &o->factors);
-    st = ps_new_file_open(options->path,
-                          &(ps_new_file_options){.force = options->force, .disk = options->disk},
-                          &o->file);
-    if (!st) {
-        ps_gguf_header(about, options->keep ? mix_of(o, mix) : mix, o->forms, &header);
-        st = ps_new_file_write(o->file, header.data, header.len);
-    }
+    share_out(o, options->keep ? mix_of(o, mix) : mix, options->split, about);
+    st = check_files(o);
+    if (!st)
+        st = ps_gguf_files_open(options, o->n_files, &o->files);
+    if (!st)
+        st = put_header(o, 0);
     if (!st)
         st = begin_tensor(o);
-    ps_buf_free(&header);
     if (st)
         gguf_drop(&o);
     else
@@ -381,18 +429,22 @@ static ps_form gguf_form(const ps_model_out *o, size_t tensor)
 
 static const char *gguf_unnamed(const ps_model_out *o)
 {
-    return ps_new_file_temporary(o->file);
+    return ps_gguf_files_unnamed(o->files);
+}
+
+static const char *gguf_first(const ps_model_out *o)
+{
+    return ps_gguf_files_first(o->files);
 }
 
 static ps_status gguf_seal(ps_model_out *o)
 {
-    return ps_new_file_end(o->file);
+    return ps_gguf_files_end(o->files);
 }
 
 static ps_status gguf_finish(ps_model_out **out, uint64_t *bytes)
 {
-    *bytes = ps_new_file_bytes((*out)->file);
-    ps_status st = ps_new_file_finish(&(*out)->file);
+    ps_status st = ps_gguf_files_finish(&(*out)->files, bytes);
     gguf_drop(out);
     return st;
 }
@@ -407,6 +459,7 @@ const ps_model_out_row ps_model_out_gguf = {.dtypes = ps_mix_names,
                                             .real = ps_gguf_real_as_read,
                                             .number = gguf_number,
                                             .unnamed = gguf_unnamed,
+                                            .first = gguf_first,
                                             .seal = gguf_seal,
                                             .finish = gguf_finish,
                                             .drop = gguf_drop};

@@ -4,6 +4,7 @@
 #include "common/model/gguf_kept.h"
 #include "common/model/gguf_keys.h"
 #include "common/model/gguf_model.h"
+#include "common/model/gguf_parts.h"
 #include "common/model/gguf_rope.h"
 #include "common/model/side_files.h"
 #include "common/tokenizer/tokenizer.h"
@@ -183,10 +184,11 @@ uint64_t ps_gguf_bytes(const ps_lm_tensor *t, ps_form form)
     return sides[1] * ps_form_row_bytes(form, sides[0]);
 }
 
-static void put_tensors(const ps_model_about *about, const ps_form *forms, ps_buf *out)
+static void put_tensors(const ps_model_about *about, const ps_form *forms,
+                        const ps_gguf_share *share, bool factors, ps_buf *out)
 {
     uint64_t offset = 0;
-    for (size_t i = 0; i < about->n; i++) {
+    for (size_t i = share->begin; i < share->end; i++) {
         const ps_lm_tensor *t = &about->tensors[i];
         uint64_t sides[2];
         ps_gguf_sides(t, sides);
@@ -195,25 +197,42 @@ static void put_tensors(const ps_model_about *about, const ps_form *forms, ps_bu
     }
     /* F32 is type 0 */
     const uint64_t pairs[] = {ps_gguf_rope_factors(about->model, NULL)};
-    if (*pairs)
+    if (factors)
         ps_gguf_put_tensor(out, PS_GGUF_ROPE_TENSOR, 1, pairs, 0, offset);
 }
 
+static void put_keys(ps_gguf_keys *k, const ps_model_about *about, const ps_mix *mix)
+{
+    ps_gguf_key_text(k, "general.architecture", k->architecture);
+    ps_gguf_key_u32(k, "general.file_type", ps_mix_file_type(mix));
+    if (!ps_mix_base(mix).row->plain)
+        ps_gguf_key_u32(k, "general.quantization_version", 2);
+    put_model(k, about->model, about->remarks);
+    put_tokenizer(k, about);
+    ps_gguf_kept_put(k, about->file, about->model->vocab_size);
+}
+
+/* Of the very types that gguf-split writes: llama.cpp takes no others. */
+static void put_split(ps_gguf_keys *k, const ps_gguf_share *share, size_t tensors)
+{
+    ps_gguf_key_u16(k, PS_GGUF_KEY_SPLIT_NO, (uint16_t)share->at);
+    ps_gguf_key_u16(k, PS_GGUF_KEY_SPLIT_COUNT, (uint16_t)share->n);
+    ps_gguf_key_i32(k, PS_GGUF_KEY_SPLIT_TENSORS, (int32_t)tensors);
+}
+
 void ps_gguf_header(const ps_model_about *about, const ps_mix *mix, const ps_form *forms,
-                    ps_buf *out)
+                    const ps_gguf_share *share, ps_buf *out)
 {
     const char *name = ps_arch_gguf_name(ps_arch_find(about->model->architecture));
     ps_gguf_keys k = {.out = out, .architecture = name};
-    bool factors = ps_gguf_rope_factors(about->model, NULL) > 0;
-    size_t count_at = ps_gguf_begin(out, about->n + factors);
-    ps_gguf_key_text(&k, "general.architecture", name);
-    ps_gguf_key_u32(&k, "general.file_type", ps_mix_file_type(mix));
-    if (!ps_mix_base(mix).row->plain)
-        ps_gguf_key_u32(&k, "general.quantization_version", 2);
-    put_model(&k, about->model, about->remarks);
-    put_tokenizer(&k, about);
-    ps_gguf_kept_put(&k, about->file, about->model->vocab_size);
+    bool any = ps_gguf_rope_factors(about->model, NULL) > 0;
+    bool factors = any && share->end == about->n; /* behind all others */
+    size_t count_at = ps_gguf_begin(out, share->end - share->begin + factors);
+    if (!share->at)
+        put_keys(&k, about, mix);
+    if (share->n)
+        put_split(&k, share, about->n + any);
     ps_gguf_end(out, count_at, &k);
-    put_tensors(about, forms, out);
+    put_tensors(about, forms, share, factors, out);
     ps_gguf_pad(out);
 }

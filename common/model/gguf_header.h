@@ -18,9 +18,15 @@ static inline uint64_t ps_gguf_padded(uint64_t bytes)
     return (bytes + PS_GGUF_ALIGNMENT - 1) / PS_GGUF_ALIGNMENT * PS_GGUF_ALIGNMENT;
 }
 
-/* Appends the header with its padding; forms: of about's tensors. Cannot fail: a tokenizer that psd
- * cannot use is left out, with a remark. */
+/* Which of the files of a model, if it goes into several (gguf_parts.h). */
+typedef struct ps_gguf_share {
+    size_t begin, end; /* of about's tensors */
+    size_t at, n;      /* which file of how many; n 0: it is no part of anything */
+} ps_gguf_share;
+
+/* Appends the header with its padding; forms: of about's tensors. The keys are in the first file.
+ * Cannot fail: a tokenizer that psd cannot use is left out, with a remark. */
 void ps_gguf_header(const ps_model_about *about, const ps_mix *mix, const ps_form *forms,
-                    ps_buf *out);
+                    const ps_gguf_share *share, ps_buf *out);
 
 #endif

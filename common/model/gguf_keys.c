@@ -28,6 +28,19 @@ void ps_gguf_key_u32(ps_gguf_keys *k, const char *key, int64_t v)
     ps_buf_put_u32le(k->out, (uint32_t)v);
 }
 
+void ps_gguf_key_u16(ps_gguf_keys *k, const char *key, uint16_t v)
+{
+    begin(k, key, PS_GGUF_U16);
+    ps_buf_putc(k->out, (uint8_t)v);
+    ps_buf_putc(k->out, (uint8_t)(v >> 8));
+}
+
+void ps_gguf_key_i32(ps_gguf_keys *k, const char *key, int32_t v)
+{
+    begin(k, key, PS_GGUF_I32);
+    ps_buf_put_u32le(k->out, (uint32_t)v);
+}
+
 void ps_gguf_key_float(ps_gguf_keys *k, const char *key, double v)
 {
     begin(k, key, PS_GGUF_FLOAT);

@@ -29,6 +29,8 @@ typedef struct ps_gguf_keys {
 size_t ps_gguf_begin(ps_buf *out, uint64_t n_tensors);
 void ps_gguf_end(ps_buf *out, size_t count_at, const ps_gguf_keys *keys);
 
+void ps_gguf_key_u16(ps_gguf_keys *keys, const char *key, uint16_t v);
+void ps_gguf_key_i32(ps_gguf_keys *keys, const char *key, int32_t v);
 void ps_gguf_key_u32(ps_gguf_keys *keys, const char *key, int64_t v);
 void ps_gguf_key_float(ps_gguf_keys *keys, const char *key, double v);
 void ps_gguf_key_text(ps_gguf_keys *keys, const char *key, const char *v);

@@ -178,7 +178,7 @@ static ps_status read_tensor_type(parser *p, ps_gguf_tensor *t)
     if (st)
         return st;
     const char *name = ps_gguf_type_name(type);
-    t->form.row = ps_form_of_ggml(type);
+    t->form.row = ps_gguf_form_row(type);
     if (!t->form.row && name)
         return ps_fail(PS_INVALID_ARGUMENT, "it is %s; allowed: %s", name,
                        ps_gguf_types_known().text);

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_READ = 1 << 20, SUFFIX_BYTES = 64 };
+enum { FIRST_READ = 1 << 20 };
 
 /* ---- one file ---- */
 
@@ -81,11 +81,11 @@ static ps_status get_uint(const ps_gguf *file, const char *name, uint64_t *out)
 
 static ps_status read_split(const char *path, const ps_gguf *file, split *out)
 {
-    ps_status st = get_uint(file, "split.count", &out->count);
+    ps_status st = get_uint(file, PS_GGUF_KEY_SPLIT_COUNT, &out->count);
     if (!st)
-        st = get_uint(file, "split.no", &out->number);
+        st = get_uint(file, PS_GGUF_KEY_SPLIT_NO, &out->number);
     if (!st)
-        st = get_uint(file, "split.tensors.count", &out->tensors);
+        st = get_uint(file, PS_GGUF_KEY_SPLIT_TENSORS, &out->tensors);
     if (!st && out->count > PS_GGUF_MAX_PARTS)
         st = ps_fail(PS_INVALID_ARGUMENT, "key split.count: %" PRIu64 " files, allowed %d",
                      out->count, PS_GGUF_MAX_PARTS);
@@ -95,16 +95,16 @@ static ps_status read_split(const char *path, const ps_gguf *file, split *out)
     return st ? ps_wrap(st, "%s", path) : PS_OK;
 }
 
-static void put_suffix(uint64_t i, uint64_t n, char out[SUFFIX_BYTES])
+void ps_gguf_part_suffix(uint64_t i, uint64_t n, char out[PS_GGUF_PART_SUFFIX])
 {
-    (void)snprintf(out, SUFFIX_BYTES, "-%05" PRIu64 "-of-%05" PRIu64 ".gguf", i + 1, n);
+    (void)snprintf(out, PS_GGUF_PART_SUFFIX, "-%05" PRIu64 "-of-%05" PRIu64 ".gguf", i + 1, n);
 }
 
 /* The part of the path that all have. */
 static ps_status find_stem(const char *path, const split *is, size_t *stem)
 {
-    char suffix[SUFFIX_BYTES];
-    put_suffix(is->number, is->count, suffix);
+    char suffix[PS_GGUF_PART_SUFFIX];
+    ps_gguf_part_suffix(is->number, is->count, suffix);
     size_t len = strlen(path), end = strlen(suffix);
     if (len < end || strcmp(path + len - end, suffix) != 0)
         return ps_fail(PS_INVALID_ARGUMENT,
@@ -117,12 +117,12 @@ static ps_status find_stem(const char *path, const split *is, size_t *stem)
 
 static void name_parts(ps_gguf_parts *p, const char *path, size_t stem, size_t n)
 {
-    char suffix[SUFFIX_BYTES];
+    char suffix[PS_GGUF_PART_SUFFIX];
     ps_free(&p->at[0].path);
     ps_free(&p->at);
     p->at = ps_alloc_array(n, sizeof *p->at);
     for (p->n = 0; p->n < n; p->n++) {
-        put_suffix(p->n, n, suffix);
+        ps_gguf_part_suffix(p->n, n, suffix);
         p->at[p->n].path = ps_asprintf("%.*s%s", (int)stem, path, suffix);
     }
 }

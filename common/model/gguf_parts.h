@@ -13,7 +13,14 @@
 #include "common/base/disk.h"
 #include "common/model/gguf_parse.h"
 
-enum { PS_GGUF_MAX_PARTS = 4096 };
+enum { PS_GGUF_MAX_PARTS = 4096, PS_GGUF_PART_SUFFIX = 64 };
+
+#define PS_GGUF_KEY_SPLIT_NO      "split.no"
+#define PS_GGUF_KEY_SPLIT_COUNT   "split.count"
+#define PS_GGUF_KEY_SPLIT_TENSORS "split.tensors.count"
+
+/* "-00001-of-00003.gguf" of the first of three, which is i = 0. */
+void ps_gguf_part_suffix(uint64_t i, uint64_t n, char out[PS_GGUF_PART_SUFFIX]);
 
 typedef struct ps_gguf_part {
     char *path;

@@ -14,7 +14,7 @@
 
 #include <inttypes.h>
 
-enum { MOST_BYTES = PS_MODEL_IN_PIECE * sizeof(float) };
+enum { MOST_BYTES = PS_MODEL_IN_PIECE * sizeof(double) };
 
 /* Where a tensor of the layout is. */
 typedef struct place {

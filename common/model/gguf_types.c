@@ -1,8 +1,9 @@
 /* Names by ggml's numbers. Cannot fail. */
 #include "common/model/gguf_types.h"
 
-#include "common/form/form.h"
+#include "common/format/numbers.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,12 +20,40 @@ const char *ps_gguf_type_name(uint32_t type)
     return type < sizeof names / sizeof *names ? names[type] : NULL;
 }
 
+/* ---- F64, which is read, and never kept or written ---- */
+
+static size_t eight(uint32_t numbers)
+{
+    (void)numbers;
+    return sizeof(double);
+}
+
+static void decode_wide(const uint8_t *blocks, uint32_t group, size_t n, float *out)
+{
+    (void)group;
+    ps_numbers_widen(PS_SAFETENSORS_F64, blocks, n, out);
+}
+
+static const ps_form_row wide = {.name = "float64",
+                                 .group = 1,
+                                 .bits = 64,
+                                 .ggml = 28,
+                                 .plain = true,
+                                 .limit = INFINITY,
+                                 .bytes = eight,
+                                 .decode = decode_wide};
+
+const ps_form_row *ps_gguf_form_row(uint32_t type)
+{
+    return type == (uint32_t)wide.ggml ? &wide : ps_form_of_ggml(type);
+}
+
 ps_gguf_types ps_gguf_types_known(void)
 {
     ps_gguf_types out = {""};
     for (uint32_t type = 0; type < sizeof names / sizeof *names; type++) {
         size_t len = strlen(out.text);
-        if (ps_form_of_ggml(type))
+        if (ps_gguf_form_row(type))
             (void)snprintf(out.text + len, sizeof out.text - len, "%s%s", len ? ", " : "",
                            names[type]);
     }

@@ -4,6 +4,8 @@
 #ifndef PS_MODEL_GGUF_TYPES_H
 #define PS_MODEL_GGUF_TYPES_H
 
+#include "common/form/form.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,7 +47,9 @@ typedef enum ps_gguf_token {
 
 /* "Q4_K" of ggml's type of this number, also of those that have no form here; NULL: of none. */
 const char *ps_gguf_type_name(uint32_t type);
-/* Of those that have one: "F32, F16, Q4_0". */
+/* How such a tensor's bytes are read; NULL: not here. Of F64 it is no form that psd keeps. */
+const ps_form_row *ps_gguf_form_row(uint32_t type);
+/* Of those that can be read: "F32, F16, Q4_0". */
 typedef struct ps_gguf_types {
     char text[256];
 } ps_gguf_types;

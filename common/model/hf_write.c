@@ -37,12 +37,13 @@ struct ps_model_out {
     ps_safetensors_dtype dtype;
     ps_hf_pack *pack; /* NULL: all are numbers */
     ps_lm_tensor *tensors;
-    size_t n, at;    /* the tensor whose numbers come, */
-    uint64_t came;   /* and how many of them have */
-    float *gathered; /* all of it, when its rows change; else NULL */
+    size_t n, at;          /* the tensor whose numbers come, */
+    uint64_t came;         /* and how many of them have */
+    float *gathered;       /* all of it, when its rows change; else NULL */
+    size_t *part, n_files; /* [n]: which file has each, of how many */
     ps_new_file *file;
     ps_safetensors_writer *writer;
-    uint64_t bytes;
+    uint64_t bytes, data; /* of all files, and of the tensors in them */
 };
 
 static ps_status write_text(ps_model_out *o, const char *name, ps_slice text)
@@ -173,8 +174,16 @@ static ps_status sink(void *state, const void *data, size_t len)
     return ps_new_file_write(((ps_model_out *)state)->file, data, len);
 }
 
+/* ---- files of tensors ---- */
+
+static char *name_of(const ps_model_out *o, size_t file)
+{
+    return o->n_files == 1 ? ps_strdup("model.safetensors")
+                           : ps_asprintf("model-%05zu-of-%05zu.safetensors", file + 1, o->n_files);
+}
+
 /* Numbers of one dtype come in the order of the data; codes and scales, of several, as given. */
-static ps_status begin_writer(ps_model_out *o, const ps_model_about *about)
+static ps_status begin_writer(ps_model_out *o, size_t file)
 {
     const ps_safetensors_sink to = {sink, o};
     const ps_safetensors_tensor *packed = NULL;
@@ -183,24 +192,86 @@ static ps_status begin_writer(ps_model_out *o, const ps_model_about *about)
         size_t n = ps_hf_pack_tensors(o->pack, o->dtype, &packed);
         return ps_safetensors_writer_new_as_given(packed, n, &format, 1, to, &o->writer);
     }
-    ps_safetensors_tensor *tensors = ps_alloc_array(about->n, sizeof *tensors);
-    for (size_t i = 0; i < about->n; i++) {
-        tensors[i] = (ps_safetensors_tensor){
-            .name = about->tensors[i].name, .dtype = o->dtype, .n_dims = about->tensors[i].n_dims};
-        memcpy(tensors[i].shape, about->tensors[i].shape, sizeof about->tensors[i].shape);
+    ps_safetensors_tensor *tensors = ps_alloc_array(o->n, sizeof *tensors);
+    size_t n = 0;
+    for (size_t i = 0; i < o->n; i++) {
+        const ps_lm_tensor *t = &o->tensors[i];
+        if (o->part[i] != file)
+            continue;
+        tensors[n] =
+            (ps_safetensors_tensor){.name = t->name, .dtype = o->dtype, .n_dims = t->n_dims};
+        memcpy(tensors[n++].shape, t->shape, sizeof t->shape);
     }
-    ps_status st = ps_safetensors_writer_new(tensors, about->n, &format, 1, to, &o->writer);
+    ps_status st = ps_safetensors_writer_new(tensors, n, &format, 1, to, &o->writer);
     ps_free(&tensors);
     return st;
 }
 
-static ps_status begin_tensors(ps_model_out *o, const ps_model_about *about)
+static ps_status begin_file(ps_model_out *o, size_t file)
 {
-    char *path = ps_out_folder_file(o->folder, "model.safetensors");
+    char *name = name_of(o, file), *path = ps_out_folder_file(o->folder, name);
     ps_status st =
         ps_new_file_open(path, &(ps_new_file_options){.force = true, .disk = o->disk}, &o->file);
+    ps_free(&name);
     ps_free(&path);
-    return st ? st : begin_writer(o, about);
+    return st ? st : begin_writer(o, file);
+}
+
+static ps_status end_file(ps_model_out *o)
+{
+    ps_status st = ps_safetensors_writer_finish(&o->writer);
+    o->bytes += ps_new_file_bytes(o->file);
+    return st ? st : ps_new_file_finish(&o->file);
+}
+
+/* Whoever looks for the one looks for it first. */
+static ps_status check_other(const ps_model_out *o)
+{
+    if (o->n_files == 1 || !ps_out_folder_had(o->folder, "model.safetensors", o->ending))
+        return PS_OK;
+    return ps_fail(PS_ALREADY_EXISTS,
+                   "%s/model.safetensors%s is there, and would be read in place of the model's %zu "
+                   "files; remove it first",
+                   ps_out_folder_path(o->folder), o->ending, o->n_files);
+}
+
+static ps_status begin_tensors(ps_model_out *o, uint64_t most)
+{
+    uint64_t *bytes = ps_alloc_array(o->n + 1, sizeof *bytes);
+    o->part = ps_alloc_array(o->n + 1, sizeof *o->part);
+    for (size_t i = 0; i < o->n; i++) {
+        bytes[i] = ps_lm_numbers(&o->tensors[i]) * ps_safetensors_dtype_size(o->dtype);
+        o->data += bytes[i];
+    }
+    o->n_files = ps_out_parts(bytes, o->n, most ? most : UINT64_MAX, o->part);
+    ps_free(&bytes);
+    ps_status st = check_other(o);
+    return st ? st : begin_file(o, 0);
+}
+
+/* Which file has which tensor, where there are several. */
+static ps_status write_index(ps_model_out *o)
+{
+    ps_buf json = PS_BUF_EMPTY;
+    ps_json_writer w = ps_json_writer_to(&json);
+    ps_json_object(&w);
+    ps_json_key(&w, "metadata");
+    ps_json_object(&w);
+    ps_json_put_uint(&w, "total_size", o->data);
+    ps_json_object_end(&w);
+    ps_json_key(&w, "weight_map");
+    ps_json_object(&w);
+    for (size_t i = 0; i < o->n; i++) {
+        char *name = name_of(o, o->part[i]);
+        ps_json_put_string(&w, o->tensors[i].name, name);
+        ps_free(&name);
+    }
+    ps_json_object_end(&w);
+    ps_json_object_end(&w);
+    ps_buf_putc(&json, '\n');
+    ps_status st = write_text(o, "model.safetensors.index.json", ps_buf_slice(&json));
+    ps_buf_free(&json);
+    return st;
 }
 
 static void hf_drop(ps_model_out **out)
@@ -210,6 +281,7 @@ static void hf_drop(ps_model_out **out)
         return;
     ps_hf_pack_free(&o->pack);
     ps_free(&o->tensors);
+    ps_free(&o->part);
     ps_free(&o->gathered);
     ps_safetensors_writer_free(&o->writer);
     ps_new_file_drop(&o->file);
@@ -229,6 +301,8 @@ static ps_status open_as(const ps_packed_row *packed, const ps_model_out_options
                          const ps_model_about *about, ps_model_out **out)
 {
     ps_status st = check_heads(about->model);
+    if (!st && packed && options->split)
+        st = ps_fail(PS_INVALID_ARGUMENT, "a folder of codes is not split");
     if (st)
         return st;
     ps_model_out *o = ps_new(ps_model_out);
@@ -251,7 +325,7 @@ static ps_status open_as(const ps_packed_row *packed, const ps_model_out_options
     if (!st)
         st = write_config(o, about);
     if (!st)
-        st = begin_tensors(o, about);
+        st = begin_tensors(o, options->split);
     if (st)
         hf_drop(&o);
     else
@@ -329,11 +403,14 @@ static ps_status hf_data(ps_model_out *o, const float *values, size_t n)
     const ps_lm_tensor *t = &o->tensors[o->at];
     ps_status st = t->by_heads ? gather(o, values, n) : write_numbers(o, values, n);
     o->came += n;
-    if (o->came == ps_lm_numbers(t)) {
-        o->at++;
-        o->came = 0;
-    }
-    return st;
+    if (st || o->came < ps_lm_numbers(t))
+        return st;
+    o->at++;
+    o->came = 0;
+    if (o->at == o->n || o->part[o->at] == o->part[o->at - 1])
+        return PS_OK;
+    st = end_file(o);
+    return st ? st : begin_file(o, o->part[o->at]);
 }
 
 static ps_status hf_bytes(ps_model_out *o, ps_slice bytes)
@@ -357,9 +434,8 @@ static const char *hf_unnamed(const ps_model_out *o)
 
 static ps_status hf_seal(ps_model_out *o)
 {
-    ps_status st = ps_safetensors_writer_finish(&o->writer);
-    o->bytes += ps_new_file_bytes(o->file);
-    return st ? st : ps_new_file_finish(&o->file);
+    ps_status st = end_file(o);
+    return st || o->n_files == 1 ? st : write_index(o);
 }
 
 static ps_status hf_finish(ps_model_out **out, uint64_t *bytes)

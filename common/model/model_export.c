@@ -231,6 +231,11 @@ const char *ps_model_export_unnamed(const ps_model_export *s)
     return s->out ? s->row->unnamed(s->out) : NULL;
 }
 
+const char *ps_model_export_first(const ps_model_export *s)
+{
+    return s->out && s->row->first ? s->row->first(s->out) : ps_model_export_unnamed(s);
+}
+
 ps_status ps_model_export_seal(ps_model_export *s)
 {
     if (!s->header || s->at < s->header->n_tensors)

@@ -30,7 +30,10 @@ typedef struct ps_model_out_options {
                                 products; NULL: not */
     const ps_disk *disk;     /* that its files are written through; NULL: the system's */
     const char *ending;      /* hf: of its files' names (".age"); NULL: none */
-    bool keep; /* nobody chose it: what is stored in blocks that the format has stays so */
+    const char *name;        /* of the model: files in a folder that it names (split) begin so */
+    uint64_t split; /* bytes of tensors that a file has at most, but for one tensor alone, in
+                       a folder of several; 0: all in one */
+    bool keep;      /* nobody chose it: what is stored in blocks that the format has stays so */
     bool force;
 } ps_model_out_options;
 
@@ -58,6 +61,8 @@ typedef struct ps_model_out_row {
     float (*number)(const ps_lm_tensor *tensor, float v);
     /* The row's, where it is as long as it has no name; NULL: nowhere, it goes into a stream. */
     const char *(*unnamed)(const ps_model_out *out);
+    /* What of it stands for all when it is read; NULL: it does itself. */
+    const char *(*first)(const ps_model_out *out);
     /* All has come, and can be read there. */
     PS_MUST_CHECK ps_status (*seal)(ps_model_out *out);
     /* After seal: it has its name now, whole and on disk. *bytes: of all files. Frees in any case.
@@ -85,6 +90,8 @@ PS_MUST_CHECK ps_status ps_model_export_feed(ps_model_export *stream, ps_slice b
 const char *ps_model_export_remarks(ps_model_export *stream);
 /* The row's `unnamed`; NULL, too, before the first bytes of data. */
 const char *ps_model_export_unnamed(const ps_model_export *stream);
+/* What of that is to be read, to read all of it. */
+const char *ps_model_export_first(const ps_model_export *stream);
 /* All of the file has come: the row's `seal`, `form` of tensor i of psd's file, and `real`. */
 PS_MUST_CHECK ps_status ps_model_export_seal(ps_model_export *stream);
 /* That it writes through: of the options. */

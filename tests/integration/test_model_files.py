@@ -179,8 +179,9 @@ def same(got, want):
 
 def widened(folder):
     """The tensors of an exported folder as float32."""
-    out = {}
-    for name, (dtype, values) in hf.read_safetensors(folder / "model.safetensors")[0].items():
+    out, index = {}, folder / "model.safetensors.index.json"
+    files = set(json.loads(index.read_text())["weight_map"].values()) if index.exists() else {"model.safetensors"}
+    for name, (dtype, values) in (each for file in files for each in hf.read_safetensors(folder / file)[0].items()):
         out[name] = (values.astype("u4") << 16).view("f4") if dtype == "BF16" else values.astype("f4")
     return out
 
@@ -601,6 +602,25 @@ GGUF_OF_256 = {"q2_k": ("Q3_K", "Q3_K"), "q3_k_s": ("Q3_K", "Q3_K"), "q4_k_m": (
 
 
 @as_it_ships
+def in_parts(cluster, kind, dtype, one):
+    """As gguf-split would have it, of whose keys llama.cpp takes no other types."""
+    import gguf
+    folder, tensors = cluster.dir / f"{kind}-{dtype}", {}
+    cluster.psctl("export", kind, "-o", folder, "--format", "gguf", "--dtype", dtype, "--split", "150KB")
+    readers = [gguf.GGUFReader(file) for file in sorted(folder.iterdir())]
+    types = gguf.GGUFValueType
+    for i, reader in enumerate(readers):
+        split = {key: (f.types[0], f.contents()) for key, f in reader.fields.items() if key.startswith("split.")}
+        assert split == {"split.no": (types.UINT16, i), "split.count": (types.UINT16, len(readers)),
+                         "split.tensors.count": (types.INT32, len(one.tensors))}, split
+        sizes = [int(t.n_bytes) for t in reader.tensors]
+        assert len(sizes) == 1 or sum(sizes) <= 150000, sizes
+        tensors |= {t.name: (t.tensor_type, t.data.tobytes()) for t in reader.tensors}
+    assert tensors == {t.name: (t.tensor_type, t.data.tobytes()) for t in one.tensors} and len(readers) > 1
+    keys = [{k: f.contents() for k, f in reader.fields.items() if not k.startswith(("split.", "GGUF."))} for reader in (one, *readers)]
+    assert keys[0] == keys[1] and not any(keys[2:])
+
+
 def gguf_files_are_what_an_independent_reader_expects():
     try:
         import gguf
@@ -623,6 +643,8 @@ def gguf_files_are_what_an_independent_reader_expects():
                 path = cluster.dir / f"{kind}-{dtype}.gguf"
                 cluster.psctl("export", kind, "-o", path, "--format", "gguf", "--dtype", dtype)
                 reader = gguf.GGUFReader(path)
+                if dtype in ("f32", "q4_k_m"):
+                    in_parts(cluster, kind, dtype, reader)
                 fields = {k: f.contents() for k, f in reader.fields.items()}
                 assert fields["general.architecture"] == kind and fields["GGUF.version"] == 3
                 assert fields[f"{kind}.context_length"] == 40 and fields[f"{kind}.embedding_length"] == 64
@@ -680,6 +702,22 @@ def gguf_files_are_what_an_independent_reader_expects():
                     assert got[tensor.name].tobytes() == values.astype("f4").tobytes(), f"{path.name}: {tensor.name}"
 
 
+def several_are_as_one(cluster, name, one, means):
+    """--split: of GGUF the file that they come back as is the one; of Hugging Face's folder the tensors are the same."""
+    for format, parts in (("gguf", cluster.dir / f"{name}-parts"), ("hf", cluster.dir / f"{name}-shards")):
+        cluster.psctl("export", name, "-o", parts, "--format", format, "--dtype", "f32", "--split", "100KiB")
+        files = sorted(file.name for file in parts.glob("*-of-*"))
+        stem, end = (name, "gguf") if format == "gguf" else ("model", "safetensors")
+        assert len(files) > 2 and files == [f"{stem}-{i + 1:05}-of-{len(files):05}.{end}" for i in range(len(files))], files
+        assert format == "hf" or sorted(file.name for file in parts.iterdir()) == files
+        cluster.psctl("import", parts / files[1] if format == "gguf" else parts, "parts", "--replace")
+        cluster.psctl("export", "parts", "-o", cluster.dir / "parts.gguf", "--format", "gguf", "--dtype", "f32", "--force")
+        assert (cluster.dir / "parts.gguf").read_bytes() == one.read_bytes() or format == "hf", name
+    same(widened(parts), means)
+    done = cluster.psctl("export", name, "-o", cluster.dir / f"{name}-out", "--format", "hf", "--split", "100KiB", "--force", check=False)
+    assert done.returncode and "model.safetensors is there, and would be read in place of" in done.stderr, done.stderr
+
+
 def gguf_files_come_back_bit_for_bit():
     """Hugging Face, GGUF, and back: every number that GGUF's type can hold is the same one."""
     with Cluster() as cluster:
@@ -714,6 +752,7 @@ def gguf_files_come_back_bit_for_bit():
             again = cluster.dir / f"{name}-again.gguf"
             cluster.psctl("export", "back", "-o", again, "--format", "gguf", "--dtype", "f32")
             assert again.read_bytes() == path.read_bytes(), f"{name}: the second file differs"
+            several_are_as_one(cluster, name, path, means)
 
             for dtype in ("f16", "q8_0"):
                 got = widened(comes_back(name, dtype, "narrow")[0])
@@ -819,6 +858,11 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
             values = tensors["token_embd.weight"][2]
             tensors["output.weight"] = values, types.F32, values
 
+        def doubles(w, tensors):
+            for name in ("token_embd.weight", "blk.0.attn_q.weight", "output_norm.weight"):
+                values = tensors[name][2].astype("f8") / 3
+                tensors[name] = values, types.F64, values.astype("f4")
+
         def frequencies(value):
             values = np.where(np.arange(8) == 3, value, 1).astype("f4")
             return lambda w, t: t.update({"rope_freqs.weight": (values, types.F32, values)})
@@ -846,6 +890,7 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
         assert "norm_epsilon: 1e-06" in reads("llama", change=put("llama.attention.layer_norm_rms_epsilon", 1e-6, f64))["psd.model"]
         reads("gpt2", change=twice)
         reads("gpt2", types=(types.F16,), change=other_type)
+        reads("llama", change=doubles)
         reads("llama", change=frequencies(1))
         reads("gpt2", change=lambda w, t: w.add_string("x.long", "long" * 500000))
         assert "tokenizer: \"gpt2\"" in reads("gpt2", change=drop("tokenizer.ggml.pre"))["psd.model"]

@@ -282,7 +282,7 @@ START_TEST(tensors_that_lie_are_refused)
     refuses_tensor(
         1, (uint64_t[]){256}, 16, 0, PS_INVALID_ARGUMENT,
         "tensor t: it is IQ2_XXS; allowed: F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, "
-        "Q4_K, Q5_K, Q6_K, IQ4_NL, BF16, MXFP4");
+        "Q4_K, Q5_K, Q6_K, IQ4_NL, F64, BF16, MXFP4");
     ps_buf f = start(3, 2, 0);
     put_tensor(&f, "a", 1, (uint64_t[]){9}, 0, 0);
     put_tensor(&f, "b", 1, (uint64_t[]){4}, 0, 32);
