@@ -16,7 +16,7 @@ typedef struct shape {
 } shape;
 
 static const shape shapes[] = {{1, 1, 2, 1, false},  {1, 9, 13, 1, false}, {7, 5, 11, 7, false},
-                               {7, 5, 11, 3, false}, {6, 8, 17, 1, false}, {5, 6, 300, 4, false},
+                               {7, 5, 11, 3, false}, {6, 8, 17, 1, false}, {5, 2, 300, 4, false},
                                {3, 4, 7, 2, true}};
 #define SHAPES (int)(sizeof shapes / sizeof *shapes)
 #define CASES  (SHAPES * PS_TEST_TYPES)
