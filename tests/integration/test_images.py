@@ -52,6 +52,21 @@ def answers(tensors, x):
     return p / p.sum(1, keepdims=True)
 
 
+def attributions_add_up(cluster, x):
+    """Along the straight path from 0: to the difference of the logits, which the file has as probabilities' logarithms."""
+    job = cluster.submit(
+        f"kind: explain\nname: why\nmodel_name: again\ndata: {{format: idx, test: {{features: {cluster.dir}/test-features.gz, "
+        f"labels: {cluster.dir}/test-labels.gz}}}}\nexplain:\n  rows: {{first: 0, count: 4}}\n  target: {{difference: [0, 1]}}\n"
+        "  attributions: [saliency, {method: integrated_gradients, steps: 64, tolerance: 0.02, steps_max: 4096}]\n")
+    cluster.wait_job(job)
+    cluster.psctl("fetch", job, "explain.safetensors", "-o", cluster.dir / "arrays")
+    values = read_safetensors(cluster.dir / "arrays")[1]["attributions/1/values"].sum(1)
+    weights = read_safetensors(cluster.dir / "asp.safetensors")[1]
+    ends = [np.log(answers(weights, rows)) for rows in (x[:4], np.zeros_like(x[:1]))]
+    want = (ends[0] - ends[1])[:, 0] - (ends[0] - ends[1])[:, 1]
+    assert np.abs(values - want).max() < 0.03 * np.abs(want).max(), (values, want)
+
+
 def what_is_not_for_it(cluster):
     """Each refused at submission, with what it is."""
     files = f"data: {{format: idx, test: {{features: {cluster.dir}/test-features.gz, labels: {cluster.dir}/test-labels.gz}}}}"
@@ -93,10 +108,7 @@ def two_workers_train_it_and_it_answers_as_numpy_does():
         text = cluster.psctl("model", "again", "--graph", "text").stdout
         assert "convolutions.1" in text and "8×6×3×3" in text and "largest" in text, text
         cluster.wait_job(cluster.submit("kind: describe\nname: look\nmodel_name: again\n"))
-        cluster.wait_job(cluster.submit(
-            f"kind: explain\nname: why\nmodel_name: again\ndata: {{format: idx, test: {{features: {cluster.dir}/test-features.gz, "
-            f"labels: {cluster.dir}/test-labels.gz}}}}\nexplain:\n  rows: {{count: 8}}\n"
-            "  attributions: [saliency, {method: integrated_gradients, steps: 8, steps_max: 8}]\n"))
+        attributions_add_up(cluster, x)
         what_is_not_for_it(cluster)
 
 

@@ -131,8 +131,8 @@ static ps_status answer(ablating *a)
 
 static ps_status ablate(ablating *a)
 {
-    bool behind =
-        !a->x->language && (double)a->begin[a->sets] <= SMALL * (double)(a->sets * a->features);
+    bool behind = ps_first_layer_takes_inputs(a->x) &&
+                  (double)a->begin[a->sets] <= SMALL * (double)(a->sets * a->features);
     const ps_explain_points points = {.n = a->items->n * a->sets,
                                       .first = behind,
                                       .make = behind ? make_behind : make,

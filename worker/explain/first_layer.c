@@ -10,6 +10,11 @@ typedef struct reading {
     ps_status failed;
 } reading;
 
+bool ps_first_layer_takes_inputs(const ps_explaining *x)
+{
+    return !x->language && !ps_spec_model_is_images(x->model_spec);
+}
+
 size_t ps_first_layer_units(const ps_explaining *x)
 {
     return (size_t)ps_model_tap_columns(x->model, (ps_tap){PS_TAP_LAYER_PRE, 0});
@@ -30,7 +35,8 @@ ps_status ps_first_layer_answers(ps_explaining *x, const ps_explain_items *items
     reading r = {.x = x, .to = z};
     const ps_model_hooks hooks = {.at = read_batch, .user = &r};
     ps_explain_points seen = *points;
-    PS_REQUIRE(!x->language && !points->first && !points->gradients && !points->hooks);
+    PS_REQUIRE(ps_first_layer_takes_inputs(x) && !points->first && !points->gradients &&
+               !points->hooks);
     seen.hooks = &hooks;
     ps_status st = ps_explain_evaluate(x, items, &seen);
     return st ? st : r.failed;

@@ -7,6 +7,9 @@
 
 #include "worker/explain/method.h"
 
+/* Is what the model takes what its first layer takes? Not tokens, and not images. The others are
+ * for such models. */
+bool ps_first_layer_takes_inputs(const ps_explaining *x);
 size_t ps_first_layer_units(const ps_explaining *x);
 
 /* z at points that are made as features, [points->n, units]; the points' own `take` is called as

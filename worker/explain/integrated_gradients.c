@@ -7,9 +7,9 @@
  *
  * Gradients of steps are added in their order, in float64.
  *
- * Of models of layers the path is straight behind the first layer, too, z′ + α(z − z′), and all
- * points of it have the first layer's weights as their last factor: it is computed for the ends
- * alone, and its transpose for the sum, which leaves of each step what is behind it. */
+ * Of models of linear layers alone the path is straight behind the first layer, too, z′ + α(z −
+ * z′), and all points of it have the first layer's weights as their last factor: it is computed for
+ * the ends alone, and its transpose for the sum, which leaves of each step what is behind it. */
 #include "worker/explain/baseline.h"
 #include "worker/explain/first_layer.h"
 #include "worker/explain/path_parts.h"
@@ -67,7 +67,7 @@ static ps_status take_all(const ps_spec_explain_method *spec, integral *g)
     g->steps_used = ps_try_alloc_raw(n * sizeof(float));
     g->residual = ps_try_alloc_raw(n * sizeof(float));
     g->values = ps_try_alloc_raw(n * ps_explain_features(g->x, g->items) * sizeof(float));
-    bool ends = g->x->language;
+    bool ends = !ps_first_layer_takes_inputs(g->x);
     if (!ends) {
         g->from = ps_try_alloc_raw(n * g->inner * sizeof *g->from);
         g->to = ps_try_alloc_raw(n * g->inner * sizeof *g->to);
@@ -111,7 +111,7 @@ static ps_status see_ends(ps_explaining *x, integral *g)
         .n = g->items->n, .make = make_baseline, .take = take_baseline, .user = g};
     const ps_explain_points rows = {
         .n = g->items->n, .make = make_row, .take = take_row, .user = g};
-    if (x->language)
+    if (!ps_first_layer_takes_inputs(x))
         return ps_explain_evaluate(x, g->items, &baseline);
     ps_status st = ps_first_layer_answers(x, g->items, &baseline, g->from);
     if (!st)
@@ -270,7 +270,7 @@ static ps_status run(ps_explaining *x, const ps_spec_explain_method *spec, void 
                      const ps_explain_items *items, ps_explain_part *out)
 {
     integral g = {.x = x, .items = items, .width = ps_explain_width(x, items)};
-    g.inner = x->language ? g.width : ps_first_layer_units(x);
+    g.inner = ps_first_layer_takes_inputs(x) ? ps_first_layer_units(x) : g.width;
     ps_status st = take_all(spec, &g);
     if (!st)
         st = solve(x, spec, &g);
