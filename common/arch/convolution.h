@@ -43,6 +43,17 @@ static inline int64_t ps_window_places(int64_t side, int64_t window, int64_t str
     return window <= side ? (side - window) / stride + 1 : 0;
 }
 
+/* At most so many numbers of x, or of y, are what a row of pixels is made of. */
+enum { PS_CONVOLUTION_ROW_MAX = 1 << 26 };
+
+static inline int64_t ps_convolution_row(const ps_convolution *c, ps_image_size in,
+                                         ps_image_size given)
+{
+    int64_t channels = in.channels > given.channels ? in.channels : given.channels;
+    int64_t width = in.width > given.width ? in.width : given.width;
+    return channels * c->kernel * c->kernel * (width + 2 * c->kernel);
+}
+
 /* What the convolution gives; a side of 0: the image is too small for it. */
 static inline ps_image_size ps_convolution_given(const ps_convolution *c, ps_image_size in)
 {

@@ -102,6 +102,11 @@ static ps_status settle_one(const place *p, ps_convolution *c, ps_image_size *si
                             "%" PRId64 " × %" PRId64 " × %" PRId64
                             " numbers of an image are more than %d",
                             given.channels, given.height, given.width, NUMBERS_MOST);
+    if (ps_convolution_row(c, *size, given) > PS_CONVOLUTION_ROW_MAX)
+        return ps_conf_fail(p->doc, path_of(p, "kernel").text,
+                            "%" PRId64 " is more than there is room for with so many channels and "
+                            "pixels: a row of them is made of more than %d numbers",
+                            c->kernel, PS_CONVOLUTION_ROW_MAX);
     *size = ps_convolution_pooled(c, given);
     if (!there(*size))
         return ps_conf_fail(p->doc, path_of(p, "pool_size").text,

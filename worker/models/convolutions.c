@@ -34,12 +34,22 @@ static ps_status check_one(const ps_convolution *c, size_t i, ps_image_size in, 
     bool norm = c->norm == PS_CONVOLUTION_GROUP;
     bool fits = c->channels >= 1 && c->kernel >= 1 && c->stride >= 1 && c->padding >= 0 &&
                 c->padding < c->kernel && given.height > 0 && given.width > 0 && left.height > 0 &&
-                left.width > 0;
+                left.width > 0 && ps_convolution_row(c, in, given) <= PS_CONVOLUTION_ROW_MAX;
     if (!fits || (norm && (c->norm_groups < 1 || c->channels % c->norm_groups)))
         return ps_fail(PS_INVALID_ARGUMENT,
                        "convolutions[%zu]: does not fit what comes to it, %lld × %lld × %lld", i,
                        (long long)in.channels, (long long)in.height, (long long)in.width);
     return PS_OK;
+}
+
+static ps_status check_size(const ps_convolution *c, size_t i, int64_t in)
+{
+    int64_t taps = in * c->kernel * c->kernel;
+    if (c->channels <= PS_MODEL_PARAMETER_MAX / taps)
+        return PS_OK;
+    return ps_fail(PS_INVALID_ARGUMENT,
+                   "convolutions[%zu]: a weight of %lld × %lld, at most %lld elements", i,
+                   (long long)c->channels, (long long)taps, (long long)PS_MODEL_PARAMETER_MAX);
 }
 
 static void add(ps_model_layout *layout, const char *list, size_t i, const char *what,
@@ -81,6 +91,8 @@ ps_status ps_convolutions_describe(const ps_model_config *config, ps_model_layou
         const ps_convolution *c = &config->convolutions[i];
         ps_image_size given = ps_convolution_given(c, size), left = ps_convolution_pooled(c, given);
         st = check_one(c, i, size, given, left);
+        if (!st)
+            st = check_size(c, i, size.channels);
         if (!st)
             add_layer(layout, i, c, size.channels);
         size = left;

@@ -80,6 +80,9 @@ static const struct {
      "m:1: convolutions[0].pool_size: 9 is more than there is: 8 × 8 pixels"},
     {CNN("image: [1, 4096, 4096], convolutions: [2], layers: [10]"),
      "m:1: convolutions[0].channels: 2 × 4096 × 4096 numbers of an image are more than 16777216"},
+    {CNN("image: [65536, 16, 16], convolutions: [{channels: 1, kernel: 31}], layers: [10]"),
+     "m:1: convolutions[0].kernel: 31 is more than there is room for with so many channels and "
+     "pixels: a row of them is made of more than 67108864 numbers"},
     {CNN("image: [2, 4096, 4096], convolutions: [1], layers: [10]"),
      "m:1: image: more than 16777216 numbers"},
     {CNN("image: [1, 2, 2], convolutions: [2], layers: [2], input_mean: [1]"),
