@@ -263,7 +263,7 @@ def a_model_of_other_shapes_is_not_overwritten():
             fails(status, words, "submit", folder / "started.yaml")
 
         write_idx(folder / "wide.gz", np.zeros((10, 5, 5), np.uint8))
-        fails(1, "wide.gz: 25 numbers a row, but model.layers begins with 16", "predict", "tiny", folder / "wide.gz")
+        fails(1, "wide.gz: 25 numbers a row, but the model takes 16", "predict", "tiny", folder / "wide.gz")
         fails(2, "format idx keeps labels in a file of their own: psctl evaluate tiny FEATURES LABELS",
               "evaluate", "tiny", folder / "test-features.gz")
         fails(6, "psctl: compare: --labels: missing", "compare", "tiny", "tiny", "--data", folder / "test-features.gz")

@@ -20,6 +20,7 @@ typedef struct idx_file {
     ps_idx_type type;
     size_t rows, columns; /* columns: the product of the other dimensions */
     size_t data_start;    /* bytes of the header */
+    ps_idx_header header;
     uint8_t *values;
 } idx_file;
 
@@ -69,6 +70,7 @@ static ps_status read_header(ps_source *source, idx_file *f)
     f->rows = header.dims[0];
     f->columns = header.columns;
     f->data_start = header.bytes;
+    f->header = header;
     return PS_OK;
 }
 
@@ -182,6 +184,24 @@ static ps_status prepare_bytes(idx_state *s, const ps_normaliser *normaliser)
     return finite ? PS_OK
                   : ps_fail(PS_INVALID_ARGUMENT, "%s: bytes, normalised, are beyond float32",
                             s->features.path);
+}
+
+/* Rows of as many numbers in another order would be read without a word: colours last, as most
+ * programs have them, or width before height. */
+static ps_status check_image(const ps_image_size *image, const idx_file *f)
+{
+    const uint32_t *d = f->header.dims;
+    bool planes = f->header.n_dims == 4, flat = f->header.n_dims == 3 && image->channels == 1;
+    ps_image_size has = {planes ? d[1] : 1, planes ? d[2] : d[1], planes ? d[3] : d[2]};
+    bool same =
+        has.channels == image->channels && has.height == image->height && has.width == image->width;
+    if (!image->channels || (!planes && !flat) || same)
+        return PS_OK;
+    return ps_fail(
+        PS_INVALID_ARGUMENT,
+        "%s: rows of %" PRId64 " × %" PRId64 " × %" PRId64 ", but the model takes %" PRId64
+        " × %" PRId64 " × %" PRId64 ": channels, height, width",
+        f->path, has.channels, has.height, has.width, image->channels, image->height, image->width);
 }
 
 static ps_status check_columns(const ps_dataset_options *o, const idx_file *f)
@@ -308,6 +328,8 @@ static ps_status idx_open(const ps_dataset_options *o, ps_normaliser *normaliser
     uint64_t budget = o->max_bytes;
     s->kind = o->labels;
     ps_status st = load(o->files->features, &budget, &s->features);
+    if (!st)
+        st = check_image(&o->image, &s->features);
     if (!st)
         st = prepare_features(o, s, normaliser);
     if (!st)

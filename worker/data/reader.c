@@ -38,8 +38,8 @@ ps_status ps_dataset_check_features(const ps_dataset_options *o, size_t features
     bool fits = !o->features || (uint64_t)o->features == features; /* tokens are cut to fit */
     if (fits && (!o->numbers.n || o->numbers.n == features))
         return PS_OK;
-    return ps_fail(PS_INVALID_ARGUMENT, "%zu numbers a row, but model.layers begins with %" PRId64,
-                   features, o->features ? o->features : (int64_t)o->numbers.n);
+    return ps_fail(PS_INVALID_ARGUMENT, "%zu numbers a row, but the model takes %" PRId64, features,
+                   o->features ? o->features : (int64_t)o->numbers.n);
 }
 
 static ps_status check_shape(const ps_dataset_options *o, const ps_dataset_shape *shape)

@@ -34,10 +34,12 @@ typedef struct ps_dataset_options {
     const ps_spec_data *data;   /* format, csv, normalise */
     const ps_spec_files *files; /* the paths */
     ps_label_kind labels;
-    int64_t classes;    /* CLASSES: labels must be 0..classes-1, and tokens likewise; 0: any */
-    int64_t features;   /* what the model takes; 0: any. Without labels, the label columns of a csv
-                         * file are left out when the number of columns says that they are there */
-    uint64_t max_bytes; /* in memory; 0: 16 GiB */
+    int64_t classes;     /* CLASSES: labels must be 0..classes-1, and tokens likewise; 0: any */
+    int64_t features;    /* what the model takes; 0: any. Without labels, the label columns of a csv
+                          * file are left out when the number of columns says that they are there */
+    ps_image_size image; /* what the model takes; 0 channels: no image. A file that says how its
+                            rows are shaped must say the same */
+    uint64_t max_bytes;  /* in memory; 0: 16 GiB */
     /* CLASSES in csv: what labels are called, each once; none: numbers from 0. Must outlive the
      * call that opens. */
     char *const *class_names;

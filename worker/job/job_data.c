@@ -50,6 +50,8 @@ static void describe_rows(const ps_job_data_request *r, const ps_spec_model *mod
         return;
     }
     o->features = (size_t)ps_spec_model_inputs(model);
+    if (ps_spec_model_is_images(model))
+        o->image = ps_spec_model_image(model);
     o->missing = model->input_missing ? model->input_missing : r->spec->data.csv.missing;
     if (model->n_input_mean)
         o->numbers = (ps_feature_numbers){.n = model->n_input_mean,

@@ -125,7 +125,7 @@ START_TEST(predicting_leaves_label_columns_out_when_they_are_there)
     ck_ok(ps_dataset_read(ds, &row, 1, x, NULL));
     ck_assert(x[0] == 1 && x[1] == 2);
     ps_dataset_close(&ds);
-    refuses("1,2,3,4\n", PS_INVALID_ARGUMENT, ": 4 numbers a row, but model.layers begins with 2");
+    refuses("1,2,3,4\n", PS_INVALID_ARGUMENT, ": 4 numbers a row, but the model takes 2");
 }
 END_TEST
 
@@ -350,7 +350,7 @@ START_TEST(features_have_numbers_of_their_own)
     ps_dataset_close(&ds);
     options.numbers.std = std;
     refuses("1e300,0,0\n", PS_CORRUPT, ":1: column 0: '1e300' is beyond float32, normalised");
-    refuses("1,2,3,0\n", PS_INVALID_ARGUMENT, ": 3 numbers a row, but model.layers begins with 2");
+    refuses("1,2,3,0\n", PS_INVALID_ARGUMENT, ": 3 numbers a row, but the model takes 2");
 }
 END_TEST
 

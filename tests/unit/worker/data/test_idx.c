@@ -337,6 +337,39 @@ START_TEST(gzip_that_is_cut_or_damaged_is_refused)
 }
 END_TEST
 
+/* Colours last has as many numbers as colours first. */
+START_TEST(images_are_of_the_shape_that_the_model_takes)
+{
+    static const struct {
+        uint32_t dims[4];
+        unsigned n;
+        const char *message;
+    } cases[] = {
+        {{1, 3, 2, 2}, 4, NULL},
+        {{1, 2, 2, 3}, 4, ": rows of 2 × 2 × 3, but the model takes 3 × 2 × 2"},
+        {{1, 3, 1, 4}, 4, ": rows of 3 × 1 × 4, but the model takes 3 × 2 × 2"},
+        {{1, 6, 2}, 3, NULL}, /* not said: planes one below the other */
+        {{1, 12}, 2, NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *path = make(0x08, cases[i].n, cases[i].dims, "abcdefghijkl", 12);
+        ps_spec_files files = {.features = path};
+        ps_dataset_options o = {.data = &plain_data,
+                                .files = &files,
+                                .labels = PS_LABELS_NONE,
+                                .features = 12,
+                                .image = {3, 2, 2}};
+        ps_dataset *ds = NULL;
+        ps_status st = ps_dataset_open(&o, &ds);
+        ck_assert_int_eq(st, cases[i].message ? PS_INVALID_ARGUMENT : PS_OK);
+        if (st)
+            ck_assert_ptr_nonnull(strstr(ps_error_message(), cases[i].message));
+        ps_dataset_close(&ds);
+        ps_test_file_drop(&path);
+    }
+}
+END_TEST
+
 START_TEST(memory_is_bounded_and_can_run_out)
 {
     uint32_t dims[] = {4};
@@ -352,8 +385,7 @@ START_TEST(memory_is_bounded_and_can_run_out)
     o.max_bytes = 0;
     o.features = 2;
     ck_assert_int_eq(ps_dataset_open(&o, &ds), PS_INVALID_ARGUMENT);
-    ck_assert_ptr_nonnull(
-        strstr(ps_error_message(), ": 1 numbers a row, but model.layers begins with 2"));
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), ": 1 numbers a row, but the model takes 2"));
     ck_assert_ptr_null(ds);
     ps_test_file_drop(&path);
 }
@@ -369,6 +401,7 @@ static const ps_check_case tests[] = {
     {&bad_headers_are_refused},
     {&labels_that_do_not_fit_are_named},
     {&gzip_that_is_cut_or_damaged_is_refused},
+    {&images_are_of_the_shape_that_the_model_takes},
     {&memory_is_bounded_and_can_run_out},
     {0},
 };

@@ -140,7 +140,7 @@ START_TEST(numbers_that_do_not_fit_the_file_are_found_before_they_are_used)
     use(false);
     options.missing = PS_SPEC_MISSING_MEAN;
     options.numbers = (ps_feature_numbers){.n = 1, .mean = one};
-    refuses("1,,cat\n", PS_INVALID_ARGUMENT, ": 2 numbers a row, but model.layers begins with 1");
+    refuses("1,,cat\n", PS_INVALID_ARGUMENT, ": 2 numbers a row, but the model takes 1");
     finds(",cat\n", "cat|");
 }
 END_TEST
@@ -242,8 +242,7 @@ START_TEST(a_column_of_which_nothing_is_known_is_named)
     options.missing = PS_SPEC_MISSING_MEAN;
     has_no_moments("0,1,\n1,2,?\n", PS_INVALID_ARGUMENT, ": column 2: no row has a value there");
     options.features = 3;
-    has_no_moments("0,1,\n", PS_INVALID_ARGUMENT,
-                   ": 2 numbers a row, but model.layers begins with");
+    has_no_moments("0,1,\n", PS_INVALID_ARGUMENT, ": 2 numbers a row, but the model takes");
     has_no_moments("", PS_INVALID_ARGUMENT, ": no rows");
 }
 END_TEST

@@ -239,7 +239,7 @@ START_TEST(data_is_read_only_where_it_may_be_and_fits_the_model)
     says(data_of(&j, PS_JOB_TRAIN_DATA, &data), PS_NOT_FOUND, "/tmp/psd-no-such-file");
     j = training(1, "[3, 1]", t.data);
     says(data_of(&j, PS_JOB_TRAIN_DATA, &data), PS_INVALID_ARGUMENT,
-         ": 2 numbers a row, but model.layers begins with 3");
+         ": 2 numbers a row, but the model takes 3");
     j = stored(1, "evaluate", "{architecture: mlp, layers: [2, 4], loss: squared_error}", t.data);
     says(data_of(&j, PS_JOB_TEST_DATA, &data), PS_INVALID_ARGUMENT,
          "has 1 targets a row, but model.layers ends with 4");
