@@ -6,6 +6,7 @@
 #include "client/call/support.h"
 #include "common/format/safetensors.h"
 #include "common/model/model_in.h"
+#include "common/model/tokenizer_open.h"
 #include "psd/v1/models.pb-c.h"
 
 #include <string.h>
@@ -61,7 +62,7 @@ ps_status ps_model_tokenizer_in(const ps_safetensors *header, const char *name,
     ps_token_ids_of_file(header, ids);
     ps_token_ids_of_generation(header, ids);
     if (path)
-        return ps_tokenizer_open(NULL, path, out);
+        return ps_model_tokenizer_open(NULL, path, out);
     if (strcmp(model->tokenizer, "bytes") != 0)
         return tokenizer_of(header, name, out);
     *out = ps_tokenizer_bytes();

@@ -14,9 +14,9 @@
 PS_MUST_CHECK ps_status ps_model_header(ps_client *client, const char *name, const char *version,
                                         ps_safetensors **out);
 
-/* version: of the model whose config `model` is. path: as ps_tokenizer_open takes it, instead of
- * the model's own; NULL: the model's. PS_NOT_FOUND: the model came without one, or that version of
- * it is gone. ids: those of generation_config.json before those of config.json. */
+/* version: of the model whose config `model` is. path: as ps_model_tokenizer_open takes it, instead
+ * of the model's own; NULL: the model's. PS_NOT_FOUND: the model came without one, or that version
+ * of it is gone. ids: those of generation_config.json before those of config.json. */
 PS_MUST_CHECK ps_status ps_model_tokenizer(ps_client *client, const char *name, const char *version,
                                            const ps_spec_model *model, const char *path,
                                            ps_tokenizer **out, ps_token_ids *ids);

@@ -44,9 +44,10 @@ static bool is_tokenizer(const ps_inspection *of)
 {
     if (of->folder)
         return !ps_inspect_has(of, "config.json") &&
-               (ps_inspect_has(of, "tokenizer.json") || ps_inspect_has(of, "vocab.json"));
-    return ps_inspect_ends(of, "tokenizer.json") || ps_inspect_ends(of, "tokenizer.model") ||
-           ps_inspect_ends(of, "spiece.model");
+               (ps_inspect_has(of, "tokenizer.json") || ps_inspect_has(of, "vocab.json") ||
+                ps_inspect_has(of, "tokenizer.model") || ps_inspect_has(of, "spiece.model"));
+    return ps_inspect_ends(of, "tokenizer.json") ||
+           (ps_inspect_ends(of, ".model") && ps_inspect_begins(of, "\n", 1));
 }
 
 static ps_status describe_tokenizer(ps_inspection *of)

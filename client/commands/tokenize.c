@@ -15,7 +15,7 @@
 #include "common/format/source.h"
 #include "common/format/text_look.h"
 #include "common/format/token_file.h"
-#include "common/tokenizer/tokenizer.h"
+#include "common/model/tokenizer_open.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -42,7 +42,7 @@ static const ps_flag flags[] = {
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, tokenizer),
      .value = "bytes|PATH",
-     .help = "bytes (default), a tokenizer.json, or a folder that has one"},
+     .help = "bytes (default), tokenizer.json or .model, GGUF, or a folder with one"},
     {.name = "to",
      .letter = 'o',
      .type = PS_FLAG_TEXT,
@@ -277,7 +277,8 @@ static ps_status read_inputs(job *j)
 static ps_status prepare(job *j)
 {
     const options *o = j->options;
-    ps_status st = ps_tokenizer_open(NULL, o->tokenizer ? o->tokenizer : "bytes", &j->tokenizer);
+    ps_status st =
+        ps_model_tokenizer_open(NULL, o->tokenizer ? o->tokenizer : "bytes", &j->tokenizer);
     if (st)
         return st;
     if (o->end && !ps_tokenizer_added(j->tokenizer, o->end, &j->end))

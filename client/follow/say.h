@@ -37,7 +37,7 @@ typedef struct ps_say_how {
                     "bf16: float32 matrices are held in half of the memory, and read twice as "   \
                     "fast"),                                                                      \
         PS_SAY_TEXT(options, "tokenizer", tokenizer, "bytes|PATH",                                \
-                    "instead of the model's: a tokenizer.json, or a folder that has one")
+                    "instead of the model's: tokenizer.json or .model, GGUF, or a folder")
 
 /* The keys that the flags give, checked as the job file's are, so that what is wrong is said of the
  * flag; and which seed it is. */

@@ -4,6 +4,7 @@
 
 #include "common/model/gguf_parse.h"
 #include "common/model/model_in.h"
+#include "common/tokenizer/tokenizer.h"
 
 /* Keys for the ids of token_ids.h; several of a role are its first, second and third. */
 enum { PS_GGUF_ID_KEYS = 5 };
@@ -20,6 +21,9 @@ PS_MUST_CHECK ps_status ps_gguf_model(const ps_gguf *file, ps_spec_model **out);
 double ps_gguf_real_as_read(double v);
 /* Fills in tokenizer, ids, chat template and remarks of about, whose model is there. A tokenizer
  * that psd cannot use, or whose keys do not fit each other, is left out with a remark. */
+/* The tokenizer of keys tokenizer.ggml.*; *out is NULL where they say that there is none.
+ * PS_INVALID_ARGUMENT: what of it is not supported, or does not fit. */
+PS_MUST_CHECK ps_status ps_gguf_tokenizer(const ps_gguf *file, ps_tokenizer **out);
 PS_MUST_CHECK ps_status ps_gguf_words(const ps_gguf *file, ps_model_in_about *about);
 
 #endif

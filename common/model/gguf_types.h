@@ -40,9 +40,11 @@ typedef enum ps_gguf_value {
 /* Kinds of tokens, in llama.cpp's numbering. */
 typedef enum ps_gguf_token {
     PS_GGUF_TOKEN_NORMAL = 1,
+    PS_GGUF_TOKEN_UNKNOWN = 2,
     PS_GGUF_TOKEN_CONTROL = 3,
     PS_GGUF_TOKEN_USER_DEFINED = 4,
     PS_GGUF_TOKEN_UNUSED = 5,
+    PS_GGUF_TOKEN_BYTE = 6,
 } ps_gguf_token;
 
 /* "Q4_K" of ggml's type of this number, also of those that have no form here; NULL: of none. */

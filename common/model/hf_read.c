@@ -210,8 +210,8 @@ static void say_what_it_is(ps_model_in_about *about, const ps_tokenizer *t, cons
 /* A part of a tokenizer, or one of a kind that is not read here, is not left behind in silence. */
 static void say_what_is_there(ps_model_in_about *about, const char *folder)
 {
-    static const char *const names[] = {"vocab.json", "merges.txt", "tokenizer.model",
-                                        "spiece.model", "vocab.txt"};
+    static const char *const names[] = {"vocab.json", "merges.txt", "sentencepiece.bpe.model",
+                                        "vocab.txt"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char *path = ps_asprintf("%s/%s", folder, names[i]);
         bool there = ps_model_file_there(about->options.disk, path);
@@ -219,7 +219,9 @@ static void say_what_is_there(ps_model_in_about *about, const char *folder)
         if (!there)
             continue;
         ps_buf_printf(&about->remarks, "the model has no tokenizer: %s/%s is there, and %s\n",
-                      folder, names[i], "tokenizer.json, or vocab.json and merges.txt, are read");
+                      folder, names[i],
+                      "tokenizer.json, vocab.json and merges.txt, tokenizer.model or spiece.model "
+                      "are read");
         return;
     }
 }
@@ -246,6 +248,12 @@ static ps_status read_tokenizer(ps_model_in_about *about, const char *folder)
         return PS_OK;
     if (made)
         ps_tokenizer_to_json(t, &about->tokenizer);
+    if (made && !fits(&about->tokenizer)) {
+        ps_buf_printf(&about->remarks, "the tokenizer is left out: it is too large\n");
+        ps_buf_free(&about->tokenizer);
+        ps_tokenizer_free(&t);
+        return PS_OK;
+    }
     ps_free(&about->model->tokenizer);
     about->model->tokenizer = ps_strdup(ps_tokenizer_name(t));
     ps_tokenizer_free(&t);

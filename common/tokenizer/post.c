@@ -12,6 +12,7 @@ void ps_post_free(ps_post *post)
 {
     ps_free(&post->one);
     ps_free(&post->two);
+    ps_free(&post->json);
     *post = (ps_post){0};
 }
 
@@ -240,6 +241,7 @@ ps_status ps_post_read(const ps_part *part, ps_post *post)
 {
     if (!part->json.len || ps_slice_is(part->json, "null"))
         return PS_OK;
+    post->json = ps_asprintf("%.*s", (int)part->json.len, (const char *)part->json.data);
     ps_status st = read_part(part, post);
     post->hash = hash_of(hash_of(PS_HASH_START, post->one, post->n_one), post->two, post->n_two);
     return st;

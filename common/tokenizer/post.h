@@ -18,6 +18,7 @@ typedef struct ps_post {
     ps_post_place *one, *two; /* of a text, of a pair; NULL: nothing is added */
     size_t n_one, n_two;
     uint64_t hash; /* of both */
+    char *json;    /* the part; NULL: there is none */
 } ps_post;
 
 /* A part, or null. The caller frees post in any case. PS_INVALID_ARGUMENT: what is not supported,

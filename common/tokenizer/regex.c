@@ -22,6 +22,7 @@ enum {
 
 struct ps_regex {
     pcre2_code *code;
+    ps_buf pattern;
 };
 
 static ps_status fail_compile(int error, size_t at)
@@ -63,7 +64,13 @@ ps_status ps_regex_new(ps_slice pattern, ps_regex **out)
     }
     *out = ps_new(ps_regex);
     (*out)->code = code;
+    ps_buf_append(&(*out)->pattern, pattern.data, pattern.len);
     return PS_OK;
+}
+
+ps_slice ps_regex_pattern(const ps_regex *regex)
+{
+    return ps_buf_slice(&regex->pattern);
 }
 
 void ps_regex_free(ps_regex **regex)
@@ -71,6 +78,7 @@ void ps_regex_free(ps_regex **regex)
     if (!*regex)
         return;
     pcre2_code_free((*regex)->code);
+    ps_buf_free(&(*regex)->pattern);
     ps_free(regex);
 }
 

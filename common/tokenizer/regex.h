@@ -16,6 +16,7 @@ typedef struct ps_regex ps_regex;
 
 /* PS_INVALID_ARGUMENT: what is wrong with the pattern. */
 PS_MUST_CHECK ps_status ps_regex_new(ps_slice pattern, ps_regex **out);
+ps_slice ps_regex_pattern(const ps_regex *regex); /* as it was given */
 void ps_regex_free(ps_regex **regex);
 /* All matches of a text, and what lies between. PS_RESOURCE_EXHAUSTED: a limit. */
 PS_MUST_CHECK ps_status ps_regex_spans(const ps_regex *regex, ps_slice text, ps_spans *out);

@@ -93,7 +93,40 @@ ps_status ps_steps_read(const ps_step_row *const *rows, const char *sequence_key
     if (!part->json.len || ps_slice_is(part->json, "null"))
         return PS_OK;
     steps->hash = hash_of(part->json);
+    steps->json = ps_asprintf("%.*s", (int)part->json.len, (const char *)part->json.data);
     return read_part(rows, sequence_key, part, steps);
+}
+
+static bool same_text(ps_slice a, ps_slice b)
+{
+    return a.len == b.len && (!a.len || !memcmp(a.data, b.data, a.len));
+}
+
+/* All that a pattern does not match is removed: what it matches stays, each by itself. */
+static bool isolates(const ps_step *step)
+{
+    return step->invert ? step->how == PS_CUT_REMOVED : step->how == PS_CUT_ISOLATED;
+}
+
+static bool same_step(const ps_step *a, const ps_step *b)
+{
+    ps_slice none = {0};
+    ps_slice x = a->regex ? ps_regex_pattern(a->regex) : none;
+    ps_slice y = b->regex ? ps_regex_pattern(b->regex) : none;
+    bool cuts = a->how == b->how && a->invert == b->invert;
+    bool bytes = !strcmp(a->row->type, "ByteLevel"); /* its third says what the model knows */
+    return a->row == b->row && same_text(x, y) && !memcmp(a->is, b->is, bytes ? 2 : 4) &&
+           a->number == b->number && (cuts || (x.len && isolates(a) && isolates(b))) &&
+           same_text(ps_buf_slice(&a->text), ps_buf_slice(&b->text)) &&
+           same_text(ps_buf_slice(&a->with), ps_buf_slice(&b->with));
+}
+
+bool ps_steps_same(const ps_steps *a, const ps_steps *b)
+{
+    bool same = a->n == b->n;
+    for (size_t i = 0; same && i < a->n; i++)
+        same = same_step(&a->at[i], &b->at[i]);
+    return same;
 }
 
 void ps_steps_free(ps_steps *steps)
@@ -104,6 +137,7 @@ void ps_steps_free(ps_steps *steps)
         ps_regex_free(&steps->at[i].regex);
     }
     ps_free(&steps->at);
+    ps_free(&steps->json);
     *steps = (ps_steps){0};
 }
 

@@ -51,6 +51,7 @@ typedef struct ps_steps {
     ps_step *at;
     size_t n;
     uint64_t hash; /* of the part, blanks apart */
+    char *json;    /* the part; NULL: there is none */
 } ps_steps;
 
 extern const ps_step_row *const ps_normalizer_rows[];    /* NULL at the end */
@@ -61,6 +62,8 @@ extern const ps_step_row *const ps_decoder_rows[];       /* the same */
  * which the caller frees in any case. PS_INVALID_ARGUMENT: what is not supported, and where. */
 PS_MUST_CHECK ps_status ps_steps_read(const ps_step_row *const *rows, const char *sequence_key,
                                       const ps_part *part, ps_steps *steps);
+/* Whether both do the same, each written in its own way. */
+bool ps_steps_same(const ps_steps *a, const ps_steps *b);
 void ps_steps_free(ps_steps *steps);
 
 /* ---- for the rows ---- */

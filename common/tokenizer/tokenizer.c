@@ -4,13 +4,17 @@
 #include "common/base/disk.h"
 #include "common/base/foreign.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "common/base/utf8.h"
 #include "common/json/json_file.h"
 #include "common/tokenizer/byte_text.h"
+#include "common/tokenizer/sentencepiece.h"
 #include "common/tokenizer/tokenizer_internal.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
+
+static const char *const piece_files[] = {"tokenizer.model", "spiece.model", NULL};
 
 static ps_status read_json(const ps_disk *disk, const char *folder, const char *name, ps_buf *out)
 {
@@ -45,6 +49,23 @@ static ps_status read_merges(const ps_disk *disk, const char *folder, ps_buf *ou
     return st;
 }
 
+static ps_status open_sentencepiece(const ps_disk *disk, const char *folder, const char *name,
+                                    ps_tokenizer **out)
+{
+    ps_buf bytes = PS_BUF_EMPTY;
+    char *path = ps_asprintf("%s%s%s", folder, *name ? "/" : "", name);
+    ps_status st =
+        ps_disk_read_file(disk ? disk : &ps_disk_system, path, PS_TOKENIZER_MAX_FILE, &bytes);
+    if (!st) {
+        st = ps_tokenizer_from_sentencepiece(ps_buf_slice(&bytes), out);
+        if (st)
+            st = ps_wrap(st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st, "%s", path);
+    }
+    ps_buf_free(&bytes);
+    ps_free(&path);
+    return st;
+}
+
 static ps_status open_vocab(const ps_disk *disk, const char *folder, ps_tokenizer **out)
 {
     ps_buf vocab = PS_BUF_EMPTY, merges = PS_BUF_EMPTY;
@@ -69,14 +90,19 @@ ps_status ps_tokenizer_open(const ps_disk *disk, const char *source, ps_tokenize
     }
     struct stat about;
     if (stat(source, &about) != 0 || !S_ISDIR(about.st_mode))
-        return open_json(disk, source, "", out);
+        return ps_text_ends(source, ".model") ? open_sentencepiece(disk, source, "", out)
+                                              : open_json(disk, source, "", out);
     ps_status st = open_json(disk, source, "tokenizer.json", out);
     if (st != PS_NOT_FOUND)
         return st;
     st = open_vocab(disk, source, out);
+    for (size_t i = 0; st == PS_NOT_FOUND && piece_files[i]; i++)
+        st = open_sentencepiece(disk, source, piece_files[i], out);
     if (st == PS_NOT_FOUND)
         return ps_fail(PS_NOT_FOUND,
-                       "%s has no tokenizer: tokenizer.json, or vocab.json and merges.txt", source);
+                       "%s has no tokenizer: tokenizer.json, vocab.json and merges.txt, "
+                       "tokenizer.model or spiece.model",
+                       source);
     return st;
 }
 

@@ -34,9 +34,10 @@ enum {
 
 typedef struct ps_tokenizer ps_tokenizer;
 
-/* "bytes", the path of a tokenizer.json, or of a folder with tokenizer.json, or with vocab.json and
- * merges.txt. disk: where the files are; NULL: the system's. PS_NOT_FOUND; PS_INVALID_ARGUMENT:
- * what in the file is not supported or wrong. */
+/* "bytes", the path of a tokenizer.json, or of a tokenizer.model of SentencePiece (any name that
+ * ends with .model); or of a folder with tokenizer.json, with vocab.json and merges.txt, or with
+ * tokenizer.model or spiece.model. disk: where the files are; NULL: the system's. PS_NOT_FOUND;
+ * PS_INVALID_ARGUMENT: what in the file is not supported or wrong. */
 PS_MUST_CHECK ps_status ps_tokenizer_open(const ps_disk *disk, const char *source,
                                           ps_tokenizer **out);
 /* From the text of a tokenizer.json; bytes are hostile. */
@@ -72,20 +73,8 @@ ps_token_kind ps_tokenizer_kind(const ps_tokenizer *tokenizer, uint32_t id);
 ps_slice ps_tokenizer_text(const ps_tokenizer *tokenizer, uint32_t id);
 size_t ps_tokenizer_merges(const ps_tokenizer *tokenizer);
 void ps_tokenizer_merge(const ps_tokenizer *tokenizer, size_t i, uint32_t *left, uint32_t *right);
-/* The parts of a gpt2 tokenizer as other files have them; hostile. Borrowed. */
-typedef struct ps_token_lists {
-    uint32_t n_tokens;     /* at most PS_TOKENIZER_MAX_VOCAB */
-    const ps_slice *texts; /* by id; bytes as letters */
-    const ps_token_kind *kinds;
-    size_t n_merges;
-    const ps_slice *merges; /* "left right", the first is done first */
-    bool prefix_space;      /* a text that does not begin with a space gets a space first */
-} ps_token_lists;
-
-PS_MUST_CHECK ps_status ps_tokenizer_from_lists(const ps_token_lists *lists, ps_tokenizer **out);
 bool ps_tokenizer_prefix_space(const ps_tokenizer *tokenizer);
-/* Of a gpt2 tokenizer: the tokenizer.json that reads back as this one, and that `tokenizers` loads.
- */
+/* The tokenizer.json that reads back as this one, and that `tokenizers` loads; not of bytes. */
 void ps_tokenizer_to_json(const ps_tokenizer *tokenizer, ps_buf *out);
 
 /* ---- encoding ---- */

@@ -9,7 +9,7 @@
 
 #include <inttypes.h>
 
-enum { PARTS = 4, MAX_CHARS = 100 };
+enum { PARTS = 4 };
 
 typedef struct maker {
     ps_tokenizer *t;
@@ -351,9 +351,7 @@ static ps_status grow_scores(ps_tokenizer *t, size_t n)
 
 ps_status ps_tokenizer_from_json(ps_slice json, ps_tokenizer **out)
 {
-    maker m = {.t = ps_new(ps_tokenizer)};
-    m.t->vocab = ps_vocab_new();
-    m.t->keys.max_chars = MAX_CHARS;
+    maker m = {.t = ps_tokenizer_begin()};
     m.t->keys.unk_id = UINT32_MAX;
     ps_status st = pass(&m, json, false);
     if (!st)
@@ -398,10 +396,9 @@ static ps_status read_merge_lines(ps_tokenizer *t, ps_slice text)
 ps_status ps_tokenizer_from_vocab(ps_slice vocab, ps_slice merges, ps_tokenizer **out)
 {
     static const char end[] = "<|endoftext|>";
-    maker m = {.t = ps_new(ps_tokenizer)};
+    maker m = {.t = ps_tokenizer_begin()};
     ps_json_token token;
     uint32_t id = 0;
-    m.t->vocab = ps_vocab_new();
     ps_json_reader_init(&m.json, vocab);
     ps_status st = read_vocab(&m);
     if (!st)
@@ -412,7 +409,7 @@ ps_status ps_tokenizer_from_vocab(ps_slice vocab, ps_slice merges, ps_tokenizer 
         st = ps_fail(PS_INVALID_ARGUMENT, "vocab: it must be of tokens and ids");
     ps_free(&m.scores);
     if (!st)
-        st = ps_tokenizer_make_gpt2(m.t, false);
+        st = ps_tokenizer_make_gpt2(m.t);
     if (!st)
         st = read_merge_lines(m.t, merges);
     if (!st && ps_vocab_find(m.t->vocab, ps_slice_str(end), &id))

@@ -122,6 +122,10 @@ size_t ps_added_spaces(ps_slice text, bool at_end);
 
 /* ---- making one (tokenizer_make.c) ---- */
 
+enum { PS_WORDPIECE_MAX_CHARS = 100 }; /* of a word, when the file does not say */
+
+/* Without tokens. */
+ps_tokenizer *ps_tokenizer_begin(void);
 /* text becomes part of the vocabulary when it is not yet. */
 PS_MUST_CHECK ps_status ps_tokenizer_add_added(ps_tokenizer *tokenizer, ps_slice text, uint64_t id,
                                                const ps_added_token *like);
@@ -130,7 +134,7 @@ PS_MUST_CHECK ps_status ps_tokenizer_add_merge(ps_tokenizer *tokenizer, ps_slice
 /* "left right" */
 PS_MUST_CHECK ps_status ps_tokenizer_add_merge_line(ps_tokenizer *tokenizer, ps_slice line);
 /* Once the vocabulary is there: BPE behind GPT-2's pattern. */
-PS_MUST_CHECK ps_status ps_tokenizer_make_gpt2(ps_tokenizer *tokenizer, bool prefix_space);
+PS_MUST_CHECK ps_status ps_tokenizer_make_gpt2(ps_tokenizer *tokenizer);
 /* The end of making: with PS_OK it is settled and given out, otherwise freed and st comes back. */
 PS_MUST_CHECK ps_status ps_tokenizer_made(ps_tokenizer *tokenizer, ps_status st,
                                           ps_tokenizer **out);

@@ -2,7 +2,7 @@
  * made of it, merges and added tokens follow, and the whole is settled (tokenizer_settle.c). It
  * fails with PS_INVALID_ARGUMENT when a part does not fit those before it. */
 #include "common/base/mem.h"
-#include "common/base/utf8.h"
+#include "common/tokenizer/cuts.h"
 #include "common/tokenizer/tokenizer_internal.h"
 
 #include <inttypes.h>
@@ -79,54 +79,35 @@ ps_status ps_tokenizer_add_merge_line(ps_tokenizer *t, ps_slice line)
     return ps_tokenizer_add_merge(t, left, ps_slice_of(space + 1, line.len - n - 1));
 }
 
-/* ---- from lists ---- */
-
-static ps_status check_text(ps_slice text)
+ps_tokenizer *ps_tokenizer_begin(void)
 {
-    return ps_utf8_is(text) ? PS_OK : ps_fail(PS_INVALID_ARGUMENT, "its text is not UTF-8");
+    ps_tokenizer *t = ps_new(ps_tokenizer);
+    t->vocab = ps_vocab_new();
+    t->keys.max_chars = PS_WORDPIECE_MAX_CHARS;
+    return t;
 }
 
-static ps_status add_listed(ps_tokenizer *t, const ps_token_lists *lists, uint32_t id)
+static ps_status read_byte_level(ps_tokenizer *t, const ps_buf *json)
 {
-    ps_token_kind kind = lists->kinds[id];
-    if (kind == PS_TOKEN_UNUSED)
-        return PS_OK;
-    ps_status st = check_text(lists->texts[id]);
-    if (!st)
-        st = ps_vocab_add(t->vocab, lists->texts[id], id);
-    bool special = kind == PS_TOKEN_SPECIAL;
-    if (!st && kind != PS_TOKEN_NORMAL)
-        st = ps_tokenizer_add_added(t, lists->texts[id], id,
-                                    &(ps_added_token){.special = special, .normalized = !special});
-    return st ? ps_wrap(st, "token %" PRIu32, id) : PS_OK;
-}
-
-ps_status ps_tokenizer_make_gpt2(ps_tokenizer *t, bool prefix_space)
-{
-    static const char json[] = "{\"type\":\"ByteLevel\",\"add_prefix_space\":%s}";
-    char *text = ps_asprintf(json, prefix_space ? "true" : "false");
-    ps_part part = {.json = ps_slice_str(text), .path = "pre_tokenizer"};
-    t->model = &ps_model_bpe;
+    ps_part root = {0};
+    ps_part part = ps_part_below(&root, "pre_tokenizer", -1, ps_buf_slice(json));
     ps_status st = ps_steps_read(ps_pre_tokenizer_rows, "pretokenizers", &part, &t->pre_tokenizer);
-    ps_free(&text);
+    if (!st)
+        st = ps_steps_read(ps_decoder_rows, "decoders", &part, &t->decoder);
+    return st ? st : ps_post_read(&part, &t->post);
+}
+
+ps_status ps_tokenizer_make_gpt2(ps_tokenizer *t)
+{
+    ps_buf json = PS_BUF_EMPTY;
+    ps_cuts_byte_level(false, true, &json);
+    ps_status st = read_byte_level(t, &json);
+    ps_buf_free(&json);
+    t->model = &ps_model_bpe;
     if (!st)
         st = t->model->make(t);
     return st || t->byte_level
                ? st
                : ps_fail(PS_INVALID_ARGUMENT,
                          "the vocabulary has no token for some byte; one of GPT-2 has all 256");
-}
-
-ps_status ps_tokenizer_from_lists(const ps_token_lists *lists, ps_tokenizer **out)
-{
-    ps_tokenizer *t = ps_new(ps_tokenizer);
-    ps_status st = PS_OK;
-    t->vocab = ps_vocab_new();
-    for (uint32_t id = 0; !st && id < lists->n_tokens; id++)
-        st = add_listed(t, lists, id);
-    if (!st)
-        st = ps_tokenizer_make_gpt2(t, lists->prefix_space);
-    for (size_t i = 0; !st && i < lists->n_merges; i++)
-        st = ps_tokenizer_add_merge_line(t, lists->merges[i]);
-    return ps_tokenizer_made(t, st, out);
 }

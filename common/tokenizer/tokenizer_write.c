@@ -1,5 +1,5 @@
-/* A tokenizer.json: what ps_tokenizer_from_json reads, and what GPT2TokenizerFast has besides it.
- * Cannot fail. */
+/* A tokenizer.json: what ps_tokenizer_from_json reads. Parts are written as they were read. Cannot
+ * fail. */
 #include "common/base/require.h"
 #include "common/json/json.h"
 #include "common/tokenizer/tokenizer_internal.h"
@@ -23,34 +23,66 @@ static void put_added(ps_json_writer *w, const ps_tokenizer *t)
     ps_json_array_end(w);
 }
 
-static void put_byte_level(ps_json_writer *w, const char *key, bool prefix_space)
+static void put_null(ps_json_writer *w, const char *key)
 {
     ps_json_key(w, key);
-    ps_json_object(w);
-    ps_json_put_string(w, "type", "ByteLevel");
-    ps_json_put_bool(w, "add_prefix_space", prefix_space);
-    ps_json_put_bool(w, "trim_offsets", true);
-    ps_json_put_bool(w, "use_regex", true);
-    ps_json_object_end(w);
+    ps_json_null(w);
 }
 
-/* Added tokens that are no part of the vocabulary in the file that was read are one here: their ids
- * are the same, and `tokenizers` looks for added ones first. */
-static void put_vocab(ps_json_writer *w, const ps_tokenizer *t)
+static void put_text(ps_json_writer *w, const char *key, const ps_buf *text)
+{
+    ps_json_key(w, key);
+    if (text->len)
+        ps_json_string_n(w, ps_buf_slice(text));
+    else
+        ps_json_null(w);
+}
+
+static void put_part(ps_json_writer *w, const char *key, const char *json)
+{
+    if (json)
+        ps_json_put_raw(w, key, json);
+    else
+        put_null(w, key);
+}
+
+/* ---- the model ---- */
+
+/* Whether the model itself has the id, not the list of added ones alone. */
+static bool is_own(const ps_tokenizer *t, uint32_t id)
+{
+    const ps_added_token *added = ps_tokenizer_find_added(t, id);
+    return ps_vocab_at(t->vocab, id).len && !(added && added->outside);
+}
+
+static void put_ids(ps_json_writer *w, const ps_tokenizer *t)
 {
     ps_buf key = PS_BUF_EMPTY;
-    ps_json_key(w, "vocab");
     ps_json_object(w);
     for (uint32_t id = 0; id < t->vocab_size; id++) {
-        ps_slice text = ps_vocab_at(t->vocab, id);
-        if (!text.len)
+        if (!is_own(t, id))
             continue;
+        ps_slice text = ps_vocab_at(t->vocab, id);
         ps_buf_clear(&key);
         ps_buf_append(&key, text.data, text.len);
         ps_json_put_uint(w, ps_buf_cstr(&key), id);
     }
     ps_json_object_end(w);
     ps_buf_free(&key);
+}
+
+static void put_scores(ps_json_writer *w, const ps_tokenizer *t)
+{
+    ps_json_array(w);
+    for (uint32_t id = 0; id < t->vocab_size; id++) {
+        if (!is_own(t, id))
+            continue;
+        ps_json_array(w);
+        ps_json_string_n(w, ps_vocab_at(t->vocab, id));
+        ps_json_double(w, t->scores[id]);
+        ps_json_array_end(w);
+    }
+    ps_json_array_end(w);
 }
 
 static void put_merges(ps_json_writer *w, const ps_tokenizer *t)
@@ -68,42 +100,58 @@ static void put_merges(ps_json_writer *w, const ps_tokenizer *t)
     ps_json_array_end(w);
 }
 
-static void put_null(ps_json_writer *w, const char *key)
+static void put_bpe(ps_json_writer *w, const ps_tokenizer *t)
 {
-    ps_json_key(w, key);
-    ps_json_null(w);
+    const ps_model_keys *k = &t->keys;
+    put_null(w, "dropout");
+    put_text(w, "unk_token", &k->unk_token);
+    put_text(w, "continuing_subword_prefix", &k->prefix);
+    put_text(w, "end_of_word_suffix", &k->suffix);
+    ps_json_put_bool(w, "fuse_unk", k->fuse_unk);
+    ps_json_put_bool(w, "byte_fallback", k->byte_fallback);
+    ps_json_put_bool(w, "ignore_merges", k->ignore_merges);
 }
 
 static void put_model(ps_json_writer *w, const ps_tokenizer *t)
 {
+    const ps_model_keys *k = &t->keys;
     ps_json_key(w, "model");
     ps_json_object(w);
-    ps_json_put_string(w, "type", "BPE");
-    put_null(w, "dropout");
-    put_null(w, "unk_token");
-    put_null(w, "continuing_subword_prefix");
-    put_null(w, "end_of_word_suffix");
-    ps_json_put_bool(w, "fuse_unk", false);
-    ps_json_put_bool(w, "byte_fallback", false);
-    ps_json_put_bool(w, "ignore_merges", false);
-    put_vocab(w, t);
-    put_merges(w, t);
+    ps_json_put_string(w, "type", t->model->type);
+    if (t->bpe) {
+        put_bpe(w, t);
+    } else if (t->scores) {
+        ps_json_put_uint(w, "unk_id", k->unk_id);
+        ps_json_put_bool(w, "byte_fallback", k->byte_fallback);
+    } else {
+        put_text(w, "unk_token", &k->unk_token);
+        ps_json_key(w, "continuing_subword_prefix");
+        ps_json_string_n(w, ps_buf_slice(&k->prefix));
+        ps_json_put_uint(w, "max_input_chars_per_word", k->max_chars);
+    }
+    ps_json_key(w, "vocab");
+    if (t->scores)
+        put_scores(w, t);
+    else
+        put_ids(w, t);
+    if (t->bpe)
+        put_merges(w, t);
     ps_json_object_end(w);
 }
 
 void ps_tokenizer_to_json(const ps_tokenizer *t, ps_buf *out)
 {
-    PS_REQUIRE(t->row == &ps_tokenizer_row_gpt2);
+    PS_REQUIRE(t->model);
     ps_json_writer w = ps_json_writer_to(out);
     ps_json_object(&w);
     ps_json_put_string(&w, "version", "1.0");
     put_null(&w, "truncation");
     put_null(&w, "padding");
     put_added(&w, t);
-    put_null(&w, "normalizer");
-    put_byte_level(&w, "pre_tokenizer", t->prefix_space);
-    put_byte_level(&w, "post_processor", t->prefix_space);
-    put_byte_level(&w, "decoder", t->prefix_space);
+    put_part(&w, "normalizer", t->normalizer.json);
+    put_part(&w, "pre_tokenizer", t->pre_tokenizer.json);
+    put_part(&w, "post_processor", t->post.json);
+    put_part(&w, "decoder", t->decoder.json);
     put_model(&w, t);
     ps_json_object_end(&w);
 }

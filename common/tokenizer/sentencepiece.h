@@ -1,0 +1,13 @@
+/* sentencepiece: tokenizer.model of SentencePiece (sentencepiece_model.proto, ModelProto): pieces
+ * with scores and types, what trained it, and how texts are normalized. Private to
+ * common/tokenizer; any thread. */
+#ifndef PS_TOKENIZER_SENTENCEPIECE_H
+#define PS_TOKENIZER_SENTENCEPIECE_H
+
+#include "common/tokenizer/token_lists.h"
+
+/* Bytes are hostile. PS_CORRUPT: they are no such message; PS_INVALID_ARGUMENT: what of it is not
+ * supported, or does not fit; PS_NO_MEMORY. */
+PS_MUST_CHECK ps_status ps_tokenizer_from_sentencepiece(ps_slice bytes, ps_tokenizer **out);
+
+#endif
