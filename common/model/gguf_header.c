@@ -1,13 +1,14 @@
 /* Keys first, then the tensors with offsets that follow one another, as llama.cpp wants them. */
 #include "common/model/gguf_header.h"
 
+#include "common/base/bits.h"
 #include "common/model/gguf_kept.h"
 #include "common/model/gguf_keys.h"
 #include "common/model/gguf_model.h"
 #include "common/model/gguf_parts.h"
 #include "common/model/gguf_rope.h"
 #include "common/model/side_files.h"
-#include "common/tokenizer/tokenizer.h"
+#include "common/tokenizer/token_lists.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -42,77 +43,114 @@ static void put_model(ps_gguf_keys *k, const ps_spec_model *m, ps_buf *remarks)
         ps_buf_printf(remarks, "%s\n", arch->gguf_remark);
 }
 
-static uint32_t kind_of(const ps_tokenizer *t, uint32_t id)
+static uint32_t kind_of(ps_listed_kind kind)
 {
-    static const uint32_t kinds[] = {[PS_TOKEN_NORMAL] = PS_GGUF_TOKEN_NORMAL,
-                                     [PS_TOKEN_ADDED] = PS_GGUF_TOKEN_USER_DEFINED,
-                                     [PS_TOKEN_SPECIAL] = PS_GGUF_TOKEN_CONTROL,
-                                     [PS_TOKEN_UNUSED] = PS_GGUF_TOKEN_UNUSED};
-    return kinds[ps_tokenizer_kind(t, id)];
+    static const uint32_t kinds[] = {
+        [PS_LISTED_NORMAL] = PS_GGUF_TOKEN_NORMAL,   [PS_LISTED_UNKNOWN] = PS_GGUF_TOKEN_UNKNOWN,
+        [PS_LISTED_CONTROL] = PS_GGUF_TOKEN_CONTROL, [PS_LISTED_ADDED] = PS_GGUF_TOKEN_USER_DEFINED,
+        [PS_LISTED_UNUSED] = PS_GGUF_TOKEN_UNUSED,   [PS_LISTED_BYTE] = PS_GGUF_TOKEN_BYTE};
+    return kinds[kind];
 }
 
-/* llama.cpp wants a text for each row of the embedding: those without a token get a name. */
-static void put_tokens(ps_gguf_keys *k, const ps_tokenizer *t, uint32_t n)
+/* llama.cpp wants a text for each row of the embedding: those without a token have a name. */
+static void put_tokens(ps_gguf_keys *k, const ps_token_lists *l)
 {
-    ps_gguf_key_array(k, "tokenizer.ggml.tokens", PS_GGUF_STRING, n);
-    for (uint32_t id = 0; id < n; id++) {
-        char pad[24];
-        (void)snprintf(pad, sizeof pad, "[PAD%" PRIu32 "]", id);
-        ps_slice text = ps_tokenizer_text(t, id);
-        ps_gguf_put_text(k->out, text.len ? text : ps_slice_str(pad));
+    bool merges = !strcmp(l->model, "gpt2") || !strcmp(l->model, "gemma4");
+    ps_gguf_key_array(k, "tokenizer.ggml.tokens", PS_GGUF_STRING, l->n_tokens);
+    for (uint32_t id = 0; id < l->n_tokens; id++)
+        ps_gguf_put_text(k->out, l->texts[id]);
+    ps_gguf_key_array(k, "tokenizer.ggml.token_type", PS_GGUF_I32, l->n_tokens);
+    for (uint32_t id = 0; id < l->n_tokens; id++)
+        ps_buf_put_u32le(k->out, kind_of(l->kinds[id]));
+    if (l->scores)
+        ps_gguf_key_array(k, "tokenizer.ggml.scores", PS_GGUF_FLOAT, l->n_tokens);
+    for (uint32_t id = 0; l->scores && id < l->n_tokens; id++)
+        ps_buf_put_u32le(k->out, ps_bits_of_float(l->scores[id]));
+    if (merges)
+        ps_gguf_key_array(k, "tokenizer.ggml.merges", PS_GGUF_STRING, l->n_merges);
+    for (size_t i = 0; merges && i < l->n_merges; i++)
+        ps_gguf_put_text(k->out, l->merges[i]);
+}
+
+/* Of a key that came with the model, and goes with it (gguf_kept.h), there is no second. */
+static void put_flag(ps_gguf_keys *k, const ps_model_about *about, const char *key, bool v,
+                     bool usual)
+{
+    if (v != usual && !ps_gguf_kept_has(about->file, key))
+        ps_gguf_key_bool(k, key, v);
+}
+
+static void put_special(ps_gguf_keys *k, const ps_model_about *about, const char *key, uint32_t id)
+{
+    if (id != PS_LISTED_NO_ID && !ps_gguf_kept_has(about->file, key))
+        ps_gguf_key_u32(k, key, id);
+}
+
+/* What llama.cpp would not take for granted. */
+static void put_rules(ps_gguf_keys *k, const ps_model_about *about, const ps_token_lists *l)
+{
+    ps_token_lists usual;
+    bool bert = !strcmp(l->model, "bert"), gpt2 = !strcmp(l->model, "gpt2");
+    if (ps_token_lists_defaults(l->model, l->pre, &usual))
+        return;
+    if (l->prefix_space != usual.prefix_space)
+        ps_gguf_key_bool(k, PS_GGUF_KEY_PREFIX_SPACE, l->prefix_space);
+    if (l->strip_spaces)
+        ps_gguf_key_bool(k, "tokenizer.ggml.remove_extra_whitespaces", true);
+    if (l->charsmap.len) {
+        ps_gguf_key_array(k, "tokenizer.ggml.precompiled_charsmap", PS_GGUF_U8, l->charsmap.len);
+        ps_buf_append(k->out, l->charsmap.data, l->charsmap.len);
     }
-    ps_gguf_key_array(k, "tokenizer.ggml.token_type", PS_GGUF_I32, n);
-    for (uint32_t id = 0; id < n; id++)
-        ps_buf_put_u32le(k->out, kind_of(t, id));
-    ps_gguf_key_array(k, "tokenizer.ggml.merges", PS_GGUF_STRING, ps_tokenizer_merges(t));
-    ps_buf line = PS_BUF_EMPTY;
-    for (size_t i = 0; i < ps_tokenizer_merges(t); i++) {
-        uint32_t left, right;
-        ps_tokenizer_merge(t, i, &left, &right);
-        ps_slice a = ps_tokenizer_text(t, left), b = ps_tokenizer_text(t, right);
-        ps_buf_clear(&line);
-        ps_buf_append(&line, a.data, a.len);
-        ps_buf_putc(&line, ' ');
-        ps_buf_append(&line, b.data, b.len);
-        ps_gguf_put_text(k->out, ps_buf_slice(&line));
-    }
-    ps_buf_free(&line);
+    if (l->keep_case)
+        ps_gguf_key_bool(k, "tokenizer.ggml.normalizer.lowercase", false);
+    if (l->keep_accents)
+        ps_gguf_key_bool(k, "tokenizer.ggml.normalizer.strip_accents", false);
+    put_flag(k, about, "tokenizer.ggml.add_bos_token", l->add_bos, usual.add_bos || bert);
+    put_flag(k, about, "tokenizer.ggml.add_eos_token", l->add_eos, usual.add_eos || bert);
+    if (!gpt2)
+        put_special(k, about, "tokenizer.ggml.unknown_token_id", l->unk_id);
+    put_special(k, about, "tokenizer.ggml.seperator_token_id", l->sep_id);
+    if (bert)
+        put_special(k, about, "tokenizer.ggml.cls_token_id", l->bos_id);
 }
 
 /* A tokenizer that GGUF has no word for, or that has more ids than the embedding has rows, stays
  * behind with a remark. */
-static bool is_usable(const ps_model_about *about, ps_tokenizer **out)
+static bool list(const ps_model_about *about, ps_tokenizer **t, ps_token_listing *out)
 {
+    static const char stays[] = "the tokenizer does not go into the file:";
     int64_t rows = about->model->vocab_size;
     if (!about->tokenizer || !strcmp(about->model->tokenizer, "bytes"))
         return false;
-    if (ps_tokenizer_from_json(ps_slice_str(about->tokenizer), out)) {
-        ps_buf_printf(about->remarks, "the tokenizer does not go into the file: %s\n",
-                      ps_error_message());
-        return false;
-    }
-    if (strcmp(ps_tokenizer_name(*out), "gpt2") != 0) {
-        ps_buf_printf(about->remarks, "the tokenizer does not go into the file: of tokenizers, psd "
-                                      "writes byte-level BPE with "
-                                      "the pattern of GPT-2 into GGUF\n");
-        return false;
-    }
-    if (ps_tokenizer_vocab_size(*out) <= rows)
-        return true;
-    ps_buf_printf(about->remarks,
-                  "the tokenizer does not go into the file: it has %" PRIu32
-                  " ids, and llama.cpp takes no more than vocab_size, %" PRId64 "\n",
-                  ps_tokenizer_vocab_size(*out), rows);
-    return false;
+    ps_status st = ps_tokenizer_from_json(ps_slice_str(about->tokenizer), t);
+    if (!st && ps_tokenizer_vocab_size(*t) > rows)
+        st =
+            ps_fail(PS_INVALID_ARGUMENT,
+                    "it has %" PRIu32 " ids, and llama.cpp takes no more than vocab_size, %" PRId64,
+                    ps_tokenizer_vocab_size(*t), rows);
+    if (!st)
+        st = ps_tokenizer_list(*t, (uint32_t)rows, out);
+    if (st)
+        ps_buf_printf(about->remarks, "%s %s\n", stays, ps_error_message());
+    return !st;
+}
+
+/* Where the model says none itself. */
+static void add_id(ps_token_ids *ids, ps_token_role role, uint32_t id)
+{
+    if (id != PS_LISTED_NO_ID && !ids->of[role].n)
+        ps_token_ids_add(ids, role, id);
 }
 
 /* One id a key, in their order; what has no key is said. */
-static void put_ids(ps_gguf_keys *k, const ps_model_about *about)
+static void put_ids(ps_gguf_keys *k, const ps_model_about *about, const ps_token_lists *l)
 {
     size_t used[PS_TOKEN_ROLES] = {0};
     uint32_t id = 0;
     ps_token_ids ids = *about->ids;
     ps_token_ids_of_generation(about->file, &ids);
+    add_id(&ids, PS_TOKEN_BOS, l->bos_id); /* those that the tokenizer puts around a text */
+    add_id(&ids, PS_TOKEN_EOS, l->eos_id);
     for (size_t i = 0; i < PS_GGUF_ID_KEYS; i++) {
         ps_token_role role = ps_gguf_id_keys[i].role;
         if (ps_token_ids_usable(&ids, role, used[role]++, about->model->vocab_size, &id))
@@ -125,18 +163,25 @@ static void put_ids(ps_gguf_keys *k, const ps_model_about *about)
                       used[PS_TOKEN_EOS], id);
 }
 
+static void put_listing(ps_gguf_keys *k, const ps_model_about *about, const ps_token_listing *t)
+{
+    ps_gguf_key_text(k, "tokenizer.ggml.model", t->lists.model);
+    ps_gguf_key_text(k, "tokenizer.ggml.pre", *t->lists.pre ? t->lists.pre : "default");
+    put_tokens(k, &t->lists);
+    put_rules(k, about, &t->lists);
+    ps_buf_append(about->remarks, t->remarks.data, t->remarks.len);
+}
+
 static void put_tokenizer(ps_gguf_keys *k, const ps_model_about *about)
 {
     ps_tokenizer *t = NULL;
-    bool usable = is_usable(about, &t);
-    ps_gguf_key_text(k, "tokenizer.ggml.model", usable ? "gpt2" : "none");
-    if (usable) {
-        ps_gguf_key_text(k, "tokenizer.ggml.pre", "gpt-2");
-        put_tokens(k, t, (uint32_t)about->model->vocab_size);
-        if (ps_tokenizer_prefix_space(t))
-            ps_gguf_key_bool(k, PS_GGUF_KEY_PREFIX_SPACE, true);
-    }
-    put_ids(k, about);
+    ps_token_listing listing = {.lists = {.bos_id = PS_LISTED_NO_ID, .eos_id = PS_LISTED_NO_ID}};
+    if (list(about, &t, &listing))
+        put_listing(k, about, &listing);
+    else
+        ps_gguf_key_text(k, "tokenizer.ggml.model", "none");
+    put_ids(k, about, &listing.lists);
+    ps_token_listing_free(&listing);
     ps_buf template = PS_BUF_EMPTY;
     if (ps_side_chat_template(about->file, &template))
         ps_gguf_key_text(k, PS_GGUF_KEY_CHAT_TEMPLATE, ps_buf_cstr(&template));

@@ -256,6 +256,22 @@ void ps_gguf_kept_take(const ps_gguf *file, ps_model_in_about *about)
     drop_second_template(&about->side);
 }
 
+bool ps_gguf_kept_has(const ps_safetensors *file, const char *key)
+{
+    const char *keys = ps_safetensors_metadata(file, PS_MODEL_META_GGUF);
+    ps_json_reader r;
+    ps_json_token token;
+    bool found = false;
+    ps_json_reader_init(&r, ps_slice_str(keys ? keys : "{}"));
+    ps_status st = ps_json_expect(&r, PS_JSON_OBJECT, &token);
+    while (!found && ps_json_member(&r, &token, &st)) {
+        found = ps_slice_is(token.text, key);
+        st = ps_json_skip(&r);
+    }
+    ps_json_reader_free(&r);
+    return found;
+}
+
 void ps_gguf_kept_put(ps_gguf_keys *k, const ps_safetensors *file, int64_t vocab_size)
 {
     char name[MOST_NAME];

@@ -24,5 +24,7 @@ void ps_gguf_kept_write(ps_gguf_keys *keys, const char *json, int64_t vocab_size
 /* All that a file has to go through, into about; of about's file, into GGUF. */
 void ps_gguf_kept_take(const ps_gguf *file, ps_model_in_about *about);
 void ps_gguf_kept_put(ps_gguf_keys *keys, const ps_safetensors *file, int64_t vocab_size);
+/* Whether ps_gguf_kept_put writes the key. */
+bool ps_gguf_kept_has(const ps_safetensors *file, const char *key);
 
 #endif
