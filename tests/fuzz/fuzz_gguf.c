@@ -4,9 +4,11 @@
 #include "common/model/gguf_kept.h"
 #include "common/model/gguf_parse.h"
 #include "common/model/model_in.h"
-#include "common/tokenizer/tokenizer.h"
+#include "common/model/tokenizer_open.h"
 #include "tests/fuzz/data_bytes.h"
+#include "tests/fuzz/tokenizer_check.h"
 
+#include <string.h>
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -48,6 +50,15 @@ static void check_file(ps_slice file)
     ps_safetensors_free(&header);
 }
 
+static void check_tokenizer(const char *path, ps_slice text)
+{
+    ps_tokenizer *t = NULL;
+    if (ps_model_tokenizer_open(NULL, path, &t) != PS_OK)
+        return;
+    ps_fuzz_check_listed(t, ps_slice_of(text.data, text.len < 256 ? text.len : 256));
+    ps_tokenizer_free(&t);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char path[PS_FUZZ_PATH];
@@ -55,6 +66,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_header(bytes);
     int fd = ps_fuzz_file(bytes, path);
     ps_model_in *in = NULL;
+    if (size >= 4 && !memcmp(data, "GGUF", 4))
+        check_tokenizer(path, bytes);
     if (ps_model_in_open(path, &(ps_model_in_options){.float32 = size % 2 == 0}, &in) == PS_OK) {
         ps_buf file = PS_BUF_EMPTY;
         uint8_t piece[5000];

@@ -1,0 +1,12 @@
+/* tokenizer_check: what holds of a tokenizer, whichever bytes it was made of. */
+#ifndef PS_FUZZ_TOKENIZER_CHECK_H
+#define PS_FUZZ_TOKENIZER_CHECK_H
+
+#include "common/tokenizer/tokenizer.h"
+
+/* Aborts where a text has other ids whole than in pieces. */
+void ps_fuzz_check_encoding(const ps_tokenizer *tokenizer, ps_slice text, bool added);
+/* And where one of lists is not as its tokenizer.json says. */
+void ps_fuzz_check_listed(const ps_tokenizer *tokenizer, ps_slice text);
+
+#endif
