@@ -279,6 +279,11 @@ START_TEST(a_label_column_is_said_in_one_of_three_ways)
 }
 END_TEST
 
+#define APART(more)                                                                              \
+    "kind: train\nname: a\ntrain: {epochs: 1, optimizer: {name: sgd, learning_rate: 1}}\n"       \
+    "model: {architecture: gpt2, vocab_size: 9, context_length: 8, hidden_size: 8, num_layers: " \
+    "1, num_heads: 1}\ndata: {format: tokens, train: {tokens: /x}, documents: apart}\n" more
+
 START_TEST(data_is_checked_against_its_format)
 {
     refuses(DATA("  format: idx\n  train: {features: /x}\n"),
@@ -324,6 +329,11 @@ START_TEST(data_is_checked_against_its_format)
             "job.yaml:8: data.documents: only for language models");
     refuses(DATA("  format: tokens\n  train: {tokens: /x}\n  documents: alone\n"),
             "job.yaml:8: data.documents: 'alone' is not known; allowed: together, apart");
+    refuses(APART("record: {noise_scale: true}\n"),
+            "job.yaml:5: data.documents: apart is not for record");
+    refuses("kind: explain\nname: a\nmodel_name: m\ndata: {format: tokens, test: {tokens: /x}, "
+            "documents: apart}\nexplain: {attributions: [{method: saliency}]}\n",
+            "job.yaml:4: data.documents: apart is not for kind explain");
 }
 END_TEST
 
