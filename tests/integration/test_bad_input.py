@@ -134,7 +134,7 @@ def wrong_keys_of_a_job_are_named_with_file_and_line():
             ("adamw", "adam", 11, "train.optimizer.name: 'adam' is not known; did you mean 'adamw'? allowed: sgd, "),
             ("0.003", ".nan", 11, "train.optimizer.learning_rate: expected a number, got '.nan'"),
             ("mode: asp", "mode: later", 12, "train.consistency.mode: 'later' is not known; allowed: asp, bsp"),
-            ("mlp", "cnn", 3, "model.architecture: 'cnn' is not known; allowed: "),
+            ("mlp", "forest", 3, "model.architecture: 'forest' is not known; allowed: "),
             ("[16, 32, 4]", "[16]", 3, "model.layers: 1 entries, allowed 2 to 256"),
             ("[16, 32, 4]", "[16, -3]", 3, "model.layers[1]: -3 is out of range, allowed 1 to "),
             ("[16, 32, 4]", "16", 3, "model.layers: expected a list of integers, got '16'"),
@@ -210,8 +210,7 @@ def wrong_data_fails_the_job_with_file_and_offset():
                      "0 to 3")
         write_idx(folder / "labels.gz", train_y[:1999])
         wrong.expect(wrong.job.replace("train-labels", "labels"), "labels.gz has 1999 rows, but ", " has 2000")
-        wrong.expect(wrong.job.replace("[16, 32, 4]", "[17, 32, 4]"), ": 16 numbers a row, but model.layers begins "
-                     "with 17")
+        wrong.expect(wrong.job.replace("[16, 32, 4]", "[17, 32, 4]"), ": 16 numbers a row, but the model takes 17")
 
         row = ",".join("1" * 16)
         csv = re.sub(r", labels: [^}]*", "", wrong.job.replace("format: idx", "format: csv"))
@@ -292,7 +291,7 @@ def a_model_of_other_shapes_is_not_overwritten():
             ("half floats", changed(b"F32", b"F16"), "shape and dtype take 1024 bytes, but data_offsets are [0, 2048]"),
             ("another shape", changed(b"[32,16]", b"[32,17]"), "tensor layers.0.weight: shape and dtype take 2176"),
             ("overlap", changed(b"[2048,2176]", b"[2044,2172]"), "tensor layers.0.bias"),
-            ("architecture", changed(b"{architecture: mlp", b"{architecture: cnn"), "'cnn' is not known"),
+            ("architecture", changed(b"{architecture: mlp", b"{architecture: foo"), "'foo' is not known"),
         ]
         for what, data, words in files:
             model.write_bytes(data)
