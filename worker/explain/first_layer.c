@@ -12,7 +12,8 @@ typedef struct reading {
 
 bool ps_first_layer_takes_inputs(const ps_explaining *x)
 {
-    return !x->language && !ps_spec_model_is_images(x->model_spec);
+    /* of images the first parameter is of a convolution */
+    return !x->language && ps_model_parameters(x->model)->parameters[0].rank == 2;
 }
 
 size_t ps_first_layer_units(const ps_explaining *x)
