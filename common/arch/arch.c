@@ -101,7 +101,8 @@ ps_arch_act ps_arch_act_of(const ps_arch *arch, const ps_arch_choices *choices)
 bool ps_arch_slides(const ps_arch_choices *choices, int64_t layer)
 {
     int64_t every = choices->full_attention_every;
-    return choices->sliding_window && !(every && (layer + 1) % every == 0);
+    bool sees_all = layer < choices->full_attention_first || (every && (layer + 1) % every == 0);
+    return choices->sliding_window && !sees_all;
 }
 
 bool ps_arch_has_option(const ps_arch_choices *choices, ps_arch_option option)

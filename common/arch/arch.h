@@ -77,6 +77,7 @@ typedef struct ps_arch_choices {
     unsigned hidden_act;           /* ps_arch_act */
     int64_t sliding_window;        /* keys that a query sees, its own the last; 0: all up to it */
     int64_t full_attention_every;  /* every so manieth block sees all; 0: none does */
+    int64_t full_attention_first;  /* and so do so many, the first ones */
     double query_pre_attn_scalar;  /* scores are divided by its root; 0: by that of head_dim */
     double attention_softcap, logit_softcap; /* cap · tanh(x / cap); 0: not */
     double embedding_dropout;                /* of embeddings, in training; < 0: dropout */
@@ -179,6 +180,8 @@ typedef struct ps_arch_hf_out {
     bool own_heads;      /* only where ps_spec_model_has_own_heads */
     bool rope;           /* the object of what rope_* of the section say, or null */
     bool layers;         /* a list of sliding_attention and full_attention, one a layer */
+    bool windowed;       /* only where there is a sliding_window */
+    bool whether;        /* false where the number is 0, else true */
     bool zero_null;      /* 0 is null */
     bool whole;          /* without a point where it can be */
     const char *words;   /* of a word, what it is called there: "gelu_tanh=gelu_new" */

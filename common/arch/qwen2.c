@@ -1,5 +1,5 @@
 /* qwen2 (Qwen Team 2024; also Qwen2.5), as Hugging Face's Qwen2ForCausalLM: llama with biases on
- * queries, keys and values. Sliding windows, which its programs can, are not in psd's models.
+ * queries, keys and values. Behind the first blocks queries may see a window, in no GGUF file.
  * llama.cpp keeps the halves that rotate as they are.
  *
  *     a = x + o_proj(attention(q_proj(x'), k_proj(x'), v_proj(x')))  x' = input_layernorm(x)
@@ -7,7 +7,12 @@
  */
 #include "common/arch/rows.h"
 
-static const ps_arch_key keys[] = {PS_ARCH_DECODER_KEYS, {NULL}};
+static const ps_arch_key keys[] = {
+    PS_ARCH_DECODER_KEYS,
+    {"sliding_window"},
+    {"full_attention_first"},
+    {NULL},
+};
 
 static const ps_arch_tensor tensors[] = {
     PS_ARCH_MATRIX(PS_PART_TOKENS, "model.embed_tokens", "token_embd", PS_SIDE_VOCAB,
@@ -44,11 +49,12 @@ static const ps_arch_hf_key hf_keys[] = {
     {"attention_dropout", "dropout", "0"},
     {"hidden_act", .fallback = "silu", .only = " silu swish "},
     {"head_dim", "head_dim"},
-    /* of use_sliding_window, which must be false */
+    /* read together (hf_config.c) */
+    {"use_sliding_window", .fallback = "false", .only = " false true "},
     {"sliding_window", .own = true},
     {"max_window_layers", .own = true},
     {"use_mrope", .fallback = "false", .only = " false ", .own = true},
-    {"layer_types", .only = " full_attention ", .list = true, .own = true},
+    {"layer_types", .list = true, .own = true},
     {NULL},
 };
 
@@ -64,7 +70,10 @@ static const ps_arch_hf_out hf_out[] = {
     {"rms_norm_eps", "norm_epsilon"},
     {"rope_scaling", .rope = true},
     {"rope_theta", "rope_theta"},
-    {"use_sliding_window", .json = "false"},
+    {"use_sliding_window", "sliding_window", .whether = true},
+    {"sliding_window", "sliding_window", .windowed = true},
+    {"max_window_layers", "full_attention_first", .windowed = true},
+    {"layer_types", .layers = true, .windowed = true},
     /* a key that older classes do not know, which take what it follows from */
     {"head_dim", "head_dim", .own_heads = true},
     {NULL},

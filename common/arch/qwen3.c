@@ -1,7 +1,7 @@
 /* qwen3 (Qwen Team 2025, arXiv 2505.09388), as Hugging Face's Qwen3ForCausalLM: llama with a norm
- * of each head's queries and keys, of one gain for all heads, before they are turned. Sliding
- * windows, which its programs can, are not in psd's models. llama.cpp keeps the halves that rotate
- * as they are.
+ * of each head's queries and keys, of one gain for all heads, before they are turned. Behind
+ * the first blocks queries may see a window, in no GGUF file. llama.cpp keeps the halves that
+ * rotate as they are.
  *
  *     q = q_norm(q_proj(x')), k = k_norm(k_proj(x'))    x' = input_layernorm(x)
  *     a = x + o_proj(attention(q, k, v_proj(x')))
@@ -10,9 +10,8 @@
 #include "common/arch/rows.h"
 
 static const ps_arch_key keys[] = {
-    PS_ARCH_DECODER_KEYS,
-    {"attention_bias"}, /* of all four products */
-    {NULL},
+    PS_ARCH_DECODER_KEYS, {"attention_bias"}, /* of all four products */
+    {"sliding_window"},   {"full_attention_first"}, {NULL},
 };
 
 #define OF_ATTENTION .option = PS_OPTION_ATTENTION_BIAS
@@ -55,10 +54,11 @@ static const ps_arch_hf_key hf_keys[] = {
     {"attention_dropout", "dropout", "0"},
     {"attention_bias", "attention_bias", "false"},
     {"hidden_act", .fallback = "silu", .only = " silu swish "},
-    /* of use_sliding_window, which must be false */
+    /* read together (hf_config.c) */
+    {"use_sliding_window", .fallback = "false", .only = " false true "},
     {"sliding_window", .own = true},
     {"max_window_layers", .own = true},
-    {"layer_types", .only = " full_attention ", .list = true, .own = true},
+    {"layer_types", .list = true, .own = true},
     {NULL},
 };
 
@@ -76,7 +76,10 @@ static const ps_arch_hf_out hf_out[] = {
     {"rms_norm_eps", "norm_epsilon"},
     {"rope_scaling", .rope = true},
     {"rope_theta", "rope_theta"},
-    {"use_sliding_window", .json = "false"},
+    {"use_sliding_window", "sliding_window", .whether = true},
+    {"sliding_window", "sliding_window", .windowed = true},
+    {"max_window_layers", "full_attention_first", .windowed = true},
+    {"layer_types", .layers = true, .windowed = true},
     {NULL},
 };
 

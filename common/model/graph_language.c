@@ -227,6 +227,10 @@ static void attend(pass *p)
         (void)snprintf(node->about + n, sizeof node->about - (size_t)n,
                        ", a window of %" PRId64 " in all but every %" PRId64 "th block",
                        m->choices.sliding_window, every);
+    else if (m->choices.full_attention_first)
+        (void)snprintf(node->about + n, sizeof node->about - (size_t)n,
+                       ", a window of %" PRId64 " behind %" PRId64 " blocks",
+                       m->choices.sliding_window, m->choices.full_attention_first);
     else if (m->choices.sliding_window)
         (void)snprintf(node->about + n, sizeof node->about - (size_t)n, ", a window of %" PRId64,
                        m->choices.sliding_window);

@@ -126,6 +126,32 @@ static ps_status write_rope(ps_hf_values *v, ps_buf *out)
     return st;
 }
 
+/* Of Qwen: behind max_window_layers all see a window, if use_sliding_window says that any does. */
+static ps_status write_windows(ps_hf_values *v, const ps_arch *arch, ps_buf *out)
+{
+    const char *use = ps_hf_values_get(v, "use_sliding_window");
+    const char *window = ps_hf_values_get(v, "sliding_window");
+    const char *first = ps_hf_values_get(v, "max_window_layers");
+    const char *types = ps_hf_values_get(v, "layer_types");
+    bool none = !use || strcmp(use, "true") != 0 || (window && !strcmp(window, "null"));
+    bool full = types && !strcmp(types, "full_attention");
+    if (!ps_hf_key_in(arch->hf.keys, "max_window_layers") || full || (none && !types))
+        return PS_OK;
+    first = first ? first : "28"; /* of transformers, as 4096 is */
+    window = window ? window : "4096";
+    if (types && !strcmp(types, "sliding_attention"))
+        first = "0";
+    else if (types && !ps_hf_from(types, &first))
+        none = true;
+    if (none)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "layer_types: these are not supported, only "
+                       "full_attention, and behind it, with use_sliding_window, "
+                       "sliding_attention");
+    ps_buf_printf(out, ", sliding_window: %s, full_attention_first: %s", window, first);
+    return check_zero("sliding_window", "sliding_window", window);
+}
+
 static ps_status write_section(ps_hf_values *v, const ps_arch *arch, ps_buf *out)
 {
     ps_buf_printf(out, "{architecture: %s", arch->name);
@@ -134,6 +160,8 @@ static ps_status write_section(ps_hf_values *v, const ps_arch *arch, ps_buf *out
         st = write_keys(v, arch, ps_hf_shared_keys, out);
     if (!st && ps_arch_key_find(arch, "rope_type"))
         st = write_rope(v, out);
+    if (!st)
+        st = write_windows(v, arch, out);
     ps_buf_putc(out, '}');
     return st;
 }

@@ -58,7 +58,8 @@ static void put_layers(ps_json_writer *w, const ps_spec_model *m, const char *ke
 
 static void put_key(ps_json_writer *w, const ps_spec_model *m, const ps_arch_hf_out *key)
 {
-    if (key->own_heads && !ps_spec_model_has_own_heads(m))
+    if ((key->own_heads && !ps_spec_model_has_own_heads(m)) ||
+        (key->windowed && !m->choices.sliding_window))
         return;
     if (key->json) {
         ps_json_put_raw(w, key->key, key->json);
@@ -84,7 +85,9 @@ static void put_key(ps_json_writer *w, const ps_spec_model *m, const ps_arch_hf_
         ps_json_put_raw(w, key->key, "null");
         return;
     }
-    if (number.is_flag)
+    if (key->whether)
+        ps_json_put_bool(w, key->key, number.whole != 0);
+    else if (number.is_flag)
         ps_json_put_bool(w, key->key, number.whole != 0);
     else if (number.is_real && key->whole)
         ps_json_put_double(w, key->key, number.real);

@@ -41,23 +41,38 @@ void ps_hf_layers_add(ps_hf_layers *l, const char *word)
     if (full && !l->every)
         l->every = l->n;
     l->others |= other;
+    l->again |= full && l->full < l->n - 1;
+    l->full += full && !l->again;
+    l->strange |= !full && strcmp(word, "sliding_attention") != 0;
     l->wrong |= (other && !full) || full != (l->every && l->n % l->every == 0);
 }
 
 bool ps_hf_layers_word(const ps_hf_layers *l, char *out, size_t size)
 {
+    bool from = l->others && l->full && !l->again && !l->strange;
     if (!l->others)
         (void)snprintf(out, size, "%s", l->first);
+    else if (from)
+        (void)snprintf(out, size, "from_%lld", (long long)l->full);
     else
         (void)snprintf(out, size, "every_%lld", (long long)l->every);
-    return !l->others || (!l->wrong && !strcmp(l->first, "sliding_attention"));
+    return !l->others || from || (!l->wrong && !strcmp(l->first, "sliding_attention"));
+}
+
+static bool begins(const char *value, const char *word, const char **rest)
+{
+    *rest = value + strlen(word);
+    return !strncmp(value, word, strlen(word));
 }
 
 bool ps_hf_every(const char *value, const char **digits)
 {
-    static const char every[] = "every_";
-    *digits = value + sizeof every - 1;
-    return !strncmp(value, every, sizeof every - 1);
+    return begins(value, "every_", digits);
+}
+
+bool ps_hf_from(const char *value, const char **digits)
+{
+    return begins(value, "from_", digits);
 }
 
 bool ps_hf_same(const char *a, const char *b)

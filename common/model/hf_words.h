@@ -21,12 +21,17 @@ typedef struct ps_hf_layers {
     bool others;   /* not all are the first */
     int64_t every; /* the first full_attention is number every, from 1; 0: there is none so far */
     bool wrong;    /* they say nothing that is known */
+    int64_t full;  /* full_attention before any other; */
+    bool again;    /* it came behind one, too, */
+    bool strange;  /* or one that is not sliding_attention did */
 } ps_hf_layers;
 void ps_hf_layers_add(ps_hf_layers *layers, const char *word);
-/* The one word, or "every_6". false: they say something else. */
+/* The one word, or "every_6", or "from_6": behind so many all are sliding_attention. false: they
+ * say something else. */
 bool ps_hf_layers_word(const ps_hf_layers *layers, char *out, size_t size);
-/* Is it such an "every_6"? *digits: "6". */
+/* Is it such an "every_6", or such a "from_6"? *digits: "6". */
 bool ps_hf_every(const char *value, const char **digits);
+bool ps_hf_from(const char *value, const char **digits);
 
 /* The same word, or the same number. */
 bool ps_hf_same(const char *a, const char *b);

@@ -159,6 +159,7 @@ VARIANTS = {
         "linear": ROPES["linear"],
         "yarn": ROPES["yarn"],
         "yarn_numbers": {**ROPES["yarn_numbers"], "num_hidden_layers": 3},
+        "window": {"use_sliding_window": True, "sliding_window": 5, "max_window_layers": 1, "num_hidden_layers": 3},
     },
     "qwen3": {
         "plain": {"head_dim": 8},
@@ -168,6 +169,7 @@ VARIANTS = {
         "one_kv_head": {"head_dim": 10, "num_key_value_heads": 1, "num_hidden_layers": 3},
         "linear": {"head_dim": 16, **ROPES["linear"]},
         "yarn": {"head_dim": 8, **ROPES["yarn"]},
+        "window": {"head_dim": 8, "use_sliding_window": True, "sliding_window": 6, "max_window_layers": 0},
     },
     "mistral": {
         "no_window": {"sliding_window": None},

@@ -212,11 +212,18 @@ START_TEST(what_the_models_cannot_do_is_refused_by_its_key)
         {LLAMA("\"pruned_heads\":{\"1\":[0]}"), "pruned_heads has no value"},
         {LLAMA("\"a\\u001b[31m\":1"), "key 'a?[31m' is not known here"},
         {LLAMA("\"max_window_layers\":28"), "key 'max_window_layers' is not known here"},
-        {QWEN2("\"use_sliding_window\":true"), "use_sliding_window: true is not supported"},
         {QWEN2("\"layer_types\":[\"full_attention\",\"sliding_attention\"]"),
+         "layer_types: these are not supported"},
+        {QWEN2("\"layer_types\":[\"sliding_attention\"]"), "layer_types: these are not supported"},
+        {QWEN2("\"use_sliding_window\":true,\"num_hidden_layers\":2,"
+               "\"layer_types\":[\"sliding_attention\",\"full_attention\"]"),
+         "layer_types: these are not supported"},
+        {QWEN2("\"use_sliding_window\":true,\"layer_types\":[\"full_attention\",\"chunked\"]"),
          "layer_types has no value that is known"},
-        {QWEN2("\"layer_types\":[\"sliding_attention\"]"),
-         "layer_types: sliding_attention is not supported, only full_attention"},
+        {QWEN2("\"use_sliding_window\":true,\"sliding_window\":0,\"max_window_layers\":1"),
+         "sliding_window: 0 is not supported"},
+        {QWEN2("\"use_sliding_window\":1"), "use_sliding_window: 1 is not supported"},
+        {LLAMA("\"use_sliding_window\":true"), "use_sliding_window: true is not supported"},
         {QWEN2("\"layer_types\":[[]]"), "layer_types has no value that is known"},
         {QWEN2("\"hidden_act\":[\"silu\"]"), "hidden_act has no value that is known"},
         {QWEN2("\"mlp_bias\":true"), "mlp_bias: true is not supported, only false"},
@@ -232,6 +239,39 @@ START_TEST(what_the_models_cannot_do_is_refused_by_its_key)
         {GPT2_("\"n_embd\":64,\"hidden_size\":96"), "n_embd is there twice: 64 and 96"},
     };
     refused(cases, sizeof cases / sizeof *cases);
+}
+END_TEST
+
+START_TEST(windows_behind_the_first_layers_are_read)
+{
+    static const struct {
+        const char *more;
+        int64_t window, first;
+    } cases[] = {
+        {"\"use_sliding_window\":true,\"max_window_layers\":3", 4096, 3},
+        {"\"use_sliding_window\":true,\"sliding_window\":7,\"max_window_layers\":0", 7, 0},
+        {"\"use_sliding_window\":true,\"sliding_window\":7,\"num_hidden_layers\":30", 7, 28},
+        {"\"use_sliding_window\":true,\"sliding_window\":7,\"max_window_layers\":4", 0, 0},
+        {"\"use_sliding_window\":true,\"sliding_window\":null,\"max_window_layers\":1", 0, 0},
+        {"\"use_sliding_window\":false,\"sliding_window\":7,\"max_window_layers\":1", 0, 0},
+        {"\"use_sliding_window\":true,\"sliding_window\":7,\"max_window_layers\":1,"
+         "\"num_hidden_layers\":3,\"layer_types\":[\"full_attention\",\"full_attention\","
+         "\"sliding_attention\"]",
+         7, 2},
+        {"\"use_sliding_window\":true,\"sliding_window\":7,\"num_hidden_layers\":1,"
+         "\"layer_types\":[\"sliding_attention\"]",
+         7, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *layers = strstr(cases[i].more, "num_hidden") ? "" : "\"num_hidden_layers\":4,";
+        char *json =
+            ps_asprintf("{\"model_type\":\"qwen2\",\"vocab_size\":9,%s%s}", layers, cases[i].more);
+        ps_spec_model *m = parsed(json);
+        ck_assert_msg(m->choices.sliding_window == cases[i].window, "%s", json);
+        ck_assert_msg(m->choices.full_attention_first == cases[i].first, "%s", json);
+        ps_spec_model_free(&m);
+        ps_free(&json);
+    }
 }
 END_TEST
 
@@ -412,6 +452,7 @@ static const ps_check_case tests[] = {{&published_configurations_are_read},
                                       {&what_the_models_cannot_do_is_refused_by_its_key},
                                       {&rope_scaling_that_is_not_known_is_refused},
                                       {&what_is_0_and_what_is_empty_is_not_unsaid},
+                                      {&windows_behind_the_first_layers_are_read},
                                       {&kinds_of_layers_become_how_often_one_sees_all},
                                       {&rotary_positions_of_kinds_of_layers_are_read},
                                       {&what_says_nothing_new_is_taken},
