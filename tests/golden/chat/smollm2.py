@@ -10,7 +10,6 @@ by `psctl import --float32` for psd, with keys and values in float32. Not part o
 are large.
 """
 import importlib.util
-import json
 import os
 import pathlib
 import sys
@@ -55,19 +54,6 @@ def decoded(reader, path):
     writer.close()
 
 
-def tokenizer(reader, path):
-    """The tokenizer.json that these lists are of, as Hugging Face has it."""
-    fields = {name: reader.fields[f"tokenizer.ggml.{name}"].contents() for name in ("tokens", "token_type", "merges")}
-    special = [{"id": i, "content": text, "special": True, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
-               for i, (text, kind) in enumerate(zip(fields["tokens"], fields["token_type"])) if kind == 3]
-    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
-    digits = {"type": "Digits", "individual_digits": True}
-    path.write_text(json.dumps({
-        "version": "1.0", "added_tokens": special, "normalizer": None, "decoder": level, "post_processor": None,
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [digits, level]},
-        "model": {"type": "BPE", "vocab": {text: i for i, text in enumerate(fields["tokens"])}, "merges": fields["merges"]}}))
-
-
 def typed(terminal, line):
     """The answer."""
     seen = len(terminal.read())
@@ -85,15 +71,13 @@ def main():
     with tempfile.TemporaryDirectory() as folder, Cluster() as cluster:
         work = pathlib.Path(folder)
         decoded(reader, work / "f32.gguf")
-        tokenizer(reader, work / "tokenizer.json")
         other = Llama(str(work / "f32.gguf"), n_ctx=2048, verbose=False, type_k=0, type_v=0)
         cluster.start_server()
         cluster.start_worker("w1")
         cluster.psctl("import", "--float32", path, "smollm2")
         for question in QUESTIONS:
             said = []
-            terminal = Terminal(cluster, "chat", "smollm2", "--tokenizer", work / "tokenizer.json", "--temperature", 0,
-                                "--cache", "float32", "-n", MOST)
+            terminal = Terminal(cluster, "chat", "smollm2", "--temperature", 0, "--cache", "float32", "-n", MOST)
             wait_until("a prompt", lambda: terminal.read().endswith(b"\r\n> "), timeout=60)
             for line in (question, SECOND):
                 said.append({"role": "user", "content": line})
