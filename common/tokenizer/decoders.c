@@ -29,7 +29,7 @@ static void replace(ps_buf *token, ps_slice what, ps_slice with)
 
 /* ---- ByteLevel: a text with a letter that stands for no byte stands for itself ---- */
 
-static void decode_byte_level(const ps_step *step, bool first, ps_buf *token)
+static void decode_byte_level(const ps_step *step, bool first, ps_spans *spans, ps_buf *token)
 {
     ps_buf made = PS_BUF_EMPTY;
     if (ps_byte_text_decode(ps_buf_slice(token), &made))
@@ -45,7 +45,7 @@ static ps_status read_metaspace(const ps_part *part, ps_step *step)
     return ps_pre_metaspace.read(part, step);
 }
 
-static void decode_metaspace(const ps_step *step, bool first, ps_buf *token)
+static void decode_metaspace(const ps_step *step, bool first, ps_spans *spans, ps_buf *token)
 {
     enum { NEVER = 2 };
     bool drop = first && step->number != NEVER;
@@ -62,7 +62,7 @@ static int hex(uint8_t c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-static void decode_byte_fallback(const ps_step *step, bool first, ps_buf *token)
+static void decode_byte_fallback(const ps_step *step, bool first, ps_spans *spans, ps_buf *token)
 {
     const uint8_t *t = token->data;
     if (token->len != 6 || memcmp(t, "<0x", 3) != 0 || t[5] != '>' || hex(t[3]) < 0 ||
@@ -77,7 +77,7 @@ const ps_step_row ps_dec_byte_fallback = {.type = "ByteFallback", .decode = deco
 
 /* ---- Fuse ---- */
 
-static void decode_fuse(const ps_step *step, bool first, ps_buf *token)
+static void decode_fuse(const ps_step *step, bool first, ps_spans *spans, ps_buf *token)
 {
 }
 
@@ -95,7 +95,7 @@ static ps_status read_strip(const ps_part *part, ps_step *step)
     return st ? st : ps_part_uint(part, "start", &step->number);
 }
 
-static void decode_strip(const ps_step *step, bool first, ps_buf *token)
+static void decode_strip(const ps_step *step, bool first, ps_spans *spans, ps_buf *token)
 {
     for (uint64_t i = 0; first && i < step->number; i++) {
         if (token->len < step->text.len || memcmp(token->data, step->text.data, step->text.len))
@@ -113,17 +113,16 @@ static ps_status read_replace(const ps_part *part, ps_step *step)
     return ps_norm_replace.read(part, step);
 }
 
-static void decode_replace(const ps_step *step, bool first, ps_buf *token)
+static void decode_replace(const ps_step *step, bool first, ps_spans *spans, ps_buf *token)
 {
-    ps_spans spans = {0};
     ps_buf made = PS_BUF_EMPTY;
     if (!step->regex) {
         replace(token, ps_buf_slice(&step->text), ps_buf_slice(&step->with));
         return;
     }
-    ps_status st = ps_step_find(step, ps_buf_slice(token), &spans); /* a failure changes nothing */
-    for (size_t i = 0; !st && i < spans.n; i++) {
-        ps_span s = spans.at[i];
+    ps_status st = ps_step_find(step, ps_buf_slice(token), spans); /* a failure changes nothing */
+    for (size_t i = 0; !st && i < spans->n; i++) {
+        ps_span s = spans->at[i];
         if (s.match)
             ps_buf_append(&made, step->with.data, step->with.len);
         else
@@ -131,7 +130,6 @@ static void decode_replace(const ps_step *step, bool first, ps_buf *token)
     }
     if (!st)
         set(token, &made);
-    ps_spans_free(&spans);
 }
 
 const ps_step_row ps_dec_replace = {
@@ -147,7 +145,7 @@ static ps_status read_wordpiece(const ps_part *part, ps_step *step)
     return st ? st : ps_part_bool(part, "cleanup", &step->is[0]);
 }
 
-static void decode_wordpiece(const ps_step *step, bool first, ps_buf *token)
+static void decode_wordpiece(const ps_step *step, bool first, ps_spans *spans, ps_buf *token)
 {
     static const char *const closer[] = {" .", " ?", " !", " ,"};
     static const char *const longer[][2] = {{" ' ", "'"},          {" n't", "n't"}, {" 'm", "'m"},
@@ -180,7 +178,7 @@ static ps_status read_bpe(const ps_part *part, ps_step *step)
     return ps_part_text(part, "suffix", &step->text);
 }
 
-static void decode_bpe(const ps_step *step, bool first, ps_buf *token)
+static void decode_bpe(const ps_step *step, bool first, ps_spans *spans, ps_buf *token)
 {
     if (step->text.len)
         replace(token, ps_buf_slice(&step->text), ps_slice_str(" "));

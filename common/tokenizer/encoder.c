@@ -10,6 +10,7 @@ struct ps_encoder {
     const ps_tokenizer *tokenizer;
     ps_scratch scratch;
     ps_buf held;
+    size_t looked; /* bytes of it that begin no added token */
     bool added;
     bool first;     /* nothing of the text went by */
     bool at_start;  /* of what is between two added tokens */
@@ -128,6 +129,7 @@ static size_t find_added(const ps_encoder *e, size_t at, bool whole, const ps_ad
     const ps_tokenizer *t = e->tokenizer;
     size_t margin = whole ? 0 : t->longest_added - 1 + (t->single_word ? 4 : 0);
     *found = NULL;
+    at = at < e->looked ? e->looked : at;
     for (; at + margin < e->held.len; at++) {
         const ps_prefix *there =
             ps_prefixes_longest(&t->raw, ps_slice_of(e->held.data + at, e->held.len - at));
@@ -180,6 +182,7 @@ static ps_status go_on(ps_encoder *e, bool whole, ps_ids *out)
             strip = ps_added_spaces(ps_slice_of(e->held.data + at, end - at), true);
         if (end - strip > at)
             end += put_prefix(e, at);
+        e->looked = found ? 0 : end;
         st = encode_up_to(e, &at, end - strip, closed, out);
         if (found && !st) {
             at += strip;
@@ -187,6 +190,7 @@ static ps_status go_on(ps_encoder *e, bool whole, ps_ids *out)
         }
     } while (found && !st);
     ps_buf_consume(&e->held, st ? e->held.len : at);
+    e->looked = !st && e->looked > at ? e->looked - at : 0;
     return st;
 }
 

@@ -21,11 +21,16 @@ static ps_status read_type(ps_tokenizer *t, const ps_json_token *token)
     return *row ? PS_OK : unknown_model(token->text);
 }
 
-static void keep(const ps_json_token *token, ps_buf *out)
+static ps_status keep(const char *key, const ps_json_token *token, ps_buf *out)
 {
+    enum { MOST = 256 };
     ps_buf_clear(out);
-    if (token->kind == PS_JSON_STRING)
-        ps_buf_append(out, token->text.data, token->text.len);
+    if (token->kind != PS_JSON_STRING)
+        return PS_OK;
+    return ps_buf_append_limited(out, token->text.data, token->text.len, MOST)
+               ? ps_fail(PS_INVALID_ARGUMENT, "%s: %zu bytes, allowed %d", key, token->text.len,
+                         MOST)
+               : PS_OK;
 }
 
 static ps_status set_key(ps_tokenizer *t, const char *key, const ps_json_token *token)
@@ -38,8 +43,12 @@ static ps_status set_key(ps_tokenizer *t, const char *key, const ps_json_token *
         return ps_fail(PS_INVALID_ARGUMENT,
                        "dropout is not supported: the same text would have other ids each time");
     if (!strcmp(key, "unk_token"))
-        keep(token, &k->unk_token);
-    else if (!strcmp(key, "unk_id") && token->is_u64)
+        return keep(key, token, &k->unk_token);
+    if (!strcmp(key, "continuing_subword_prefix"))
+        return keep(key, token, &k->prefix);
+    if (!strcmp(key, "end_of_word_suffix"))
+        return keep(key, token, &k->suffix);
+    if (!strcmp(key, "unk_id") && token->is_u64)
         k->unk_id = token->u64;
     else if (!strcmp(key, "fuse_unk"))
         k->fuse_unk = yes;
@@ -47,10 +56,6 @@ static ps_status set_key(ps_tokenizer *t, const char *key, const ps_json_token *
         k->byte_fallback = yes;
     else if (!strcmp(key, "ignore_merges"))
         k->ignore_merges = yes;
-    else if (!strcmp(key, "continuing_subword_prefix"))
-        keep(token, &k->prefix);
-    else if (!strcmp(key, "end_of_word_suffix"))
-        keep(token, &k->suffix);
     else if (!strcmp(key, "max_input_chars_per_word") && token->is_u64)
         k->max_chars = token->u64;
     return PS_OK;

@@ -6,7 +6,10 @@
 #include "common/base/mem.h"
 #include "common/tokenizer/tokenizer_internal.h"
 
-enum { UNKNOWN = -10, MAX_TOKEN = 512 };
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { UNKNOWN = -10, MAX_EXPONENT = 308, NO_EXPONENT = 1 << 20 };
 
 typedef struct ps_best {
     double score;
@@ -14,31 +17,39 @@ typedef struct ps_best {
     bool unknown;
 } best;
 
+/* A number as `tokenizers` reads it, which rounds twice: its digits as an integer, and that times
+ * or by a power of ten. What is left out of 17 digits tells two ways apart that are as good. */
+double ps_unigram_score(const char *number)
+{
+    bool negative = *number == '-', fraction = false, full = false;
+    uint64_t digits = 0;
+    long exponent = 0;
+    for (number += negative; (*number >= '0' && *number <= '9') || *number == '.'; number++) {
+        uint64_t more = 0;
+        if (*number == '.') {
+            fraction = true;
+            continue;
+        }
+        full |= __builtin_mul_overflow(digits, 10u, &more) ||
+                __builtin_add_overflow(more, (uint64_t)(*number - '0'), &more);
+        exponent += full ? !fraction : -(long)fraction;
+        digits = full ? digits : more;
+    }
+    long given = *number ? strtol(number + 1, NULL, 10) : 0; /* behind "e" */
+    exponent += given > NO_EXPONENT ? NO_EXPONENT : given < -NO_EXPONENT ? -NO_EXPONENT : given;
+    double value = (double)digits;
+    for (; exponent < -MAX_EXPONENT && value != 0; exponent += MAX_EXPONENT)
+        value /= 1e308;
+    char power[32];
+    (void)snprintf(power, sizeof power, "1e%ld", labs(exponent));
+    if (value != 0)
+        value = exponent > 0 ? value * strtod(power, NULL) : value / strtod(power, NULL);
+    return negative ? -value : value;
+}
+
 static ps_status make(ps_tokenizer *t)
 {
     return t->keys.has_unk ? PS_OK : ps_fail(PS_INVALID_ARGUMENT, "unk_id is no token");
-}
-
-static ps_status settle(ps_tokenizer *t)
-{
-    uint32_t end = ps_vocab_end(t->vocab);
-    ps_prefix *at = ps_try_alloc((size_t)end * sizeof *at + 1);
-    size_t n = 0;
-    if (!at)
-        return ps_fail(PS_NO_MEMORY, "no memory for %u tokens", end);
-    for (uint32_t id = 0; id < end; id++) {
-        ps_slice text = ps_vocab_at(t->vocab, id);
-        uint32_t same;
-        if (text.len > MAX_TOKEN) {
-            ps_free(&at);
-            return ps_fail(PS_INVALID_ARGUMENT, "token %u has %zu bytes, allowed %d", id, text.len,
-                           MAX_TOKEN);
-        }
-        if (text.len && ps_tokenizer_find(t, text, &same))
-            at[n++] = (ps_prefix){.text = text, .value = id};
-    }
-    ps_prefixes_make(&t->tokens, at, n);
-    return PS_OK;
 }
 
 static void reserve(ps_scratch *s, size_t n)
@@ -117,5 +128,5 @@ const ps_token_model ps_model_unigram = {.type = "Unigram",
                                          .scores = true,
                                          .fuses = true,
                                          .make = make,
-                                         .settle = settle,
+                                         .settle = ps_tokenizer_make_prefixes,
                                          .encode = encode};

@@ -10,20 +10,22 @@ static ps_status make(ps_tokenizer *t)
 }
 
 /* Bytes of the longest token that the rest of a word begins with; 0: there is none. */
-static size_t longest(const ps_tokenizer *t, ps_buf *text, ps_slice rest, bool goes_on,
-                      uint32_t *id)
+static size_t longest(const ps_tokenizer *t, ps_slice rest, bool goes_on, uint32_t *id)
 {
-    ps_buf_clear(text);
-    if (goes_on)
-        ps_buf_append(text, t->keys.prefix.data, t->keys.prefix.len);
-    size_t before = text->len;
-    ps_buf_append(text, rest.data, rest.len);
-    for (size_t n = rest.len; n; n--) {
-        bool inside = n < rest.len && (rest.data[n] & 0xc0) == 0x80; /* a character */
-        if (!inside && ps_tokenizer_find(t, ps_slice_of(text->data, before + n), id))
-            return n;
+    ps_prefix_walk w = PS_PREFIX_WALK;
+    const ps_buf *prefix = &t->keys.prefix;
+    size_t n = 0;
+    for (size_t i = 0; goes_on && i < prefix->len; i++)
+        if (!ps_prefixes_next(&t->tokens, &w, prefix->data[i]))
+            return 0;
+    for (size_t i = 0; i < rest.len && ps_prefixes_next(&t->tokens, &w, rest.data[i]); i++) {
+        bool inside = i + 1 < rest.len && (rest.data[i + 1] & 0xc0) == 0x80; /* a character */
+        if (!w.found || inside)
+            continue;
+        *id = w.found->value;
+        n = i + 1;
     }
-    return 0;
+    return n;
 }
 
 static size_t characters(ps_slice text)
@@ -40,7 +42,7 @@ static ps_status encode(const ps_tokenizer *t, ps_scratch *s, ps_slice piece, ps
     bool known = characters(piece) <= t->keys.max_chars;
     for (size_t at = 0; known && at < piece.len; at += n) {
         uint32_t id = 0;
-        n = longest(t, &s->text[0], ps_slice_of(piece.data + at, piece.len - at), at > 0, &id);
+        n = longest(t, ps_slice_of(piece.data + at, piece.len - at), at > 0, &id);
         known = n > 0;
         ps_ids_add(out, id);
     }
@@ -51,5 +53,8 @@ static ps_status encode(const ps_tokenizer *t, ps_scratch *s, ps_slice piece, ps
     return PS_OK;
 }
 
-const ps_token_model ps_model_wordpiece = {
-    .type = "WordPiece", .name = "wordpiece", .make = make, .encode = encode};
+const ps_token_model ps_model_wordpiece = {.type = "WordPiece",
+                                           .name = "wordpiece",
+                                           .make = make,
+                                           .settle = ps_tokenizer_make_prefixes,
+                                           .encode = encode};

@@ -19,6 +19,29 @@ bool ps_tokenizer_find(const ps_tokenizer *t, ps_slice text, uint32_t *id)
     return true;
 }
 
+ps_status ps_tokenizer_make_prefixes(ps_tokenizer *t)
+{
+    enum { MAX_TOKEN = 512 }; /* a walk from each byte of a text is no longer */
+    uint32_t end = ps_vocab_end(t->vocab);
+    ps_prefix *at = ps_try_alloc((size_t)end * sizeof *at + 1);
+    size_t n = 0;
+    if (!at)
+        return ps_fail(PS_NO_MEMORY, "no memory for %u tokens", end);
+    for (uint32_t id = 0; id < end; id++) {
+        ps_slice text = ps_vocab_at(t->vocab, id);
+        uint32_t same;
+        if (text.len > MAX_TOKEN) {
+            ps_free(&at);
+            return ps_fail(PS_INVALID_ARGUMENT, "token %u has %zu bytes, allowed %d", id, text.len,
+                           MAX_TOKEN);
+        }
+        if (text.len && ps_tokenizer_find(t, text, &same))
+            at[n++] = (ps_prefix){.text = text, .value = id};
+    }
+    ps_prefixes_make(&t->tokens, at, n);
+    return PS_OK;
+}
+
 bool ps_tokenizer_put_bytes(const ps_tokenizer *t, ps_slice text, ps_ids *out)
 {
     size_t before = out->n;

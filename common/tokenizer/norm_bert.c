@@ -82,12 +82,14 @@ static void apart(uint32_t cp, const uint8_t *bytes, size_t n, ps_buf *out)
         ps_buf_putc(out, ' ');
 }
 
-static ps_status lowercase(const ps_step *step, ps_edges edges, ps_slice text, ps_buf *out)
+static ps_status lowercase(const ps_step *step, ps_edges edges, ps_slice text, ps_spans *spans,
+                           ps_buf *out)
 {
     return each(text, lower, out);
 }
 
-static ps_status strip_accents(const ps_step *step, ps_edges edges, ps_slice text, ps_buf *out)
+static ps_status strip_accents(const ps_step *step, ps_edges edges, ps_slice text, ps_spans *spans,
+                               ps_buf *out)
 {
     return each(text, no_mark, out);
 }
@@ -120,7 +122,8 @@ static void swap(ps_buf *text, ps_buf *made)
     ps_buf_clear(made);
 }
 
-static ps_status bert(const ps_step *step, ps_edges edges, ps_slice text, ps_buf *out)
+static ps_status bert(const ps_step *step, ps_edges edges, ps_slice text, ps_spans *spans,
+                      ps_buf *out)
 {
     ps_buf now = PS_BUF_EMPTY, made = PS_BUF_EMPTY;
     ps_status st = PS_OK;

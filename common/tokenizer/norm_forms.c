@@ -10,14 +10,20 @@
 #include <stdlib.h>
 #include <utf8proc.h>
 
-/* Bytes from the start of text that utf8proc may have: UTF-8 that has forms in the library, too. */
+/* Bytes from the start of text that utf8proc may have: UTF-8 that has forms in the library, too,
+ * and no more marks one behind the other than it can put in order in good time. */
 static size_t valid_run(ps_slice text)
 {
-    size_t at = 0, n = 1;
+    enum { MOST_MARKS = 1024 };
+    size_t at = 0, n = 1, marks = 0;
     while (at < text.len && n) {
         ps_slice rest = ps_slice_of(text.data + at, text.len - at);
         n = ps_utf8_length(rest);
-        if (n && ps_class_formless(ps_utf8_decode(rest)))
+        uint32_t cp = n ? ps_utf8_decode(rest) : 0;
+        marks = cp >= 0x300 && utf8proc_get_property((utf8proc_int32_t)cp)->combining_class
+                    ? marks + 1
+                    : 0;
+        if (n && (ps_class_formless(cp) || marks > MOST_MARKS))
             n = 0;
         at += n;
     }
@@ -52,22 +58,26 @@ ps_status ps_norm_form(ps_slice text, int options, ps_buf *out)
     return st;
 }
 
-static ps_status nfc(const ps_step *step, ps_edges edges, ps_slice text, ps_buf *out)
+static ps_status nfc(const ps_step *step, ps_edges edges, ps_slice text, ps_spans *spans,
+                     ps_buf *out)
 {
     return ps_norm_form(text, UTF8PROC_COMPOSE, out);
 }
 
-static ps_status nfd(const ps_step *step, ps_edges edges, ps_slice text, ps_buf *out)
+static ps_status nfd(const ps_step *step, ps_edges edges, ps_slice text, ps_spans *spans,
+                     ps_buf *out)
 {
     return ps_norm_form(text, UTF8PROC_DECOMPOSE, out);
 }
 
-static ps_status nfkc(const ps_step *step, ps_edges edges, ps_slice text, ps_buf *out)
+static ps_status nfkc(const ps_step *step, ps_edges edges, ps_slice text, ps_spans *spans,
+                      ps_buf *out)
 {
     return ps_norm_form(text, UTF8PROC_COMPOSE | UTF8PROC_COMPAT, out);
 }
 
-static ps_status nfkd(const ps_step *step, ps_edges edges, ps_slice text, ps_buf *out)
+static ps_status nfkd(const ps_step *step, ps_edges edges, ps_slice text, ps_spans *spans,
+                      ps_buf *out)
 {
     return ps_norm_form(text, UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT, out);
 }

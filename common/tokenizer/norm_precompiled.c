@@ -108,7 +108,8 @@ static ps_status put_one(const map *m, ps_slice text, ps_buf *out)
     return ps_buf_append_limited(out, to.data, to.len, PS_TOKENIZER_MAX_GROWTH);
 }
 
-static ps_status precompiled(const ps_step *step, ps_edges edges, ps_slice text, ps_buf *out)
+static ps_status precompiled(const ps_step *step, ps_edges edges, ps_slice text, ps_spans *spans,
+                             ps_buf *out)
 {
     map m;
     ps_slice whole;

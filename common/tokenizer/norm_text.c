@@ -15,16 +15,15 @@ static ps_status read_replace(const ps_part *part, ps_step *step)
     return st ? st : ps_part_text(part, "content", &step->with);
 }
 
-static ps_status replace(const ps_step *step, ps_edges edges, ps_slice text, ps_buf *out)
+static ps_status replace(const ps_step *step, ps_edges edges, ps_slice text, ps_spans *spans,
+                         ps_buf *out)
 {
-    ps_spans spans = {0};
-    ps_status st = ps_step_find(step, text, &spans);
-    for (size_t i = 0; !st && i < spans.n; i++) {
-        ps_span s = spans.at[i];
+    ps_status st = ps_step_find(step, text, spans);
+    for (size_t i = 0; !st && i < spans->n; i++) {
+        ps_span s = spans->at[i];
         st = s.match ? put(out, step->with.data, step->with.len)
                      : put(out, text.data + s.from, s.to - s.from);
     }
-    ps_spans_free(&spans);
     return st;
 }
 
@@ -37,7 +36,8 @@ static ps_status read_prepend(const ps_part *part, ps_step *step)
     return ps_part_text(part, "prepend", &step->with);
 }
 
-static ps_status prepend(const ps_step *step, ps_edges edges, ps_slice text, ps_buf *out)
+static ps_status prepend(const ps_step *step, ps_edges edges, ps_slice text, ps_spans *spans,
+                         ps_buf *out)
 {
     if (edges.begins && text.len)
         ps_buf_append(out, step->with.data, step->with.len);
@@ -55,7 +55,8 @@ static ps_status read_strip(const ps_part *part, ps_step *step)
     return st ? st : ps_part_bool(part, "strip_right", &step->is[1]);
 }
 
-static ps_status strip(const ps_step *step, ps_edges edges, ps_slice text, ps_buf *out)
+static ps_status strip(const ps_step *step, ps_edges edges, ps_slice text, ps_spans *spans,
+                       ps_buf *out)
 {
     bool left = step->is[0] && edges.begins, right = step->is[1] && edges.ends;
     size_t from = SIZE_MAX, to = 0, n = 0;

@@ -20,7 +20,7 @@ void ps_cut_pieces_free(ps_cut_pieces *p)
     *p = (ps_cut_pieces){0};
 }
 
-void ps_cut_pieces_add(ps_cut_pieces *p, ps_slice text, bool first)
+void ps_cut_pieces_add(ps_cut_pieces *p, ps_slice text, size_t lead)
 {
     if (!text.len)
         return;
@@ -28,7 +28,7 @@ void ps_cut_pieces_add(ps_cut_pieces *p, ps_slice text, bool first)
         p->capacity = p->capacity ? 2 * p->capacity : 64;
         p->at = ps_realloc(p->at, p->capacity * sizeof *p->at);
     }
-    p->at[p->n++] = (ps_cut_piece){.at = p->text.len, .len = text.len, .first = first};
+    p->at[p->n++] = (ps_cut_piece){.at = p->text.len, .len = text.len, .lead = lead};
     ps_buf_append(&p->text, text.data, text.len);
 }
 
@@ -108,7 +108,7 @@ static void join_same(ps_spans *s)
     s->n = kept;
 }
 
-void ps_spans_cut(ps_spans *s, ps_slice text, bool first, ps_cut_how how, ps_cut_pieces *out)
+void ps_spans_cut(ps_spans *s, ps_slice text, size_t lead, ps_cut_how how, ps_cut_pieces *out)
 {
     if (how == PS_CUT_WITH_PREVIOUS || how == PS_CUT_WITH_NEXT)
         join(s, how == PS_CUT_WITH_NEXT);
@@ -118,6 +118,6 @@ void ps_spans_cut(ps_spans *s, ps_slice text, bool first, ps_cut_how how, ps_cut
         ps_span now = s->at[i];
         if (how != PS_CUT_REMOVED || !now.match)
             ps_cut_pieces_add(out, ps_slice_of(text.data + now.from, now.to - now.from),
-                              first && now.from == 0);
+                              ps_lead_at(lead, now.from));
     }
 }

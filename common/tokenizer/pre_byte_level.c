@@ -12,11 +12,11 @@ static ps_status read_byte_level(const ps_part *part, ps_step *step)
     return st ? st : ps_part_bool(part, "use_regex", &step->is[1]);
 }
 
-static void put(const ps_step *step, ps_slice piece, bool first, ps_buf *letters,
+static void put(const ps_step *step, ps_slice piece, size_t lead, ps_buf *letters,
                 ps_cut_pieces *out)
 {
     if (step->is[2]) {
-        ps_cut_pieces_add(out, piece, first);
+        ps_cut_pieces_add(out, piece, lead);
         return;
     }
     ps_buf_clear(letters);
@@ -24,10 +24,10 @@ static void put(const ps_step *step, ps_slice piece, bool first, ps_buf *letters
         uint8_t letter[4];
         ps_buf_append(letters, letter, ps_byte_text(piece.data[i], letter));
     }
-    ps_cut_pieces_add(out, ps_buf_slice(letters), first);
+    ps_cut_pieces_add(out, ps_buf_slice(letters), lead);
 }
 
-static ps_status cut(const ps_step *step, ps_slice piece, bool first, ps_spans *spans,
+static ps_status cut(const ps_step *step, ps_slice piece, size_t lead, ps_spans *spans,
                      ps_cut_pieces *out)
 {
     ps_buf text = PS_BUF_EMPTY, letters = PS_BUF_EMPTY;
@@ -37,7 +37,7 @@ static ps_status cut(const ps_step *step, ps_slice piece, bool first, ps_spans *
     for (size_t at = 0, n = 0; at < text.len; at += n) {
         ps_slice rest = ps_slice_of(text.data + at, text.len - at);
         n = step->is[1] ? ps_gpt2_split(rest, true) : rest.len;
-        put(step, ps_slice_of(rest.data, n), first && !at, &letters, out);
+        put(step, ps_slice_of(rest.data, n), ps_lead_at(lead, at), &letters, out);
     }
     ps_buf_free(&text);
     ps_buf_free(&letters);

@@ -13,11 +13,11 @@ static ps_status read_digits(const ps_part *part, ps_step *step)
     return st;
 }
 
-static ps_status cut_digits(const ps_step *step, ps_slice piece, bool first, ps_spans *spans,
+static ps_status cut_digits(const ps_step *step, ps_slice piece, size_t lead, ps_spans *spans,
                             ps_cut_pieces *out)
 {
     ps_spans_of_kind(piece, ps_class_number, spans);
-    ps_spans_cut(spans, piece, first, step->how, out);
+    ps_spans_cut(spans, piece, lead, step->how, out);
     return PS_OK;
 }
 
@@ -33,11 +33,11 @@ static ps_status read_punctuation(const ps_part *part, ps_step *step)
     return st;
 }
 
-static ps_status cut_punctuation(const ps_step *step, ps_slice piece, bool first, ps_spans *spans,
+static ps_status cut_punctuation(const ps_step *step, ps_slice piece, size_t lead, ps_spans *spans,
                                  ps_cut_pieces *out)
 {
     ps_spans_of_kind(piece, ps_class_punctuation, spans);
-    ps_spans_cut(spans, piece, first, step->how, out);
+    ps_spans_cut(spans, piece, lead, step->how, out);
     return PS_OK;
 }
 
@@ -53,7 +53,7 @@ static kind kind_of(uint32_t cp)
     return ps_class_word(cp) ? WORD : ps_class_space(cp) ? SPACE : OTHER;
 }
 
-static ps_status cut_words(const ps_step *step, ps_slice piece, bool first, ps_spans *spans,
+static ps_status cut_words(const ps_step *step, ps_slice piece, size_t lead, ps_spans *spans,
                            ps_cut_pieces *out)
 {
     size_t start = 0, n = 0;
@@ -66,7 +66,8 @@ static ps_status cut_words(const ps_step *step, ps_slice piece, bool first, ps_s
         if (now == was && !end)
             continue;
         if (was != SPACE)
-            ps_cut_pieces_add(out, ps_slice_of(piece.data + start, at - start), first && !start);
+            ps_cut_pieces_add(out, ps_slice_of(piece.data + start, at - start),
+                              ps_lead_at(lead, start));
         start = at;
         was = now;
     }
@@ -77,11 +78,11 @@ const ps_step_row ps_pre_whitespace = {.type = "Whitespace", .cut = cut_words};
 
 /* ---- WhitespaceSplit ---- */
 
-static ps_status cut_spaces(const ps_step *step, ps_slice piece, bool first, ps_spans *spans,
+static ps_status cut_spaces(const ps_step *step, ps_slice piece, size_t lead, ps_spans *spans,
                             ps_cut_pieces *out)
 {
     ps_spans_of_kind(piece, ps_class_space, spans);
-    ps_spans_cut(spans, piece, first, PS_CUT_REMOVED, out);
+    ps_spans_cut(spans, piece, lead, PS_CUT_REMOVED, out);
     return PS_OK;
 }
 
@@ -89,7 +90,7 @@ const ps_step_row ps_pre_whitespace_split = {.type = "WhitespaceSplit", .cut = c
 
 /* ---- BertPreTokenizer: spaces go, punctuation stands alone ---- */
 
-static ps_status cut_bert(const ps_step *step, ps_slice piece, bool first, ps_spans *spans,
+static ps_status cut_bert(const ps_step *step, ps_slice piece, size_t lead, ps_spans *spans,
                           ps_cut_pieces *out)
 {
     size_t start = 0, n = 0;
@@ -98,12 +99,14 @@ static ps_status cut_bert(const ps_step *step, ps_slice piece, bool first, ps_sp
         bool space = ps_class_space(cp), alone = !space && ps_class_punctuation(cp);
         if (!space && !alone)
             continue;
-        ps_cut_pieces_add(out, ps_slice_of(piece.data + start, at - start), first && !start);
+        ps_cut_pieces_add(out, ps_slice_of(piece.data + start, at - start),
+                          ps_lead_at(lead, start));
         if (alone)
-            ps_cut_pieces_add(out, ps_slice_of(piece.data + at, n), first && !at);
+            ps_cut_pieces_add(out, ps_slice_of(piece.data + at, n), ps_lead_at(lead, at));
         start = at + n;
     }
-    ps_cut_pieces_add(out, ps_slice_of(piece.data + start, piece.len - start), first && !start);
+    ps_cut_pieces_add(out, ps_slice_of(piece.data + start, piece.len - start),
+                      ps_lead_at(lead, start));
     return PS_OK;
 }
 

@@ -32,9 +32,9 @@ static bool starts_with(ps_slice text, const ps_buf *with)
     return text.len >= with->len && !memcmp(text.data, with->data, with->len);
 }
 
-static void replace(const ps_step *step, ps_slice piece, bool first, ps_buf *out)
+static void replace(const ps_step *step, ps_slice piece, size_t lead, ps_buf *out)
 {
-    bool wanted = step->number == ALWAYS || (step->number == FIRST && first);
+    bool wanted = step->number == ALWAYS || (step->number == FIRST && lead);
     bool there = piece.len && (piece.data[0] == ' ' || starts_with(piece, &step->with));
     if (wanted && !there)
         ps_buf_append(out, step->with.data, step->with.len);
@@ -45,20 +45,21 @@ static void replace(const ps_step *step, ps_slice piece, bool first, ps_buf *out
             ps_buf_append(out, &piece.data[i], 1);
 }
 
-static ps_status cut(const ps_step *step, ps_slice piece, bool first, ps_spans *spans,
+static ps_status cut(const ps_step *step, ps_slice piece, size_t lead, ps_spans *spans,
                      ps_cut_pieces *out)
 {
     ps_buf made = PS_BUF_EMPTY;
-    replace(step, piece, first, &made);
+    replace(step, piece, lead, &made);
     size_t start = 0;
     for (size_t at = 1; step->is[0] && at < made.len; at++) {
         ps_slice rest = ps_slice_of(made.data + at, made.len - at);
         if (!starts_with(rest, &step->with))
             continue;
-        ps_cut_pieces_add(out, ps_slice_of(made.data + start, at - start), first && !start);
+        ps_cut_pieces_add(out, ps_slice_of(made.data + start, at - start), ps_lead_at(lead, start));
         start = at;
     }
-    ps_cut_pieces_add(out, ps_slice_of(made.data + start, made.len - start), first && !start);
+    ps_cut_pieces_add(out, ps_slice_of(made.data + start, made.len - start),
+                      ps_lead_at(lead, start));
     ps_buf_free(&made);
     return PS_OK;
 }

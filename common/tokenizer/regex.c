@@ -1,6 +1,7 @@
 /* Happy path: the text is made fit for PCRE2, character by character of the same length, and
- * matched from the end of one match on. A pattern that backtracks without end meets the limit of
- * steps of one match or the processor's time of all of them. */
+ * matched from the end of one match on, in windows between which one looks at the clock. A pattern
+ * that backtracks without end meets the limit of steps of one place, or the processor's time of all
+ * of them. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "common/tokenizer/regex.h"
 
@@ -12,12 +13,12 @@
 #include <time.h>
 
 enum {
-    MAX_STEPS = 2000000,     /* of one match */
+    MAX_STEPS = 2000000,     /* from one place on */
     MAX_HEAP_KIB = 64 << 10, /* of one match: its backtracking */
     MAX_NESTING = 100,       /* of parentheses */
     MAX_COMPILED = 4 << 20,  /* bytes */
-    MAX_SECONDS = 10,        /* of the processor, for one block of text */
-    MATCHES_A_LOOK = 64,     /* at the clock */
+    LEAST_WINDOW = 64,       /* bytes that a match may begin in before one looks at the clock */
+    MOST_WINDOW = 4096,
 };
 
 struct ps_regex {
@@ -54,7 +55,8 @@ ps_status ps_regex_new(ps_slice pattern, ps_regex **out)
     int error = 0;
     size_t at = 0;
     pcre2_code *code =
-        pcre2_compile(pattern.data, pattern.len, PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C,
+        pcre2_compile(pattern.data, pattern.len,
+                      PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | PCRE2_USE_OFFSET_LIMIT,
                       &error, &at, context);
     pcre2_compile_context_free(context);
     ps_status st = code ? check_size(code) : fail_compile(error, at);
@@ -89,14 +91,14 @@ typedef struct run {
     pcre2_match_data *data;
     pcre2_match_context *context;
     ps_buf subject;
-    double started;
-    size_t matches;
+    double seconds, until; /* of the processor */
+    double looked;         /* at its clock, which costs more than a match does */
 } run;
 
-static double processor_seconds(void)
+static double seconds_of(clockid_t clock)
 {
     struct timespec now = {0};
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    (void)clock_gettime(clock, &now);
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
@@ -122,14 +124,16 @@ static void fill_subject(ps_slice text, ps_buf *out)
     }
 }
 
-static ps_status start(run *r, const ps_regex *regex, ps_slice text)
+static ps_status start(run *r, const ps_regex *regex, ps_slice text, ps_spans *spans)
 {
-    *r = (run){.regex = regex, .started = processor_seconds()};
+    double seconds = spans->seconds > 0 ? spans->seconds : PS_REGEX_SECONDS;
+    if (spans->until <= 0)
+        spans->until = seconds_of(CLOCK_THREAD_CPUTIME_ID) + seconds;
+    *r = (run){.regex = regex, .seconds = seconds, .until = spans->until};
     r->data = pcre2_match_data_create(1, NULL);
     r->context = pcre2_match_context_create(NULL);
     if (!r->data || !r->context)
         return ps_fail(PS_NO_MEMORY, "no memory for a match");
-    (void)pcre2_set_match_limit(r->context, MAX_STEPS);
     (void)pcre2_set_depth_limit(r->context, MAX_STEPS);
     (void)pcre2_set_heap_limit(r->context, MAX_HEAP_KIB);
     fill_subject(text, &r->subject);
@@ -147,19 +151,53 @@ static ps_status fail_match(int error)
 {
     char why[128] = "";
     (void)pcre2_get_error_message(error, (PCRE2_UCHAR *)why, sizeof why);
-    return ps_fail(PS_RESOURCE_EXHAUSTED, "the tokenizer's pattern backtracks for too long: %s",
-                   why);
+    return ps_fail(PS_RESOURCE_EXHAUSTED, "a pattern backtracks for too long: %s", why);
+}
+
+static ps_status look_at_clock(run *r)
+{
+    enum { LOOKS_A_SECOND = 50 };
+    double now = seconds_of(CLOCK_MONOTONIC);
+    if (now - r->looked < 1.0 / LOOKS_A_SECOND)
+        return PS_OK;
+    r->looked = now;
+    if (seconds_of(CLOCK_THREAD_CPUTIME_ID) < r->until)
+        return PS_OK;
+    return ps_fail(PS_RESOURCE_EXHAUSTED, "patterns took %.3g seconds", r->seconds);
+}
+
+/* The first match that begins in the `window` bytes from `from` on. PCRE2's limit is for each
+ * place, so in more of them there are fewer steps for each. */
+static int match(run *r, size_t from, size_t window)
+{
+    (void)pcre2_set_match_limit(r->context, (uint32_t)(MAX_STEPS / (window / LEAST_WINDOW)));
+    (void)pcre2_set_offset_limit(r->context, from + window - 1);
+    /* The subject is UTF-8 by construction. */
+    return pcre2_match(r->regex->code, r->subject.data, r->subject.len, from, PCRE2_NO_UTF_CHECK,
+                       r->data, r->context);
 }
 
 /* The first match from `from` on; *found: whether there is one. */
 static ps_status next(run *r, size_t from, bool *found, size_t span[2])
 {
-    if (r->matches++ % MATCHES_A_LOOK == 0 && processor_seconds() - r->started > MAX_SECONDS)
-        return ps_fail(PS_RESOURCE_EXHAUSTED,
-                       "the tokenizer's pattern took %d seconds on one block of text", MAX_SECONDS);
-    /* The subject is UTF-8 by construction. */
-    int n = pcre2_match(r->regex->code, r->subject.data, r->subject.len, from, PCRE2_NO_UTF_CHECK,
-                        r->data, r->context);
+    size_t window = LEAST_WINDOW;
+    int n = 0;
+    for (;;) {
+        ps_status st = look_at_clock(r);
+        if (st)
+            return st;
+        n = match(r, from, window);
+        if (n == PCRE2_ERROR_MATCHLIMIT && window > LEAST_WINDOW) {
+            window = LEAST_WINDOW;
+        } else if (n == PCRE2_ERROR_NOMATCH && r->subject.len - from >= window) {
+            from += window;
+            while (from < r->subject.len && (r->subject.data[from] & 0xc0) == 0x80)
+                from++;
+            window = window < MOST_WINDOW ? 2 * window : window;
+        } else {
+            break;
+        }
+    }
     *found = n >= 0;
     if (n < 0)
         return n == PCRE2_ERROR_NOMATCH ? PS_OK : fail_match(n);
@@ -182,7 +220,7 @@ ps_status ps_regex_spans(const ps_regex *regex, ps_slice text, ps_spans *out)
     bool found = text.len > 0;
     size_t from = 0, last = SIZE_MAX; /* the end of the match before */
     ps_spans_clear(out);
-    ps_status st = start(&r, regex, text);
+    ps_status st = start(&r, regex, text, out);
     while (!st && found && from <= text.len) {
         size_t at[2] = {0};
         st = next(&r, from, &found, at);
@@ -194,8 +232,9 @@ ps_status ps_regex_spans(const ps_regex *regex, ps_slice text, ps_spans *out)
             ps_spans_match(out, at[0], at[1]);
             last = at[1];
         }
+        bool still = empty || at[1] <= from;
         from = at[1] > from ? at[1] : from;
-        if (empty)
+        if (still)
             from += from < text.len ? step(&r, from) : 1;
     }
     ps_spans_finish(out, text.len);

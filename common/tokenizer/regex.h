@@ -10,7 +10,7 @@
 #include "common/base/status.h"
 #include "common/tokenizer/pieces.h"
 
-enum { PS_REGEX_MAX_PATTERN = 64 << 10 };
+enum { PS_REGEX_MAX_PATTERN = 64 << 10, PS_REGEX_SECONDS = 10 };
 
 typedef struct ps_regex ps_regex;
 
@@ -18,7 +18,9 @@ typedef struct ps_regex ps_regex;
 PS_MUST_CHECK ps_status ps_regex_new(ps_slice pattern, ps_regex **out);
 ps_slice ps_regex_pattern(const ps_regex *regex); /* as it was given */
 void ps_regex_free(ps_regex **regex);
-/* All matches of a text, and what lies between. PS_RESOURCE_EXHAUSTED: a limit. */
+/* All matches of a text, and what lies between. The time is that of all that is asked of `out`
+ * since ps_spans_restart: PS_REGEX_SECONDS, unless out->seconds says another.
+ * PS_RESOURCE_EXHAUSTED: a limit. */
 PS_MUST_CHECK ps_status ps_regex_spans(const ps_regex *regex, ps_slice text, ps_spans *out);
 
 #endif

@@ -6,6 +6,7 @@
 #include "common/base/utf8.h"
 #include "common/conf/value.h"
 #include "common/tokenizer/hash.h"
+#include "common/tokenizer/tokenizer.h"
 
 static ps_status unknown(const ps_step_row *const *rows, const ps_part *part, ps_buf *type)
 {
@@ -28,7 +29,11 @@ static ps_status add(const ps_step_row *row, const ps_part *part, ps_steps *step
         steps->at = ps_alloc_array(PS_TOKENIZER_MAX_STEPS, sizeof *steps->at);
     ps_step *step = &steps->at[steps->n++];
     step->row = row;
-    return row->read ? row->read(part, step) : PS_OK;
+    ps_status st = row->read ? row->read(part, step) : PS_OK;
+    if (!st && step->with.len > PS_TOKENIZER_MAX_WORD)
+        st = ps_fail(PS_INVALID_ARGUMENT, "%s: it puts in a text of %zu bytes, allowed %d",
+                     part->path, step->with.len, PS_TOKENIZER_MAX_WORD);
+    return st;
 }
 
 static ps_status read_part(const ps_step_row *const *rows, const char *key, const ps_part *part,
@@ -157,6 +162,9 @@ ps_status ps_step_pattern(const ps_part *part, ps_step *step)
         st = ps_regex_new(ps_buf_slice(&regex), &step->regex);
     else if (!st && !step->text.len)
         st = ps_fail(PS_INVALID_ARGUMENT, "a String or a Regex is wanted");
+    else if (!st && step->text.len > PS_TOKENIZER_MAX_TOKEN)
+        st = ps_fail(PS_INVALID_ARGUMENT, "a String of %zu bytes, allowed %d", step->text.len,
+                     PS_TOKENIZER_MAX_TOKEN);
     ps_buf_free(&regex);
     return st ? ps_wrap(st, "%s", below.path) : PS_OK;
 }

@@ -12,8 +12,9 @@
 #include "common/tokenizer/regex.h"
 
 enum {
-    PS_TOKENIZER_MAX_STEPS = 64,        /* of one table, however they are nested */
-    PS_TOKENIZER_MAX_GROWTH = 64 << 20, /* bytes that a block may become */
+    PS_TOKENIZER_MAX_STEPS = 64,       /* of one table, however they are nested */
+    PS_TOKENIZER_MAX_GROWTH = 4 << 20, /* bytes that a block may become */
+    PS_TOKENIZER_MAX_WORD = 256,       /* bytes of a text that a step puts into others */
 };
 
 typedef struct ps_step ps_step;
@@ -28,13 +29,16 @@ typedef struct ps_step_row {
     const char *type;
     /* The keys of the part; NULL: it has none. */
     ps_status (*read)(const ps_part *part, ps_step *step);
-    /* Normalizers: appends what text becomes. */
-    ps_status (*normalize)(const ps_step *step, ps_edges edges, ps_slice text, ps_buf *out);
-    /* Pre-tokenizers: appends what a piece becomes. spans: memory. */
-    ps_status (*cut)(const ps_step *step, ps_slice piece, bool first, ps_spans *spans,
+    /* Normalizers: appends what text becomes. spans: memory. */
+    ps_status (*normalize)(const ps_step *step, ps_edges edges, ps_slice text, ps_spans *spans,
+                           ps_buf *out);
+    /* Pre-tokenizers: appends what a piece becomes. lead: how many of its bytes are of the
+     * first character of the text that is encoded; 0: the text does not begin with it. spans:
+     * memory. */
+    ps_status (*cut)(const ps_step *step, ps_slice piece, size_t lead, ps_spans *spans,
                      ps_cut_pieces *out);
-    /* Decoders: changes the text of one token, the first or another. */
-    void (*decode)(const ps_step *step, bool first, ps_buf *token);
+    /* Decoders: changes the text of one token, the first or another. spans: memory. */
+    void (*decode)(const ps_step *step, bool first, ps_spans *spans, ps_buf *token);
 } ps_step_row;
 
 /* What the rows keep of their keys; each says what it uses. */

@@ -27,8 +27,21 @@ static size_t split(ps_slice text, bool whole)
     return whole ? text.len : 0;
 }
 
+static ps_status check_growth(size_t bytes)
+{
+    return bytes <= PS_TOKENIZER_MAX_GROWTH
+               ? PS_OK
+               : ps_fail(PS_RESOURCE_EXHAUSTED, "more than %d bytes", PS_TOKENIZER_MAX_GROWTH);
+}
+
+/* What part of a tokenizer made too much of a block of text, or took too long. */
+static ps_status name_part(ps_status st, const char *part)
+{
+    return st == PS_RESOURCE_EXHAUSTED ? ps_wrap(st, "the tokenizer's %s", part) : st;
+}
+
 ps_status ps_tokenizer_normalize(const ps_tokenizer *t, ps_edges edges, ps_slice text,
-                                 ps_buf *spare, ps_buf *out)
+                                 ps_buf *spare, ps_spans *spans, ps_buf *out)
 {
     ps_status st = PS_OK;
     ps_buf_clear(out);
@@ -39,33 +52,34 @@ ps_status ps_tokenizer_normalize(const ps_tokenizer *t, ps_edges edges, ps_slice
         *out = *spare;
         *spare = was;
         ps_buf_clear(out);
-        st = step->row->normalize(step, edges, ps_buf_slice(spare), out);
-        if (!st && out->len > PS_TOKENIZER_MAX_GROWTH)
-            st = PS_RESOURCE_EXHAUSTED;
+        st = step->row->normalize(step, edges, ps_buf_slice(spare), spans, out);
+        if (!st)
+            st = check_growth(out->len);
     }
-    return st == PS_RESOURCE_EXHAUSTED
-               ? ps_fail(st, "the tokenizer's normalizer makes more than %d bytes of a text",
-                         PS_TOKENIZER_MAX_GROWTH)
-               : st;
+    return name_part(st, "normalizer");
 }
 
 /* What is between two added tokens. */
-static ps_status encode_section(const ps_tokenizer *t, ps_scratch *s, ps_slice text, bool first,
+static ps_status encode_section(const ps_tokenizer *t, ps_scratch *s, ps_slice text, size_t lead,
                                 ps_ids *out)
 {
     ps_status st = PS_OK;
     ps_cut_pieces *now = &s->pieces[0], *made = &s->pieces[1];
     ps_cut_pieces_clear(now);
-    ps_cut_pieces_add(now, text, first);
+    ps_cut_pieces_add(now, text, lead);
     for (size_t i = 0; !st && i < t->pre_tokenizer.n; i++) {
         const ps_step *step = &t->pre_tokenizer.at[i];
         ps_cut_pieces_clear(made);
-        for (size_t p = 0; !st && p < now->n; p++)
-            st = step->row->cut(step, ps_cut_pieces_at(now, p), now->at[p].first, &s->spans, made);
+        for (size_t p = 0; !st && p < now->n; p++) {
+            st = step->row->cut(step, ps_cut_pieces_at(now, p), now->at[p].lead, &s->spans, made);
+            if (!st)
+                st = check_growth(made->text.len);
+        }
         ps_cut_pieces *was = now;
         now = made;
         made = was;
     }
+    st = name_part(st, "pre-tokenizer");
     for (size_t p = 0; !st && p < now->n; p++)
         st = t->model->encode(t, s, ps_cut_pieces_at(now, p), out);
     return st;
@@ -88,7 +102,7 @@ static const ps_added_token *next_added(const ps_tokenizer *t, ps_slice text, si
     return NULL;
 }
 
-static ps_status encode_with_added(const ps_tokenizer *t, ps_scratch *s, ps_slice text, bool first,
+static ps_status encode_with_added(const ps_tokenizer *t, ps_scratch *s, ps_slice text, size_t lead,
                                    ps_ids *out)
 {
     const ps_added_token *token;
@@ -100,7 +114,8 @@ static ps_status encode_with_added(const ps_tokenizer *t, ps_scratch *s, ps_slic
         size_t end = at;
         if (token && token->lstrip)
             end -= ps_added_spaces(ps_slice_of(text.data + from, at - from), true);
-        st = encode_section(t, s, ps_slice_of(text.data + from, end - from), first && !from, out);
+        st = encode_section(t, s, ps_slice_of(text.data + from, end - from), ps_lead_at(lead, from),
+                            out);
         if (!token || st)
             break;
         ps_ids_add(out, token->id);
@@ -111,18 +126,32 @@ static ps_status encode_with_added(const ps_tokenizer *t, ps_scratch *s, ps_slic
     return st;
 }
 
+/* Bytes of what the normalizer makes of the first character of a text, which may be none. */
+static ps_status lead_of(const ps_tokenizer *t, ps_scratch *s, const ps_block *block, size_t *lead)
+{
+    size_t n = 0;
+    (void)ps_step_char(block->text, &n);
+    ps_edges edges = {.begins = true, .ends = block->edges.ends && n == block->text.len};
+    ps_status st = ps_tokenizer_normalize(t, edges, ps_slice_of(block->text.data, n), &s->text[0],
+                                          &s->spans, &s->text[1]);
+    *lead = s->text[1].len;
+    return st;
+}
+
 static ps_status encode(const ps_tokenizer *t, ps_scratch *s, const ps_block *block, ps_ids *out)
 {
-    ps_status st = PS_OK;
+    size_t lead = 0;
+    ps_spans_restart(&s->spans);
+    ps_status st = block->first ? lead_of(t, s, block, &lead) : PS_OK;
     ps_slice text = block->text;
-    if (t->normalizer.n) {
-        st = ps_tokenizer_normalize(t, block->edges, text, &s->text[0], &s->text[1]);
+    if (!st && t->normalizer.n) {
+        st = ps_tokenizer_normalize(t, block->edges, text, &s->text[0], &s->spans, &s->text[1]);
         text = ps_buf_slice(&s->text[1]);
     }
     if (st)
         return st;
-    return s->added && t->normalized.n ? encode_with_added(t, s, text, block->first, out)
-                                       : encode_section(t, s, text, block->first, out);
+    return s->added && t->normalized.n ? encode_with_added(t, s, text, lead, out)
+                                       : encode_section(t, s, text, lead, out);
 }
 
 const ps_tokenizer_row ps_tokenizer_row_steps = {.split = split, .encode = encode};

@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 
 static const char *const piece_files[] = {"tokenizer.model", "spiece.model", NULL};
+#define DECODE_SECONDS 0.1 /* for the patterns of one token */
+enum { DECODE_MOST = 64 << 10 };
 
 static ps_status read_json(const ps_disk *disk, const char *folder, const char *name, ps_buf *out)
 {
@@ -163,7 +165,7 @@ static void put_byte_level(const ps_tokenizer *t, uint32_t id, ps_slice text, ps
         ps_buf_append(out, text.data, text.len);
 }
 
-/* What the decoder's steps make of a token. */
+/* What the decoder's steps make of a token, those that come before it is too long. */
 static void put_token(const ps_tokenizer *t, uint32_t id, bool first, ps_buf *out)
 {
     ps_slice text = ps_vocab_at(t->vocab, id);
@@ -174,10 +176,14 @@ static void put_token(const ps_tokenizer *t, uint32_t id, bool first, ps_buf *ou
         return;
     }
     ps_buf token = PS_BUF_EMPTY;
+    if (!t->decoder.json && !first) /* `tokenizers` puts a space between the tokens */
+        ps_buf_putc(&token, ' ');
     ps_buf_append(&token, text.data, text.len);
-    for (size_t i = 0; i < t->decoder.n; i++)
-        t->decoder.at[i].row->decode(&t->decoder.at[i], first, &token);
+    ps_spans spans = {.seconds = DECODE_SECONDS};
+    for (size_t i = 0; i < t->decoder.n && token.len <= DECODE_MOST; i++)
+        t->decoder.at[i].row->decode(&t->decoder.at[i], first, &spans, &token);
     ps_buf_append(out, token.data, token.len);
+    ps_spans_free(&spans);
     ps_buf_free(&token);
 }
 

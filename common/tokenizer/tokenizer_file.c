@@ -8,8 +8,9 @@
 #include "common/tokenizer/tokenizer_internal.h"
 
 #include <inttypes.h>
+#include <math.h>
 
-enum { PARTS = 4 };
+enum { PARTS = 4, MAX_PART = 4 << 20 };
 
 typedef struct maker {
     ps_tokenizer *t;
@@ -71,8 +72,11 @@ static ps_status read_ids(maker *m, ps_buf *text)
     return st;
 }
 
-static ps_status add_score(maker *m, double score)
+static ps_status add_score(maker *m, const char *number)
 {
+    double score = ps_unigram_score(number);
+    if (!isfinite(score))
+        return ps_fail(PS_INVALID_ARGUMENT, "a score must be finite");
     if (m->n_scores % 1024 == 0)
         m->scores = ps_realloc(m->scores, (m->n_scores + 1024) * sizeof *m->scores);
     m->scores[m->n_scores++] = score;
@@ -99,7 +103,7 @@ static ps_status read_scores(maker *m, ps_buf *text)
         if (!st)
             st = ps_json_expect(&m->json, PS_JSON_NUMBER, &token);
         if (!st)
-            st = add_score(m, token.number);
+            st = add_score(m, (const char *)token.text.data);
         if (!st)
             st = ps_json_expect(&m->json, PS_JSON_ARRAY_END, &token);
     }
@@ -256,6 +260,15 @@ static ps_status read_model_field(maker *m, const char *key)
     return vocab ? read_vocab(m) : read_merges(m);
 }
 
+static ps_status read_part_text(maker *m, size_t i)
+{
+    ps_status st = ps_json_value(&m->json, &m->parts[i]);
+    return st || m->parts[i].len <= MAX_PART
+               ? st
+               : ps_fail(PS_INVALID_ARGUMENT, "%s: %zu bytes, allowed %d", part_names[i],
+                         m->parts[i].len, MAX_PART);
+}
+
 static ps_status read_top_field(maker *m, const char *key)
 {
     if (!strcmp(key, "model")) {
@@ -269,7 +282,7 @@ static ps_status read_top_field(maker *m, const char *key)
         return read_added_tokens(m);
     for (size_t i = 0; !m->merges && i < PARTS; i++)
         if (!strcmp(key, part_names[i]))
-            return ps_json_value(&m->json, &m->parts[i]);
+            return read_part_text(m, i);
     return ps_json_skip(&m->json);
 }
 

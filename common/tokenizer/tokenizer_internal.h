@@ -69,6 +69,9 @@ typedef struct ps_token_model {
                         ps_ids *out);
 } ps_token_model;
 
+/* The score that a number of a vocabulary is, as written in JSON. */
+double ps_unigram_score(const char *number);
+
 extern const ps_token_model ps_model_bpe, ps_model_unigram, ps_model_wordpiece;
 extern const ps_token_model *const ps_token_models[]; /* NULL at the end */
 
@@ -101,18 +104,20 @@ struct ps_tokenizer {
     bool prefix_space; /* gpt2: a text that does not begin with a space gets a space first */
     /* BPE */
     ps_bpe *bpe;
-    bool byte_level; /* pieces are bytes, not letters */
-    bool words;      /* no merge goes over the beginning of a word */
+    bool byte_level;    /* pieces are bytes, not letters */
+    bool words;         /* no merge goes over the beginning of a word */
+    ps_prefixes tokens; /* Unigram, WordPiece */
     /* Unigram */
     double *scores; /* by id */
     double worst;
-    ps_prefixes tokens;
 };
 
 /* NULL: the id is of no added token. */
 const ps_added_token *ps_tokenizer_find_added(const ps_tokenizer *tokenizer, uint32_t id);
 /* Of a token of the model. */
 bool ps_tokenizer_find(const ps_tokenizer *tokenizer, ps_slice text, uint32_t *id);
+/* A `settle` of models: t->tokens, which begin a text. PS_INVALID_ARGUMENT: one is too long. */
+PS_MUST_CHECK ps_status ps_tokenizer_make_prefixes(ps_tokenizer *tokenizer);
 /* The ids of the bytes of text, "<0x41>"; false, and nothing, when one has none. */
 bool ps_tokenizer_put_bytes(const ps_tokenizer *tokenizer, ps_slice text, ps_ids *out);
 /* Whether an added token that must stand alone does, between what is before and after it. */
@@ -140,6 +145,7 @@ PS_MUST_CHECK ps_status ps_tokenizer_made(ps_tokenizer *tokenizer, ps_status st,
                                           ps_tokenizer **out);
 /* The text of a token after the normalizer, appended. */
 PS_MUST_CHECK ps_status ps_tokenizer_normalize(const ps_tokenizer *tokenizer, ps_edges edges,
-                                               ps_slice text, ps_buf *spare, ps_buf *out);
+                                               ps_slice text, ps_buf *spare, ps_spans *spans,
+                                               ps_buf *out);
 
 #endif

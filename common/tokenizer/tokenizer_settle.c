@@ -95,13 +95,14 @@ static void order_added(ps_tokenizer *t)
 }
 
 /* The text that a token is looked for as. */
-static ps_status text_of(ps_tokenizer *t, ps_added_token *token, ps_slice *out)
+static ps_status text_of(ps_tokenizer *t, ps_added_token *token, ps_spans *spans, ps_slice *out)
 {
     ps_buf spare = PS_BUF_EMPTY;
     ps_status st = PS_OK;
     *out = ps_vocab_at(t->vocab, token->id);
     if (token->normalized && t->normalizer.n) {
-        st = ps_tokenizer_normalize(t, (ps_edges){true, true}, *out, &spare, &token->changed);
+        st =
+            ps_tokenizer_normalize(t, (ps_edges){true, true}, *out, &spare, spans, &token->changed);
         *out = ps_buf_slice(&token->changed);
     }
     ps_buf_free(&spare);
@@ -124,12 +125,13 @@ static ps_status find_places(ps_tokenizer *t)
     ps_prefix *raw = ps_alloc_array(t->n_added + 1, sizeof *raw);
     ps_prefix *normalized = ps_alloc_array(t->n_added + 1, sizeof *normalized);
     size_t n_raw = 0, n_normalized = 0;
+    ps_spans spans = {0}; /* of all of them */
     ps_status st = PS_OK;
     for (uint32_t i = 0; !st && i < t->n_added; i++) {
         ps_added_token *token = &t->added[i];
         bool later = steps && token->normalized;
         ps_slice text = {0};
-        st = text_of(t, token, &text);
+        st = text_of(t, token, &spans, &text);
         if (st || !text.len)
             continue;
         if (later && token->changed.len)
@@ -142,6 +144,7 @@ static ps_status find_places(ps_tokenizer *t)
         t->longest_added = text.len > t->longest_added ? text.len : t->longest_added;
         t->single_word |= token->single_word;
     }
+    ps_spans_free(&spans);
     ps_prefixes_make(&t->raw, raw, n_raw);
     ps_prefixes_make(&t->normalized, normalized, n_normalized);
     return st;
