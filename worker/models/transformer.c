@@ -115,7 +115,7 @@ static double rate_of(const ps_transformer *t, int64_t branch)
 
 static void drop(ps_transformer *t, ps_tensor y, ps_tensor x, int64_t branch)
 {
-    ps_dropout d = {.y = y, .x = x, .rate = (float)t->size.dropout};
+    ps_dropout d = {.y = y, .x = x, .rate = (float)rate_of(t, branch)};
     ps_transformer_drop_bits(t, branch, &d.seed, &d.offset);
     ps_op_dropout(t->base.stream, &d);
 }

@@ -80,6 +80,24 @@ START_TEST(gpt2_drops_weights_of_attention_in_training_alone)
 }
 END_TEST
 
+/* What is dropped of the embeddings goes by its own rate, whatever the branches' is. */
+START_TEST(embeddings_are_dropped_at_their_own_rate)
+{
+    double loss[3];
+    for (int i = 0; i < 3; i++) {
+        language_fixture f;
+        ps_model_config config = language_config(0);
+        config.language.dropout = i == 2 ? 0.5 : 0;
+        config.language.choices.embedding_dropout = i == 0 ? 0 : i == 1 ? 0.5 : 0;
+        language_open_of(&f, config);
+        loss[i] = step(f.model, &f.batch).loss;
+        language_close(&f);
+    }
+    ck_assert_double_gt(fabs(loss[1] - loss[0]), 1e-3);
+    ck_assert_double_gt(fabs(loss[2] - loss[1]), 1e-3);
+}
+END_TEST
+
 static void same_gradients(language_fixture *f, ps_model *got, double tolerance)
 {
     for (size_t i = 0; i < f->count; i++) {
@@ -344,6 +362,7 @@ static const ps_check_case tests[] = {
     {.test = &documents_in_one_row_are_as_each_alone, .repeat = KINDS},
     {.test = &no_gradient_crosses_between_documents, .repeat = 2},
     {.test = &gpt2_drops_weights_of_attention_in_training_alone, .repeat = 2},
+    {.test = &embeddings_are_dropped_at_their_own_rate},
     {.test = &every_gradient_agrees_with_finite_differences_in_float64, .repeat = KINDS},
     {.test = &recomputing_changes_no_bit, .repeat = KINDS},
     {.test = &accumulated_gradients_are_those_of_one_batch, .repeat = KINDS},
