@@ -66,6 +66,8 @@ static void put_real(ps_buf *out, const char *name, double v)
     ps_buf_printf(out, ", %s: %s", name, text);
 }
 
+enum { HEAD_MAX = 1 << 14 }; /* as the section's head_dim */
+
 /* The sizes are there: shared has them. */
 static ps_status put_share(const source *s, const ps_gguf_key *key, ps_buf *out)
 {
@@ -79,7 +81,7 @@ static ps_status put_share(const source *s, const ps_gguf_key *key, ps_buf *out)
     if (st)
         return st;
     uint64_t head = heads ? hidden / heads : 0;
-    if (turned < 1 || turned > head)
+    if (turned < 1 || turned > head || head > HEAD_MAX)
         return ps_fail(PS_INVALID_ARGUMENT,
                        "key %.*s: %" PRIu64 " of the %" PRIu64 " numbers of a head",
                        PS_GGUF_NAME(key->name), turned, head);
