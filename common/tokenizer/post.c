@@ -97,7 +97,8 @@ static ps_status read_template(const ps_part *part, const char *key, ps_post_pla
     ps_status st = ps_json_expect(&r, PS_JSON_ARRAY, &token);
     for (long i = 0; ps_json_element(&r, &piece, &st); i++) {
         ps_part below = ps_part_below(part, key, i, piece);
-        st = add_piece(part, &below, list, n);
+        st = i < PS_POST_MAX ? add_piece(part, &below, list, n)
+                             : ps_part_fail(&below, "there are too many before it");
     }
     ps_json_reader_free(&r);
     return st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;

@@ -14,7 +14,7 @@ static ps_status read_metaspace(const ps_part *part, ps_step *step)
     ps_buf_puts(&step->with, "\xe2\x96\x81");
     step->is[0] = true;
     ps_status st = ps_part_text(part, "replacement", &step->with);
-    if (!st && ps_utf8_length(ps_buf_slice(&step->with)) != step->with.len)
+    if (!st && (!step->with.len || ps_utf8_length(ps_buf_slice(&step->with)) != step->with.len))
         st = ps_part_fail(part, "replacement must be one character");
     if (!st)
         st = ps_part_bool(part, "split", &step->is[0]);

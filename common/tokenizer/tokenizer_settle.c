@@ -4,6 +4,7 @@
 #include "common/tokenizer/hash.h"
 #include "common/tokenizer/tokenizer_internal.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 /* ---- the hash: of a gpt2 tokenizer as it has been since there are token files ---- */
@@ -103,6 +104,11 @@ static ps_status text_of(ps_tokenizer *t, ps_added_token *token, ps_spans *spans
     if (token->normalized && t->normalizer.n) {
         st =
             ps_tokenizer_normalize(t, (ps_edges){true, true}, *out, &spare, spans, &token->changed);
+        if (!st && token->changed.len > PS_TOKENIZER_MAX_TOKEN)
+            st =
+                ps_fail(PS_INVALID_ARGUMENT,
+                        "the added token %" PRIu32 " grows to more than %d bytes in the normalizer",
+                        token->id, PS_TOKENIZER_MAX_TOKEN);
         *out = ps_buf_slice(&token->changed);
     }
     ps_buf_free(&spare);
