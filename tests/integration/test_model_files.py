@@ -908,11 +908,11 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
                 file.unlink()
 
         # a tokenizer that psd cannot use stays behind, and psctl says so
-        left_out = "psctl: the tokenizer is left out, as psd cannot use it: key "
-        for why, change in (("pre: 'llama-bpe' is not supported, only gpt-2", put("tokenizer.ggml.pre", "llama-bpe", text)),
-                            ("model: 'llama' is not supported, only gpt2", put("tokenizer.ggml.model", "llama", text)),
-                            ("merges is missing", drop("tokenizer.ggml.merges"))):
-            metadata = reads("llama", left_out + "tokenizer.ggml." + why, change=change)
+        left_out = "psctl: the tokenizer is left out, as psd cannot use it: "
+        for why, change in (("pre 'superbpe' is not supported", put("tokenizer.ggml.pre", "superbpe", text)),
+                            ("model 'rwkv' is not supported; psd knows gpt2, llama", put("tokenizer.ggml.model", "rwkv", text)),
+                            ("key tokenizer.ggml.merges is missing", drop("tokenizer.ggml.merges"))):
+            metadata = reads("llama", left_out + why, change=change)
             assert "tokenizer.json" not in metadata and "tokenizer: \"\"" in metadata["psd.model"], metadata
 
         refuses("general.architecture: 'phi3' is not known; allowed: gpt2, llama", change=put("general.architecture", "phi3", text))

@@ -318,7 +318,7 @@ def bad_data_fails_the_job_with_what_and_where():
         features, labels = f"{cluster.dir}/train-features.gz", f"{cluster.dir}/train-labels.gz"
         fails_with(cluster, good.replace(features, f"{cluster.dir}/none.gz"), "none.gz")
         fails_with(cluster, good.replace(features, "/etc/hostname"), "/etc/hostname", "data_roots")
-        fails_with(cluster, good.replace("[16, 32, 4]", "[15, 32, 4]"), "16", "15", "model.layers")
+        fails_with(cluster, good.replace("[16, 32, 4]", "[15, 32, 4]"), "16 numbers a row", "the model takes 15")
         write_idx(cluster.dir / "short.gz", y[:-1])
         fails_with(cluster, good.replace(labels, f"{cluster.dir}/short.gz"), "short.gz")
         y[5] = 9
