@@ -6,7 +6,8 @@
 static ps_status unknown_model(ps_slice type)
 {
     char word[64] = "";
-    memcpy(word, type.data, type.len < sizeof word - 1 ? type.len : sizeof word - 1);
+    if (type.len) /* it is text */
+        memcpy(word, type.data, type.len < sizeof word - 1 ? type.len : sizeof word - 1);
     return ps_fail(PS_INVALID_ARGUMENT,
                    "type %s is not supported; psd knows BPE, Unigram and WordPiece",
                    ps_conf_quote(word).text);

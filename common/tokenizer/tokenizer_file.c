@@ -306,6 +306,7 @@ static ps_status settle_keys(maker *m)
     ps_tokenizer *t = m->t;
     ps_model_keys *k = &t->keys;
     uint32_t id = 0;
+    t->scores = m->scores; /* which are the tokenizer's, also when it comes to nothing */
     if (!m->seen_model || !m->seen_vocab)
         return ps_fail(PS_INVALID_ARGUMENT, "it has no model with a vocab");
     if (!t->model) /* files of before 2020 do not say */
@@ -316,7 +317,6 @@ static ps_status settle_keys(maker *m)
     k->fuse_unk |= t->model->fuses;
     if (t->model == &ps_model_wordpiece && !m->seen_prefix)
         ps_buf_puts(&k->prefix, "##");
-    t->scores = m->scores;
     k->has_unk = t->model->scores
                      ? ps_vocab_at(t->vocab, (uint32_t)k->unk_id).len > 0 && k->unk_id < m->n_scores
                      : ps_vocab_find(t->vocab, ps_buf_slice(&k->unk_token), &id);

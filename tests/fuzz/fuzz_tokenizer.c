@@ -1,5 +1,6 @@
-/* A tokenizer.json out of any bytes: refused, or a tokenizer that gives the bytes of any text back,
- * whose own file reads back as the same. */
+/* A tokenizer.json out of any bytes: refused, or a tokenizer of whichever rows that gives a text
+ * the same ids whole and in pieces, joins and decodes them; GPT-2's own file reads back as the
+ * same. */
 #include "common/tokenizer/tokenizer.h"
 #include "tests/fuzz/tokenizer_check.h"
 
@@ -22,6 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     ps_fuzz_check_encoding(t, ps_slice_of(data, size < 256 ? size : 256), false);
     ps_fuzz_check_encoding(t, ps_slice_of(data, size < 256 ? size : 256), true);
+    ps_fuzz_check_text(t, ps_slice_of(data, size < 256 ? size : 256));
     ps_buf json = PS_BUF_EMPTY;
     if (!strcmp(ps_tokenizer_name(t), "gpt2")) {
         ps_tokenizer_to_json(t, &json);

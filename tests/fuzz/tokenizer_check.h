@@ -6,7 +6,10 @@
 
 /* Aborts where a text has other ids whole than in pieces. */
 void ps_fuzz_check_encoding(const ps_tokenizer *tokenizer, ps_slice text, bool added);
-/* And where one of lists is not as its tokenizer.json says. */
+/* Decodes and joins the ids of a text, and decodes those of the vocabulary: aborts where what comes
+ * out is no UTF-8, or an id has no type. */
+void ps_fuzz_check_text(const ps_tokenizer *tokenizer, ps_slice text);
+/* All of that, and where one of lists is not as its tokenizer.json says. */
 void ps_fuzz_check_listed(const ps_tokenizer *tokenizer, ps_slice text);
 
 #endif
