@@ -34,6 +34,8 @@ static void decode_byte_level(const ps_step *step, bool first, ps_spans *spans, 
     ps_buf made = PS_BUF_EMPTY;
     if (ps_byte_text_decode(ps_buf_slice(token), &made))
         set(token, &made);
+    else
+        ps_buf_free(&made);
 }
 
 const ps_step_row ps_dec_byte_level = {.type = "ByteLevel", .decode = decode_byte_level};
