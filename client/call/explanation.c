@@ -23,7 +23,7 @@ typedef struct shown {
     ps_artifact json, arrays;
     ps_explanation manifest;
     ps_safetensors *file;
-    ProtobufCMessage *told;  /* what psd tells of the model; NULL: it is gone, */
+    Psd__V1__Model *told;    /* what psd tells of the model; NULL: it is gone, */
     ps_spec_model *model;    /* so is this */
     ps_tokenizer *tokenizer; /* NULL: it has none */
 } shown;
@@ -70,16 +70,12 @@ static void learn_names(shown *s, const Psd__V1__Model *model)
 
 static ps_status look_up(shown *s)
 {
-    Psd__V1__GetModelRequest ask = PSD__V1__GET_MODEL_REQUEST__INIT;
-    ask.name = ps_borrow(s->manifest.model);
-    ps_status st = ps_client_unary(s->client, "/psd.v1.Models/Get", &ask.base,
-                                   &psd__v1__model__descriptor, &s->told);
+    ps_status st = ps_get_model(s->client, s->manifest.model, NULL, &s->told);
     if (st)
         return st == PS_NOT_FOUND ? PS_OK : st; /* it was deleted: there is none to take it for */
-    const Psd__V1__Model *model = (const Psd__V1__Model *)(void *)s->told;
-    st = check_version(s, model);
+    st = check_version(s, s->told);
     if (!st && !s->client->json)
-        learn_names(s, model);
+        learn_names(s, s->told);
     return st;
 }
 
@@ -143,9 +139,7 @@ static ps_status put_html(shown *s, const ps_page_options *options, ps_buf *out)
 {
     ps_status st = read_arrays(s);
     const ps_explain_view view = view_of(s, 0);
-    return st ? st
-              : ps_page_explanation(s->client, s->job_id, (const Psd__V1__Model *)(void *)s->told,
-                                    &view, options, out);
+    return st ? st : ps_page_explanation(s->client, s->job_id, s->told, &view, options, out);
 }
 
 static void shown_free(shown *s)

@@ -9,15 +9,6 @@
 
 #include <string.h>
 
-static ps_status fetch(ps_client *client, const char *name, char *version, ProtobufCMessage **reply)
-{
-    Psd__V1__GetModelRequest request = PSD__V1__GET_MODEL_REQUEST__INIT;
-    request.name = ps_borrow(name);
-    request.version = version;
-    return ps_client_unary(client, "/psd.v1.Models/Get", &request.base, &psd__v1__model__descriptor,
-                           reply);
-}
-
 static ps_status tensor_of(const Psd__V1__ModelTensor *t, ps_model_form *out)
 {
     *out = (ps_model_form){.name = t->name, .n_dims = (uint32_t)t->n_shape};
@@ -57,17 +48,16 @@ static ps_status plan_of(const ps_job_spec *spec, const Psd__V1__Model *model, p
 static ps_status check_checkpoint(ps_client *client, const ps_job_other *named,
                                   const ps_spec_model *model)
 {
-    ProtobufCMessage *reply = NULL;
+    Psd__V1__Model *found = NULL;
     ps_spec_model *section = NULL;
-    ps_status st = fetch(client, named->name, (char *)(uintptr_t)named->version, &reply);
-    const Psd__V1__Model *found = (const Psd__V1__Model *)(void *)reply;
+    ps_status st = ps_get_model(client, named->name, named->version, &found);
     if (!st)
         st = ps_spec_model_parse(ps_slice_str(found->config), "its config", &section);
     if (!st)
         st = ps_spec_explain_match_checkpoint(model, section);
     if (section)
         ps_spec_model_free(&section);
-    ps_reply_free(&reply);
+    ps_reply_free(&found);
     return st ? ps_wrap(st, "%s", named->key) : PS_OK;
 }
 
@@ -92,13 +82,11 @@ static ps_status memory_of(ps_client *client, const ps_job_spec *spec, const Psd
 /* A lens that is trained, against its base, of which the newest is taken, and beside it. */
 static ps_status lens_with(ps_client *client, const ps_job_spec *spec, uint64_t *memory)
 {
-    static char newest[] = "";
-    ProtobufCMessage *reply = NULL;
+    Psd__V1__Model *base = NULL;
     ps_spec_model *section = NULL;
-    ps_status st = fetch(client, spec->data.activations->model, newest, &reply);
+    ps_status st = ps_get_model(client, spec->data.activations->model, NULL, &base);
     if (st)
         return st;
-    const Psd__V1__Model *base = (const Psd__V1__Model *)(void *)reply;
     st = ps_spec_model_parse(ps_slice_str(base->config), "its config", &section);
     if (!st)
         st = ps_spec_activations_match(spec, spec->model, section);
@@ -106,7 +94,7 @@ static ps_status lens_with(ps_client *client, const ps_job_spec *spec, uint64_t 
         *memory = base->parameters * sizeof(float) + ps_lens_memory(spec, section);
     if (section)
         ps_spec_model_free(&section);
-    ps_reply_free(&reply);
+    ps_reply_free(&base);
     return st;
 }
 
@@ -114,18 +102,17 @@ static ps_status lens_with(ps_client *client, const ps_job_spec *spec, uint64_t 
 static ps_status check_with(ps_client *client, ps_slice text, const char *origin,
                             ps_job_spec **spec, ps_plan **plan, uint64_t *memory)
 {
-    ProtobufCMessage *reply = NULL;
-    ps_status st = fetch(client, ps_job_spec_uses(*spec), (*spec)->model_version, &reply);
+    Psd__V1__Model *model = NULL;
+    ps_status st = ps_get_model(client, ps_job_spec_uses(*spec), (*spec)->model_version, &model);
     ps_job_spec_free(spec);
     if (st)
         return st;
-    const Psd__V1__Model *model = (const Psd__V1__Model *)(void *)reply;
     st = ps_job_spec_parse_from(text, origin, model->config, spec);
     if (!st && plan && (*spec)->compress)
         st = plan_of(*spec, model, plan);
     if (!st && memory && (*spec)->explain)
         st = memory_of(client, *spec, model, memory);
-    ps_reply_free(&reply);
+    ps_reply_free(&model);
     if (st && *spec)
         ps_job_spec_free(spec);
     return st;

@@ -44,7 +44,7 @@ static ps_status ask_job(ps_client *client, uint64_t id, const char *config, ps_
 ps_status ps_model_cuts(ps_client *client, const Psd__V1__Model *model, ps_graph_cuts *out)
 {
     const Psd__V1__Model *at = model;
-    ProtobufCMessage *held = NULL;
+    Psd__V1__Model *held = NULL;
     ps_status st = PS_OK;
     bool trained = false;
     *out = whole;
@@ -52,15 +52,10 @@ ps_status ps_model_cuts(ps_client *client, const Psd__V1__Model *model, ps_graph
         st = ask_job(client, at->job_id, model->config, out, &trained);
         if (st || trained || !*at->parent)
             break;
-        Psd__V1__GetModelRequest request = PSD__V1__GET_MODEL_REQUEST__INIT;
-        request.name = at->parent;
-        request.version = at->parent_version;
-        ProtobufCMessage *reply = NULL;
-        st = ps_client_unary(client, "/psd.v1.Models/Get", &request.base,
-                             &psd__v1__model__descriptor, &reply);
+        Psd__V1__Model *parent = NULL;
+        st = ps_get_model(client, at->parent, at->parent_version, &parent);
         ps_reply_free(&held);
-        held = reply;
-        at = (const Psd__V1__Model *)(void *)reply;
+        at = held = parent;
     }
     ps_reply_free(&held);
     return is_gone(st) ? PS_OK : st;

@@ -164,24 +164,21 @@ ps_status ps_page_explanation(ps_client *client, uint64_t job_id, const Psd__V1_
 }
 
 /* The model that the job has made, if it is there as the job made it; the caller's. */
-static ProtobufCMessage *model_of(ps_client *client, uint64_t job_id, const char *name)
+static Psd__V1__Model *model_of(ps_client *client, uint64_t job_id, const char *name)
 {
-    Psd__V1__GetModelRequest ask = PSD__V1__GET_MODEL_REQUEST__INIT;
-    ProtobufCMessage *reply = NULL;
-    ask.name = ps_borrow(name);
-    if (ps_client_unary(client, "/psd.v1.Models/Get", &ask.base, &psd__v1__model__descriptor,
-                        &reply))
+    Psd__V1__Model *model = NULL;
+    if (ps_get_model(client, name, NULL, &model))
         return NULL;
-    if (((const Psd__V1__Model *)(void *)reply)->job_id != job_id)
-        ps_reply_free(&reply);
-    return reply;
+    if (model->job_id != job_id)
+        ps_reply_free(&model);
+    return model;
 }
 
 ps_status ps_page_training(ps_client *client, uint64_t job_id, const ps_page_options *options,
                            ps_buf *out)
 {
     parts p = {0};
-    ProtobufCMessage *model = NULL;
+    Psd__V1__Model *model = NULL;
     ps_status st = ps_training_fetch(client, job_id, &p.training);
     if (st)
         return st;
@@ -189,7 +186,7 @@ ps_status ps_page_training(ps_client *client, uint64_t job_id, const ps_page_opt
     const char *name = p.job ? ((const Psd__V1__Job *)(void *)p.job)->name : "a training";
     if (p.job)
         model = model_of(client, job_id, name);
-    p.model = (const Psd__V1__Model *)(void *)model;
+    p.model = model;
     st = find_graph(client, &p);
     if (!st)
         st = draw(&p, name, NULL, options, out);

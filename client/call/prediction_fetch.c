@@ -26,21 +26,16 @@ static ps_spec_model *model_of(ps_client *client, const Psd__V1__Job *job)
 {
     ps_job_spec *spec = NULL;
     ps_spec_model *model = NULL;
-    ProtobufCMessage *reply = NULL;
+    Psd__V1__Model *record = NULL;
     if (ps_job_spec_parse(ps_slice_str(job->spec), "job", &spec))
         return NULL;
-    Psd__V1__GetModelRequest ask = PSD__V1__GET_MODEL_REQUEST__INIT;
-    ask.name = spec->model_name;
-    ask.version = job->model_version;
-    ps_status st = ps_client_unary(client, "/psd.v1.Models/Get", &ask.base,
-                                   &psd__v1__model__descriptor, &reply);
+    ps_status st = ps_get_model(client, spec->model_name, job->model_version, &record);
     ps_job_spec_free(&spec);
     if (st)
         return NULL;
-    const char *config = ((Psd__V1__Model *)(void *)reply)->config;
-    if (ps_spec_model_parse(ps_slice_str(config), "model", &model))
+    if (ps_spec_model_parse(ps_slice_str(record->config), "model", &model))
         model = NULL;
-    ps_reply_free(&reply);
+    ps_reply_free(&record);
     return model;
 }
 

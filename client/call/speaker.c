@@ -30,17 +30,14 @@ static ps_status open_config(ps_client *client, const char *config, const char *
 ps_status ps_speaker_open(ps_client *client, const char *name, const char *tokenizer,
                           ps_speaker *out)
 {
-    Psd__V1__GetModelRequest request = PSD__V1__GET_MODEL_REQUEST__INIT;
-    ProtobufCMessage *reply = NULL;
+    Psd__V1__Model *model = NULL;
     *out = (ps_speaker){.name = name};
-    request.name = ps_borrow(name);
-    ps_status st = ps_client_unary(client, "/psd.v1.Models/Get", &request.base,
-                                   &psd__v1__model__descriptor, &reply);
+    ps_status st = ps_get_model(client, name, NULL, &model);
     if (st)
         return st;
-    out->version = ps_strdup(((Psd__V1__Model *)(void *)reply)->version);
-    st = open_config(client, ((Psd__V1__Model *)(void *)reply)->config, tokenizer, out);
-    ps_reply_free(&reply);
+    out->version = ps_strdup(model->version);
+    st = open_config(client, model->config, tokenizer, out);
+    ps_reply_free(&model);
     return st;
 }
 

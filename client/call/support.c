@@ -117,6 +117,20 @@ ps_status ps_list_artifacts(ps_client *client, uint64_t job_id,
     return st;
 }
 
+ps_status ps_get_model(ps_client *client, const char *name, const char *version,
+                       Psd__V1__Model **out)
+{
+    Psd__V1__GetModelRequest request = PSD__V1__GET_MODEL_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    request.name = ps_borrow(name);
+    if (version)
+        request.version = ps_borrow(version);
+    ps_status st = ps_client_unary(client, "/psd.v1.Models/Get", &request.base,
+                                   &psd__v1__model__descriptor, &reply);
+    *out = (Psd__V1__Model *)(void *)reply;
+    return st;
+}
+
 ps_status ps_check_model_name(const char *name)
 {
     if (ps_job_spec_name_ok(name))

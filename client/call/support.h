@@ -30,6 +30,9 @@ PS_MUST_CHECK ps_status ps_check_artifacts(const Psd__V1__ListArtifactsResponse 
 /* What a job has left, checked; the caller's. */
 PS_MUST_CHECK ps_status ps_list_artifacts(ps_client *client, uint64_t job_id,
                                           Psd__V1__ListArtifactsResponse **out);
+/* What psd has of a stored model: its newest version (NULL or ""), or this one; the caller's. */
+PS_MUST_CHECK ps_status ps_get_model(ps_client *client, const char *name, const char *version,
+                                     Psd__V1__Model **out);
 /* PS_INVALID_ARGUMENT unless the text may be the name of a model. */
 PS_MUST_CHECK ps_status ps_check_model_name(const char *name);
 /* "psctl: …" for the person at the terminal, beside what a command does; names of files may be

@@ -26,18 +26,9 @@ static const ps_flag flags[] = {
      .help = "labels, for formats that have them in a file of their own"},
     {.name = NULL}};
 
-static ps_status get_model(ps_client *client, const char *name, ProtobufCMessage **out)
+static ps_status show(ps_client *client, Psd__V1__Model *const models[2], const Psd__V1__Job *job)
 {
-    Psd__V1__GetModelRequest request = PSD__V1__GET_MODEL_REQUEST__INIT;
-    request.name = ps_borrow(name);
-    return ps_client_unary(client, "/psd.v1.Models/Get", &request.base, &psd__v1__model__descriptor,
-                           out);
-}
-
-static ps_status show(ps_client *client, ProtobufCMessage *const models[2], const Psd__V1__Job *job)
-{
-    const Psd__V1__Model *const both[2] = {(const Psd__V1__Model *)(void *)models[0],
-                                           (const Psd__V1__Model *)(void *)models[1]};
+    const Psd__V1__Model *const both[2] = {models[0], models[1]};
     if (!client->json) {
         ps_status st = ps_compare_text(&client->out, &client->style, both, job->result);
         return st ? ps_wrap(st, "the result of job %" PRIu64, job->id) : PS_OK;
@@ -55,7 +46,7 @@ static ps_status show(ps_client *client, ProtobufCMessage *const models[2], cons
 }
 
 static ps_status compare(ps_client *client, const ps_texts *names, const options *o,
-                         ProtobufCMessage *const models[2])
+                         Psd__V1__Model *const models[2])
 {
     ps_buf spec = PS_BUF_EMPTY;
     Psd__V1__Job *job = NULL;
@@ -76,14 +67,14 @@ static ps_status compare(ps_client *client, const ps_texts *names, const options
 static ps_status run(ps_client *client, const ps_args *args)
 {
     const options *o = args->options;
-    ProtobufCMessage *models[2] = {NULL, NULL};
+    Psd__V1__Model *models[2] = {NULL, NULL};
     if (!o->data)
         return ps_client_usage(client, "--data is missing: a file to compare them on");
     ps_status st = PS_OK;
     for (size_t i = 0; !st && i < 2; i++) {
         st = ps_check_model_name(args->operands.at[i]);
         if (!st)
-            st = get_model(client, args->operands.at[i], &models[i]);
+            st = ps_get_model(client, args->operands.at[i], NULL, &models[i]);
     }
     if (!st)
         st = compare(client, &args->operands, o, models);

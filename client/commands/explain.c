@@ -253,21 +253,17 @@ static ps_status encode(ps_client *client, const char *name, const options *o,
 
 static ps_status put_prompt(ps_client *client, const char *name, const options *o, ps_buf *spec)
 {
-    Psd__V1__GetModelRequest ask = PSD__V1__GET_MODEL_REQUEST__INIT;
-    ProtobufCMessage *reply = NULL;
+    Psd__V1__Model *record = NULL;
     ps_ids ids = PS_IDS_EMPTY;
-    ask.name = ps_borrow(name);
     ps_status st = ps_check_model_name(name);
     if (!st)
-        st = ps_client_unary(client, "/psd.v1.Models/Get", &ask.base, &psd__v1__model__descriptor,
-                             &reply);
+        st = ps_get_model(client, name, NULL, &record);
     if (st)
         return st;
-    const Psd__V1__Model *record = (const Psd__V1__Model *)(void *)reply;
     st = encode(client, name, o, record, &ids);
     ps_buf_printf(spec, "kind: explain\nname: explain-%.50s\nmodel_name: %s\nmodel_version: '%s'\n",
                   name, name, record->version);
-    ps_reply_free(&reply);
+    ps_reply_free(&record);
     if (!st)
         st = put_section(client, o, spec);
     ps_buf_puts(spec, "  prompts: [[");

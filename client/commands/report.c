@@ -61,19 +61,16 @@ static const ps_flag flags[] = {
 /* The job that made the model; a number, or a name without a model, is a job's. */
 static ps_status job_of(ps_client *client, const char *name, uint64_t *job_id)
 {
-    Psd__V1__GetModelRequest request = PSD__V1__GET_MODEL_REQUEST__INIT;
-    ProtobufCMessage *reply = NULL;
+    Psd__V1__Model *model = NULL;
     if (!ps_job_spec_name_ok(name) || name[strspn(name, "0123456789")] == '\0')
         return ps_job_of(client, name, job_id);
-    request.name = ps_borrow(name);
-    ps_status st = ps_client_unary(client, "/psd.v1.Models/Get", &request.base,
-                                   &psd__v1__model__descriptor, &reply);
+    ps_status st = ps_get_model(client, name, NULL, &model);
     if (st == PS_NOT_FOUND)
         return ps_job_of(client, name, job_id);
     if (st)
         return st;
-    *job_id = ((const Psd__V1__Model *)(void *)reply)->job_id;
-    ps_reply_free(&reply);
+    *job_id = model->job_id;
+    ps_reply_free(&model);
     return *job_id
                ? PS_OK
                : ps_fail(PS_NOT_FOUND, "model %s was imported: no job has a report on it", name);

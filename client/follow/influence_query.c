@@ -16,15 +16,12 @@
 
 static ps_status check_model(ps_client *client, uint64_t job_id, const char *name)
 {
-    Psd__V1__GetModelRequest ask = PSD__V1__GET_MODEL_REQUEST__INIT;
-    ProtobufCMessage *reply = NULL;
-    ask.name = ps_borrow(name);
-    ps_status st = ps_client_unary(client, "/psd.v1.Models/Get", &ask.base,
-                                   &psd__v1__model__descriptor, &reply);
+    Psd__V1__Model *model = NULL;
+    ps_status st = ps_get_model(client, name, NULL, &model);
     if (st)
         return st;
-    uint64_t its = ((const Psd__V1__Model *)(void *)reply)->job_id;
-    ps_reply_free(&reply);
+    uint64_t its = model->job_id;
+    ps_reply_free(&model);
     return its == job_id
                ? PS_OK
                : ps_fail(PS_FAILED_PRECONDITION,

@@ -34,20 +34,17 @@ static void about_clear(about *a)
 
 static ps_status look_up(ps_client *client, const char *model, about *out)
 {
-    Psd__V1__GetModelRequest ask = PSD__V1__GET_MODEL_REQUEST__INIT;
-    ask.name = ps_borrow(model);
+    Psd__V1__Model *record = NULL;
     ProtobufCMessage *reply = NULL;
-    ps_status st = ps_client_unary(client, "/psd.v1.Models/Get", &ask.base,
-                                   &psd__v1__model__descriptor, &reply);
+    ps_status st = ps_get_model(client, model, NULL, &record);
     if (st)
         return st;
     Psd__V1__GetJobRequest get = PSD__V1__GET_JOB_REQUEST__INIT;
-    get.job_id = ((Psd__V1__Model *)(void *)reply)->job_id;
-    const char *config = ((Psd__V1__Model *)(void *)reply)->config;
-    if (ps_spec_model_parse(ps_slice_str(config), "model", &out->section) != PS_OK)
+    get.job_id = record->job_id;
+    if (ps_spec_model_parse(ps_slice_str(record->config), "model", &out->section) != PS_OK)
         out->section = NULL;
-    out->version = ps_strdup(((Psd__V1__Model *)(void *)reply)->version);
-    ps_reply_free(&reply);
+    out->version = ps_strdup(record->version);
+    ps_reply_free(&record);
     if (!get.job_id || ps_client_unary(client, "/psd.v1.Jobs/Get", &get.base,
                                        &psd__v1__job__descriptor, &reply) != PS_OK)
         return PS_OK;
