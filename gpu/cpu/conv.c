@@ -7,6 +7,7 @@
 #include "gpu/cpu/conv_direct.h"
 #include "gpu/cpu/cpu.h"
 #include "gpu/cpu/gemm.h"
+#include "gpu/cpu/moments.h"
 #include "gpu/cpu/run.h"
 #include "gpu/cpu/vector.h"
 
@@ -279,25 +280,12 @@ typedef struct add_run {
     const ps_conv_pieces *p;
 } add_run;
 
-PS_VECTOR
-static void add_all(float *restrict d, float beta, const float *restrict sums, size_t step,
-                    int64_t pieces, int64_t n)
-{
-    /* not a product: what beta 0 replaces may be NaN */
-    for (int64_t i = 0; i < n; i++)
-        d[i] = beta == 0 ? 0 : d[i] * beta;
-    for (int64_t p = 0; p < pieces; p++, sums += step) {
-        PS_SIMD
-        for (int64_t i = 0; i < n; i++)
-            d[i] += sums[i];
-    }
-}
-
 static void add_cb(void *context, int64_t begin, int64_t end, int slot)
 {
     (void)slot;
     const add_run *r = context;
-    add_all(r->d + begin, r->beta, r->sums + begin, r->p->floats, r->p->pieces, end - begin);
+    ps_cpu_add_pieces(r->d + begin, r->beta, r->sums + begin, r->p->floats, r->p->pieces,
+                      end - begin);
 }
 
 void ps_conv_add_pieces(ps_stream *s, const ps_conv *c, const ps_conv_pieces *p, const float *sums)

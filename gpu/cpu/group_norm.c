@@ -1,34 +1,11 @@
 /* GroupNorm: a group of an image lies in one piece, and stays in the first cache between the passes
  * over it. */
 #include "gpu/cpu/cpu.h"
+#include "gpu/cpu/moments.h"
 #include "gpu/cpu/run.h"
 #include "gpu/cpu/vector.h"
 
 #include <string.h>
-
-typedef struct moments {
-    float mean, rstd;
-} moments;
-
-/* The second pass also finds by how much rounding put the first one's mean off. */
-PS_VECTOR
-static moments moments_of(const float *x, int64_t n, float epsilon)
-{
-    float sum = 0, squares = 0, off = 0;
-    PS_SIMD_SUM(sum)
-    for (int64_t i = 0; i < n; i++)
-        sum += x[i];
-    float mean = sum / (float)n;
-    PS_SIMD_SUMS(squares, off)
-    for (int64_t i = 0; i < n; i++) {
-        float d = x[i] - mean;
-        squares += d * d;
-        off += d;
-    }
-    off /= (float)n;
-    float variance = squares / (float)n - off * off;
-    return (moments){.mean = mean + off, .rstd = 1.0f / sqrtf(variance + epsilon)};
-}
 
 /* y = (x - mean)·scale + bias */
 PS_VECTOR
@@ -62,7 +39,7 @@ static void forward_cb(void *context, int64_t begin, int64_t end, int slot)
         const float *x = (const float *)ps_tensor_address(n->x) + i * size;
         float *y = (float *)ps_tensor_address(n->y) + i * size;
         int64_t channel = i % n->groups * r->each;
-        moments m = moments_of(x, size, n->epsilon);
+        ps_cpu_moments m = ps_cpu_moments_of(x, size, n->epsilon);
         ((float *)ps_tensor_address(n->mean))[i] = m.mean;
         ((float *)ps_tensor_address(n->rstd))[i] = m.rstd;
         for (int64_t k = 0; k < r->each; k++)
@@ -85,7 +62,7 @@ typedef struct channel_sums {
 } channel_sums;
 
 PS_VECTOR
-static channel_sums sums_of(const float *dy, const float *x, int64_t n, moments m)
+static channel_sums sums_of(const float *dy, const float *x, int64_t n, ps_cpu_moments m)
 {
     float sum = 0, with = 0;
     PS_SIMD_SUMS(sum, with)
@@ -125,8 +102,8 @@ static void backward_group(const backward_run *r, int64_t i, float *gain_sums, f
     const float *dy = (const float *)ps_tensor_address(n->dy) + i * size;
     const float *gain = (const float *)ps_tensor_address(n->gain) + channel;
     float *dx = (float *)ps_tensor_address(n->dx) + i * size;
-    moments m = {.mean = ((const float *)ps_tensor_address(n->mean))[i],
-                 .rstd = ((const float *)ps_tensor_address(n->rstd))[i]};
+    ps_cpu_moments m = {.mean = ((const float *)ps_tensor_address(n->mean))[i],
+                        .rstd = ((const float *)ps_tensor_address(n->rstd))[i]};
     float g = 0, gh = 0;
     for (int64_t k = 0; k < r->each; k++) {
         channel_sums sums = sums_of(dy + k * r->pixels, x + k * r->pixels, r->pixels, m);

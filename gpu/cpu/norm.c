@@ -1,46 +1,23 @@
 /* LayerNorm and RMSNorm, row by row: each forward beside its backward. RMSNorm is the same without
  * the mean and the bias. */
 #include "gpu/cpu/cpu.h"
+#include "gpu/cpu/moments.h"
 #include "gpu/cpu/run.h"
 #include "gpu/cpu/vector.h"
 
-typedef struct moments {
-    float mean, rstd;
-} moments;
-
-/* The second pass also finds by how much rounding put the first one's mean off. */
 PS_VECTOR
-static moments centred_moments(const float *x, int64_t n, float epsilon)
-{
-    float sum = 0, squares = 0, off = 0;
-    PS_SIMD_SUM(sum)
-    for (int64_t i = 0; i < n; i++)
-        sum += x[i];
-    float mean = sum / (float)n;
-    PS_SIMD_SUMS(squares, off)
-    for (int64_t i = 0; i < n; i++) {
-        float d = x[i] - mean;
-        squares += d * d;
-        off += d;
-    }
-    off /= (float)n;
-    float variance = squares / (float)n - off * off;
-    return (moments){.mean = mean + off, .rstd = 1.0f / sqrtf(variance + epsilon)};
-}
-
-PS_VECTOR
-static moments root_mean_square(const float *x, int64_t n, float epsilon)
+static ps_cpu_moments root_mean_square(const float *x, int64_t n, float epsilon)
 {
     float squares = 0;
     PS_SIMD_SUM(squares)
     for (int64_t i = 0; i < n; i++)
         squares += x[i] * x[i];
-    return (moments){.rstd = 1.0f / sqrtf(squares / (float)n + epsilon)};
+    return (ps_cpu_moments){.rstd = 1.0f / sqrtf(squares / (float)n + epsilon)};
 }
 
 /* y = (x - mean)·rstd·gain + bias; y may be x */
 PS_VECTOR
-static void normalise(float *y, const float *x, int64_t n, moments m, const float *gain,
+static void normalise(float *y, const float *x, int64_t n, ps_cpu_moments m, const float *gain,
                       const float *bias)
 {
     if (bias) {
@@ -93,8 +70,8 @@ static void forward_cb(void *context, int64_t begin, int64_t end, int slot)
         const float *x =
             ps_cpu_load(n->x, row_at(row, columns, n->each, n->ld_x), columns, scratch);
         float *y = ps_cpu_place(n->y, to, scratch + padded);
-        moments m = r->centred ? centred_moments(x, columns, n->epsilon)
-                               : root_mean_square(x, columns, n->epsilon);
+        ps_cpu_moments m = r->centred ? ps_cpu_moments_of(x, columns, n->epsilon)
+                                      : root_mean_square(x, columns, n->epsilon);
         normalise(y, x, columns, m, r->gain, r->bias);
         ps_cpu_store(n->y, to, columns, y);
         rstd[row] = m.rstd;
@@ -137,7 +114,7 @@ typedef struct row_sums {
 PS_VECTOR
 static row_sums row_backward_sums(float *restrict dgain, float *restrict dbias,
                                   const float *restrict dy, const float *restrict x,
-                                  const float *restrict gain, int64_t n, moments m)
+                                  const float *restrict gain, int64_t n, ps_cpu_moments m)
 {
     float g = 0, gh = 0;
     PS_SIMD_SUMS(g, gh)
@@ -154,7 +131,7 @@ static row_sums row_backward_sums(float *restrict dgain, float *restrict dbias,
 /* dx = rstd·(g - mean(g) - h·mean(g·h)) [+ before]; dx may be dy's or before's memory */
 PS_VECTOR
 static void row_backward(float *dx, const float *before, const float *dy, const float *x,
-                         const float *gain, int64_t n, moments m, row_sums sums)
+                         const float *gain, int64_t n, ps_cpu_moments m, row_sums sums)
 {
     if (before) {
         PS_SIMD
@@ -189,8 +166,8 @@ static void backward_row(const backward_run *r, int64_t row, float *sums, float 
 {
     const ps_norm_backward *n = r->n;
     int64_t columns = n->x.shape[1], at = row_at(row, columns, n->each, n->ld_dy);
-    moments m = {.mean = r->centred ? ((const float *)ps_tensor_address(n->mean))[row] : 0,
-                 .rstd = ((const float *)ps_tensor_address(n->rstd))[row]};
+    ps_cpu_moments m = {.mean = r->centred ? ((const float *)ps_tensor_address(n->mean))[row] : 0,
+                        .rstd = ((const float *)ps_tensor_address(n->rstd))[row]};
     const float *dy = ps_cpu_load(n->dy, at, columns, scratch);
     const float *x =
         ps_cpu_load(n->x, row_at(row, columns, n->each, n->ld_x), columns, scratch + r->padded);
@@ -215,30 +192,16 @@ static void backward_cb(void *context, int64_t begin, int64_t end, int slot)
         backward_row(r, row, sums, r->scratch + 3 * r->padded * (size_t)slot);
 }
 
-PS_VECTOR
-static void add_pieces(float *restrict d, float beta, const float *restrict sums, size_t step,
-                       int64_t pieces, int64_t n)
-{
-    /* not a product: what beta 0 replaces may be NaN */
-    for (int64_t i = 0; i < n; i++)
-        d[i] = beta == 0 ? 0 : d[i] * beta;
-    for (int64_t p = 0; p < pieces; p++, sums += step) {
-        PS_SIMD
-        for (int64_t i = 0; i < n; i++)
-            d[i] += sums[i];
-    }
-}
-
 static void add_pieces_cb(void *context, int64_t begin, int64_t end, int slot)
 {
     (void)slot;
     const backward_run *r = context;
     const ps_norm_backward *n = r->n;
-    add_pieces((float *)ps_tensor_address(n->dgain) + begin, n->beta, r->sums + begin,
-               2 * r->padded, r->pieces, end - begin);
+    ps_cpu_add_pieces((float *)ps_tensor_address(n->dgain) + begin, n->beta, r->sums + begin,
+                      2 * r->padded, r->pieces, end - begin);
     if (r->centred)
-        add_pieces((float *)ps_tensor_address(n->dbias) + begin, n->beta,
-                   r->sums + r->padded + begin, 2 * r->padded, r->pieces, end - begin);
+        ps_cpu_add_pieces((float *)ps_tensor_address(n->dbias) + begin, n->beta,
+                          r->sums + r->padded + begin, 2 * r->padded, r->pieces, end - begin);
 }
 
 static void backward(ps_stream *s, const ps_norm_backward *n, bool centred)
