@@ -137,25 +137,32 @@ bool ps_conv_direct_is(ps_stream *s, const ps_conv *c)
     return c->stride == 1 && ps_cpu_conv_kernels(s);
 }
 
+/* As the convolution itself goes, over its x. */
+static direct forward_of(ps_stream *s, const ps_conv *c, const ps_conv_sizes *z)
+{
+    direct d = {.kernels = ps_cpu_conv_kernels(s),
+                .x = ps_tensor_address(c->x),
+                .images = z->images,
+                .in = z->in,
+                .h = z->h,
+                .w = z->w,
+                .out = z->out,
+                .kh = z->kh,
+                .kw = z->kw,
+                .oh = z->oh,
+                .ow = z->ow,
+                .above = z->padding,
+                .left = z->padding};
+    plan(&d);
+    return d;
+}
+
 void ps_conv_direct(ps_stream *s, const ps_conv *c)
 {
     ps_conv_sizes z = ps_conv_sizes_of(c);
-    direct d = {.kernels = ps_cpu_conv_kernels(s),
-                .x = ps_tensor_address(c->x),
-                .y = ps_tensor_address(c->y),
-                .bias = ps_tensor_present(c->bias) ? ps_tensor_address(c->bias) : NULL,
-                .images = z.images,
-                .in = z.in,
-                .h = z.h,
-                .w = z.w,
-                .out = z.out,
-                .kh = z.kh,
-                .kw = z.kw,
-                .oh = z.oh,
-                .ow = z.ow,
-                .above = z.padding,
-                .left = z.padding};
-    plan(&d);
+    direct d = forward_of(s, c, &z);
+    d.y = ps_tensor_address(c->y);
+    d.bias = ps_tensor_present(c->bias) ? ps_tensor_address(c->bias) : NULL;
     if (!take_scratch(s, &d))
         return;
     const float *w = ps_tensor_address(c->weight);
@@ -284,22 +291,8 @@ static void weight_cb(void *context, int64_t begin, int64_t end, int slot)
 void ps_conv_direct_backward_weight(ps_stream *s, const ps_conv *c)
 {
     ps_conv_sizes z = ps_conv_sizes_of(c);
-    weight_run r = {.d = {.kernels = ps_cpu_conv_kernels(s),
-                          .x = ps_tensor_address(c->x),
-                          .images = z.images,
-                          .in = z.in,
-                          .h = z.h,
-                          .w = z.w,
-                          .out = z.out,
-                          .kh = z.kh,
-                          .kw = z.kw,
-                          .oh = z.oh,
-                          .ow = z.ow,
-                          .above = z.padding,
-                          .left = z.padding},
-                    .dy = ps_tensor_address(c->y),
-                    .p = ps_conv_pieces_of(&z)};
-    plan(&r.d);
+    weight_run r = {
+        .d = forward_of(s, c, &z), .dy = ps_tensor_address(c->y), .p = ps_conv_pieces_of(&z)};
     r.x_floats = (int64_t)ps_cpu_padded(r.d.in * r.d.plane + PS_CONV_SLACK);
     r.y_floats = rounded(least(r.p.rows, z.out), PS_CONV_DYS) * r.d.wide;
     int64_t fit = CHUNK_FLOATS / (r.x_floats + r.y_floats);

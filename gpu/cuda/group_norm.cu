@@ -18,9 +18,19 @@ struct groups {
     }
 };
 
-int64_t pixels_of(ps_tensor x)
+/* What both directions are told. */
+template <typename N> groups groups_of(const N *n)
 {
-    return ps_tensor_count(x) / (x.shape[0] * x.shape[1]);
+    groups g = {};
+    g.x = ps_at<float>(n->x);
+    g.gain = ps_at<float>(n->gain);
+    g.mean = ps_at<float>(n->mean);
+    g.rstd = ps_at<float>(n->rstd);
+    g.images = n->x.shape[0];
+    g.channels = n->x.shape[1];
+    g.groups = n->groups;
+    g.pixels = ps_tensor_count(n->x) / (g.images * g.channels);
+    return g;
 }
 
 /* The second pass also finds by how much rounding put the first one's mean off. */
@@ -100,17 +110,9 @@ __global__ void __launch_bounds__(THREADS) parameters(groups g)
 
 void ps_cuda_group_norm(ps_stream *s, const ps_group_norm *n)
 {
-    groups g = {};
+    groups g = groups_of(n);
     g.y = ps_at<float>(n->y);
-    g.x = ps_at<float>(n->x);
-    g.gain = ps_at<float>(n->gain);
     g.bias = ps_at<float>(n->bias);
-    g.mean = ps_at<float>(n->mean);
-    g.rstd = ps_at<float>(n->rstd);
-    g.images = n->x.shape[0];
-    g.channels = n->x.shape[1];
-    g.groups = n->groups;
-    g.pixels = pixels_of(n->x);
     g.epsilon = n->epsilon;
     if (ps_cuda_begin(s))
         ps_cuda_end(s, "group_norm",
@@ -120,19 +122,11 @@ void ps_cuda_group_norm(ps_stream *s, const ps_group_norm *n)
 
 void ps_cuda_group_norm_backward(ps_stream *s, const ps_group_norm_backward *n)
 {
-    groups g = {};
+    groups g = groups_of(n);
     g.y = ps_at<float>(n->dx);
-    g.x = ps_at<float>(n->x);
     g.dy = ps_at<float>(n->dy);
-    g.gain = ps_at<float>(n->gain);
-    g.mean = ps_at<float>(n->mean);
-    g.rstd = ps_at<float>(n->rstd);
     g.dgain = ps_at<float>(n->dgain);
     g.dbias = ps_at<float>(n->dbias);
-    g.images = n->x.shape[0];
-    g.channels = n->x.shape[1];
-    g.groups = n->groups;
-    g.pixels = pixels_of(n->x);
     g.beta = n->beta;
     if (!ps_cuda_begin(s))
         return;
