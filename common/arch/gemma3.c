@@ -20,31 +20,26 @@ static const ps_arch_key keys[] = {
     {"logit_softcap"},    {NULL},
 };
 
-/* Stored less 1. */
-#define GAIN_OF(part_, name_, gguf_, side)                                                    \
-    {                                                                                         \
-        .part = (part_), .name = name_ ".weight", .gguf = gguf_ ".weight", .sides = {(side)}, \
-        .start = PS_START_ZEROS, .change = PS_LM_PLUS_ONE                                     \
-    }
-#define GAIN(part, name, gguf) GAIN_OF(part, name, gguf, PS_SIDE_HIDDEN)
-
 static const ps_arch_tensor tensors[] = {
     PS_ARCH_MATRIX(PS_PART_TOKENS, "model.embed_tokens", "token_embd", PS_SIDE_VOCAB,
                    PS_SIDE_HIDDEN),
-    GAIN(PS_PART_NORM_ATTENTION, "input_layernorm", "attn_norm"),
+    PS_ARCH_GAIN_LESS_ONE(PS_PART_NORM_ATTENTION, "input_layernorm", "attn_norm", PS_SIDE_HIDDEN),
     PS_ARCH_MATRIX(PS_PART_Q, "self_attn.q_proj", "attn_q", PS_SIDE_HEADS, PS_SIDE_HIDDEN),
     PS_ARCH_MATRIX(PS_PART_K, "self_attn.k_proj", "attn_k", PS_SIDE_KV, PS_SIDE_HIDDEN),
     PS_ARCH_MATRIX(PS_PART_V, "self_attn.v_proj", "attn_v", PS_SIDE_KV, PS_SIDE_HIDDEN),
-    GAIN_OF(PS_PART_NORM_Q, "self_attn.q_norm", "attn_q_norm", PS_SIDE_HEAD),
-    GAIN_OF(PS_PART_NORM_K, "self_attn.k_norm", "attn_k_norm", PS_SIDE_HEAD),
+    PS_ARCH_GAIN_LESS_ONE(PS_PART_NORM_Q, "self_attn.q_norm", "attn_q_norm", PS_SIDE_HEAD),
+    PS_ARCH_GAIN_LESS_ONE(PS_PART_NORM_K, "self_attn.k_norm", "attn_k_norm", PS_SIDE_HEAD),
     PS_ARCH_MATRIX(PS_PART_O, "self_attn.o_proj", "attn_output", PS_SIDE_HIDDEN, PS_SIDE_HEADS),
-    GAIN(PS_PART_NORM_AFTER_ATTENTION, "post_attention_layernorm", "post_attention_norm"),
-    GAIN(PS_PART_NORM_MLP, "pre_feedforward_layernorm", "ffn_norm"),
+    PS_ARCH_GAIN_LESS_ONE(PS_PART_NORM_AFTER_ATTENTION, "post_attention_layernorm",
+                          "post_attention_norm", PS_SIDE_HIDDEN),
+    PS_ARCH_GAIN_LESS_ONE(PS_PART_NORM_MLP, "pre_feedforward_layernorm", "ffn_norm",
+                          PS_SIDE_HIDDEN),
     PS_ARCH_MATRIX(PS_PART_GATE, "mlp.gate_proj", "ffn_gate", PS_SIDE_INNER, PS_SIDE_HIDDEN),
     PS_ARCH_MATRIX(PS_PART_UP, "mlp.up_proj", "ffn_up", PS_SIDE_INNER, PS_SIDE_HIDDEN),
     PS_ARCH_MATRIX(PS_PART_DOWN, "mlp.down_proj", "ffn_down", PS_SIDE_HIDDEN, PS_SIDE_INNER),
-    GAIN(PS_PART_NORM_AFTER_MLP, "post_feedforward_layernorm", "post_ffw_norm"),
-    GAIN(PS_PART_NORM, "model.norm", "output_norm"),
+    PS_ARCH_GAIN_LESS_ONE(PS_PART_NORM_AFTER_MLP, "post_feedforward_layernorm", "post_ffw_norm",
+                          PS_SIDE_HIDDEN),
+    PS_ARCH_GAIN_LESS_ONE(PS_PART_NORM, "model.norm", "output_norm", PS_SIDE_HIDDEN),
     {.part = PS_PART_HEAD, /* llama.cpp has none */
      .name = "lm_head.weight",
      .sides = {PS_SIDE_VOCAB, PS_SIDE_HIDDEN},

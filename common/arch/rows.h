@@ -27,6 +27,13 @@
         .sides = {PS_SIDE_HEAD}, .start = PS_START_ONES                    \
     }
 
+/* Stored less 1, of either. */
+#define PS_ARCH_GAIN_LESS_ONE(part_, name_, gguf_, side)                                      \
+    {                                                                                         \
+        .part = (part_), .name = name_ ".weight", .gguf = gguf_ ".weight", .sides = {(side)}, \
+        .start = PS_START_ZEROS, .change = PS_LM_PLUS_ONE                                     \
+    }
+
 /* Right behind the matrix or the gain; what else it is follows. */
 #define PS_ARCH_BIAS(part_, name_, gguf_, rows, ...)                                      \
     {                                                                                     \
