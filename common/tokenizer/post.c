@@ -28,19 +28,16 @@ static ps_status add(const ps_part *part, ps_post_place **list, size_t *n, ps_po
 
 /* ---- TemplateProcessing ---- */
 
-/* The ids of a special token, by its name in special_tokens. */
-static ps_status add_special(const ps_part *part, const char *name, uint32_t type,
-                             ps_post_place **list, size_t *n)
+/* The ids of a special token, by its name among the special_tokens. */
+static ps_status add_special(const ps_part *part, const ps_part *special, const char *name,
+                             uint32_t type, ps_post_place **list, size_t *n)
 {
-    ps_slice tokens, token, ids = {0};
+    ps_slice token, ids = {0};
     ps_json_reader r;
     ps_json_token value;
-    ps_part below = {0}, one = {0};
-    if (ps_part_find(part, "special_tokens", &tokens)) {
-        below = ps_part_below(part, "special_tokens", -1, tokens);
-        if (ps_part_find(&below, name, &token))
-            one = ps_part_below(&below, "token", -1, token);
-    }
+    ps_part one = {0};
+    if (ps_part_find(special, name, &token))
+        one = ps_part_below(special, "token", -1, token);
     if (!ps_part_find(&one, "ids", &ids))
         return ps_fail(PS_INVALID_ARGUMENT, "%s: special_tokens has no ids of %s", part->path,
                        ps_conf_quote(name).text);
@@ -61,8 +58,8 @@ static ps_status add_special(const ps_part *part, const char *name, uint32_t typ
     return st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;
 }
 
-static ps_status add_piece(const ps_part *part, const ps_part *piece, ps_post_place **list,
-                           size_t *n)
+static ps_status add_piece(const ps_part *part, const ps_part *special, const ps_part *piece,
+                           ps_post_place **list, size_t *n)
 {
     ps_slice value;
     bool token = ps_part_find(piece, "SpecialToken", &value);
@@ -75,7 +72,7 @@ static ps_status add_piece(const ps_part *part, const ps_part *piece, ps_post_pl
     if (!st)
         st = ps_part_uint(&inner, "type_id", &type);
     if (!st && token)
-        st = add_special(part, ps_buf_cstr(&id), (uint32_t)type, list, n);
+        st = add_special(part, special, ps_buf_cstr(&id), (uint32_t)type, list, n);
     else if (!st)
         st =
             add(part, list, n,
@@ -85,8 +82,8 @@ static ps_status add_piece(const ps_part *part, const ps_part *piece, ps_post_pl
     return st;
 }
 
-static ps_status read_template(const ps_part *part, const char *key, ps_post_place **list,
-                               size_t *n)
+static ps_status read_template(const ps_part *part, const ps_part *special, const char *key,
+                               ps_post_place **list, size_t *n)
 {
     ps_slice pieces, piece;
     ps_json_reader r;
@@ -97,7 +94,7 @@ static ps_status read_template(const ps_part *part, const char *key, ps_post_pla
     ps_status st = ps_json_expect(&r, PS_JSON_ARRAY, &token);
     for (long i = 0; ps_json_element(&r, &piece, &st); i++) {
         ps_part below = ps_part_below(part, key, i, piece);
-        st = i < PS_POST_MAX ? add_piece(part, &below, list, n)
+        st = i < PS_POST_MAX ? add_piece(part, special, &below, list, n)
                              : ps_part_fail(&below, "there are too many before it");
     }
     ps_json_reader_free(&r);
@@ -106,8 +103,12 @@ static ps_status read_template(const ps_part *part, const char *key, ps_post_pla
 
 static ps_status read_templates(const ps_part *part, ps_post *post)
 {
-    ps_status st = read_template(part, "single", &post->one, &post->n_one);
-    return st ? st : read_template(part, "pair", &post->two, &post->n_two);
+    ps_slice tokens;
+    ps_part special = {0};
+    if (ps_part_find(part, "special_tokens", &tokens))
+        special = ps_part_below(part, "special_tokens", -1, tokens);
+    ps_status st = read_template(part, &special, "single", &post->one, &post->n_one);
+    return st ? st : read_template(part, &special, "pair", &post->two, &post->n_two);
 }
 
 /* ---- BertProcessing and RobertaProcessing ---- */
@@ -142,12 +143,16 @@ static ps_status add_all(const ps_part *part, ps_post *post, const ps_post_place
     return st;
 }
 
+static ps_status read_marks(const ps_part *part, ps_post_place *cls, ps_post_place *sep)
+{
+    ps_status st = read_pair(part, "cls", cls);
+    return st ? st : read_pair(part, "sep", sep);
+}
+
 static ps_status read_bert(const ps_part *part, ps_post *post)
 {
     ps_post_place cls, sep;
-    ps_status st = read_pair(part, "cls", &cls);
-    if (!st)
-        st = read_pair(part, "sep", &sep);
+    ps_status st = read_marks(part, &cls, &sep);
     if (st)
         return st;
     ps_post_place last = sep;
@@ -159,9 +164,7 @@ static ps_status read_bert(const ps_part *part, ps_post *post)
 static ps_status read_roberta(const ps_part *part, ps_post *post)
 {
     ps_post_place cls, sep;
-    ps_status st = read_pair(part, "cls", &cls);
-    if (!st)
-        st = read_pair(part, "sep", &sep);
+    ps_status st = read_marks(part, &cls, &sep);
     if (st)
         return st;
     const ps_post_place two[] = {cls, {PS_POST_TEXT}, sep, sep, {PS_POST_SECOND}, sep};

@@ -6,19 +6,36 @@
 
 #include <stdlib.h>
 
-static int compare(const void *a, const void *b)
+static int compare_texts(ps_slice x, ps_slice y)
 {
-    ps_slice x = ((const ps_prefix *)a)->text, y = ((const ps_prefix *)b)->text;
     size_t n = x.len < y.len ? x.len : y.len;
     int order = memcmp(x.data, y.data, n);
     return order ? order : (x.len > y.len) - (x.len < y.len);
 }
 
+static int compare(const void *a, const void *b)
+{
+    const ps_prefix *x = a, *y = b;
+    int order = compare_texts(x->text, y->text);
+    return order ? order : (x->value > y->value) - (x->value < y->value);
+}
+
+/* Sorted: twins are neighbours, the largest value last. */
+static size_t without_twins(ps_prefix *at, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (i + 1 == n || compare_texts(at[i].text, at[i + 1].text))
+            at[kept++] = at[i];
+    return kept;
+}
+
 void ps_prefixes_make(ps_prefixes *set, ps_prefix *at, size_t n)
 {
-    *set = (ps_prefixes){.at = at, .n = n};
     if (n)
         qsort(at, n, sizeof *at, compare);
+    n = without_twins(at, n);
+    *set = (ps_prefixes){.at = at, .n = n};
     for (size_t i = 0; i < n; i++)
         set->starts[at[i].text.data[0] + 1]++;
     for (size_t b = 0; b < 256; b++)

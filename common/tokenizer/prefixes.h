@@ -17,7 +17,8 @@ typedef struct ps_prefixes {
     size_t starts[257]; /* those whose first byte is b: from starts[b] up to starts[b + 1] */
 } ps_prefixes;
 
-/* Takes the n entries at `at`, of ps_try_alloc; no text is there twice. */
+/* Takes the n entries at `at`, of ps_try_alloc; of those with one text the one of the largest value
+ * stays. */
 void ps_prefixes_make(ps_prefixes *set, ps_prefix *at, size_t n);
 void ps_prefixes_free(ps_prefixes *set);
 

@@ -115,16 +115,6 @@ static ps_status text_of(ps_tokenizer *t, ps_added_token *token, ps_spans *spans
     return st;
 }
 
-/* Two that are the same once they are normalized: the later one counts. */
-static size_t without_twins(ps_prefix *at, size_t n, ps_slice text)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < n; i++)
-        if (at[i].text.len != text.len || memcmp(at[i].text.data, text.data, text.len) != 0)
-            at[kept++] = at[i];
-    return kept;
-}
-
 static ps_status find_places(ps_tokenizer *t)
 {
     bool steps = t->row == &ps_tokenizer_row_steps;
@@ -140,9 +130,7 @@ static ps_status find_places(ps_tokenizer *t)
         st = text_of(t, token, &spans, &text);
         if (st || !text.len)
             continue;
-        if (later && token->changed.len)
-            n_normalized = without_twins(normalized, n_normalized, text);
-        if (later) {
+        if (later) { /* of two that are the same once they are normalized the later one counts */
             normalized[n_normalized++] = (ps_prefix){.text = text, .value = i};
             continue;
         }
