@@ -79,6 +79,17 @@ static ps_status read_first(ps_inspection *of)
     return st;
 }
 
+static const ps_inspect_kind *find_kind(const ps_inspection *of)
+{
+    static const ps_inspect_kind *const tables[] = {ps_inspect_data, ps_inspect_own,
+                                                    ps_inspect_texts};
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        for (const ps_inspect_kind *kind = tables[i]; kind->word; kind++)
+            if (kind->is(of))
+                return kind;
+    return NULL;
+}
+
 static ps_status look(ps_inspection *of)
 {
     ps_status st = ps_model_file_kind(of->source.disk, of->source.path, &of->folder);
@@ -86,11 +97,9 @@ static ps_status look(ps_inspection *of)
         st = read_first(of);
     if (st)
         return st;
-    const ps_inspect_kind *kind = ps_inspect_kinds;
-    while (kind->word && !kind->is(of))
-        kind++;
-    of->kind = kind->word;
-    return kind->word ? kind->describe(of) : ps_inspect_model(of);
+    const ps_inspect_kind *kind = find_kind(of);
+    of->kind = kind ? kind->word : NULL;
+    return kind ? kind->describe(of) : ps_inspect_model(of);
 }
 
 /* ---- what is said ---- */

@@ -29,25 +29,12 @@ typedef struct ps_inspect_kind {
     ps_status (*describe)(ps_inspection *of);
 } ps_inspect_kind;
 
-/* Files of data, tokenizers, and what else has a name; the rest is a model, or nothing. */
-extern const ps_inspect_kind ps_inspect_kinds[];
+/* What a path may be, in the order in which they are asked: data and tokenizers, what psd and psctl
+ * leave, and any text; the rest is a model, or nothing. */
+extern const ps_inspect_kind ps_inspect_data[];
+extern const ps_inspect_kind ps_inspect_own[];
+extern const ps_inspect_kind ps_inspect_texts[];
 ps_status ps_inspect_model(ps_inspection *of);
-
-/* What psd, psctl and signing leave (inspect_own.c). */
-bool ps_inspect_is_signature(const ps_inspection *of);
-ps_status ps_inspect_signature(ps_inspection *of);
-bool ps_inspect_is_sealed(const ps_inspection *of);
-ps_status ps_inspect_sealed(ps_inspection *of);
-bool ps_inspect_is_checkpoint(const ps_inspection *of);
-ps_status ps_inspect_checkpoint(ps_inspection *of);
-bool ps_inspect_is_record(const ps_inspection *of);
-ps_status ps_inspect_record(ps_inspection *of);
-bool ps_inspect_is_audit(const ps_inspection *of);
-ps_status ps_inspect_audit(ps_inspection *of);
-bool ps_inspect_is_pem(const ps_inspection *of);
-ps_status ps_inspect_pem(ps_inspection *of);
-bool ps_inspect_is_yaml(const ps_inspection *of);
-ps_status ps_inspect_yaml(ps_inspection *of);
 
 /* Its first bytes are these. */
 bool ps_inspect_begins(const ps_inspection *of, const char *bytes, size_t len);

@@ -1,5 +1,5 @@
-/* What psctl inspect says of data and tokenizers, and the table of what it knows: each kind is told
- * by its first bytes and described by whoever reads it. */
+/* What psctl inspect says of data, tokenizers and texts: each kind is told by its first bytes, or
+ * its name, and described by whoever reads it. */
 #include "client/commands/inspect.h"
 
 #include "common/base/mem.h"
@@ -204,19 +204,16 @@ static ps_status describe_csv(ps_inspection *of)
     return PS_OK;
 }
 
-const ps_inspect_kind ps_inspect_kinds[] = {
+const ps_inspect_kind ps_inspect_data[] = {
     {"tokens", is_token_file, describe_token_file},
     {"tokenizer", is_tokenizer, describe_tokenizer},
     {"idx", is_idx, describe_idx},
     {"csv", is_csv, describe_csv},
     {"jsonl", is_json_lines, describe_json_lines},
-    {"signature", ps_inspect_is_signature, ps_inspect_signature},
-    {"sealed", ps_inspect_is_sealed, ps_inspect_sealed},
-    {"checkpoint", ps_inspect_is_checkpoint, ps_inspect_checkpoint},
-    {"record", ps_inspect_is_record, ps_inspect_record},
-    {"audit", ps_inspect_is_audit, ps_inspect_audit},
-    {"pem", ps_inspect_is_pem, ps_inspect_pem},
-    {"yaml", ps_inspect_is_yaml, ps_inspect_yaml},
+    {NULL, NULL, NULL},
+};
+
+const ps_inspect_kind ps_inspect_texts[] = {
     {"text", is_text, describe_text},
     {NULL, NULL, NULL},
 };

@@ -16,12 +16,12 @@
 
 /* ---- models' signatures ---- */
 
-bool ps_inspect_is_signature(const ps_inspection *of)
+static bool is_signature(const ps_inspection *of)
 {
     return ps_inspect_begins(of, "{", 1) && ps_inspect_ends(of, ".sig");
 }
 
-ps_status ps_inspect_signature(ps_inspection *of)
+static ps_status describe_signature(ps_inspection *of)
 {
     static const char *const methods[] = {"a key", "certificates", "certificates of Sigstore"};
     ps_bundle bundle = {0};
@@ -52,7 +52,7 @@ static ps_status read_sidecar(const ps_inspection *of, ps_buf *out)
     return st;
 }
 
-bool ps_inspect_is_sealed(const ps_inspection *of)
+static bool is_sealed(const ps_inspection *of)
 {
     ps_buf sidecar = PS_BUF_EMPTY;
     uint32_t kek;
@@ -64,7 +64,7 @@ bool ps_inspect_is_sealed(const ps_inspection *of)
     return is;
 }
 
-ps_status ps_inspect_sealed(ps_inspection *of)
+static ps_status describe_sealed(ps_inspection *of)
 {
     ps_buf sidecar = PS_BUF_EMPTY;
     uint32_t kek = 0;
@@ -82,12 +82,12 @@ ps_status ps_inspect_sealed(ps_inspection *of)
                    of->source.path);
 }
 
-bool ps_inspect_is_checkpoint(const ps_inspection *of)
+static bool is_checkpoint(const ps_inspection *of)
 {
     return ps_inspect_begins(of, "PSDCKPT", 7);
 }
 
-ps_status ps_inspect_checkpoint(ps_inspection *of)
+static ps_status describe_checkpoint(ps_inspection *of)
 {
     ps_inspect_is(of, "a checkpoint of psd");
     return ps_fail(PS_INVALID_ARGUMENT,
@@ -96,26 +96,26 @@ ps_status ps_inspect_checkpoint(ps_inspection *of)
                    of->source.path);
 }
 
-bool ps_inspect_is_record(const ps_inspection *of)
+static bool is_record(const ps_inspection *of)
 {
     return ps_inspect_begins(of, "PSDINFL1", 8);
 }
 
-ps_status ps_inspect_record(ps_inspection *of)
+static ps_status describe_record(ps_inspection *of)
 {
     ps_inspect_is(of, "what a training's pushes changed (" PS_INFLUENCE_FILE ")");
     ps_buf_puts(&of->use, "psctl influence JOB, where it is; docs/record.md has it byte by byte");
     return PS_OK;
 }
 
-bool ps_inspect_is_audit(const ps_inspection *of)
+static bool is_audit(const ps_inspection *of)
 {
     static const char numbered[] = "\"seq\":";
     return ps_inspect_begins(of, "{", 1) &&
            memmem(of->first, of->first_len, numbered, sizeof numbered - 1);
 }
 
-ps_status ps_inspect_audit(ps_inspection *of)
+static ps_status describe_audit(ps_inspection *of)
 {
     ps_inspect_is(of, "an audit log of psd");
     ps_buf_printf(&of->use, "psctl audit verify %s", of->given);
@@ -124,7 +124,7 @@ ps_status ps_inspect_audit(ps_inspection *of)
 
 /* ---- identities ---- */
 
-bool ps_inspect_is_pem(const ps_inspection *of)
+static bool is_pem(const ps_inspection *of)
 {
     return !of->source.disk && ps_inspect_begins(of, "-----BEGIN ", 11);
 }
@@ -150,7 +150,7 @@ static ps_status describe_certificate(ps_inspection *of)
 }
 
 /* Nothing of a private key is read. */
-ps_status ps_inspect_pem(ps_inspection *of)
+static ps_status describe_pem(ps_inspection *of)
 {
     if (pem_of(of, "BEGIN CERTIFICATE-"))
         return describe_certificate(of);
@@ -173,7 +173,7 @@ ps_status ps_inspect_pem(ps_inspection *of)
 
 /* ---- YAML ---- */
 
-bool ps_inspect_is_yaml(const ps_inspection *of)
+static bool is_yaml(const ps_inspection *of)
 {
     return !of->folder && !of->source.disk && of->first_len &&
            (ps_inspect_ends(of, ".yaml") || ps_inspect_ends(of, ".yml")) &&
@@ -187,7 +187,7 @@ static bool names_kind(ps_slice yaml)
            (yaml.len && memmem(yaml.data, yaml.len, "\nkind:", 6));
 }
 
-ps_status ps_inspect_yaml(ps_inspection *of)
+static ps_status describe_yaml(ps_inspection *of)
 {
     ps_buf yaml = PS_BUF_EMPTY;
     ps_job_spec *job = NULL;
@@ -211,3 +211,14 @@ ps_status ps_inspect_yaml(ps_inspection *of)
     ps_buf_free(&yaml);
     return st;
 }
+
+const ps_inspect_kind ps_inspect_own[] = {
+    {"signature", is_signature, describe_signature},
+    {"sealed", is_sealed, describe_sealed},
+    {"checkpoint", is_checkpoint, describe_checkpoint},
+    {"record", is_record, describe_record},
+    {"audit", is_audit, describe_audit},
+    {"pem", is_pem, describe_pem},
+    {"yaml", is_yaml, describe_yaml},
+    {NULL, NULL, NULL},
+};
