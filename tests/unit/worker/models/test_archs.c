@@ -9,6 +9,7 @@
 #include "common/model/model_format.h"
 #include "tests/lib/check_main.h"
 #include "tests/unit/worker/models/archs_fixture.h"
+#include "tests/unit/worker/models/step.h"
 
 #include <math.h>
 #include <sys/stat.h>
@@ -83,7 +84,6 @@ static void take_step(ps_test_device *device, const archs_variant *v, bool packe
     ps_model *m =
         archs_model(device, v, (ps_model_options){.max_batch = ARCHS_ROWS, .recompute = again});
     int32_t tokens[ARCHS_ROWS * ARCHS_LENGTH], labels[ARCHS_ROWS * ARCHS_LENGTH];
-    ps_model_result result;
     for (int i = 0; i < ARCHS_ROWS * ARCHS_LENGTH; i++) {
         const int32_t *at = v->tokens + i / ARCHS_LENGTH * (ARCHS_LENGTH + 1) + i % ARCHS_LENGTH;
         tokens[i] = at[0];
@@ -95,10 +95,7 @@ static void take_step(ps_test_device *device, const archs_variant *v, bool packe
                                   .tokens = tokens,
                                   .starts = packed ? v->starts : NULL,
                                   .labels = labels};
-    ck_ok(ps_model_forward(m, &batch, NULL));
-    ck_ok(ps_model_loss(m, &batch));
-    ck_ok(ps_model_backward(m, NULL));
-    ck_ok(ps_model_result_get(m, &result));
+    const ps_model_result result = model_step(m, &batch);
     ck_assert_msg(fabs(result.loss - v->loss) <= 1e-6 * v->loss, "%s: the loss is %.9g, not %.9g",
                   v->name, result.loss, v->loss);
     size_t n = ps_model_parameters(m)->count;

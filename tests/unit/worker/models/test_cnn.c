@@ -3,6 +3,7 @@
 #include "common/conf/job_spec.h"
 #include "tests/lib/check_main.h"
 #include "tests/unit/worker/models/golden_fixture.h"
+#include "tests/unit/worker/models/step.h"
 #include "worker/job/job_model.h"
 
 #include <math.h>
@@ -68,16 +69,6 @@ static void close_golden(golden *g)
     ps_test_device_close(&g->device);
 }
 
-static double step(golden *g)
-{
-    ps_model_result result;
-    ck_ok(ps_model_forward(g->model, &g->batch, NULL));
-    ck_ok(ps_model_loss(g->model, &g->batch));
-    ck_ok(ps_model_backward(g->model, NULL));
-    ck_ok(ps_model_result_get(g->model, &result));
-    return result.loss;
-}
-
 /* Where each channel is a group of its own its bias is taken away again: that gradient is 0, in
  * float32 to rounding. */
 static double gradient_error(golden *g, ps_tensor t, const char *name)
@@ -102,7 +93,7 @@ START_TEST(loss_and_every_gradient)
     open_golden(&g, names[_i], (ps_model_options){0});
     g.batch.train = true;
     double want = (double)*(const float *)get(&g, "", "loss");
-    ck_assert_double_eq_tol(step(&g), want, 1e-5 * want);
+    ck_assert_double_eq_tol(model_step(g.model, &g.batch).loss, want, 1e-5 * want);
     const ps_model_layout *layout = ps_model_parameters(g.model);
     for (size_t i = 0; i < layout->count; i++) {
         const char *name = layout->parameters[i].name;
@@ -118,9 +109,9 @@ START_TEST(gradients_of_batches_add_up)
 {
     golden g;
     open_golden(&g, names[_i], (ps_model_options){0});
-    (void)step(&g);
+    (void)model_step(g.model, &g.batch);
     g.batch.add_gradients = true;
-    (void)step(&g);
+    (void)model_step(g.model, &g.batch);
     const ps_model_layout *layout = ps_model_parameters(g.model);
     for (size_t i = 0; i < layout->count; i++) {
         ps_tensor t = ps_model_gradient(g.model, i);
@@ -184,15 +175,6 @@ START_TEST(a_model_for_inference_says_the_same)
 }
 END_TEST
 
-static double loss_of(ps_model *m, const ps_model_batch *batch)
-{
-    ps_model_result result;
-    ck_ok(ps_model_forward(m, batch, NULL));
-    ck_ok(ps_model_loss(m, batch));
-    ck_ok(ps_model_result_get(m, &result));
-    return result.loss;
-}
-
 /* The loss of one pass along the gradient: what is dropped is the same on the way back. */
 START_TEST(dropout_is_in_training_alone)
 {
@@ -205,12 +187,12 @@ START_TEST(dropout_is_in_training_alone)
                           &(ps_model_options){.max_batch = g.batch.rows, .seed = 5}, &with));
     for (size_t i = 0; i < ps_model_parameters(with)->count; i++)
         ps_copy(ps_model_stream(with), ps_model_parameter(with, i), ps_model_parameter(g.model, i));
-    double plain = loss_of(g.model, &g.batch);
-    ck_assert_double_eq(loss_of(with, &g.batch), plain);
+    double plain = model_loss(g.model, &g.batch).loss;
+    ck_assert_double_eq(model_loss(with, &g.batch).loss, plain);
     g.batch.train = true;
-    double first = loss_of(with, &g.batch);
+    double first = model_loss(with, &g.batch).loss;
     ck_assert_double_ne(first, plain);
-    ck_assert_double_ne(first, loss_of(with, &g.batch));
+    ck_assert_double_ne(first, model_loss(with, &g.batch).loss);
     ps_model_free(&with);
     close_golden(&g);
 }

@@ -4,6 +4,7 @@
 #include "common/form/factors.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/device.h"
+#include "tests/unit/worker/models/step.h"
 #include "worker/models/model.h"
 
 #include <math.h>
@@ -179,15 +180,6 @@ static void close_fixture(fixture *f)
     ps_test_device_close(&f->device);
 }
 
-static double loss_of(ps_model *m, const ps_model_batch *batch)
-{
-    ps_model_result result;
-    ck_ok(ps_model_forward(m, batch, NULL));
-    ck_ok(ps_model_loss(m, batch));
-    ck_ok(ps_model_result_get(m, &result));
-    return result.loss;
-}
-
 /* Of float32's roundings, or of numbers of 8 bits. */
 static double allowed(bool exact)
 {
@@ -199,9 +191,9 @@ START_TEST(losses_and_predictions_are_those_of_the_decoded_numbers)
     bool exact = _i % 2;
     fixture f;
     open_fixture(&f, _i / 2, exact, false);
-    double want = loss_of(f.plain, &f.batch);
+    double want = model_loss(f.plain, &f.batch).loss;
     for (int again = 0; again < 2; again++)
-        ck_assert_double_eq_tol(loss_of(f.formed, &f.batch), want, allowed(exact));
+        ck_assert_double_eq_tol(model_loss(f.formed, &f.batch).loss, want, allowed(exact));
     float p[ROWS * VOCABULARY], q[ROWS * VOCABULARY];
     ck_ok(ps_model_predict(f.plain, &f.batch, NULL, p));
     ck_ok(ps_model_predict(f.formed, &f.batch, NULL, q));

@@ -2,6 +2,7 @@
  * made the files. Logits, loss, every gradient, and the loss over 20 steps of AdamW. */
 #include "tests/lib/check_main.h"
 #include "tests/unit/worker/models/golden_fixture.h"
+#include "tests/unit/worker/models/step.h"
 
 #include <math.h>
 
@@ -38,22 +39,13 @@ static void close_golden(golden *g)
     ps_test_device_close(&g->device);
 }
 
-static double step(golden *g)
-{
-    ps_model_result result;
-    ck_ok(ps_model_forward(g->model, &g->batch, NULL));
-    ck_ok(ps_model_loss(g->model, &g->batch));
-    ck_ok(ps_model_backward(g->model, NULL));
-    ck_ok(ps_model_result_get(g->model, &result));
-    return result.loss;
-}
-
 START_TEST(loss_and_every_gradient)
 {
     golden g;
     open_golden(&g, kinds[_i]);
     const float *losses = golden_get(&g.file, "", "losses");
-    ck_assert_double_eq_tol(step(&g), (double)losses[0], TOLERANCE * (double)losses[0]);
+    ck_assert_double_eq_tol(model_step(g.model, &g.batch).loss, (double)losses[0],
+                            TOLERANCE * (double)losses[0]);
     const ps_model_layout *layout = ps_model_parameters(g.model);
     for (size_t i = 0; i < layout->count; i++) {
         const char *name = layout->parameters[i].name;
@@ -121,7 +113,7 @@ START_TEST(the_loss_over_twenty_steps_of_adamw)
     }
     const float *losses = golden_get(&g.file, "", "losses");
     for (int i = 0; i < STEPS; i++) {
-        double loss = step(&g);
+        double loss = model_step(g.model, &g.batch).loss;
         ck_assert_msg(fabs(loss - (double)losses[i]) < TOLERANCE * (double)losses[i],
                       "%s, step %d: %g, PyTorch has %g", kinds[_i], i, loss, (double)losses[i]);
         adamw(&g, moments, i + 1);

@@ -5,6 +5,7 @@
 #include "tests/lib/ref64.h"
 #include "tests/lib/ref64_update.h"
 #include "tests/unit/worker/models/language_fixture.h"
+#include "tests/unit/worker/models/step.h"
 #include "worker/models/transformer.h"
 
 #include <math.h>
@@ -20,19 +21,9 @@ static double reference_loss_cb(void *context)
     return ps_ref64_language_loss(&ref, f->tokens, f->labels, ROWS, LENGTH, NULL);
 }
 
-static ps_model_result step(ps_model *model, const ps_model_batch *batch)
-{
-    ps_model_result result;
-    ck_assert_msg(ps_model_forward(model, batch, NULL) == PS_OK, "%s", ps_error_message());
-    ck_assert_msg(ps_model_loss(model, batch) == PS_OK, "%s", ps_error_message());
-    ck_ok(ps_model_backward(model, NULL));
-    ck_ok(ps_model_result_get(model, &result));
-    return result;
-}
-
 static void step_agrees_with_float64(language_fixture *f)
 {
-    ps_model_result result = step(f->model, &f->batch);
+    ps_model_result result = model_step(f->model, &f->batch);
     ck_assert_double_eq_tol(result.loss, reference_loss_cb(f), 1e-5);
     ck_assert_int_eq(result.rows, ROWS);
     for (size_t i = 0; i < f->count; i++) {
@@ -74,7 +65,7 @@ START_TEST(gpt2_drops_weights_of_attention_in_training_alone)
     step_agrees_with_float64(&f);
     kept = NULL;
     f.batch.train = false;
-    ck_assert_double_eq_tol(step(f.model, &f.batch).loss, reference_loss_cb(&f), 1e-5);
+    ck_assert_double_eq_tol(model_step(f.model, &f.batch).loss, reference_loss_cb(&f), 1e-5);
     ps_free(&factors);
     language_close(&f);
 }
@@ -90,7 +81,7 @@ START_TEST(embeddings_are_dropped_at_their_own_rate)
         config.language.dropout = i == 2 ? 0.5 : 0;
         config.language.choices.embedding_dropout = i == 0 ? 0 : i == 1 ? 0.5 : 0;
         language_open_of(&f, config);
-        loss[i] = step(f.model, &f.batch).loss;
+        loss[i] = model_step(f.model, &f.batch).loss;
         language_close(&f);
     }
     ck_assert_double_gt(fabs(loss[1] - loss[0]), 1e-3);
@@ -124,8 +115,8 @@ START_TEST(recomputing_changes_no_bit)
     ps_model_free(&f.model);
     f.model = plain;
     for (int i = 0; i < 2; i++) {
-        double loss = step(plain, &f.batch).loss;
-        ck_assert_double_eq(step(again, &f.batch).loss, loss);
+        double loss = model_step(plain, &f.batch).loss;
+        ck_assert_double_eq(model_step(again, &f.batch).loss, loss);
         same_gradients(&f, again, 0);
     }
     ps_model_free(&again);
@@ -138,17 +129,17 @@ START_TEST(accumulated_gradients_are_those_of_one_batch)
     language_fixture f;
     language_open(&f, _i);
     f.labels[3] = 1; /* halves of equal weight */
-    double loss = step(f.model, &f.batch).loss;
+    double loss = model_step(f.model, &f.batch).loss;
     ps_model *halves = language_create(&f, (ps_model_options){.max_batch = 1});
     language_load(&f, halves);
     ps_model_batch half = f.batch;
     half.rows = 1;
     half.weight = 0.5;
-    double first = step(halves, &half).loss;
+    double first = model_step(halves, &half).loss;
     half.tokens += LENGTH;
     half.labels += LENGTH;
     half.add_gradients = true;
-    double second = step(halves, &half).loss;
+    double second = model_step(halves, &half).loss;
     ck_assert_double_eq_tol((first + second) / 2, loss, 1e-6);
     same_gradients(&f, halves, 5e-6); /* sums in another order */
     ps_model_free(&halves);
@@ -160,11 +151,11 @@ START_TEST(bfloat16_is_near)
 {
     language_fixture f;
     language_open(&f, _i);
-    double loss = step(f.model, &f.batch).loss;
+    double loss = model_step(f.model, &f.batch).loss;
     ps_model *rounded = language_create(&f, (ps_model_options){.bf16 = true});
     language_load(&f, rounded);
     /* 8 bits of fraction: relative errors of 2^-9 a rounding, some dozens of them in a row */
-    ck_assert_double_eq_tol(step(rounded, &f.batch).loss, loss, 0.02 * loss);
+    ck_assert_double_eq_tol(model_step(rounded, &f.batch).loss, loss, 0.02 * loss);
     same_gradients(&f, rounded, 0.1);
     ps_model_free(&rounded);
     language_close(&f);
@@ -286,7 +277,7 @@ START_TEST(documents_in_one_row_are_as_each_alone)
     language_open(&f, _i);
     f.batch.starts = two_documents;
     f.labels[FIRST - 1] = f.labels[LENGTH + FIRST - 1] = -1;
-    double loss = step(f.model, &f.batch).loss, sum = 0;
+    double loss = model_step(f.model, &f.batch).loss, sum = 0;
     ps_model *alone = language_create(&f, (ps_model_options){.max_batch = 1});
     language_load(&f, alone);
     int counts = 0;
@@ -303,12 +294,12 @@ START_TEST(documents_in_one_row_are_as_each_alone)
         for (int t = 0; t < one.length; t++)
             own += one.labels[t] >= 0;
         one.weight = (double)own / counts;
-        sum += step(alone, &one).loss * one.weight;
+        sum += model_step(alone, &one).loss * one.weight;
     }
     ck_assert_double_eq_tol(loss, sum, 1e-6 * sum);
     same_gradients(&f, alone, 5e-6); /* sums in another order */
     f.batch.starts = NULL;           /* the next batch has none of it */
-    ck_assert_double_eq_tol(step(f.model, &f.batch).loss, reference_loss_cb(&f), 1e-5);
+    ck_assert_double_eq_tol(model_step(f.model, &f.batch).loss, reference_loss_cb(&f), 1e-5);
     ps_model_free(&alone);
     language_close(&f);
 }
@@ -325,7 +316,7 @@ START_TEST(no_gradient_crosses_between_documents)
         f.labels[i] = two_documents[i] ? 3 : -1;
     }
     f.batch.starts = _i ? two_documents : NULL;
-    (void)step(f.model, &f.batch);
+    (void)model_step(f.model, &f.batch);
     double *d = ps_test_read64(&f.device, ps_model_gradient(f.model, 0)), first = 0, second = 0;
     for (int64_t i = 0; i < f.config.language.hidden_size; i++) {
         first += fabs(d[i]);
