@@ -362,6 +362,10 @@ train: {{epochs: 1, batch_size: 8, optimizer: {{name: adamw, learning_rate: 0.00
         unsaid = train.replace(f"model: {config}\n", "").replace("NAME", "tuned")
         cluster.wait_job(cluster.submit(unsaid + "initialize_from: full\n"))
         assert cluster.psctl_json("model", "tuned")["config"] == cluster.psctl_json("model", "full")["config"]
+        cluster.psctl("tokenize", "-o", cluster.dir / "bytes.tokens", cluster.dir / "text.txt")
+        other = unsaid.replace("text.tokens", "bytes.tokens") + "initialize_from: full\n"
+        reason = cluster.wait_job(cluster.submit(other), ("failed",))["reason"]
+        assert "bytes.tokens: made with another tokenizer than that of model full" in reason, reason
         tuned = say(cluster, "tuned", "the quick", *how)
         assert tuned["text"] == decode(tuned["tokens"]), tuned
         cluster.psctl("export", "tuned", "-o", cluster.dir / "tuned.safetensors")

@@ -77,7 +77,8 @@ static ps_status check_targets(const ps_spec_model *model, const ps_dataset *dat
 static ps_status check_tokenizer(const ps_job_data_request *r, const ps_spec_files *files)
 {
     const ps_spec_activations *of = r->spec->data.activations;
-    const char *name = of ? of->model : r->spec->model_name;
+    const char *own = *r->spec->model_name ? r->spec->model_name : r->spec->initialize_from;
+    const char *name = of ? of->model : own;
     ps_token_file *file = NULL;
     if (!r->tokenizer || !*files->tokens)
         return PS_OK;
@@ -89,9 +90,9 @@ static ps_status check_tokenizer(const ps_job_data_request *r, const ps_spec_fil
     if (!its || its == r->tokenizer)
         return PS_OK;
     return ps_fail(PS_INVALID_ARGUMENT,
-                   "%s: made with another tokenizer than that of model %s; psctl tokenize --model "
-                   "%s takes the model's",
-                   files->tokens, name, name);
+                   "%s: made with another tokenizer than that of model %s; psctl tokenize "
+                   "--tokenizer takes the file or folder that the model came with",
+                   files->tokens, name);
 }
 
 /* A stored model meets a job's data for the first time here. */

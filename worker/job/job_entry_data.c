@@ -17,12 +17,19 @@ static bool unlabelled(const ps_job_spec *spec, ps_job_data which)
     return kind->unlabelled || (kind->labels_too && apart && !*files->labels);
 }
 
+/* Of the model that the job works on, or begins from: that one may be gone while it is trained. */
 static ps_status find_tokenizer(ps_job_entry *e, const ps_task_run *run)
 {
-    if (e->has_tokenizer || !e->stored || !ps_spec_model_is_language(e->stored))
+    const ps_stored_model origin = {.name = e->spec->initialize_from,
+                                    .version = run->task->model_version,
+                                    .job_id = run->task->job_id};
+    if (e->has_tokenizer || (!e->stored && !*origin.name) ||
+        !ps_spec_model_is_language(ps_job_entry_model_spec(e)))
         return PS_OK;
-    const ps_stored_model which = ps_job_entry_stored_model(e);
+    const ps_stored_model which = e->stored ? ps_job_entry_stored_model(e) : origin;
     ps_status st = ps_stored_tokenizer(run->remote, &which, &e->tokenizer);
+    if (st == PS_NOT_FOUND && !e->stored)
+        st = PS_OK;
     e->has_tokenizer = !st;
     return st;
 }
