@@ -199,7 +199,7 @@ ps_status ps_gguf_rope_take(const ps_gguf *file, const float *factors, ps_spec_m
     ps_rope_spec rope = m->rope;
     if (all_ones(factors, m->head_dim / 2))
         return PS_OK;
-    if (!scales(ps_arch_find(m->architecture)) || m->rope.type != PS_ROPE_DEFAULT)
+    if (!ps_arch_find(m->architecture)->gguf_factors || m->rope.type != PS_ROPE_DEFAULT)
         return ps_fail(PS_INVALID_ARGUMENT,
                        "tensor " PS_GGUF_ROPE_TENSOR ": not for a model whose RoPE is %s%s",
                        ps_rope_type_names[m->rope.type],

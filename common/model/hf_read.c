@@ -33,7 +33,7 @@ struct ps_model_reader {
 
 /* ---- config and tokenizer ---- */
 
-/* What is there instead of a model's folder: *name gets a file's name. */
+/* What is there instead of a model's folder: name gets a file's, "" at first. */
 static const char *what_is_there(const char *folder, char name[256])
 {
     static const struct {
@@ -51,10 +51,12 @@ static const char *what_is_there(const char *folder, char name[256])
     size_t found = n; /* the first of these kinds, in whatever order a folder has them */
     DIR *entries = opendir(folder);
     for (struct dirent *e; entries && (e = readdir(entries));)
-        for (size_t i = 0; i < found; i++) {
+        for (size_t i = 0; i < n && i <= found; i++) {
             size_t len = strlen(e->d_name), end = strlen(kinds[i].end);
             if (len < end || strcmp(e->d_name + len - end, kinds[i].end) != 0)
                 continue;
+            if (i == found && strcmp(e->d_name, name) >= 0)
+                continue; /* of several files the first stands for all */
             (void)snprintf(name, 256, "%s", e->d_name);
             found = i;
         }

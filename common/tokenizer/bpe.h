@@ -24,7 +24,8 @@ uint32_t ps_bpe_first(const ps_bpe *bpe, uint8_t byte);
 
 ps_bpe_scratch *ps_bpe_scratch_new(void);
 void ps_bpe_scratch_free(ps_bpe_scratch **scratch);
-/* Appends the ids of the piece, 1 to PS_TOKENIZER_MAX_PIECE + 4 bytes. */
+/* Appends the ids of the piece, of 1 byte or more; with steps before it, up to
+ * PS_TOKENIZER_MAX_GROWTH. */
 void ps_bpe_encode(const ps_bpe *bpe, ps_bpe_scratch *scratch, ps_slice piece, ps_ids *out);
 /* The same for a piece that begins as other ids than those of its bytes: whether it came before,
  * then they are appended; and, when not, what they become (n of them, which may be 0). */

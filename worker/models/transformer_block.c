@@ -7,8 +7,8 @@
  * Where the architecture has them, each head of q and k goes through a norm, and so does what a
  * half gives, before it is added; and with a parallel residual a' = norm_mlp(x).
  *
- * Dropout where the papers have it but for the attention's weights, which are never in memory.
- * Fails with what a hook says. */
+ * Dropout where the papers have it; attention drops its weights itself, as they are never in
+ * memory. Fails with what a hook says. */
 #include "worker/layers/activation.h"
 #include "worker/models/transformer.h"
 
