@@ -1,6 +1,6 @@
 """Makes the golden files of this folder with PyPI's `tokenizers` (0.23.3), which is independent of psd.
 
-    python3 make.py        # in this folder
+    python3 make.py [NAME ...]        # in this folder; no NAME: all, and those that are trained come out otherwise each time
 
 Small tokenizers of the types that people have are trained on the text of the GNU GPL (Debian package base-files) and on
 random text of many scripts. NAME.json is the tokenizer; NAME.cases has a line for each text: its ids with
@@ -11,7 +11,9 @@ import base64
 import json
 import pathlib
 import random
+import string
 import struct
+import sys
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -230,19 +232,64 @@ def words():
     return train(tokenizer, trainers.UnigramTrainer, vocab_size=900, special_tokens=["<unk>"], unk_token="<unk>")
 
 
+def first():
+    """prepend_scheme "first" behind a normalizer that takes the first character away, or makes several of it; no decoder,
+    so there are spaces between the tokens."""
+    words = ["<unk>", "<s>", "\u2581", *string.ascii_lowercase, "th", "the", "\u2581the"]
+    tokenizer = Tokenizer(models.BPE({word: i for i, word in enumerate(words)}, [("t", "h"), ("th", "e"), ("\u2581", "the")],
+                                     unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Sequence([
+        normalizers.NFKD(), normalizers.StripAccents(), normalizers.Strip(left=True, right=False), normalizers.Replace("x", ""),
+        normalizers.Replace("y", "  "), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.CharDelimiterSplit(" "),
+                                                       pre_tokenizers.Metaspace(prepend_scheme="first")])
+    tokenizer.add_special_tokens(["<s>"])
+    return tokenizer
+
+
+def as_read(number):
+    """A score as the library reads it: its digits, and then a power of ten, each rounded."""
+    digits, exponent = number.lstrip("-").replace(".", ""), len(number.split(".")[1])
+    return -(float(int(digits)) / 10.0 ** exponent)
+
+
+def scores():
+    """Of each pair of letters there is a token, whose score is that of the two letters together, but for a last digit that is
+    rounded: read with one rounding, another way to cut the pair would be the best."""
+    draw = random.Random(3)
+    vocab, letters = [("<unk>", "0.0")], string.ascii_letters
+    for a, b in zip(letters[::2], letters[1::2]):
+        while True:
+            x, y = (f"-{draw.uniform(4, 16):.15f}" for _ in range(2))
+            both = repr(float(x) + float(y) - draw.choice((-1, 0, 1)) * 2 ** -49)
+            if len(both) > 17 and (float(both) >= float(x) + float(y)) != (as_read(both) >= as_read(x) + as_read(y)):
+                break
+        vocab += [(a, x), (b, y), (a + b, both)]
+    listed = ",".join(f'["{word}",{score}]' for word, score in vocab)
+    return '{"version":"1.0","model":{"type":"Unigram","unk_id":0,"vocab":[' + listed + "]}}"
+
+
 def main():
     fixed = ["", " ", "  ", "\n", " a", "a ", "a  b", "<s>", " <s> x", "a\u0301", "\u0130I", "x" * 30, "\u2460\uff21\ufb01e\u0301"]
-    for make in (llama3, qwen2, smollm, roberta, clip, llama2, mistral, bert, unigram, t5, words):
+    starts = ["\ufb01", "xthe", "x the", "the xthe", "ythe", "y", "of", " of", "\u0301the", "  the", "<s>the", "x<s>the", "the<s>x the"]
+    pairs = [a + b for a, b in zip(string.ascii_letters[::2], string.ascii_letters[1::2])]
+    for make in (llama3, qwen2, smollm, roberta, clip, llama2, mistral, bert, unigram, t5, words, first, scores):
+        if len(sys.argv) > 1 and make.__name__ not in sys.argv:
+            continue
         tokenizer = make()
-        (HERE / f"{make.__name__}.json").write_text(json.dumps(json.loads(tokenizer.to_str()), separators=(",", ":")) + "\n")
+        if isinstance(tokenizer, str): # each digit of its numbers counts
+            (HERE / f"{make.__name__}.json").write_text(tokenizer + "\n")
+            tokenizer = Tokenizer.from_str(tokenizer)
+        else:
+            (HERE / f"{make.__name__}.json").write_text(json.dumps(json.loads(tokenizer.to_str()), separators=(",", ":")) + "\n")
         draw = random.Random(7)
         lines = []
-        for one in fixed + [text(draw) for _ in range(90)]:
+        for one in fixed + {"first": starts, "scores": pairs}.get(make.__name__, []) + [text(draw) for _ in range(90)]:
             ids = tokenizer.encode(one, add_special_tokens=False).ids
             pair = tokenizer.encode(one, "of it")
             case = {"in": one, "ids": ids, "pair": pair.ids, "types": pair.type_ids}
             said = tokenizer.decode(ids, skip_special_tokens=False)
-            if tokenizer.decoder and "\ufffd" not in said and make is not clip:
+            if (tokenizer.decoder or make in (first, scores)) and "\ufffd" not in said and make is not clip:
                 case["out"] = said
             lines.append(json.dumps(case, separators=(",", ":")))
         (HERE / f"{make.__name__}.cases").write_text("\n".join(lines) + "\n")
