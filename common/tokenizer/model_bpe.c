@@ -122,7 +122,7 @@ static void encode_letters(const ps_tokenizer *t, ps_scratch *s, ps_slice piece,
     uint32_t id = 0;
     if (ps_bpe_known(t->bpe, s->bpe, piece, out))
         return;
-    if (t->keys.ignore_merges && ps_tokenizer_find(t, piece, &id)) {
+    if (t->keys.ignore_merges && ps_tokenizer_find_in(t, s, piece, &id)) {
         ps_ids_add(out, id);
         return;
     }
@@ -141,7 +141,7 @@ static bool is_token(const ps_tokenizer *t, ps_scratch *s, ps_slice piece, uint3
         uint8_t letter[4];
         ps_buf_append(&s->text[0], letter, ps_byte_text(piece.data[i], letter));
     }
-    return ps_tokenizer_find(t, ps_buf_slice(&s->text[0]), id);
+    return ps_tokenizer_find_in(t, s, ps_buf_slice(&s->text[0]), id);
 }
 
 static void encode_bytes(const ps_tokenizer *t, ps_scratch *s, ps_slice piece, ps_ids *out)

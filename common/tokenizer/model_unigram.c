@@ -66,13 +66,15 @@ static void offer(best *end, double score, size_t from, bool unknown)
         *end = (best){.score = score, .from = from, .unknown = unknown};
 }
 
-static void go_on_from(const ps_tokenizer *t, best *ends, ps_slice piece, size_t at, size_t n)
+static void go_on_from(const ps_tokenizer *t, const ps_scratch *s, ps_slice piece, size_t at,
+                       size_t n)
 {
+    best *ends = s->best;
     ps_prefix_walk w = PS_PREFIX_WALK;
     double score = ends[at].score;
     bool single = false;
     for (size_t i = at; i < piece.len && ps_prefixes_next(&t->tokens, &w, piece.data[i]); i++) {
-        if (!w.found)
+        if (!w.found || (w.found->control && !s->added))
             continue;
         offer(&ends[i + 1], score + t->scores[w.found->value], at,
               w.found->value == t->keys.unk_id);
@@ -82,10 +84,10 @@ static void go_on_from(const ps_tokenizer *t, best *ends, ps_slice piece, size_t
         offer(&ends[at + n], score + t->worst + UNKNOWN, at, true);
 }
 
-static void put(const ps_tokenizer *t, ps_slice text, ps_ids *out)
+static void put(const ps_tokenizer *t, const ps_scratch *s, ps_slice text, ps_ids *out)
 {
     uint32_t id = 0;
-    if (ps_tokenizer_find(t, text, &id))
+    if (ps_tokenizer_find_in(t, s, text, &id))
         ps_ids_add(out, id);
     else if (!t->keys.byte_fallback || !ps_tokenizer_put_bytes(t, text, out))
         ps_ids_add(out, (uint32_t)t->keys.unk_id);
@@ -106,7 +108,7 @@ static void put_path(const ps_tokenizer *t, ps_scratch *s, ps_slice piece, ps_id
     }
     for (size_t i = cuts->n; i--;) {
         size_t end = cuts->at[i], from = s->best[end].from;
-        put(t, ps_slice_of(piece.data + from, end - from), out);
+        put(t, s, ps_slice_of(piece.data + from, end - from), out);
     }
 }
 
@@ -117,7 +119,7 @@ static ps_status encode(const ps_tokenizer *t, ps_scratch *s, ps_slice piece, ps
         s->best[i] = (best){.from = SIZE_MAX};
     for (size_t at = 0, n = 0; at < piece.len; at += n) {
         (void)ps_step_char(ps_slice_of(piece.data + at, piece.len - at), &n);
-        go_on_from(t, s->best, piece, at, n);
+        go_on_from(t, s, piece, at, n);
     }
     put_path(t, s, piece, out);
     return PS_OK;

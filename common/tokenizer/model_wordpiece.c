@@ -10,7 +10,8 @@ static ps_status make(ps_tokenizer *t)
 }
 
 /* Bytes of the longest token that the rest of a word begins with; 0: there is none. */
-static size_t longest(const ps_tokenizer *t, ps_slice rest, bool goes_on, uint32_t *id)
+static size_t longest(const ps_tokenizer *t, const ps_scratch *s, ps_slice rest, bool goes_on,
+                      uint32_t *id)
 {
     ps_prefix_walk w = PS_PREFIX_WALK;
     const ps_buf *prefix = &t->keys.prefix;
@@ -20,7 +21,7 @@ static size_t longest(const ps_tokenizer *t, ps_slice rest, bool goes_on, uint32
             return 0;
     for (size_t i = 0; i < rest.len && ps_prefixes_next(&t->tokens, &w, rest.data[i]); i++) {
         bool inside = i + 1 < rest.len && (rest.data[i + 1] & 0xc0) == 0x80; /* a character */
-        if (!w.found || inside)
+        if (!w.found || inside || (w.found->control && !s->added))
             continue;
         *id = w.found->value;
         n = i + 1;
@@ -42,7 +43,7 @@ static ps_status encode(const ps_tokenizer *t, ps_scratch *s, ps_slice piece, ps
     bool known = characters(piece) <= t->keys.max_chars;
     for (size_t at = 0; known && at < piece.len; at += n) {
         uint32_t id = 0;
-        n = longest(t, ps_slice_of(piece.data + at, piece.len - at), at > 0, &id);
+        n = longest(t, s, ps_slice_of(piece.data + at, piece.len - at), at > 0, &id);
         known = n > 0;
         ps_ids_add(out, id);
     }

@@ -19,6 +19,21 @@ bool ps_tokenizer_find(const ps_tokenizer *t, ps_slice text, uint32_t *id)
     return true;
 }
 
+static bool is_control(const ps_tokenizer *t, uint32_t id)
+{
+    const ps_added_token *added = ps_tokenizer_find_added(t, id);
+    return added && added->special;
+}
+
+bool ps_tokenizer_find_in(const ps_tokenizer *t, const ps_scratch *s, ps_slice text, uint32_t *id)
+{
+    uint32_t found = 0;
+    if (!ps_tokenizer_find(t, text, &found) || (!s->added && is_control(t, found)))
+        return false;
+    *id = found;
+    return true;
+}
+
 ps_status ps_tokenizer_make_prefixes(ps_tokenizer *t)
 {
     enum { MAX_TOKEN = 512 }; /* a walk from each byte of a text is no longer */
@@ -36,7 +51,7 @@ ps_status ps_tokenizer_make_prefixes(ps_tokenizer *t)
                            MAX_TOKEN);
         }
         if (text.len && ps_tokenizer_find(t, text, &same))
-            at[n++] = (ps_prefix){.text = text, .value = id};
+            at[n++] = (ps_prefix){.text = text, .value = id, .control = is_control(t, id)};
     }
     ps_prefixes_make(&t->tokens, at, n);
     return PS_OK;

@@ -9,6 +9,7 @@
 typedef struct ps_prefix {
     ps_slice text; /* not empty; borrowed */
     uint32_t value;
+    bool control; /* it is no text where a text may have no added tokens */
 } ps_prefix;
 
 typedef struct ps_prefixes {

@@ -116,6 +116,10 @@ struct ps_tokenizer {
 const ps_added_token *ps_tokenizer_find_added(const ps_tokenizer *tokenizer, uint32_t id);
 /* Of a token of the model. */
 bool ps_tokenizer_find(const ps_tokenizer *tokenizer, ps_slice text, uint32_t *id);
+/* The same for what stands in a text: no special token where added tokens are not looked for, as a
+ * text must not smuggle them in. */
+bool ps_tokenizer_find_in(const ps_tokenizer *tokenizer, const ps_scratch *scratch, ps_slice text,
+                          uint32_t *id);
 /* A `settle` of models: t->tokens, which begin a text. PS_INVALID_ARGUMENT: one is too long. */
 PS_MUST_CHECK ps_status ps_tokenizer_make_prefixes(ps_tokenizer *tokenizer);
 /* The ids of the bytes of text, "<0x41>"; false, and nothing, when one has none. */

@@ -75,9 +75,9 @@ END_TEST
 START_TEST(nested_quantifiers_meet_the_limit_of_one_place)
 {
     ps_spans spans = {0};
-    ck_assert_int_eq(match("(?:a+)+[bc]", ps_slice_str("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaad"),
-                           &spans),
-                     PS_RESOURCE_EXHAUSTED);
+    ck_assert_int_eq(
+        match("(?:a+)+[bc]", ps_slice_str("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaad"), &spans),
+        PS_RESOURCE_EXHAUSTED);
     expect_said("a pattern backtracks for too long");
     ps_spans_free(&spans);
 }
@@ -219,6 +219,34 @@ START_TEST(a_long_word_takes_time_as_its_length)
 }
 END_TEST
 
+START_TEST(a_text_that_may_have_no_added_tokens_has_no_special_one)
+{
+    static const char *const models[] = {
+        "{\"type\":\"BPE\",\"unk_token\":\"u\",\"ignore_merges\":true,"
+        "\"vocab\":{\"u\":0,\"<s>\":1,\"<\":2,\"s\":3,\">\":4},\"merges\":[]}",
+        "{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"u\",0],[\"<s>\",0],[\"<\",-3],[\"s\",-4],"
+        "[\">\",-5]]}",
+        "{\"type\":\"WordPiece\",\"unk_token\":\"u\",\"continuing_subword_prefix\":\"\","
+        "\"vocab\":{\"u\":0,\"<s>\":1,\"<\":2,\"s\":3,\">\":4}}"};
+    ps_tokenizer *t = NULL;
+    ps_ids plain = PS_IDS_EMPTY, added = PS_IDS_EMPTY;
+    ck_ok(make(models[_i], "added_tokens",
+               "[{\"id\":1,\"content\":\"<s>\",\"special\":true,\"normalized\":false,"
+               "\"lstrip\":false,\"rstrip\":false,\"single_word\":false}]",
+               &t));
+    ck_ok(ps_tokenizer_encode(t, ps_slice_str("<s>"), false, &plain));
+    ck_ok(ps_tokenizer_encode(t, ps_slice_str("<s>"), true, &added));
+    ck_assert_uint_eq(plain.n, 3);
+    for (uint32_t i = 0; i < 3; i++)
+        ck_assert_uint_eq(plain.at[i], 2 + i);
+    ck_assert_uint_eq(added.n, 1);
+    ck_assert_uint_eq(added.at[0], 1);
+    ps_tokenizer_free(&t);
+    ps_ids_free(&plain);
+    ps_ids_free(&added);
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&a_quadratic_pattern_meets_the_deadline_of_all_its_places},
     {&a_block_of_text_that_is_new_has_the_whole_time},
@@ -228,6 +256,7 @@ static const ps_check_case tests[] = {
     {&tokens_of_unigram_have_a_size},
     {&a_block_grows_only_so_far},
     {&a_long_word_takes_time_as_its_length, .repeat = 3},
+    {&a_text_that_may_have_no_added_tokens_has_no_special_one, .repeat = 3},
     {0},
 };
 
