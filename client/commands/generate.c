@@ -13,7 +13,7 @@
 typedef struct options {
     const char *prompt;
     ps_say_how how;
-    bool no_added;
+    bool no_added, no_special;
 } options;
 
 static const ps_flag flags[] = {
@@ -34,24 +34,41 @@ static const ps_flag flags[] = {
      .type = PS_FLAG_SWITCH,
      .offset = offsetof(options, no_added),
      .help = "added tokens that stand in the prompt are text like any other"},
+    {.name = "no-special",
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(options, no_special),
+     .help = "put no special tokens around the prompt"},
     {.name = NULL},
 };
+
+/* Around the prompt stands what the tokenizer puts around a text, as its models were trained. */
+static void join(const options *o, const ps_speaker *speaker, const ps_ids *text, ps_ids *prompt)
+{
+    uint32_t begin;
+    if (!o->no_special)
+        ps_tokenizer_join(speaker->tokenizer, text, NULL, prompt, NULL);
+    for (size_t i = 0; o->no_special && i < text->n; i++)
+        ps_ids_add(prompt, text->at[i]);
+    if (!prompt->n && ps_speaker_mark(speaker, PS_TOKEN_BOS, 0, &begin))
+        ps_ids_add(prompt, begin);
+}
 
 static ps_status encode(ps_client *client, const options *o, const ps_speaker *speaker,
                         ps_ids *prompt)
 {
     ps_buf text = PS_BUF_EMPTY;
-    uint32_t begin;
+    ps_ids ids = PS_IDS_EMPTY;
     if (!o->prompt)
         return ps_client_usage(client, "--prompt is missing: the text to go on from");
     ps_status st = ps_say_text(client, "--prompt", o->prompt, &text);
     if (!st)
-        st = ps_tokenizer_encode(speaker->tokenizer, ps_buf_slice(&text), !o->no_added, prompt);
-    if (!st && !prompt->n && ps_speaker_mark(speaker, PS_TOKEN_BOS, 0, &begin))
-        ps_ids_add(prompt, begin);
+        st = ps_tokenizer_encode(speaker->tokenizer, ps_buf_slice(&text), !o->no_added, &ids);
+    if (!st)
+        join(o, speaker, &ids, prompt);
     if (!st && !prompt->n)
         st = ps_fail(PS_INVALID_ARGUMENT, "the prompt is empty");
     ps_buf_free(&text);
+    ps_ids_free(&ids);
     return st;
 }
 

@@ -211,8 +211,8 @@ static ps_status read_text(job *j, ps_source *source)
     return st ? st : end_document(j);
 }
 
-/* A text by itself, as psctl generate makes tokens of a prompt: where a response is joined to it,
- * no token is of both. */
+/* A text by itself, as psctl generate --no-special makes tokens of a prompt: where a response is
+ * joined to it, no token is of both. */
 static ps_status put_key(job *j, ps_slice line, const char *key, bool given)
 {
     ps_status st = ps_json_text_at(line, key, &j->text);

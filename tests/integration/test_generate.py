@@ -315,6 +315,19 @@ train: {{epochs: 1, batch_size: 8, optimizer: {{name: adamw, learning_rate: 0.00
         how = ("--tokens", 12, "--seed", 3)
         bare = say(cluster, "bare", "the quick", "--tokenizer", tokenizer, *how)
         assert bare["text"] == decode(bare["tokens"]), bare
+        # the special tokens around a text stand around a prompt, too
+        around = json.loads(tokenizer.read_text())
+        begin = around["added_tokens"][0]
+        around["post_processor"] = {
+            "type": "TemplateProcessing", "pair": [],
+            "single": [{"SpecialToken": {"id": "begin", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+            "special_tokens": {"begin": {"id": "begin", "ids": [begin["id"]], "tokens": [begin["content"]]}}}
+        (cluster.dir / "around.json").write_text(json.dumps(around))
+        begun = say(cluster, "bare", "the quick", "--tokenizer", cluster.dir / "around.json", *how)
+        written = say(cluster, "bare", begin["content"] + "the quick", "--tokenizer", tokenizer, *how)
+        assert begun["prompt_tokens"] == bare["prompt_tokens"] + 1 and begun["tokens"] == written["tokens"], begun
+        alone = say(cluster, "bare", "the quick", "--tokenizer", cluster.dir / "around.json", "--no-special", *how)
+        assert alone["tokens"] == bare["tokens"], alone
 
         cluster.psctl("export", "bare", "-o", cluster.dir / "bare.safetensors")
         metadata, tensors = read_safetensors(cluster.dir / "bare.safetensors")
