@@ -10,11 +10,17 @@ const ps_step_row *const ps_normalizer_rows[] = {
 };
 
 const ps_step_row *const ps_pre_tokenizer_rows[] = {
-    &ps_pre_byte_level,       &ps_pre_split,
-    &ps_pre_digits,           &ps_pre_metaspace,
-    &ps_pre_punctuation,      &ps_pre_whitespace,
-    &ps_pre_whitespace_split, &ps_pre_bert,
-    &ps_pre_delimiter,        NULL,
+    &ps_pre_byte_level,
+    &ps_pre_split,
+    &ps_pre_digits,
+    &ps_pre_metaspace,
+    &ps_pre_punctuation,
+    &ps_pre_whitespace,
+    &ps_pre_whitespace_split,
+    &ps_pre_bert,
+    &ps_pre_delimiter,
+    &ps_pre_fixed_length,
+    NULL,
 };
 
 const ps_step_row *const ps_decoder_rows[] = {

@@ -12,6 +12,7 @@ extern const ps_step_row ps_norm_precompiled; /* norm_precompiled.c */
 
 /* Pre-tokenizers */
 extern const ps_step_row ps_pre_byte_level;              /* pre_byte_level.c */
+extern const ps_step_row ps_pre_fixed_length;            /* pre_fixed_length.c */
 extern const ps_step_row ps_pre_split, ps_pre_delimiter; /* pre_split.c */
 extern const ps_step_row ps_pre_metaspace;               /* pre_metaspace.c */
 /* pre_kinds.c */

@@ -247,6 +247,15 @@ def first():
     return tokenizer
 
 
+def threes():
+    """Pieces of three characters, the first of them with a letter before it."""
+    tokenizer = first()
+    tokenizer.normalizer = None
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.FixedLength(length=3),
+                                                       pre_tokenizers.Metaspace(prepend_scheme="first", split=False)])
+    return tokenizer
+
+
 def as_read(number):
     """A score as the library reads it: its digits, and then a power of ten, each rounded."""
     digits, exponent = number.lstrip("-").replace(".", ""), len(number.split(".")[1])
@@ -273,7 +282,7 @@ def main():
     fixed = ["", " ", "  ", "\n", " a", "a ", "a  b", "<s>", " <s> x", "a\u0301", "\u0130I", "x" * 30, "\u2460\uff21\ufb01e\u0301"]
     starts = ["\ufb01", "xthe", "x the", "the xthe", "ythe", "y", "of", " of", "\u0301the", "  the", "<s>the", "x<s>the", "the<s>x the"]
     pairs = [a + b for a, b in zip(string.ascii_letters[::2], string.ascii_letters[1::2])]
-    for make in (llama3, qwen2, smollm, roberta, clip, llama2, mistral, bert, unigram, t5, words, first, scores):
+    for make in (llama3, qwen2, smollm, roberta, clip, llama2, mistral, bert, unigram, t5, words, first, scores, threes):
         if len(sys.argv) > 1 and make.__name__ not in sys.argv:
             continue
         tokenizer = make()
@@ -289,7 +298,7 @@ def main():
             pair = tokenizer.encode(one, "of it")
             case = {"in": one, "ids": ids, "pair": pair.ids, "types": pair.type_ids}
             said = tokenizer.decode(ids, skip_special_tokens=False)
-            if (tokenizer.decoder or make in (first, scores)) and "\ufffd" not in said and make is not clip:
+            if (tokenizer.decoder or make in (first, scores, threes)) and "\ufffd" not in said and make is not clip:
                 case["out"] = said
             lines.append(json.dumps(case, separators=(",", ":")))
         (HERE / f"{make.__name__}.cases").write_text("\n".join(lines) + "\n")
