@@ -35,6 +35,7 @@ extern const ps_inspect_kind ps_inspect_data[];
 extern const ps_inspect_kind ps_inspect_own[];
 extern const ps_inspect_kind ps_inspect_texts[];
 ps_status ps_inspect_model(ps_inspection *of);
+ps_status ps_inspect_tokenizer(ps_inspection *of);
 
 /* Its first bytes are these. */
 bool ps_inspect_begins(const ps_inspection *of, const char *bytes, size_t len);

@@ -8,7 +8,7 @@
 #include "common/format/text_look.h"
 #include "common/format/token_file.h"
 #include "common/model/model_files.h"
-#include "common/tokenizer/tokenizer.h"
+#include "common/model/tokenizer_open.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -50,11 +50,11 @@ static bool is_tokenizer(const ps_inspection *of)
            (ps_inspect_ends(of, ".model") && ps_inspect_begins(of, "\n", 1));
 }
 
-static ps_status describe_tokenizer(ps_inspection *of)
+ps_status ps_inspect_tokenizer(ps_inspection *of)
 {
     ps_tokenizer *t = NULL;
     ps_inspect_is(of, "a tokenizer");
-    ps_status st = ps_tokenizer_open(of->source.disk, of->source.path, &t);
+    ps_status st = ps_model_tokenizer_open(of->source.disk, of->source.path, &t);
     if (st)
         return st;
     ps_facts_text(&of->facts, "tokenizer", "used as", ps_slice_str(ps_tokenizer_name(t)));
@@ -206,7 +206,7 @@ static ps_status describe_csv(ps_inspection *of)
 
 const ps_inspect_kind ps_inspect_data[] = {
     {"tokens", is_token_file, describe_token_file},
-    {"tokenizer", is_tokenizer, describe_tokenizer},
+    {"tokenizer", is_tokenizer, ps_inspect_tokenizer},
     {"idx", is_idx, describe_idx},
     {"csv", is_csv, describe_csv},
     {"jsonl", is_json_lines, describe_json_lines},

@@ -160,10 +160,15 @@ ps_status ps_inspect_model(ps_inspection *of)
     if (st)
         return st;
     if (!of->kind) {
+        st = ps_model_look_at(of->source.path, &look);
+        if (!st && !look.tensors && look.tokenizer.len) { /* GGUF with a vocabulary alone */
+            ps_model_look_free(&look);
+            of->kind = "tokenizer";
+            return ps_inspect_tokenizer(of);
+        }
         const ps_model_format *what = format ? format : ps_model_format_find(NULL); /* psd's own */
         of->kind = what->name;
         ps_inspect_is(of, what->is);
-        st = ps_model_look_at(of->source.path, &look);
         add_look(of, &look, st == PS_OK);
         ps_model_look_free(&look);
     }

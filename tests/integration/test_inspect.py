@@ -107,6 +107,10 @@ def data_and_what_else_has_a_name():
         assert (found["kind"], found["rows"], found["shape"], found["type"]) == ("idx", 2, "2 x 1 x 3", "uint8"), found
         found = inspect(TOKENIZER[0])
         assert found["kind"] == "tokenizer" and found["vocab_size"] == 1000, found
+        vocabulary = GOLDEN / "vocabs/gpt-2.gguf" # no tensors
+        found = inspect(vocabulary)
+        assert found["kind"] == "tokenizer" and found["usable"] and found["tokenizer"] == "gpt2", found
+        assert found["use"] == f"psctl tokenize --tokenizer {vocabulary}", found
         found = inspect(GOLDEN / "signing/certificate.sig")
         assert found["kind"] == "signature" and found["signed_by"] == "certificates", found
         for name, first, reason in (("x.parquet", b"PAR1\x15\4", "is a Parquet file; write its texts as JSON Lines"),
