@@ -103,6 +103,7 @@ def cuts():
                             {"type": "Strip", "strip_left": True, "strip_right": True}),
         pre_tokenizer=sequence("pretokenizers", {"type": "Whitespace"}, {"type": "Punctuation", "behavior": "MergedWithNext"},
                                {"type": "Digits", "individual_digits": True}, {"type": "CharDelimiterSplit", "delimiter": "q"},
+                               {"type": "FixedLength", "length": 4},
                                {"type": "Split", "pattern": {"String": "th"}, "behavior": "MergedWithPrevious", "invert": False}),
         decoder=sequence("decoders", {"type": "Replace", "pattern": {"Regex": "a+b?"}, "content": "c"}))
 
