@@ -94,8 +94,9 @@ static ps_status read_template(const ps_part *part, const ps_part *special, cons
     ps_status st = ps_json_expect(&r, PS_JSON_ARRAY, &token);
     for (long i = 0; ps_json_element(&r, &piece, &st); i++) {
         ps_part below = ps_part_below(part, key, i, piece);
-        st = i < PS_POST_MAX ? add_piece(part, special, &below, list, n)
-                             : ps_part_fail(&below, "there are too many before it");
+        st = i < PS_POST_MAX
+                 ? add_piece(part, special, &below, list, n)
+                 : ps_fail(PS_INVALID_ARGUMENT, "%s: more than %d places", below.path, PS_POST_MAX);
     }
     ps_json_reader_free(&r);
     return st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;
