@@ -13,7 +13,7 @@
     row(workers) \
     row(models) row(model) row(model_sign) row(model_verify) row(model_provenance) \
     row(report) row(losses) row(influence) row(export) row(import) row(delete) \
-    row(evaluate) row(explain) row(compare) row(diff) row(predict) row(generate) row(chat) row(tokenize) row(inspect) \
+    row(evaluate) row(explain) row(compare) row(diff) row(predict) row(embed) row(generate) row(chat) row(tokenize) row(inspect) \
     row(status) row(quota) row(drain) row(reload) row(checkpoint) \
     row(cert_create_ca) row(cert_create_server) row(cert_create_client) row(cert_create_signer) \
     row(cert_inspect) row(cert_revoke) row(cert_crl) row(cert_renew) \

@@ -80,7 +80,7 @@ static void add_model(ps_inspection *of, const ps_spec_model *model, bool tokeni
     ps_spec_model_format(model, &text);
     const char *kept = tokenizer ? "kept, but not used" : "none";
     add_ids(of, ids);
-    if (ps_spec_model_is_language(model))
+    if (ps_spec_model_reads_tokens(model))
         ps_facts_text(&of->facts, "psd_tokenizer", "tokenizer in psd",
                       ps_slice_str(*model->tokenizer ? model->tokenizer : kept));
     ps_facts_text(&of->facts, "config", "model in psd", ps_buf_slice(&text));

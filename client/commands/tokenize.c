@@ -2,6 +2,7 @@
  * line of JSON has at a key. They are read in pieces, or in lines, so memory does not grow with
  * them. On a terminal a line says how far it is. Needs no server. */
 #include "client/call/client.h"
+#include "client/call/labelled_text.h"
 #include "client/call/streams.h"
 #include "client/call/support.h"
 #include "client/commands/commands.h"
@@ -31,7 +32,9 @@ typedef struct options {
     const char *end;
     const char *key;               /* of JSON Lines: the text; */
     const char *prompt, *response; /* or what is given, and what is to be learnt */
+    const char *pair, *label, *classes;
     bool documents;
+    bool texts; /* for models of texts */
     bool added;
     bool binary;
     bool force;
@@ -69,6 +72,25 @@ static const ps_flag flags[] = {
      .offset = offsetof(options, response),
      .value = "KEY",
      .help = "and what is at this one follows it, and is learnt"},
+    {.name = "texts",
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(options, texts),
+     .help = "for models of texts (bert): each line's text with the tokens around it"},
+    {.name = "pair",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, pair),
+     .value = "KEY",
+     .help = "texts: the second text of each line is at this key"},
+    {.name = "label",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, label),
+     .value = "KEY",
+     .help = "texts: the class of each line is at this key: a number from 0, or"},
+    {.name = "classes",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, classes),
+     .value = "A,B,...",
+     .help = "a name, of those that the classes 0, 1 and so on have here"},
     {.name = "documents",
      .type = PS_FLAG_SWITCH,
      .offset = offsetof(options, documents),
@@ -104,6 +126,7 @@ typedef struct job {
     uint32_t end; /* the token behind each input, when options->end is given */
     uint8_t *piece;
     ps_buf text; /* of a line */
+    ps_labelled_text labelled;
     ps_ids ids;
     count *each, all; /* of each input, and of all of them */
     size_t at;        /* the input */
@@ -157,6 +180,12 @@ static void show(job *j, bool over)
 }
 
 /* ---- the texts ---- */
+
+/* --pair and --label say so, too. */
+static bool is_texts(const options *o)
+{
+    return o->texts || o->pair || o->label;
+}
 
 static ps_status put(job *j, bool given)
 {
@@ -223,9 +252,26 @@ static ps_status put_key(job *j, ps_slice line, const char *key, bool given)
     return st ? st : put(j, given);
 }
 
+static ps_status put_text(job *j, ps_slice line)
+{
+    ps_labelled_text before = j->labelled;
+    ps_status st = ps_labelled_text_put(&j->labelled, line);
+    uint64_t bytes = j->labelled.bytes - before.bytes, tokens = j->labelled.tokens - before.tokens;
+    j->each[j->at].documents++;
+    j->all.documents++;
+    j->each[j->at].bytes += bytes;
+    j->all.bytes += bytes;
+    j->each[j->at].tokens += tokens;
+    j->all.tokens += tokens;
+    show(j, false);
+    return st;
+}
+
 static ps_status put_line(job *j, ps_slice line)
 {
     const options *o = j->options;
+    if (is_texts(o))
+        return put_text(j, line);
     begin_document(j);
     ps_status st = o->prompt ? put_key(j, line, o->prompt, true) : PS_OK;
     if (!st)
@@ -283,13 +329,23 @@ static ps_status prepare(job *j)
         return st;
     if (o->end && !ps_tokenizer_added(j->tokenizer, o->end, &j->end))
         return ps_fail(PS_INVALID_ARGUMENT, "--end: the tokenizer has no added token '%s'", o->end);
+    j->labelled = (ps_labelled_text){.text = o->key,
+                                     .pair = o->pair,
+                                     .label = o->label,
+                                     .classes = o->classes,
+                                     .added = o->added,
+                                     .tokenizer = j->tokenizer};
     ps_token_file_info about = {.vocab_size = ps_tokenizer_vocab_size(j->tokenizer),
                                 .marks = (o->documents || o->prompt ? PS_TOKEN_BEGINS : 0) |
                                          (o->prompt ? PS_TOKEN_GIVEN : 0),
                                 .tokenizer_hash = ps_tokenizer_hash(j->tokenizer)};
+    if (is_texts(o))
+        about.marks = ps_labelled_text_marks(&j->labelled);
     (void)snprintf(about.tokenizer, sizeof about.tokenizer, "%s", ps_tokenizer_name(j->tokenizer));
     j->encoder = ps_encoder_new(j->tokenizer, o->added);
-    return ps_token_writer_new(o->path, o->force, &about, &j->writer);
+    st = ps_token_writer_new(o->path, o->force, &about, &j->writer);
+    j->labelled.writer = j->writer;
+    return st;
 }
 
 static void report_json(const job *j, uint64_t file_bytes)
@@ -400,6 +456,14 @@ static ps_status check_options(ps_client *client, const options *o)
                                        "--response the two of it");
     if ((o->key && !*o->key) || (o->prompt && (!*o->prompt || !*o->response)))
         return ps_client_usage(client, "a key of JSON Lines is missing");
+    if (is_texts(o) && (!o->key || o->end))
+        return ps_client_usage(client,
+                               "--texts, --pair and --label take lines of JSON, with --jsonl "
+                               "KEY, and no --end");
+    if ((o->pair && !*o->pair) || (o->label && !*o->label))
+        return ps_client_usage(client, "a key of JSON Lines is missing");
+    if (o->classes && !o->label)
+        return ps_client_usage(client, "--classes says what the classes of --label are called");
     if (o->binary && (o->key || o->prompt))
         return ps_client_usage(client, "--binary is for other inputs than JSON Lines");
     return PS_OK;

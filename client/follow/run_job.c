@@ -164,7 +164,7 @@ ps_status ps_run_job_spec(ps_client *client, const ps_run_job_options *options, 
     if (st)
         goto free_paths;
     const ps_job_spec *trained = known.trained;
-    bool language = known.section && ps_spec_model_is_language(known.section);
+    bool language = known.section && ps_spec_model_reads_tokens(known.section);
     const char *format = options->format            ? options->format
                          : language                 ? "tokens"
                          : looks_like_csv(features) ? "csv"

@@ -77,7 +77,7 @@ static char *shape_of(const ps_spec_model *m)
     if (ps_spec_model_is_lens(m))
         return ps_asprintf("%" PRId64 " translators, %" PRId64 " numbers wide, of %s",
                            m->num_layers, m->hidden_size, *m->base ? m->base : "no model yet");
-    if (!ps_spec_model_is_language(m)) {
+    if (!ps_spec_model_reads_tokens(m)) {
         ps_buf widths = PS_BUF_EMPTY;
         put_convolutions(m, &widths);
         for (size_t i = 0; i < m->n_layers; i++)
@@ -105,7 +105,7 @@ static void put_shape(const ps_report *r, ps_buf *out)
     char *shape = shape_of(m);
     put_fact(out, "Shape", shape);
     ps_free(&shape);
-    if (ps_spec_model_is_language(m))
+    if (ps_spec_model_reads_tokens(m))
         ps_html(out,
                 "<dt>Text</dt><dd>%" PRId64 " tokens of context, a vocabulary of %" PRId64
                 "%s%s</dd>\n",

@@ -28,7 +28,7 @@ const char *ps_arch_model_type(const ps_arch *arch)
 const ps_arch *ps_arch_find_hf(const char *model_type)
 {
     for (size_t i = 0; ps_archs[i]; i++)
-        if (ps_archs[i]->family == PS_ARCH_LANGUAGE &&
+        if (ps_arch_reads_tokens(ps_archs[i]) &&
             !strcmp(ps_arch_model_type(ps_archs[i]), model_type))
             return ps_archs[i];
     return NULL;
@@ -78,17 +78,31 @@ ps_arch_place ps_arch_place_of(ps_arch_part part)
 bool ps_arch_is_norm(ps_arch_part part)
 {
     switch (part) {
+    case PS_PART_NORM_EMBEDDING:
     case PS_PART_NORM_ATTENTION:
     case PS_PART_NORM_Q:
     case PS_PART_NORM_K:
     case PS_PART_NORM_AFTER_ATTENTION:
+    case PS_PART_NORM_ADDED_ATTENTION:
     case PS_PART_NORM_MLP:
     case PS_PART_NORM_AFTER_MLP:
+    case PS_PART_NORM_ADDED_MLP:
     case PS_PART_NORM:
         return true;
     default:
         return false;
     }
+}
+
+bool ps_arch_is_added(const ps_arch *arch, const char *name)
+{
+    bool is = false;
+    for (size_t i = 0; i < arch->n_tensors; i++) {
+        const ps_arch_tensor *row = &arch->tensors[i];
+        is |= (row->part == PS_PART_POOLER || row->part == PS_PART_CLASSES) &&
+              !strcmp(row->name, name);
+    }
+    return is;
 }
 
 const char *const ps_arch_act_names[] = {"default", "gelu_tanh", "gelu", "relu", "silu", NULL};
@@ -107,8 +121,23 @@ bool ps_arch_slides(const ps_arch_choices *choices, int64_t layer)
 
 bool ps_arch_has_option(const ps_arch_choices *choices, ps_arch_option option)
 {
-    return option == PS_OPTION_NONE ||
-           (option == PS_OPTION_ATTENTION_BIAS ? choices->attention_bias : choices->mlp_bias);
+    switch (option) {
+    case PS_OPTION_ATTENTION_BIAS:
+        return choices->attention_bias;
+    case PS_OPTION_MLP_BIAS:
+        return choices->mlp_bias;
+    case PS_OPTION_POOLER:
+        return choices->pooler;
+    case PS_OPTION_CLASSES:
+        return choices->num_classes > 0;
+    default:
+        return true;
+    }
+}
+
+bool ps_arch_reads_tokens(const ps_arch *arch)
+{
+    return arch->family == PS_ARCH_LANGUAGE || arch->family == PS_ARCH_ENCODER;
 }
 
 const char *ps_arch_option_key(ps_arch_option option)
@@ -117,6 +146,8 @@ const char *ps_arch_option_key(ps_arch_option option)
         [PS_OPTION_NONE] = NULL,
         [PS_OPTION_ATTENTION_BIAS] = "attention_bias",
         [PS_OPTION_MLP_BIAS] = "mlp_bias",
+        [PS_OPTION_POOLER] = "pooler",
+        [PS_OPTION_CLASSES] = "num_classes",
     };
     return keys[option];
 }
@@ -148,7 +179,16 @@ ps_arch_list ps_arch_list_model_types(void)
 {
     ps_arch_list list = {""};
     for (size_t i = 0; ps_archs[i]; i++)
-        if (ps_archs[i]->family == PS_ARCH_LANGUAGE)
+        if (ps_arch_reads_tokens(ps_archs[i]))
             add(&list, ps_arch_model_type(ps_archs[i]));
+    return list;
+}
+
+ps_arch_list ps_arch_list_tokens(void)
+{
+    ps_arch_list list = {""};
+    for (size_t i = 0; ps_archs[i]; i++)
+        if (ps_arch_reads_tokens(ps_archs[i]))
+            add(&list, ps_archs[i]->name);
     return list;
 }

@@ -23,13 +23,15 @@
     X(gemma2)       \
     X(gemma3)       \
     X(gpt_neox)     \
+    X(bert)         \
     X(sae)          \
     X(tuned_lens)
 
 typedef enum ps_arch_family {
     PS_ARCH_LAYERS,   /* numbers in, layers of which the model section says the widths */
     PS_ARCH_IMAGES,   /* numbers of an image in, convolutions, and layers as above behind them */
-    PS_ARCH_LANGUAGE, /* tokens in, a decoder of blocks; all below is for these */
+    PS_ARCH_LANGUAGE, /* tokens in, a decoder of blocks; all below is for these, and for */
+    PS_ARCH_ENCODER,  /* a text or two in, and all of it seen at once: an embedding, or its class */
     PS_ARCH_CODER,    /* numbers in, and the same numbers out: widths as of layers, and no labels */
     PS_ARCH_LENS,     /* the residual stream of a language model in, at all its layers; no labels */
 } ps_arch_family;
@@ -54,6 +56,8 @@ typedef enum ps_arch_option {
     PS_OPTION_NONE,
     PS_OPTION_ATTENTION_BIAS,
     PS_OPTION_MLP_BIAS,
+    PS_OPTION_POOLER,
+    PS_OPTION_CLASSES, /* num_classes is not 0 */
     PS_OPTIONS,
 } ps_arch_option;
 
@@ -82,17 +86,25 @@ typedef struct ps_arch_choices {
     double attention_softcap, logit_softcap; /* cap · tanh(x / cap); 0: not */
     double embedding_dropout;                /* of embeddings, in training; < 0: dropout */
     double attention_dropout;                /* of attention's weights, likewise */
+    /* encoders */
+    int64_t type_vocab_size;   /* kinds of texts: the first, and the second of a pair */
+    int64_t num_classes;       /* that a text may be of; 0: it is embedded alone */
+    bool pooler;               /* a layer and its tanh between the first token and the classes */
+    double classifier_dropout; /* of what the classes are made of, in training; < 0: dropout */
 } ps_arch_choices;
 
 /* What a tensor belongs to, in the order of the forward pass. What an architecture has says what
  * is computed: POSITIONS are learnt, and without them queries and keys are turned (RoPE); a norm
  * with a bias is a LayerNorm, else an RMSNorm; QKV is one product, Q, K and V are three; NORM_Q
  * and NORM_K are of each head's numbers, before they are turned; with GATE the MLP is f(gate) · up,
- * without it f(up), f as the traits say; NORM_AFTER is of what a half gives, before it is added;
- * without HEAD the embedding is always the head. */
+ * without it f(up), f as the traits say; NORM_AFTER is of what a half gives, before it is added,
+ * and NORM_ADDED of the sum; NORM_EMBEDDING is of all that the embedding adds up. Norms that are
+ * not there change nothing. Without HEAD the embedding is always the head. */
 typedef enum ps_arch_part {
     PS_PART_TOKENS,
     PS_PART_POSITIONS,
+    PS_PART_TYPES, /* of a text: the first, or the second of a pair */
+    PS_PART_NORM_EMBEDDING,
     PS_PART_NORM_ATTENTION, /* from here on of each block */
     PS_PART_QKV,
     PS_PART_Q,
@@ -102,13 +114,17 @@ typedef enum ps_arch_part {
     PS_PART_NORM_K,
     PS_PART_O,
     PS_PART_NORM_AFTER_ATTENTION,
+    PS_PART_NORM_ADDED_ATTENTION,
     PS_PART_NORM_MLP,
     PS_PART_GATE,
     PS_PART_UP,
     PS_PART_DOWN,
-    PS_PART_NORM_AFTER_MLP, /* up to here */
+    PS_PART_NORM_AFTER_MLP,
+    PS_PART_NORM_ADDED_MLP, /* up to here */
     PS_PART_NORM,
-    PS_PART_HEAD, /* not there when the section ties it */
+    PS_PART_POOLER,  /* tanh of it, of a text's first token */
+    PS_PART_CLASSES, /* of what the pooler gives, or of the first token */
+    PS_PART_HEAD,    /* not there when the section ties it */
     PS_PARTS,
 } ps_arch_part;
 
@@ -125,6 +141,8 @@ typedef enum ps_arch_side {
     PS_SIDE_QKV,    /* of all heads */
     PS_SIDE_INNER,
     PS_SIDE_HEAD, /* of one head */
+    PS_SIDE_TYPES,
+    PS_SIDE_CLASSES,
 } ps_arch_side;
 
 /* What becomes of it in a GGUF file. */
@@ -233,7 +251,11 @@ typedef struct ps_arch {
     struct {
         const char *type;           /* of `architectures`: "LlamaForCausalLM" */
         const char *model_type;     /* NULL: the name */
+        const char *type_classes;   /* likewise, where it has classes; NULL: it never has */
         const char *prefix;         /* of names in a model that is saved whole; NULL: none */
+        const char *outside;        /* names that begin so are outside of it; NULL: none are. With
+                                       classes all others are written with it */
+        const char *heads;          /* what names of heads that are not read begin with, or NULL */
         const char *const *buffers; /* ends of names of what transformers makes anew, to NULL */
         const ps_arch_hf_key *keys;
         const ps_arch_hf_out *out;
@@ -266,11 +288,14 @@ bool ps_arch_has(const ps_arch *arch, ps_arch_part part);
 const char *ps_arch_weight(const ps_arch *arch, ps_arch_part part);
 ps_arch_place ps_arch_place_of(ps_arch_part part);
 bool ps_arch_is_norm(ps_arch_part part);
+/* Is it of what stands behind an encoder's blocks, and may be put there later? */
+bool ps_arch_is_added(const ps_arch *arch, const char *name);
 ps_arch_act ps_arch_act_of(const ps_arch *arch, const ps_arch_choices *choices); /* not OWN */
 /* Of block `layer`, from 0: does a query there see sliding_window keys alone? */
 bool ps_arch_slides(const ps_arch_choices *choices, int64_t layer);
 /* True of an option of the choices; NONE: always. */
 bool ps_arch_has_option(const ps_arch_choices *choices, ps_arch_option option);
+bool ps_arch_reads_tokens(const ps_arch *arch);        /* what common/arch/layout.h lays out */
 const char *ps_arch_option_key(ps_arch_option option); /* of the model section; not of NONE */
 
 /* For messages: "gpt2, llama". */
@@ -279,6 +304,7 @@ typedef struct ps_arch_list {
 } ps_arch_list;
 ps_arch_list ps_arch_list_all(void);
 ps_arch_list ps_arch_list_language(void);
-ps_arch_list ps_arch_list_model_types(void); /* of these */
+ps_arch_list ps_arch_list_model_types(void); /* of all that read tokens */
+ps_arch_list ps_arch_list_tokens(void);      /* all that read tokens */
 
 #endif

@@ -31,6 +31,10 @@ static uint64_t length(const ps_arch_sizes *s, ps_arch_side which)
         return (uint64_t)s->intermediate_size;
     case PS_SIDE_HEAD:
         return (uint64_t)s->head_dim;
+    case PS_SIDE_TYPES:
+        return (uint64_t)s->choices.type_vocab_size;
+    case PS_SIDE_CLASSES:
+        return (uint64_t)s->choices.num_classes;
     case PS_SIDE_NONE:
         break;
     }

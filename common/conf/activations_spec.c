@@ -54,6 +54,12 @@ ps_status ps_spec_activations_match(const ps_job_spec *spec, const ps_spec_model
     ps_status st = ps_spec_model_is_lens(model) ? match_lens(a, model, origin) : PS_OK;
     if (st)
         return st;
+    if (ps_spec_model_is_encoder(origin))
+        return ps_fail(
+            PS_INVALID_ARGUMENT,
+            "data.activations: model %s is of architecture %s, whose activations are not "
+            "taken",
+            a->model, origin->architecture);
     bool language = ps_spec_model_is_language(origin), tokens = !strcmp(a->format, "tokens");
     if (language != tokens)
         return ps_fail(PS_INVALID_ARGUMENT,

@@ -176,6 +176,11 @@ static ps_status match_inputs(const ps_spec_model *student, const ps_spec_model 
 static ps_status match(const ps_job_spec *spec, const ps_spec_model *teacher, bool settled)
 {
     bool tokens = ps_spec_model_is_language(spec->model), lens = ps_spec_model_is_lens(teacher);
+    bool texts = ps_spec_model_is_encoder(spec->model) || ps_spec_model_is_encoder(teacher);
+    if (texts)
+        return ps_fail(PS_INVALID_ARGUMENT, "models of architecture %s learn from labels alone",
+                       ps_spec_model_is_encoder(teacher) ? teacher->architecture
+                                                         : spec->model->architecture);
     if (lens || tokens != ps_spec_model_is_language(teacher))
         return ps_fail(PS_INVALID_ARGUMENT,
                        "it is of architecture %s, which does not read what %s "

@@ -54,6 +54,7 @@ typedef struct section_row {
 static const section_row sections[] = {
     {PS_SECTION_DATA, "data", .least = "data.format"},
     {PS_SECTION_GENERATE, "generate"},
+    {PS_SECTION_EMBED, "embed"},
     {PS_SECTION_MODEL, "model"},
     {PS_SECTION_TRAIN, "train"},
     {PS_SECTION_DISTIL, "distil"},
@@ -253,7 +254,7 @@ static ps_status check_csv(const ps_job_spec *s, const ps_conf_doc *doc)
     ps_status st = check_label_column(csv, doc);
     if (st)
         return st;
-    if (!s->model || ps_spec_model_is_language(s->model) || ps_spec_model_unlabelled(s->model))
+    if (!s->model || ps_spec_model_reads_tokens(s->model) || ps_spec_model_unlabelled(s->model))
         return PS_OK;
     int64_t last = s->model->layers[s->model->n_layers - 1];
     if (s->model->loss == PS_SPEC_CROSS_ENTROPY && csv->targets != 1)
@@ -281,10 +282,11 @@ static ps_status check_documents(const ps_job_spec *s, const ps_conf_doc *doc)
     return ps_conf_fail(doc, "data.documents", "apart is not for %s", other);
 }
 
-/* Language models read tokens, and nothing else does. */
+/* Language models and encoders read tokens, and nothing else does. */
 static ps_status check_language(const ps_job_spec *s, const ps_conf_doc *doc)
 {
-    bool language = s->model && ps_spec_model_is_language(s->model);
+    bool language = s->model && ps_spec_model_reads_tokens(s->model);
+    bool encoder = s->model && ps_spec_model_is_encoder(s->model);
     if (s->model && language != (is_tokens(s) && !s->data.activations))
         return ps_conf_fail(doc, "data.format", "'%s' is not what architecture %s reads: %s",
                             s->data.format, s->model->architecture,
@@ -302,7 +304,11 @@ static ps_status check_language(const ps_job_spec *s, const ps_conf_doc *doc)
         return ps_conf_fail(doc, "data.sequence_length",
                             "%" PRId64 " is more than model.context_length, %" PRId64,
                             s->data.sequence_length, s->model->context_length);
-    if (s->train && s->train->precision == PS_SPEC_BF16 && s->model && !language)
+    if (s->train && encoder && !s->model->choices.num_classes)
+        return ps_conf_fail(doc, "model.num_classes",
+                            "missing; a training of architecture %s learns to tell classes apart",
+                            s->model->architecture);
+    if (s->train && s->train->precision == PS_SPEC_BF16 && s->model && (!language || encoder))
         return ps_conf_fail(doc, "train.precision", "bf16 is for language models");
     return check_documents(s, doc);
 }
@@ -410,6 +416,13 @@ ps_status ps_job_check(const ps_job_spec *spec, const ps_spec_model *origin, con
     check_rules(spec, doc, parts);
     if (origin && spec->model && !ps_conf_faulty(doc, "model"))
         (void)!ps_spec_model_match(spec->model, origin, spec->initialize_from, doc);
+    if (origin && spec->model && spec->train && spec->train->n_freeze &&
+        ps_spec_model_adds_classes(spec->model, origin))
+        (void)ps_conf_fail(
+            doc, "train.freeze",
+            "not in a training that puts classes behind model %s; train these first, "
+            "and then go on from that model",
+            spec->initialize_from);
     if (origin && !ps_kind_takes(ps_job_spec_kind(spec), origin))
         return ps_conf_fail(doc, "model_name",
                             "model %s is of architecture %s, which kind %s does not "

@@ -149,6 +149,7 @@ static const ps_conf_key job_keys[] = {
     PS_CONF_MAP_OPT("distil", ps_job_spec, distil, ps_spec_distil_keys),
     PS_CONF_MAP_OPT("record", ps_job_spec, record, ps_spec_record_keys),
     PS_CONF_MAP_OPT("generate", ps_job_spec, generate, generate_keys),
+    PS_CONF_MAP_OPT("embed", ps_job_spec, embed, ps_spec_embed_keys),
     PS_CONF_MAP_OPT("compare", ps_job_spec, compare, ps_spec_compare_keys),
     PS_CONF_MAP_OPT("compress", ps_job_spec, compress, ps_spec_compress_keys),
     PS_CONF_MAP_OPT("explain", ps_job_spec, explain, ps_spec_explain_keys),

@@ -17,6 +17,7 @@
 #include "common/conf/compress_spec.h"
 #include "common/conf/conf.h"
 #include "common/conf/distil_spec.h"
+#include "common/conf/embed_spec.h"
 #include "common/conf/explain_spec.h"
 #include "common/conf/kind_rows.h"
 #include "common/conf/lora_spec.h"
@@ -84,7 +85,7 @@ typedef struct ps_spec_model {
     unsigned loss;       /* ps_spec_loss; of language models PS_SPEC_CROSS_ENTROPY, and of those
                             that have no labels PS_SPEC_SQUARED_ERROR */
     char **classes;      /* what the outputs are called, and labels in csv; none: numbers from 0 */
-    size_t n_classes;    /* as many as the last layer is wide */
+    size_t n_classes;    /* as many as the last layer is wide, or choices.num_classes of encoders */
     /* of each input, in double, before it is narrowed; as many as the first layer is wide, or none:
      * then data.normalise says how inputs are normalised */
     double *input_mean; /* also what stands for one that is missing, when input_missing says so */
@@ -111,10 +112,20 @@ typedef struct ps_spec_model {
     ps_arch_choices choices;   /* that its architecture leaves open */
     double dropout;
     char *tokenizer; /* "bytes", "gpt2" (byte-level BPE; its file travels with the model) or "" */
+    /* encoders: how a text is embedded */
+    unsigned pooling;        /* ps_spec_pooling */
+    int64_t max_text_length; /* tokens that are read of a text, at most context_length */
     /* tuned_lens, beside hidden_size and num_layers, which are its base's: the stored model that it
      * was trained on, and SHA-256 of that one's file; "": its training will say */
     char *base, *base_sha256;
 } ps_spec_model;
+
+/* What stands for a text, of the numbers that each of its tokens has. */
+typedef enum ps_spec_pooling {
+    PS_SPEC_POOLING_MEAN, /* their mean */
+    PS_SPEC_POOLING_CLS,  /* those of the first */
+} ps_spec_pooling;
+extern const char *const ps_spec_pooling_words[]; /* "mean", "cls", to a NULL */
 
 typedef struct ps_spec_files {
     char *features; /* absolute path on the workers; "" for format tokens */
@@ -286,6 +297,7 @@ typedef struct ps_job_spec {
     ps_spec_distil *distil;     /* train, compress: who teaches it; NULL: nobody */
     ps_spec_record *record;     /* train: what of it is kept; NULL: nothing */
     ps_spec_generate *generate; /* generate; NULL otherwise */
+    ps_spec_embed *embed;       /* embed; NULL otherwise */
     ps_spec_compress *compress; /* compress; NULL otherwise */
     ps_spec_compare *compare;   /* compare; NULL otherwise */
     ps_spec_explain *explain;   /* explain; NULL otherwise */
@@ -380,8 +392,16 @@ const char *ps_spec_data_files_format(const ps_spec_data *data);
 PS_MUST_CHECK ps_status ps_spec_activations_match(const ps_job_spec *spec,
                                                   const ps_spec_model *model,
                                                   const ps_spec_model *origin);
-/* It reads tokens, and has no layers. */
+/* It reads tokens, and has no layers: it says which may follow, */
 bool ps_spec_model_is_language(const ps_spec_model *model);
+/* or one thing of a whole text. */
+bool ps_spec_model_is_encoder(const ps_spec_model *model);
+bool ps_spec_model_reads_tokens(const ps_spec_model *model); /* one of both */
+/* Does a training of `model` that begins from `origin` put classes behind it? Their tensors begin
+ * as new ones do. */
+bool ps_spec_model_adds_classes(const ps_spec_model *model, const ps_spec_model *origin);
+/* Of models that tell classes apart, layers and encoders: how many outputs there are. */
+int64_t ps_spec_model_outputs(const ps_spec_model *model);
 
 /* The form that matrices of blocks are trained in; row NULL: none. */
 ps_form ps_spec_train_form(const ps_spec_train *train);

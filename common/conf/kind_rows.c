@@ -11,16 +11,18 @@
 #define KIND_ROWS(ROW) \
     ROW(train, {MUST(DATA) MUST(DATA_TRAIN) MAY(DATA_TEST) MUST(MODEL) MAY(INITIALIZE_FROM) MUST(TRAIN) \
            MAY(DISTIL) MAY(RECORD) MAY(REPORT)}, \
-        .trains = true, .coders = true, .lenses = true, .images = true) \
+        .trains = true, .coders = true, .lenses = true, .images = true, .encoders = true) \
     ROW(evaluate, {MUST(MODEL_NAME) MUST(DATA) MUST(DATA_TEST) MAY(ROWS)}, \
-        .coders = true, .lenses = true, .images = true) \
+        .coders = true, .lenses = true, .images = true, .encoders = true) \
     ROW(predict, {MUST(MODEL_NAME) MUST(DATA) MUST(DATA_TEST) MAY(ROWS)}, \
-        .unlabelled = true, .leaves_files = true, .coders = true, .images = true) \
+        .unlabelled = true, .leaves_files = true, .coders = true, .images = true, .encoders = true) \
     ROW(generate, {MUST(MODEL_NAME) MUST(GENERATE)}) \
+    ROW(embed, {MUST(MODEL_NAME) MUST(EMBED)}, \
+        .leaves_files = true, .encoders = true) \
     ROW(compare, {MUST(MODEL_NAME) MUST(DATA) MUST(DATA_TEST) MAY(ROWS) MUST(COMPARE)}, \
         .images = true) \
     ROW(describe, {MUST(MODEL_NAME)}, \
-        .leaves_files = true, .coders = true, .lenses = true, .images = true) \
+        .leaves_files = true, .coders = true, .lenses = true, .images = true, .encoders = true) \
     ROW(compress, {MUST(MODEL_NAME) MAY(DATA) MAY(DATA_TRAIN) MAY(DATA_TEST) MAY(TRAIN) \
               MAY(DISTIL) MUST(COMPRESS)}, \
         .leaves_files = true) \

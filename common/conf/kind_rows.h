@@ -24,6 +24,7 @@ typedef enum ps_section {
     PS_SECTION_RECORD,
     PS_SECTION_REPORT,
     PS_SECTION_GENERATE,
+    PS_SECTION_EMBED,
     PS_SECTION_ROWS,
     PS_SECTION_COMPARE,
     PS_SECTION_COMPRESS,
@@ -46,7 +47,8 @@ typedef struct ps_kind_row {
     bool leaves_files; /* its tasks leave artifacts with psd */
     bool coders;       /* models that give back what they take are for it, too, */
     bool lenses;       /* and lenses are, */
-    bool images;       /* and networks of convolutions */
+    bool images;       /* and networks of convolutions are, */
+    bool encoders;     /* and models of texts */
 } ps_kind_row;
 
 /* In the order of the table; ended by a row without a name. */

@@ -10,6 +10,7 @@
 /* In the order of the enums of job_spec.h. */
 static const char *const activation_words[] = {"relu", "gelu", "tanh", NULL};
 const char *const ps_spec_missing_words[] = {"error", "zero", "mean", NULL};
+const char *const ps_spec_pooling_words[] = {"mean", "cls", NULL};
 static const char *const loss_words[] = {"cross_entropy", "squared_error", NULL};
 
 /* Whether a key is needed depends on the architecture, so 0 and [] stand for "not said". */
@@ -67,6 +68,12 @@ const ps_conf_key ps_spec_model_keys[] = {
     PS_CONF_REAL("dropout", ps_spec_model, dropout, "0", 0, 0.9),
     PS_CONF_REAL("embedding_dropout", ps_spec_model, choices.embedding_dropout, "-1", -1, 0.9),
     PS_CONF_REAL("attention_dropout", ps_spec_model, choices.attention_dropout, "-1", -1, 0.9),
+    PS_CONF_REAL("classifier_dropout", ps_spec_model, choices.classifier_dropout, "-1", -1, 0.9),
+    PS_CONF_INT("type_vocab_size", ps_spec_model, choices.type_vocab_size, "2", 1, 2),
+    PS_CONF_INT("num_classes", ps_spec_model, choices.num_classes, "0", 0, 4096),
+    PS_CONF_BOOL("pooler", ps_spec_model, choices.pooler, "false"),
+    PS_CONF_WORD("pooling", ps_spec_model, pooling, "mean", ps_spec_pooling_words),
+    PS_CONF_INT("max_text_length", ps_spec_model, max_text_length, "0", 0, 1 << 20),
     PS_CONF_TEXT("tokenizer", ps_spec_model, tokenizer, "", 0, 32),
     PS_CONF_TEXT("base", ps_spec_model, base, "", 0, 64),
     PS_CONF_TEXT("base_sha256", ps_spec_model, base_sha256, "", 0, 64),
@@ -119,6 +126,12 @@ const ps_model_key ps_model_keys[] = {
     {"dropout", .training = true},
     {"embedding_dropout", .training = true, .quiet = true},
     {"attention_dropout", .training = true, .quiet = true},
+    {"classifier_dropout", .training = true, .quiet = true},
+    {"type_vocab_size", .quiet = true},
+    {"num_classes", .quiet = true},
+    {"pooler"},
+    {"pooling", .quiet = true},
+    {"max_text_length", .quiet = true},
     {"tokenizer"},
     {"base", .open = true},
     {"base_sha256", .open = true},

@@ -54,6 +54,22 @@ static void put_difference(const ps_spec_model *model, const ps_spec_model *orig
     free_texts(&t);
 }
 
+/* A model that embeds texts learns to tell classes apart: these keys say what is put behind it. */
+static bool is_added(const ps_spec_model *model, const ps_spec_model *origin, const char *key)
+{
+    static const char *const keys[] = {"num_classes", "classes", "pooler", "classifier_dropout"};
+    bool added = false;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        added |= !strcmp(key, keys[i]);
+    return added && ps_spec_model_adds_classes(model, origin);
+}
+
+bool ps_spec_model_adds_classes(const ps_spec_model *model, const ps_spec_model *origin)
+{
+    return ps_spec_model_is_encoder(model) && ps_spec_model_is_encoder(origin) &&
+           model->choices.num_classes && !origin->choices.num_classes;
+}
+
 static void put_differences(const ps_spec_model *model, const ps_spec_model *origin,
                             const ps_conf_doc *doc, ps_buf *out)
 {
@@ -64,6 +80,7 @@ static void put_differences(const ps_spec_model *model, const ps_spec_model *ori
         const ps_model_key *key = &ps_model_keys[i];
         bool matters =
             ps_model_has_key(model, key) && !key->training && !ps_model_key_is_open(model, key);
+        matters &= !is_added(model, origin, key->key);
         if (key->follows) /* where it does in both, what it follows from is named */
             matters &= ps_spec_model_has_own_heads(model) || ps_spec_model_has_own_heads(origin);
         if (matters)

@@ -63,21 +63,20 @@ static ps_status check_keys(const section *s)
     return st;
 }
 
-/* A name for each output, and each another one. */
-static ps_status check_classes(const section *s)
+/* A name for each output, and each another one. outputs: the key that says how many there are. */
+static ps_status check_classes(const section *s, const char *outputs)
 {
     const ps_spec_model *m = s->model;
     path key = path_of(s, "classes");
-    int64_t last = m->layers[m->n_layers - 1];
+    int64_t n = ps_spec_model_outputs(m);
     if (!m->n_classes)
         return PS_OK;
     if (m->loss != PS_SPEC_CROSS_ENTROPY)
         return ps_conf_fail(s->doc, key.text, "only with loss cross_entropy");
-    if ((int64_t)m->n_classes != last)
+    if ((int64_t)m->n_classes != n)
         return ps_conf_fail(s->doc, key.text,
-                            "%zu names, but the last of layers is %" PRId64
-                            "; they must be the same",
-                            m->n_classes, last);
+                            "%zu names, but %s is %" PRId64 "; they must be the same", m->n_classes,
+                            outputs, n);
     for (size_t i = 1; i < m->n_classes; i++)
         for (size_t k = 0; k < i; k++)
             if (!strcmp(m->classes[i], m->classes[k]))
@@ -118,7 +117,7 @@ static ps_status check_outputs(const section *s)
                             "the last layer is the number of classes and must be at least 2 "
                             "with loss cross_entropy, not %" PRId64,
                             last);
-    ps_status st = check_classes(s);
+    ps_status st = check_classes(s, "the last of layers");
     return st ? st : check_inputs(s);
 }
 
@@ -289,7 +288,8 @@ static ps_status settle_choices(const section *s, ps_spec_model *m)
         const char *key;
         double *rate;
     } rates[] = {{"embedding_dropout", &c->embedding_dropout},
-                 {"attention_dropout", &c->attention_dropout}};
+                 {"attention_dropout", &c->attention_dropout},
+                 {"classifier_dropout", &c->classifier_dropout}};
     for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
         if (written(s, rates[i].key) && *rates[i].rate < 0)
             return ps_conf_fail(s->doc, path_of(s, rates[i].key).text,
@@ -338,6 +338,39 @@ static ps_status settle_language(const section *s, ps_spec_model *m)
     return st ? st : check_tokenizer(s);
 }
 
+/* What it is beside a decoder's blocks. */
+static ps_status settle_encoder(const section *s, ps_spec_model *m)
+{
+    ps_arch_choices *c = &m->choices;
+    if (!written(s, "pooler"))
+        c->pooler = true;
+    if (!m->intermediate_size)
+        m->intermediate_size = 4 * m->hidden_size;
+    if (!c->num_classes)
+        c->num_classes = (int64_t)m->n_classes;
+    if (c->num_classes == 1)
+        return ps_conf_fail(s->doc, path_of(s, m->n_classes ? "classes" : "num_classes").text,
+                            "one class is none to tell apart, and a number that is learnt "
+                            "(regression) is not for architecture %s; allowed: 0, or from 2",
+                            s->arch->name);
+    if (c->num_classes && !c->pooler)
+        return ps_conf_fail(s->doc, path_of(s, "pooler").text,
+                            "false is for models without classes; num_classes is %" PRId64,
+                            c->num_classes);
+    if (m->max_text_length > m->context_length)
+        return ps_conf_fail(s->doc, path_of(s, "max_text_length").text,
+                            "%" PRId64 " is more than context_length, %" PRId64, m->max_text_length,
+                            m->context_length);
+    if (m->max_text_length == m->context_length)
+        m->max_text_length = 0;
+    ps_status st = settle_heads(s, m);
+    if (!st)
+        st = settle_choices(s, m);
+    if (!st)
+        st = check_classes(s, "num_classes");
+    return st ? st : check_tokenizer(s);
+}
+
 ps_status ps_spec_model_settle(ps_spec_model *model, const ps_conf_doc *doc, const char *prefix)
 {
     section s = {.model = model, .doc = doc, .prefix = prefix, .arch = ps_model_arch(model)};
@@ -350,6 +383,8 @@ ps_status ps_spec_model_settle(ps_spec_model *model, const ps_conf_doc *doc, con
         return settle_lens(&s, model);
     if (s.arch->family == PS_ARCH_IMAGES)
         return settle_images(&s, model);
+    if (s.arch->family == PS_ARCH_ENCODER)
+        return settle_encoder(&s, model);
     return s.arch->family == PS_ARCH_LANGUAGE ? settle_language(&s, model) : check_mlp(&s);
 }
 
@@ -379,6 +414,8 @@ bool ps_kind_takes(const ps_kind_row *kind, const ps_spec_model *model)
         return kind->lenses;
     if (ps_spec_model_is_images(model))
         return kind->images;
+    if (ps_spec_model_is_encoder(model))
+        return kind->encoders;
     return kind->coders || !ps_spec_model_is_coder(model);
 }
 
@@ -388,12 +425,28 @@ int64_t ps_spec_model_inputs(const ps_spec_model *model)
         return (model->num_layers + 1) * model->hidden_size;
     if (ps_spec_model_is_images(model))
         return ps_image_numbers(ps_spec_model_image(model));
-    return ps_spec_model_is_language(model) ? 0 : model->layers[0];
+    return ps_spec_model_reads_tokens(model) ? 0 : model->layers[0];
+}
+
+int64_t ps_spec_model_outputs(const ps_spec_model *model)
+{
+    return ps_spec_model_is_encoder(model) ? model->choices.num_classes
+                                           : model->layers[model->n_layers - 1];
 }
 
 bool ps_spec_model_is_language(const ps_spec_model *model)
 {
     return ps_model_arch(model)->family == PS_ARCH_LANGUAGE;
+}
+
+bool ps_spec_model_is_encoder(const ps_spec_model *model)
+{
+    return ps_model_arch(model)->family == PS_ARCH_ENCODER;
+}
+
+bool ps_spec_model_reads_tokens(const ps_spec_model *model)
+{
+    return ps_arch_reads_tokens(ps_model_arch(model));
 }
 
 /* ---- a section on its own ---- */

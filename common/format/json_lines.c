@@ -100,6 +100,11 @@ ps_status ps_json_lines_next(ps_json_lines *l, ps_slice *line)
     return st;
 }
 
+ps_status ps_json_lines_any(ps_json_lines *l, ps_slice *line)
+{
+    return find_line(l, line);
+}
+
 /* ---- texts ---- */
 
 static const char *kind_name(ps_json_kind kind)
@@ -129,6 +134,7 @@ static ps_status not_a(const char *key, const char *what, ps_json_kind kind)
 typedef struct search {
     const char *key; /* whole, for messages */
     ps_buf *out;
+    bool *number; /* NULL: only a text will do */
     bool found;
 } search;
 
@@ -142,13 +148,17 @@ static ps_status take_value(ps_json_reader *r, const char *rest, search *s)
     if (!st && rest)
         return token.kind == PS_JSON_OBJECT ? find_in(r, rest, s)
                                             : not_a(s->key, "within an object", token.kind);
-    if (!st && token.kind != PS_JSON_STRING)
-        return not_a(s->key, "a text", token.kind);
+    bool number = s->number && token.kind == PS_JSON_NUMBER && token.is_u64;
+    if (!st && token.kind != PS_JSON_STRING && !number)
+        return not_a(s->key, s->number ? "a text, and no whole number from 0 on" : "a text",
+                     token.kind);
     if (!st && s->found)
         return ps_fail(PS_CORRUPT, "key '%s' is there twice", s->key);
     if (st)
         return st;
     s->found = true;
+    if (s->number)
+        *s->number = number;
     ps_buf_append(s->out, token.text.data, token.text.len);
     return PS_OK;
 }
@@ -167,13 +177,13 @@ static ps_status find_in(ps_json_reader *r, const char *rest, search *s)
     return st;
 }
 
-ps_status ps_json_text_at(ps_slice object, const char *key, ps_buf *out)
+static ps_status find(ps_slice object, search *wanted)
 {
-    PS_REQUIRE(*key);
+    search s = *wanted;
+    PS_REQUIRE(*s.key);
     ps_json_reader r;
     ps_json_token token;
-    search s = {.key = key, .out = out};
-    ps_buf_clear(out);
+    ps_buf_clear(s.out);
     ps_json_reader_init(&r, object);
     ps_status st = ps_json_next(&r, &token);
     if (!st && token.kind == PS_JSON_ARRAY)
@@ -182,11 +192,21 @@ ps_status ps_json_text_at(ps_slice object, const char *key, ps_buf *out)
     else if (!st && token.kind != PS_JSON_OBJECT)
         st = ps_fail(PS_CORRUPT, "it is no object");
     if (!st)
-        st = find_in(&r, key, &s);
+        st = find_in(&r, s.key, &s);
     if (!st)
         st = ps_json_expect(&r, PS_JSON_END, &token);
     if (!st && !s.found)
-        st = ps_fail(PS_CORRUPT, "it has no key '%s'", key);
+        st = ps_fail(PS_CORRUPT, "it has no key '%s'", s.key);
     ps_json_reader_free(&r);
     return st;
+}
+
+ps_status ps_json_text_at(ps_slice object, const char *key, ps_buf *out)
+{
+    return find(object, &(search){.key = key, .out = out});
+}
+
+ps_status ps_json_label_at(ps_slice object, const char *key, ps_buf *out, bool *number)
+{
+    return find(object, &(search){.key = key, .out = out, .number = number});
 }

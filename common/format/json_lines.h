@@ -16,6 +16,10 @@ enum { PS_JSON_LINES_MOST = PS_JSON_MAX_TEXT };
  * there, or has no text; begins with "byte N: " or "key 'KEY' ". */
 PS_MUST_CHECK ps_status ps_json_text_at(ps_slice object, const char *key, ps_buf *out);
 
+/* The same, and it may be a whole number from 0 on: *number, and out has its digits. */
+PS_MUST_CHECK ps_status ps_json_label_at(ps_slice object, const char *key, ps_buf *out,
+                                         bool *number);
+
 typedef struct ps_json_lines ps_json_lines;
 
 /* Borrows the source, of which nothing has been read. */
@@ -24,6 +28,8 @@ void ps_json_lines_free(ps_json_lines **lines);
 /* *line, valid until the next call; PS_END: there are no more. PS_CORRUPT: one is too long; as
  * ps_source_read. */
 PS_MUST_CHECK ps_status ps_json_lines_next(ps_json_lines *lines, ps_slice *line);
+/* The same of any lines: blank ones are lines, too. */
+PS_MUST_CHECK ps_status ps_json_lines_any(ps_json_lines *lines, ps_slice *line);
 /* "FILE: line N", of the last that next gave, for what is wrong with it. */
 ps_status ps_json_lines_wrap(const ps_json_lines *lines, ps_status status);
 

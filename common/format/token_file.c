@@ -15,7 +15,8 @@
 
 static const char magic[8] = {'P', 'S', 'D', 'T', 'O', 'K', 'E', 'N'};
 
-#define MARKS (PS_TOKEN_GIVEN | PS_TOKEN_BEGINS)
+#define MARKS    (PS_TOKEN_GIVEN | PS_TOKEN_BEGINS | OF_TEXTS)
+#define OF_TEXTS (PS_TOKEN_SECOND | PS_TOKEN_CLASS)
 
 /* UNMARKED is written where nothing is marked, so that an older psd reads it. */
 enum { UNMARKED = 1, VERSION = 2 };
@@ -29,7 +30,7 @@ static unsigned width_of(const ps_token_file_info *info)
 /* Ids are an int32, or what the marks leave of it. */
 static uint32_t most_ids(const ps_token_file_info *info)
 {
-    return info->marks ? PS_TOKEN_BEGINS : INT32_MAX;
+    return info->marks & OF_TEXTS ? PS_TOKEN_CLASS : info->marks ? PS_TOKEN_BEGINS : INT32_MAX;
 }
 
 /* ---- reading ---- */
@@ -161,7 +162,8 @@ static uint32_t split(uint32_t marks, size_t n, int32_t *out, uint32_t *found)
     uint32_t highest = 0;
     for (size_t i = 0; i < n; i++) {
         uint32_t token = (uint32_t)out[i], id = token & ~marks;
-        highest = id > highest ? id : highest;
+        bool class = token & marks & PS_TOKEN_CLASS;
+        highest = id > highest && !class ? id : highest;
         out[i] = (int32_t)id;
         if (found)
             found[i] = token & marks;
@@ -169,10 +171,11 @@ static uint32_t split(uint32_t marks, size_t n, int32_t *out, uint32_t *found)
     return highest;
 }
 
-static ps_status beyond(const ps_token_file *f, uint64_t first, const int32_t *tokens)
+static ps_status beyond(const ps_token_file *f, uint64_t first, const int32_t *tokens,
+                        uint32_t highest)
 {
     size_t i = 0;
-    while ((uint32_t)tokens[i] < f->info.vocab_size)
+    while ((uint32_t)tokens[i] != highest)
         i++;
     return ps_fail(PS_CORRUPT, "%s: token %" PRIu64 " is %" PRIu32 ", the vocabulary has %" PRIu32,
                    f->path, first + i, (uint32_t)tokens[i], f->info.vocab_size);
@@ -207,7 +210,7 @@ static ps_status copy(const ps_token_file *f, uint64_t first, size_t n, int32_t 
             memset(marks, 0, part * sizeof *marks);
         marks = marks ? marks + part : NULL;
         if (highest >= f->info.vocab_size)
-            return beyond(f, first, out);
+            return beyond(f, first, out, highest);
     }
     return check_same(f);
 }
@@ -276,26 +279,41 @@ static ps_status flush(ps_token_writer *w)
     return ps_new_file_write(w->file, w->buffer, used);
 }
 
+static ps_status put(ps_token_writer *w, uint32_t token)
+{
+    uint8_t four[4];
+    ps_put_u32le(four, token | w->once);
+    w->once = 0;
+    memcpy(w->buffer + w->used, four, w->width);
+    w->used += w->width;
+    w->info.count++;
+    return w->used == sizeof w->buffer ? flush(w) : PS_OK;
+}
+
 ps_status ps_token_writer_add(ps_token_writer *w, const uint32_t *tokens, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
+    ps_status st = PS_OK;
+    for (size_t i = 0; !st && i < n; i++) {
         PS_REQUIRE(tokens[i] < w->info.vocab_size);
-        uint8_t four[4];
-        ps_put_u32le(four, tokens[i] | w->mark | w->once);
-        w->once = 0;
-        memcpy(w->buffer + w->used, four, w->width);
-        w->used += w->width;
-        w->info.count++;
-        ps_status st = w->used == sizeof w->buffer ? flush(w) : PS_OK;
-        if (st)
-            return st;
+        st = put(w, tokens[i] | w->mark);
     }
-    return PS_OK;
+    return st;
 }
 
 void ps_token_writer_begin(ps_token_writer *w)
 {
     w->once = w->info.marks & PS_TOKEN_BEGINS;
+}
+
+void ps_token_writer_second(ps_token_writer *w, bool second)
+{
+    w->mark = second ? w->info.marks & PS_TOKEN_SECOND : 0;
+}
+
+ps_status ps_token_writer_class(ps_token_writer *w, uint32_t number)
+{
+    PS_REQUIRE(number < PS_TOKEN_CLASS && w->info.marks & PS_TOKEN_CLASS && w->width == 4);
+    return put(w, number | PS_TOKEN_CLASS);
 }
 
 void ps_token_writer_give(ps_token_writer *w, bool given)

@@ -9,7 +9,7 @@
  *     12  u32  bytes of a token: 2, when vocab_size is at most 65536 and there are no marks, or 4
  *     16  u64  count
  *     24  u32  vocab_size: every token is below it
- *     28  u32  the marks that tokens may have, one or both of these bits; 0 in version 1
+ *     28  u32  the marks that tokens may have, one or more of these bits; 0 in version 1
  *     32  u64  hash of the tokenizer (ps_tokenizer_hash)
  *     40  24   its name, "bytes" or "gpt2", filled up with zeros
  *
@@ -17,6 +17,9 @@
  *
  *     bit 31  PS_TOKEN_GIVEN: nobody learns to say it, as a prompt's (its label does not count)
  *     bit 30  PS_TOKEN_BEGINS: a document begins with it
+ *     bit 29  PS_TOKEN_SECOND: it is of the second text of a pair
+ *     bit 28  PS_TOKEN_CLASS: it is no token, but the number of the document's class; the first of
+ *             a document alone
  *
  * Reading: the file is hostile, and may change at any time: a call then fails and names it. An open
  * file may be shared by threads. */
@@ -30,10 +33,13 @@ enum { PS_TOKEN_FILE_HEADER = 64, PS_TOKEN_FILE_NAME = 24 };
 
 #define PS_TOKEN_GIVEN  (UINT32_C(1) << 31)
 #define PS_TOKEN_BEGINS (UINT32_C(1) << 30)
+#define PS_TOKEN_SECOND (UINT32_C(1) << 29)
+#define PS_TOKEN_CLASS  (UINT32_C(1) << 28)
 
 typedef struct ps_token_file_info {
     uint64_t count;
-    uint32_t vocab_size;                /* 1 to 2^31 - 1: a token is an int32; with marks to 2^30 */
+    uint32_t vocab_size;                /* 1 to 2^31 - 1: a token is an int32; with marks to 2^30,
+                                           with those of texts to 2^28 */
     uint32_t marks;                     /* that tokens may have */
     uint64_t tokenizer_hash;            /* 0: unknown */
     char tokenizer[PS_TOKEN_FILE_NAME]; /* ends with a zero */
@@ -53,8 +59,8 @@ const ps_token_file_info *ps_token_file_about(const ps_token_file *file);
 uint64_t ps_token_file_count(const ps_token_file *file);
 /* Tokens first to first + n - 1, which must be there (PS_OUT_OF_RANGE), into out, without their
  * marks, and those into marks, unless it is NULL. PS_CORRUPT names the first that is not below
- * vocab_size, and says so when the file has changed since it was opened (where a writer is not
- * through with it, the next call may be the first to notice). */
+ * vocab_size, classes apart, and says so when the file has changed since it was opened (where a
+ * writer is not through with it, the next call may be the first to notice). */
 PS_MUST_CHECK ps_status ps_token_file_copy(const ps_token_file *file, uint64_t first, size_t n,
                                            int32_t *out, uint32_t *marks);
 
@@ -73,6 +79,11 @@ PS_MUST_CHECK ps_status ps_token_writer_add(ps_token_writer *writer, const uint3
 void ps_token_writer_begin(ps_token_writer *writer);
 /* Where about->marks has PS_TOKEN_GIVEN: whether tokens that are added from now on have it. */
 void ps_token_writer_give(ps_token_writer *writer, bool given);
+/* Where about->marks has PS_TOKEN_SECOND: whether tokens that are added from now on have it. */
+void ps_token_writer_second(ps_token_writer *writer, bool second);
+/* Where about->marks has PS_TOKEN_CLASS: that of the document which has begun, and of which nothing
+ * has been added. Below 2^28. */
+PS_MUST_CHECK ps_status ps_token_writer_class(ps_token_writer *writer, uint32_t number);
 uint64_t ps_token_writer_count(const ps_token_writer *writer);
 uint64_t ps_token_writer_bytes(const ps_token_writer *writer); /* of the whole file */
 /* Frees the writer in any case. */

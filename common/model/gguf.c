@@ -386,6 +386,10 @@ static ps_status gguf_open(const ps_model_out_options *options, const ps_model_a
                            ps_model_out **out)
 {
     ps_status st = check_heads(about->model);
+    if (!st && ps_spec_model_is_encoder(about->model))
+        st = ps_fail(PS_FAILED_PRECONDITION,
+                     "psd writes no GGUF of architecture %s; --format hf has it",
+                     about->model->architecture);
     if (!st)
         st = check_names(about);
     if (!st)

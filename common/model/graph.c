@@ -237,7 +237,7 @@ ps_status ps_graph_create(const ps_spec_model *model, const ps_graph_given *tens
     ps_graph *g = ps_new(ps_graph);
     ps_graph_builder b = {.graph = g, .model = model, .cuts = cuts, .given = tensors, .n_given = n};
     g->architecture = ps_strdup(model->architecture);
-    g->language = ps_spec_model_is_language(model);
+    g->language = ps_spec_model_reads_tokens(model);
     g->column_blocks = cuts.column_blocks;
     ps_graph_group_open(&b, model->architecture, PS_GRAPH_NONE);
     index_given(&b);

@@ -4,6 +4,9 @@
  *
  *     tokens → embedding (+ positions) → L × [x + attention(norm x), then x + mlp(norm x)]
  *            → norm → head → logits
+ *
+ * An encoder has its norms behind what is added, and begins a half with its products; what it says
+ * is made of a text's first token, or is its embedding.
  */
 #include "common/base/mem.h"
 #include "common/base/require.h"
@@ -116,7 +119,8 @@ static ps_status embed(pass *p, const ps_lm_tensor *t)
     ps_status st = take(p, t);
     if (st)
         return st;
-    p->stream = add(p, PS_GRAPH_ADD, "positions", hidden, tokens);
+    p->stream =
+        add(p, PS_GRAPH_ADD, t->part == PS_PART_TYPES ? "types" : "positions", hidden, tokens);
     ps_graph_edge_add(p->b, p->last - 1, p->stream, false);
     p->b->graph->nodes[p->stream].flops = (double)hidden;
     return PS_OK;
@@ -162,6 +166,30 @@ static ps_status norm_after(pass *p, const ps_lm_tensor *t)
     return take(p, t);
 }
 
+/* Of what has been added up, which is the stream from there on. */
+static ps_status norm_added(pass *p, const ps_lm_tensor *t)
+{
+    close_half(p);
+    char name[PS_LM_NAME];
+    short_name(t->name, name);
+    p->stream = add(p, PS_GRAPH_NORM, name, t->shape[0], p->stream);
+    describe_norm(p, t->shape[0]);
+    p->n_beside = 0;
+    return take(p, t);
+}
+
+/* A half that begins without a norm. */
+static void begin_half(pass *p, const ps_lm_tensor *t)
+{
+    bool attention = t->part != PS_PART_GATE && t->part != PS_PART_UP;
+    if (p->n_beside || ps_arch_has(p->arch, attention ? PS_PART_NORM_ATTENTION : PS_PART_NORM_MLP))
+        return;
+    if (attention)
+        open_block(p);
+    open_half(p, attention ? "attention" : "mlp");
+    p->last = p->stream;
+}
+
 /* Of queries or keys, which are products that wait beside each other. */
 static ps_status norm_heads(pass *p, const ps_lm_tensor *t)
 {
@@ -188,6 +216,7 @@ static ps_status product(pass *p, const ps_lm_tensor *t)
     PS_REQUIRE(p->n_beside < SIDE_BY_SIDE);
     uint64_t width = t->shape[t->change == PS_LM_TRANSPOSE];
     char name[PS_LM_NAME];
+    begin_half(p, t);
     short_name(t->name, name);
     if (!p->n_beside) {
         add(p, PS_GRAPH_LINEAR, name, width, p->last);
@@ -261,6 +290,21 @@ static ps_status product_back(pass *p, const ps_lm_tensor *t)
     return take(p, t);
 }
 
+/* Of the first token, behind the blocks. */
+static ps_status pool(pass *p, const ps_lm_tensor *t)
+{
+    bool pooler = t->part == PS_PART_POOLER;
+    char name[PS_LM_NAME];
+    close_block(p);
+    short_name(t->name, name);
+    add(p, PS_GRAPH_LINEAR, pooler ? "pooler" : name, t->shape[0], pooler ? p->stream : p->last);
+    ps_status st = take(p, t);
+    if (!st && pooler)
+        p->b->graph->nodes[add(p, PS_GRAPH_ACTIVATION, "tanh", t->shape[0], p->last)].flops =
+            (double)t->shape[0];
+    return st;
+}
+
 static ps_status step(pass *p, const ps_lm_tensor *t)
 {
     if (t->bias)
@@ -268,7 +312,15 @@ static ps_status step(pass *p, const ps_lm_tensor *t)
     switch (t->part) {
     case PS_PART_TOKENS:
     case PS_PART_POSITIONS:
+    case PS_PART_TYPES:
         return embed(p, t);
+    case PS_PART_NORM_EMBEDDING:
+    case PS_PART_NORM_ADDED_ATTENTION:
+    case PS_PART_NORM_ADDED_MLP:
+        return norm_added(p, t);
+    case PS_PART_POOLER:
+    case PS_PART_CLASSES:
+        return pool(p, t);
     case PS_PART_NORM_ATTENTION:
     case PS_PART_NORM_MLP:
     case PS_PART_NORM:
@@ -312,8 +364,21 @@ static void tie_head(pass *p)
     (void)snprintf(head->about, sizeof head->about, "the embedding, transposed");
 }
 
+/* What comes out of an encoder. */
+static void say(pass *p)
+{
+    const ps_spec_model *m = p->b->model;
+    int64_t classes = m->choices.num_classes;
+    close_block(p);
+    if (classes)
+        add(p, PS_GRAPH_OUTPUT, "classes", sized(classes), p->last);
+    else
+        add(p, PS_GRAPH_OUTPUT, "embedding", sized(m->hidden_size), p->stream);
+}
+
 ps_status ps_graph_language(ps_graph_builder *b)
 {
+    bool encoder = ps_spec_model_is_encoder(b->model);
     ps_lm_tensor *tensors;
     pass p = {.b = b, .arch = ps_arch_find(b->model->architecture)};
     ps_lm_layout(b->model, &tensors, &p.n);
@@ -321,7 +386,7 @@ ps_status ps_graph_language(ps_graph_builder *b)
     ps_status st = PS_OK;
     for (p.at = 0; !st && p.at < p.n; p.at++)
         st = step(&p, &tensors[p.at]);
-    if (!st && p.n && tensors[p.n - 1].part != PS_PART_HEAD)
+    if (!st && !encoder && p.n && tensors[p.n - 1].part != PS_PART_HEAD)
         tie_head(&p);
     ps_free(&tensors);
     if (st)
@@ -332,6 +397,9 @@ ps_status ps_graph_language(ps_graph_builder *b)
             g->block_nodes++;
     PS_REQUIRE(!g->n_blocks || g->block_nodes);
     g->context = (uint32_t)b->model->context_length;
-    add(&p, PS_GRAPH_OUTPUT, "logits", sized(b->model->vocab_size), p.last);
+    if (encoder)
+        say(&p);
+    else
+        add(&p, PS_GRAPH_OUTPUT, "logits", sized(b->model->vocab_size), p.last);
     return PS_OK;
 }

@@ -6,6 +6,7 @@
 #include "common/arch/arch.h"
 #include "common/conf/value.h"
 #include "common/model/hf_keys.h"
+#include "common/model/hf_texts.h"
 #include "common/model/hf_values.h"
 #include "common/model/hf_words.h"
 
@@ -67,7 +68,8 @@ static ps_status write_word(const ps_arch_hf_key *key, const char *value, ps_buf
  * section stands for a key that is not said. */
 static ps_status check_zero(const char *key, const char *name, const char *value)
 {
-    static const char *const rates[] = {"dropout", "embedding_dropout", "attention_dropout"};
+    static const char *const rates[] = {"dropout", "embedding_dropout", "attention_dropout",
+                                        "classifier_dropout"};
     bool may = !value || !ps_hf_same(value, "0");
     for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
         may |= !strcmp(rates[i], name);
@@ -227,5 +229,10 @@ ps_status ps_hf_config_parse(ps_slice json, ps_spec_model **out)
         st = find_arch(&values, &arch);
     if (!st)
         st = understand(&values, arch, out);
+    if (!st && arch->family == PS_ARCH_ENCODER) {
+        st = ps_hf_texts_read(json, *out);
+        if (st)
+            ps_spec_model_free(out);
+    }
     return st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;
 }

@@ -5,6 +5,7 @@
 #include "common/model/hf_config.h"
 #include "common/model/hf_kept.h"
 #include "common/model/hf_keys.h"
+#include "common/model/hf_texts.h"
 #include "common/model/hf_words.h"
 
 #include <string.h>
@@ -105,7 +106,7 @@ void ps_hf_config_write(const ps_spec_model *m, const char *dtype, const ps_toke
     ps_json_object(&w);
     ps_json_key(&w, "architectures");
     ps_json_array(&w);
-    ps_json_string(&w, arch->hf.type);
+    ps_json_string(&w, m->choices.num_classes ? arch->hf.type_classes : arch->hf.type);
     ps_json_array_end(&w);
     ps_json_put_string(&w, "model_type", ps_arch_model_type(arch));
     ps_token_ids_put(&w, ids);
@@ -113,6 +114,7 @@ void ps_hf_config_write(const ps_spec_model *m, const char *dtype, const ps_toke
         put_float(&w, "initializer_range", 0.02);
     for (const ps_arch_hf_out *key = arch->hf.out; key->key; key++)
         put_key(&w, m, key);
+    ps_hf_texts_write(m, &w);
     if (quantization)
         ps_json_put_raw(&w, "quantization_config", quantization);
     ps_json_put_bool(&w, "tie_word_embeddings", m->tie_embeddings);

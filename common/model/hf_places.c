@@ -20,6 +20,7 @@ typedef struct search {
     const ps_hf_quantization *quantization;
     const ps_lm_tensor **by_name;
     ps_hf_place head; /* that a model has whose head is its embedding */
+    size_t heads;     /* tensors that are left out */
 } search;
 
 static int compare(const void *a, const void *b)
@@ -39,6 +40,13 @@ static bool is_buffer(const search *s, const char *name)
         if (ps_text_ends(name, *end))
             return true;
     return false;
+}
+
+/* Of what a model was trained to say before, and is not asked here. */
+static bool is_head(const search *s, const char *name)
+{
+    const char *heads = arch_of(s)->hf.heads;
+    return heads && !strncmp(name, heads, strlen(heads));
 }
 
 static ps_status check_shape(const char *name, const uint64_t *want, uint32_t n_dims,
@@ -135,6 +143,10 @@ static ps_status find_place(search *s, size_t shard, const ps_safetensors_tensor
     const char *name = inner_name(s, tensor->name);
     if (is_buffer(s, name))
         return PS_OK;
+    if (is_head(s, name)) {
+        s->heads++;
+        return PS_OK;
+    }
     /* the layout's first tensor is the embedding */
     const char *head = ps_arch_weight(arch_of(s), PS_PART_HEAD);
     if (s->about->model->tie_embeddings && head && !strcmp(name, head))
@@ -392,6 +404,10 @@ ps_status ps_hf_places(ps_hf_shards *shards, const ps_hf_quantization *quantizat
         st = check_all_packed(&s);
     if (!st)
         st = check_head(&s);
+    if (!st && s.heads)
+        ps_buf_printf(&about->remarks,
+                      "%zu tensors of heads that psd does not have (%s…) are left out\n", s.heads,
+                      arch_of(&s)->hf.heads);
     if (!st && shards->passed_over)
         ps_buf_printf(&about->remarks, "%s is read; the index beside it is passed over\n",
                       shards->at[0].path);

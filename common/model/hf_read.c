@@ -3,12 +3,14 @@
  * shards finds its place in the layout, those of packed codes together; a tokenizer that psd cannot
  * use is kept with a remark. */
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "common/json/json.h"
 #include "common/json/json_file.h"
 #include "common/model/hf_config.h"
 #include "common/model/hf_kept.h"
 #include "common/model/hf_places.h"
 #include "common/model/hf_rows.h"
+#include "common/model/hf_texts.h"
 #include "common/model/hf_unpack.h"
 #include "common/model/model_files.h"
 #include "common/model/model_in.h"
@@ -401,6 +403,20 @@ static void hf_close(ps_model_reader **reader)
     ps_free(reader);
 }
 
+/* A model that embeds may be saved without it. */
+static void look_for_pooler(const ps_model_reader *r, ps_spec_model *m)
+{
+    static const char weight[] = "pooler.dense.weight";
+    if (!ps_spec_model_is_encoder(m) || m->choices.num_classes)
+        return;
+    m->choices.pooler = false;
+    for (size_t i = 0; i < r->shards.n; i++) {
+        const ps_safetensors *header = r->shards.at[i].header;
+        for (size_t k = 0; k < header->n_tensors; k++)
+            m->choices.pooler |= ps_text_ends(header->tensors[k].name, weight);
+    }
+}
+
 static ps_status hf_open(const char *folder, ps_model_in_about *about, ps_model_reader **out)
 {
     ps_model_reader *r = ps_new(ps_model_reader);
@@ -414,7 +430,11 @@ static ps_status hf_open(const char *folder, ps_model_in_about *about, ps_model_
     if (!st)
         st = ps_side_texts_read(about->options.disk, folder, &about->side, &about->remarks);
     if (!st)
+        st = ps_hf_texts_beside(about->options.disk, folder, about->model, &about->remarks);
+    if (!st)
         st = ps_hf_shards_open(about->options.disk, folder, &r->shards);
+    if (!st)
+        look_for_pooler(r, about->model);
     if (!st)
         st = ps_hf_places(&r->shards, &r->quantization, about, &r->places);
     if (st)

@@ -35,7 +35,8 @@ struct ps_model_out {
     const ps_disk *disk; /* that files are written through, with this end of their names */
     const char *ending;
     ps_safetensors_dtype dtype;
-    ps_hf_pack *pack; /* NULL: all are numbers */
+    ps_hf_pack *pack;             /* NULL: all are numbers */
+    const char *prefix, *outside; /* of names, but of those that begin so; NULL: there is none */
     ps_lm_tensor *tensors;
     size_t n, at;          /* the tensor whose numbers come, */
     uint64_t came;         /* and how many of them have */
@@ -174,6 +175,16 @@ static ps_status sink(void *state, const void *data, size_t len)
     return ps_new_file_write(((ps_model_out *)state)->file, data, len);
 }
 
+enum { PREFIX = 16 };
+
+/* transformers finds a model that is saved whole by the prefix of its names, and takes one without
+ * for the inner one alone, which has no classes. */
+static void whole_name(const ps_model_out *o, const char *name, char out[PS_LM_NAME + PREFIX])
+{
+    bool inner = o->outside && strncmp(name, o->outside, strlen(o->outside)) != 0;
+    (void)snprintf(out, PS_LM_NAME + PREFIX, "%s%s", inner ? o->prefix : "", name);
+}
+
 /* ---- files of tensors ---- */
 
 static char *name_of(const ps_model_out *o, size_t file)
@@ -193,17 +204,20 @@ static ps_status begin_writer(ps_model_out *o, size_t file)
         return ps_safetensors_writer_new_as_given(packed, n, &format, 1, to, &o->writer);
     }
     ps_safetensors_tensor *tensors = ps_alloc_array(o->n, sizeof *tensors);
+    char(*names)[PS_LM_NAME + PREFIX] = ps_alloc_array(o->n, sizeof *names);
     size_t n = 0;
     for (size_t i = 0; i < o->n; i++) {
         const ps_lm_tensor *t = &o->tensors[i];
         if (o->part[i] != file)
             continue;
+        whole_name(o, t->name, names[n]);
         tensors[n] =
-            (ps_safetensors_tensor){.name = t->name, .dtype = o->dtype, .n_dims = t->n_dims};
+            (ps_safetensors_tensor){.name = names[n], .dtype = o->dtype, .n_dims = t->n_dims};
         memcpy(tensors[n++].shape, t->shape, sizeof t->shape);
     }
     ps_status st = ps_safetensors_writer_new(tensors, n, &format, 1, to, &o->writer);
     ps_free(&tensors);
+    ps_free(&names);
     return st;
 }
 
@@ -253,6 +267,7 @@ static ps_status begin_tensors(ps_model_out *o, uint64_t most)
 static ps_status write_index(ps_model_out *o)
 {
     ps_buf json = PS_BUF_EMPTY;
+    char whole[PS_LM_NAME + PREFIX];
     ps_json_writer w = ps_json_writer_to(&json);
     ps_json_object(&w);
     ps_json_key(&w, "metadata");
@@ -263,7 +278,8 @@ static ps_status write_index(ps_model_out *o)
     ps_json_object(&w);
     for (size_t i = 0; i < o->n; i++) {
         char *name = name_of(o, o->part[i]);
-        ps_json_put_string(&w, o->tensors[i].name, name);
+        whole_name(o, o->tensors[i].name, whole);
+        ps_json_put_string(&w, whole, name);
         ps_free(&name);
     }
     ps_json_object_end(&w);
@@ -303,9 +319,17 @@ static ps_status open_as(const ps_packed_row *packed, const ps_model_out_options
     ps_status st = check_heads(about->model);
     if (!st && packed && options->split)
         st = ps_fail(PS_INVALID_ARGUMENT, "a folder of codes is not split");
+    if (!st && packed && ps_spec_model_is_encoder(about->model))
+        st = ps_fail(PS_FAILED_PRECONDITION,
+                     "packed codes are for language models, not for architecture %s; use format hf",
+                     about->model->architecture);
     if (st)
         return st;
     ps_model_out *o = ps_new(ps_model_out);
+    if (about->model->choices.num_classes) {
+        o->prefix = ps_arch_find(about->model->architecture)->hf.prefix;
+        o->outside = ps_arch_find(about->model->architecture)->hf.outside;
+    }
     o->n = about->n;
     o->tensors = ps_alloc_array(o->n, sizeof *o->tensors);
     memcpy(o->tensors, about->tensors, o->n * sizeof *o->tensors);

@@ -161,11 +161,12 @@ static ps_status begin(ps_model_export *s)
         return st;
     ps_spec_model *model = NULL;
     st = ps_spec_model_parse(ps_slice_str(s->config), "the model's config", &model);
-    if (!st && !ps_spec_model_is_language(model))
-        st = ps_fail(PS_FAILED_PRECONDITION,
-                     "format %s is for language models (%s), this model is of %s; use format "
-                     "safetensors",
-                     s->format->name, ps_arch_list_language().text, model->architecture);
+    if (!st && !ps_spec_model_reads_tokens(model))
+        st = ps_fail(
+            PS_FAILED_PRECONDITION,
+            "format %s is for models that read tokens (%s), this model is of %s; use format "
+            "safetensors",
+            s->format->name, ps_arch_list_tokens().text, model->architecture);
     if (!st)
         st = open_out(s, model);
     if (model)

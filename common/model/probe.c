@@ -21,6 +21,7 @@ typedef struct pass {
     const ps_spec_model *m;
     const ps_probe_source *source;
     uint64_t hidden, heads, kv, inner, vocab; /* widths */
+    uint64_t outputs;                         /* logits, classes, or hidden */
     const ps_arch *arch;
     bool layer_norm, rope, gated;
     struct {
@@ -35,7 +36,7 @@ typedef struct pass {
     lane *q, *k, *v;  /* of all heads; one array */
     lane *a;          /* [heads]: what attention says */
     lane *gate, *up;  /* [inner] */
-    lane *logits;     /* [vocab] */
+    lane *logits;     /* [outputs] */
     const lane *from; /* of the tensor that comes: a product's input, */
     lane *to;         /* and what it is added to */
     uint64_t columns; /* of it */
@@ -91,6 +92,18 @@ static void add_positions(void *user, uint64_t first, const float *w, size_t n)
     pass *p = user;
     for (size_t i = 0; i < n && first + i < T * p->columns; i++)
         p->to[(first + i) % p->columns][(first + i) / p->columns] += (double)w[i];
+}
+
+/* The row of the first text to the first tokens, and that of a second, if there is one, to others.
+ */
+static void add_types(void *user, uint64_t first, const float *w, size_t n)
+{
+    pass *p = user;
+    uint64_t types = (uint64_t)p->m->choices.type_vocab_size;
+    for (size_t i = 0; i < n; i++)
+        for (int t = 0; t < T; t++)
+            if ((first + i) / p->columns == (uint64_t)t * types / T)
+                p->to[(first + i) % p->columns][t] += (double)w[i];
 }
 
 static void add(void *user, uint64_t first, const float *w, size_t n)
@@ -178,28 +191,28 @@ static void turn(const pass *p, lane *x, uint64_t heads)
             }
 }
 
-/* Of one head and token: softmax over the tokens up to it that it sees. */
+/* Of one head and token: softmax over the tokens that it sees, of a decoder those up to it. */
 static void attend(const pass *p, const lane *q, const lane *k, const lane *v, int t, lane *out)
 {
     uint64_t size = (uint64_t)p->m->head_dim;
     const ps_arch_choices *c = &p->m->choices;
     double score[T], most = -INFINITY, sum = 0;
     double root = sqrt(c->query_pre_attn_scalar > 0 ? c->query_pre_attn_scalar : (double)size);
-    int first = 0;
+    int first = 0, last = p->arch->family == PS_ARCH_ENCODER ? T - 1 : t;
     if (ps_arch_slides(c, p->block) && t >= c->sliding_window)
         first = t - (int)c->sliding_window + 1;
-    for (int u = first; u <= t; u++) {
+    for (int u = first; u <= last; u++) {
         score[u] = 0;
         for (uint64_t i = 0; i < size; i++)
             score[u] += q[i][t] * k[i][u] / root;
         score[u] = capped(score[u], c->attention_softcap);
         most = fmax(most, score[u]);
     }
-    for (int u = first; u <= t; u++)
+    for (int u = first; u <= last; u++)
         sum += score[u] = exp(score[u] - most);
     for (uint64_t i = 0; i < size; i++) {
         out[i][t] = 0;
-        for (int u = first; u <= t; u++)
+        for (int u = first; u <= last; u++)
             out[i][t] += score[u] / sum * v[i][u];
     }
 }
@@ -275,6 +288,26 @@ static ps_status work_off_norm_after(pass *p, const ps_lm_tensor *t)
     return st;
 }
 
+/* What has been added up becomes its norm, which is what is read and added to. */
+static ps_status work_off_norm_added(pass *p, const ps_lm_tensor *t)
+{
+    if (!t->bias)
+        normalise(p, p->h, p->x, p->hidden);
+    ps_status st = visit(p, t, t->bias ? add : scale, NULL, p->h);
+    if (!st && t->bias)
+        memcpy(p->x, p->h, (size_t)p->hidden * sizeof *p->x);
+    return st;
+}
+
+static ps_status work_off_pooler(pass *p, const ps_lm_tensor *t)
+{
+    ps_status st = layer(p, t, p->h, p->said, false);
+    for (uint64_t i = 0; !st && t->bias && i < p->hidden; i++)
+        for (int k = 0; k < T; k++)
+            p->said[i][k] = tanh(p->said[i][k]);
+    return st;
+}
+
 /* The product that a half of a block ends with. */
 static ps_status work_off_last(pass *p, const ps_lm_tensor *t, const lane *from)
 {
@@ -299,6 +332,16 @@ static ps_status work_off(pass *p, const ps_lm_tensor *t)
         return embed(p, t);
     case PS_PART_POSITIONS:
         return visit(p, t, add_positions, NULL, p->x);
+    case PS_PART_TYPES:
+        return visit(p, t, add_types, NULL, p->x);
+    case PS_PART_NORM_EMBEDDING:
+    case PS_PART_NORM_ADDED_ATTENTION:
+    case PS_PART_NORM_ADDED_MLP:
+        return work_off_norm_added(p, t);
+    case PS_PART_POOLER:
+        return work_off_pooler(p, t);
+    case PS_PART_CLASSES:
+        return layer(p, t, p->said, p->logits, false);
     case PS_PART_QKV:
     case PS_PART_Q:
         return layer(p, t, p->h, p->q, false);
@@ -362,6 +405,14 @@ static void make_turns(pass *p)
     }
 }
 
+/* How many numbers it says of a token. */
+static uint64_t outputs_of(const ps_spec_model *m)
+{
+    if (!ps_spec_model_is_encoder(m))
+        return (uint64_t)m->vocab_size;
+    return (uint64_t)(m->choices.num_classes ? m->choices.num_classes : m->hidden_size);
+}
+
 static ps_status run_language(const ps_spec_model *m, const ps_probe_source *source,
                               const ps_lm_tensor *tensors, size_t n, double **out, size_t *n_out)
 {
@@ -376,13 +427,14 @@ static ps_status run_language(const ps_spec_model *m, const ps_probe_source *sou
               .kv = (uint64_t)(m->num_kv_heads * m->head_dim),
               .inner = (uint64_t)m->intermediate_size,
               .vocab = (uint64_t)m->vocab_size,
+              .outputs = outputs_of(m),
               .rope = !ps_arch_has(arch, PS_PART_POSITIONS),
               .gated = ps_arch_has(arch, PS_PART_GATE)};
-    uint64_t all = 4 * p.hidden + 2 * p.heads + 2 * p.kv + 2 * p.inner + p.vocab;
+    uint64_t all = 4 * p.hidden + 2 * p.heads + 2 * p.kv + 2 * p.inner + p.outputs;
     double *memory = ps_try_alloc(all * sizeof(lane)), *at = memory;
     if (!memory)
         return no_memory(all * T);
-    p.logits = lanes(&at, p.vocab); /* the first: it is given away */
+    p.logits = lanes(&at, p.outputs); /* the first: it is given away */
     p.x = lanes(&at, p.hidden);
     p.h = lanes(&at, p.hidden);
     p.in = lanes(&at, p.hidden);
@@ -398,18 +450,20 @@ static ps_status run_language(const ps_spec_model *m, const ps_probe_source *sou
     make_turns(&p);
     ps_status st = PS_OK;
     for (size_t i = 0; i < n; i++)
-        p.layer_norm |= tensors[i].part == PS_PART_NORM && tensors[i].bias;
+        p.layer_norm |= ps_arch_is_norm(tensors[i].part) && tensors[i].bias;
     for (size_t i = 0; !st && i < n; i++)
         st = work_off(&p, &tensors[i]);
-    if (!st && tensors[n - 1].part != PS_PART_HEAD)
+    if (!st && arch->family == PS_ARCH_ENCODER && !m->choices.num_classes)
+        memcpy(p.logits, p.h, (size_t)p.hidden * sizeof *p.h); /* what is embedded */
+    else if (!st && arch->family == PS_ARCH_LANGUAGE && tensors[n - 1].part != PS_PART_HEAD)
         st = layer(&p, &tensors[0], p.h, p.logits, false);
-    for (uint64_t i = 0; i < p.vocab; i++)
+    for (uint64_t i = 0; i < p.outputs; i++)
         for (int t = 0; t < T; t++)
             p.logits[i][t] = capped(p.logits[i][t], m->choices.logit_softcap);
     for (int i = 0; i < 2; i++)
         ps_free(&p.turns[i].frequencies);
     *out = memory;
-    *n_out = (size_t)p.vocab * T;
+    *n_out = (size_t)p.outputs * T;
     return st;
 }
 
@@ -470,7 +524,7 @@ static void list_layers(const ps_spec_model *m, ps_lm_tensor **out, size_t *n)
 
 void ps_probe_tensors(const ps_spec_model *m, ps_lm_tensor **out, size_t *n)
 {
-    if (ps_spec_model_is_language(m))
+    if (ps_spec_model_reads_tokens(m))
         ps_lm_layout(m, out, n);
     else
         list_layers(m, out, n);
@@ -483,8 +537,8 @@ ps_status ps_probe_run(const ps_spec_model *m, const ps_probe_source *source, do
     size_t count = 0;
     *out = NULL;
     ps_probe_tensors(m, &tensors, &count);
-    ps_status st = ps_spec_model_is_language(m) ? run_language(m, source, tensors, count, out, n)
-                                                : run_layers(m, source, tensors, count, out, n);
+    ps_status st = ps_spec_model_reads_tokens(m) ? run_language(m, source, tensors, count, out, n)
+                                                 : run_layers(m, source, tensors, count, out, n);
     ps_free(&tensors);
     if (st)
         ps_free(out);

@@ -58,14 +58,16 @@ PS_MUST_CHECK ps_status ps_model_file_write(const ps_stored_files *files,
 PS_MUST_CHECK ps_status ps_model_file_open(const ps_stored_files *files, const char *name,
                                            const char *version, int *file, char **opened);
 /* Fills the store with the values of a stored model, which must have the same tensors; those that
- * are in a form are decoded, and *remark, empty, becomes a line that says so. */
+ * are in a form are decoded, and *remark, empty, becomes a line that says so. model: what the store
+ * is of; where it is one that may be put classes behind, those tensors stay as they begin that the
+ * stored one does not have. NULL: there are none. */
 PS_MUST_CHECK ps_status ps_model_file_load(const ps_stored_files *files, const char *name,
-                                           const char *version, ps_param_store *store,
-                                           ps_buf *remark);
+                                           const char *version, const ps_spec_model *model,
+                                           ps_param_store *store, ps_buf *remark);
 /* The same of a store that has only some of the model's tensors. */
 PS_MUST_CHECK ps_status ps_model_file_load_some(const ps_stored_files *files, const char *name,
-                                                const char *version, ps_param_store *store,
-                                                ps_buf *remark);
+                                                const char *version, const ps_spec_model *model,
+                                                ps_param_store *store, ps_buf *remark);
 /* The name means nothing any more; the file stays until no job uses it. */
 PS_MUST_CHECK ps_status ps_model_file_delete(const ps_stored_files *files, const char *name);
 

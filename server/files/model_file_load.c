@@ -1,6 +1,7 @@
 /* load: a stored model into the parameters of a job. Happy path: the file is read from front to
  * back, tensor by tensor, as their data lie; those in a form are decoded on the way, and one that
  * the job has transposed is held as a whole. It fails when the tensors are not the job's. */
+#include "common/arch/arch.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "common/loop/loop.h"
@@ -18,6 +19,13 @@ typedef struct loading {
     float *turned; /* of one that the store has transposed: all of it, as it is there */
 } loading;
 
+/* May the file lack it, and it begins as it does in a new model? */
+static bool is_added(const ps_spec_model *model, const char *name)
+{
+    return model && ps_spec_model_is_encoder(model) &&
+           ps_arch_is_added(ps_arch_find(model->architecture), name);
+}
+
 static ps_status check_shape(const ps_param_tensor *have, const ps_model_form *stored)
 {
     if (!stored)
@@ -31,16 +39,20 @@ static ps_status check_shape(const ps_param_tensor *have, const ps_model_form *s
 }
 
 static ps_status check_shapes(const ps_placement *placement, const ps_model_header *header,
-                              bool some)
+                              const ps_spec_model *model, bool some)
 {
+    size_t added = 0;
     for (size_t i = 0; i < placement->n_tensors; i++) {
         const ps_param_tensor *t = &placement->tensors[i];
-        ps_status st =
-            check_shape(t, ps_model_form_find(header->tensors, header->file->n_tensors, t->name));
+        const ps_model_form *stored =
+            ps_model_form_find(header->tensors, header->file->n_tensors, t->name);
+        bool new = !stored &&is_added(model, t->name);
+        ps_status st = new ? PS_OK : check_shape(t, stored);
         if (st)
             return st;
+        added += new;
     }
-    if (header->file->n_tensors != placement->n_tensors && !some)
+    if (header->file->n_tensors != placement->n_tensors - added && !some)
         return ps_fail(PS_FAILED_PRECONDITION, "it has %zu tensors, the job %zu",
                        header->file->n_tensors, placement->n_tensors);
     return PS_OK;
@@ -106,7 +118,7 @@ static void remark_forms(const char *name, const ps_model_header *header, ps_buf
 }
 
 static ps_status load(const ps_stored_files *files, const char *name, const char *version,
-                      ps_param_store *store, bool some, ps_buf *remark)
+                      const ps_spec_model *model, ps_param_store *store, bool some, ps_buf *remark)
 {
     ps_loop_require_off();
     int file;
@@ -117,7 +129,7 @@ static ps_status load(const ps_stored_files *files, const char *name, const char
         return ps_wrap(st, "model %s", name);
     st = ps_model_header_read(files->disk, file, &header);
     if (!st)
-        st = check_shapes(ps_param_store_placement(store), &header, some);
+        st = check_shapes(ps_param_store_placement(store), &header, model, some);
     if (!st)
         st = ps_model_numbers_read(files->disk, file, &header, (ps_form_sink){put, &into});
     ps_free(&into.turned);
@@ -129,13 +141,14 @@ static ps_status load(const ps_stored_files *files, const char *name, const char
 }
 
 ps_status ps_model_file_load(const ps_stored_files *files, const char *name, const char *version,
-                             ps_param_store *store, ps_buf *remark)
+                             const ps_spec_model *model, ps_param_store *store, ps_buf *remark)
 {
-    return load(files, name, version, store, false, remark);
+    return load(files, name, version, model, store, false, remark);
 }
 
 ps_status ps_model_file_load_some(const ps_stored_files *files, const char *name,
-                                  const char *version, ps_param_store *store, ps_buf *remark)
+                                  const char *version, const ps_spec_model *model,
+                                  ps_param_store *store, ps_buf *remark)
 {
-    return load(files, name, version, store, true, remark);
+    return load(files, name, version, model, store, true, remark);
 }

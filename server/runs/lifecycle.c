@@ -93,7 +93,7 @@ static ps_status begin_from(const step *s, ps_param_store *store)
     const ps_job_spec *spec = s->file->spec;
     bool some = ps_spec_train_partly(spec->train);
     ps_status st = (some ? ps_model_file_load_some : ps_model_file_load)(
-        &l->conf.files, spec->initialize_from, s->file->version, store, &remark);
+        &l->conf.files, spec->initialize_from, s->file->version, spec->model, store, &remark);
     if (!st && remark.len)
         ps_sched_job_log(l->sched, s->job_id, PS_LOG_NOTICE, ps_buf_cstr(&remark));
     ps_buf_free(&remark);

@@ -8,6 +8,7 @@
 #include "worker/data/csv.h"
 #include "worker/data/idx.h"
 #include "worker/data/survey.h"
+#include "worker/data/texts.h"
 #include "worker/data/tokens.h"
 
 #include <inttypes.h>
@@ -54,7 +55,7 @@ static ps_status check_shape(const ps_dataset_options *o, const ps_dataset_shape
 /* *o with its defaults. */
 static ps_status find_reader(ps_dataset_options *o, const ps_reader **out)
 {
-    *out = ps_reader_find(o->data->format);
+    *out = o->texts ? &ps_reader_texts : ps_reader_find(o->data->format);
     if (!*out)
         return ps_fail(PS_INVALID_ARGUMENT, "data.format '%s' is not known", o->data->format);
     if (!o->max_bytes)

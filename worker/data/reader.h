@@ -34,9 +34,11 @@ typedef struct ps_dataset_options {
     const ps_spec_data *data;   /* format, csv, normalise */
     const ps_spec_files *files; /* the paths */
     ps_label_kind labels;
-    int64_t classes;     /* CLASSES: labels must be 0..classes-1, and tokens likewise; 0: any */
-    int64_t features;    /* what the model takes; 0: any. Without labels, the label columns of a csv
-                          * file are left out when the number of columns says that they are there */
+    int64_t classes;  /* CLASSES: labels must be 0..classes-1; 0: any */
+    int64_t vocab;    /* tokens likewise */
+    bool texts;       /* of tokens: a row is a document, of at most `features` tokens (texts.h) */
+    int64_t features; /* what the model takes; 0: any. Without labels, the label columns of a csv
+                       * file are left out when the number of columns says that they are there */
     ps_image_size image; /* what the model takes; 0 channels: no image. A file that says how its
                             rows are shaped must say the same */
     uint64_t max_bytes;  /* in memory; 0: 16 GiB */

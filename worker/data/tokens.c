@@ -80,6 +80,11 @@ static ps_status check_all(const tokens *t, bool labels)
 static ps_status check(const ps_dataset_options *o, const tokens *t)
 {
     uint64_t count = ps_token_file_count(t->file);
+    if (ps_token_file_about(t->file)->marks & PS_TOKEN_CLASS)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "%s has texts and their classes (psctl tokenize --label), which a language "
+                       "model does not learn",
+                       t->path);
     if (count <= (uint64_t)o->features)
         return ps_fail(PS_INVALID_ARGUMENT,
                        "%s has %" PRIu64 " tokens, a row and its label need %" PRId64, t->path,
@@ -107,12 +112,12 @@ static ps_status open_tokens(const ps_dataset_options *o, ps_normaliser *normali
     ps_status st = ps_token_file_open(o->files->tokens, &file);
     if (st)
         return st;
-    bool wide = o->classes && (int64_t)ps_token_file_about(file)->vocab_size > o->classes;
+    bool wide = o->vocab && (int64_t)ps_token_file_about(file)->vocab_size > o->vocab;
     tokens *t = ps_new(tokens);
     *t = (tokens){.file = file,
                   .path = ps_strdup(o->files->tokens),
                   .length = (size_t)o->features,
-                  .most = wide ? o->classes : 0,
+                  .most = wide ? o->vocab : 0,
                   .unsaid = PS_TOKEN_GIVEN};
     if (o->data->documents == PS_SPEC_APART)
         t->unsaid |= PS_TOKEN_BEGINS;

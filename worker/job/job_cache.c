@@ -16,7 +16,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { BATCH_ROWS = 256, BATCH_SEQUENCES = 4 }; /* of jobs that do not train */
+enum { BATCH_ROWS = 256, BATCH_SEQUENCES = 4, BATCH_TEXTS = 16 }; /* of jobs that do not train */
 
 typedef struct sequence {
     struct sequence *next;
@@ -232,6 +232,8 @@ size_t ps_job_entry_batch(const ps_job_entry *e)
         return (size_t)e->spec->train->batch_size;
     if (e->spec->explain)
         return (size_t)ps_explain_batch(e->spec->explain, ps_job_entry_model_spec(e));
+    if (ps_spec_model_is_encoder(ps_job_entry_model_spec(e)))
+        return BATCH_TEXTS;
     return ps_spec_model_is_language(ps_job_entry_model_spec(e)) ? BATCH_SEQUENCES : BATCH_ROWS;
 }
 

@@ -14,6 +14,8 @@ static ps_label_kind labels_of(const ps_job_data_request *r)
         return PS_LABELS_NONE;
     if (ps_spec_model_is_language(r->model))
         return PS_LABELS_NEXT;
+    if (ps_spec_model_is_encoder(r->model) && !r->model->choices.num_classes)
+        return PS_LABELS_NONE;
     return r->model->loss == PS_SPEC_SQUARED_ERROR ? PS_LABELS_REALS : PS_LABELS_CLASSES;
 }
 
@@ -34,7 +36,7 @@ static void describe_labels(const ps_job_data_request *r, ps_dataset_options *o)
     const ps_spec_model *model = r->model;
     o->labels = labels_of(r);
     if (o->labels == PS_LABELS_CLASSES)
-        o->classes = model->layers[model->n_layers - 1];
+        o->classes = ps_spec_model_outputs(model);
     o->class_names = model->classes;
     o->n_class_names = model->n_classes;
 }
@@ -46,7 +48,14 @@ static void describe_rows(const ps_job_data_request *r, const ps_spec_model *mod
     if (ps_spec_model_is_language(model)) {
         int64_t length = r->spec->data.sequence_length;
         o->features = length ? length : model->context_length;
-        o->classes = model->vocab_size;
+        o->classes = o->vocab = model->vocab_size;
+        return;
+    }
+    if (ps_spec_model_is_encoder(model)) {
+        int64_t length = r->spec->data.sequence_length, most = model->max_text_length;
+        o->features = length ? length : most ? most : model->context_length;
+        o->vocab = model->vocab_size;
+        o->texts = true;
         return;
     }
     o->features = (size_t)ps_spec_model_inputs(model);
@@ -98,7 +107,7 @@ static ps_status check_tokenizer(const ps_job_data_request *r, const ps_spec_fil
 /* A stored model meets a job's data for the first time here. */
 static ps_status check_kind(const ps_job_data_request *r)
 {
-    bool language = ps_spec_model_is_language(r->model);
+    bool language = ps_spec_model_reads_tokens(r->model);
     bool tokens = !strcmp(r->spec->data.format, "tokens");
     if (language == tokens)
         return PS_OK;

@@ -24,7 +24,7 @@ static ps_status find_tokenizer(ps_job_entry *e, const ps_task_run *run)
                                     .version = run->task->model_version,
                                     .job_id = run->task->job_id};
     if (e->has_tokenizer || (!e->stored && !*origin.name) ||
-        !ps_spec_model_is_language(ps_job_entry_model_spec(e)))
+        !ps_spec_model_reads_tokens(ps_job_entry_model_spec(e)))
         return PS_OK;
     const ps_stored_model which = e->stored ? ps_job_entry_stored_model(e) : origin;
     ps_status st = ps_stored_tokenizer(run->remote, &which, &e->tokenizer);

@@ -23,6 +23,7 @@ struct ps_served_model {
     int64_t length;             /* tokens of a sequence */
     ps_spec_cache usual, cache; /* what the model's matrices ask for; what it has */
     ps_spec_weights weights;
+    bool texts;
 };
 
 void ps_served_model_create(ps_served_model **out)
@@ -54,6 +55,12 @@ void ps_served_model_free(ps_served_model **served)
         return;
     ps_served_model_drop(*served);
     ps_free(served);
+}
+
+size_t ps_served_tokens(const ps_spec_model *model)
+{
+    return (size_t)model->context_length > LENGTH_LEAST ? (size_t)model->context_length
+                                                        : LENGTH_LEAST;
 }
 
 static int64_t length_for(const ps_spec_model *spec, size_t wanted)
@@ -115,6 +122,11 @@ static ps_status make(ps_served_model *s, const ps_task_run *run, const char *na
                                 .decode = true,
                                 .cache = types[s->cache],
                                 .forms = forms};
+    if (s->texts)
+        options = (ps_model_options){.max_batch = PS_SERVED_TEXTS,
+                                     .max_tokens = (int64_t)ps_served_tokens(s->spec),
+                                     .inference = true,
+                                     .forms = forms};
     ps_status st = ps_job_model_room(
         &(ps_job_model_need){.name = name, .config = &config, .options = &options},
         run->env->backend);
@@ -151,12 +163,14 @@ static ps_status load(ps_served_model *s, ps_task_run *run, const ps_served_need
     PS_REQUIRE(!s->model && !s->spec && !s->version);
     ps_status st =
         ps_spec_model_parse(ps_slice_str(run->task->model_config), "stored model", &s->spec);
-    if (!st && !ps_spec_model_is_language(s->spec))
-        st = ps_fail(PS_INVALID_ARGUMENT, "architecture %s generates no tokens",
-                     s->spec->architecture);
+    if (!st &&
+        !(need->texts ? ps_spec_model_is_encoder(s->spec) : ps_spec_model_is_language(s->spec)))
+        st = ps_fail(PS_INVALID_ARGUMENT, "architecture %s %s", s->spec->architecture,
+                     need->texts ? "embeds no texts" : "generates no tokens");
     if (st)
         return ps_wrap(st, "model %s", need->name);
     s->length = length_for(s->spec, need->length);
+    s->texts = need->texts;
     s->weights = need->weights;
     return make_and_fill(s, run, need);
 }
@@ -164,7 +178,7 @@ static ps_status load(ps_served_model *s, ps_task_run *run, const ps_served_need
 static bool fits(const ps_served_model *s, const ps_served_need *need, const char *version)
 {
     return s->version && *version && !strcmp(s->version, version) &&
-           length_for(s->spec, need->length) <= s->length &&
+           length_for(s->spec, need->length) <= s->length && s->texts == need->texts &&
            cache_for(s, need->cache) == s->cache && need->weights == s->weights;
 }
 

@@ -54,10 +54,11 @@ static ps_attention describe(const ps_attention_layer *l, ps_tensor y, ps_tensor
                           .softcap = l->softcap,
                           .window = l->window,
                           .starts = l->starts,
+                          .ends = l->ends,
                           .dropout = l->dropout,
                           .dropout_seed = l->dropout_seed,
                           .dropout_offset = l->dropout_offset,
-                          .causal = true};
+                          .causal = !l->all};
 }
 
 static ps_attention whole(const ps_attention_layer *l, ps_tensor y, ps_tensor packed, int64_t batch)

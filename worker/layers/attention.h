@@ -1,5 +1,5 @@
-/* attention: causal self-attention over one packed projection, with grouped queries, and rotary
- * positions where the layer has them.
+/* attention: self-attention over one packed projection, causal or of all, with grouped queries, and
+ * rotary positions where the layer has them.
  *
  *     packed[rows, width]   width = (heads + 2·kv_heads)·head_dim: queries | keys | values
  *     y[rows, heads·head_dim]
@@ -22,6 +22,8 @@ typedef struct ps_attention_layer {
                             a cache */
     float dropout;       /* of weights, in this pass; not of a cache */
     uint64_t dropout_seed, dropout_offset;
+    bool all;       /* it sees what comes behind it, too: no causal mask */
+    ps_tensor ends; /* I32 [rows]: behind the last key that it may see; likewise */
 } ps_attention_layer;
 
 int64_t ps_attention_layer_width(const ps_attention_layer *l);

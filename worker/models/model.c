@@ -13,7 +13,7 @@
 static const ps_model_row *const rows[] = {
     [PS_ARCH_LAYERS] = &ps_model_mlp,           [PS_ARCH_IMAGES] = &ps_model_mlp,
     [PS_ARCH_LANGUAGE] = &ps_model_transformer, [PS_ARCH_CODER] = &ps_model_sae,
-    [PS_ARCH_LENS] = &ps_model_tuned_lens,
+    [PS_ARCH_ENCODER] = &ps_model_encoder,      [PS_ARCH_LENS] = &ps_model_tuned_lens,
 };
 
 static ps_status find_row(const char *name, const ps_model_row **out)
@@ -30,7 +30,7 @@ ps_status ps_model_describe(const ps_model_config *config, ps_model_layout *out)
 {
     const ps_model_row *row = NULL;
     ps_status st = find_row(config->architecture, &row);
-    if (!st && config->lora.rank && !row->takes_tokens)
+    if (!st && config->lora.rank && row != &ps_model_transformer)
         st = ps_fail(PS_INVALID_ARGUMENT, "adapters are for language models, not for %s",
                      config->architecture);
     if (!st)
@@ -138,10 +138,16 @@ uint64_t ps_model_memory(const ps_model *m)
     return m->memory;
 }
 
+/* Has each token a label, or each row? */
+static bool labels_tokens(const ps_model *m)
+{
+    return m->row->takes_tokens && !m->row->labels_rows;
+}
+
 static ps_loss_goal goal_of(const ps_model *m, const ps_model_batch *batch)
 {
     return (ps_loss_goal){.teaching = m->teacher ? &m->teaching : NULL,
-                          .rows = batch->rows * (m->row->takes_tokens ? batch->length : 1),
+                          .rows = batch->rows * (labels_tokens(m) ? batch->length : 1),
                           .labels = batch->labels,
                           .targets = batch->targets,
                           .weight = batch->weight > 0 ? batch->weight : 1};
@@ -187,6 +193,8 @@ static ps_status take_tokens(ps_model *m, const ps_model_batch *batch)
     if (batch->length < 1 || batch->length > m->options.max_length)
         return ps_fail(PS_INVALID_ARGUMENT, "rows of %lld tokens, the model was made for 1 to %lld",
                        (long long)batch->length, (long long)m->options.max_length);
+    if (m->row->take)
+        return m->row->take(m, batch);
     int64_t n = batch->rows * batch->length;
     m->embedded = batch->embeddings;
     if (m->embedded) {
@@ -287,7 +295,7 @@ ps_status ps_model_backward(ps_model *m, const ps_model_hooks *hooks)
 static int64_t labels_of(const ps_model *m)
 {
     int64_t n = m->goal.labels ? m->goal.rows : 0;
-    for (int64_t i = 0; m->goal.labels && m->row->takes_tokens && i < m->goal.rows; i++)
+    for (int64_t i = 0; m->goal.labels && labels_tokens(m) && i < m->goal.rows; i++)
         n -= m->goal.labels[i] < 0;
     return n;
 }
@@ -329,13 +337,19 @@ ps_status ps_model_top(ps_model *m, int32_t *out)
 {
     ps_one_thread_require(&m->mine);
     PS_REQUIRE(m->stage == PS_MODEL_FORWARD && m->loss.row->goal_is_labels);
-    ps_tensor index =
-        ps_tensor_head(m->loss.goal, m->rows * (m->row->takes_tokens ? m->length : 1));
+    ps_tensor index = ps_tensor_head(m->loss.goal, m->rows * (labels_tokens(m) ? m->length : 1));
     if (m->row->top)
         m->row->top(m, index);
     else
         ps_op_argmax(m->stream, index, ps_tensor_head(m->output, m->rows));
     return ps_copy_to_host(m->stream, out, index, ps_tensor_bytes(index));
+}
+
+ps_status ps_model_states(ps_model *m, float *out)
+{
+    ps_one_thread_require(&m->mine);
+    PS_REQUIRE(m->stage == PS_MODEL_FORWARD && m->row->states);
+    return m->row->states(m, out);
 }
 
 ps_status ps_model_extend(ps_model *m, const int32_t *tokens, int64_t count, int64_t before,

@@ -147,14 +147,18 @@ typedef struct ps_model_teaching {
 /* Rows of host memory; borrowed until ps_model_result_get, ps_model_predict or the next forward.
  * cross_entropy needs labels. squared_error needs targets, or labels: those stand for a one-hot
  * row, or for the number itself where the model has one output. Language models take tokens, and a
- * label for each: the token that follows it, or -1 for one that does not count. */
+ * label for each: the token that follows it, or -1 for one that does not count. Models of texts
+ * take tokens, and a label a row, as those of layers. */
+#define PS_MODEL_SECOND (INT32_C(1) << 29)
 typedef struct ps_model_batch {
     int64_t rows;          /* 1 to max_batch */
     const float *features; /* [rows, inputs] */
     const float *first;    /* explain: [rows, columns of layers.0.pre] in the features' place: what
                               the first layer gives, whose product is not computed then,
                               nor that of the way back */
-    const int32_t *tokens; /* [rows, length] */
+    const int32_t
+        *tokens; /* [rows, length]; of a model of texts a row may be shorter, and ends before
+                    its first -1; PS_MODEL_SECOND is added to those of a second text */
     const float *embeddings; /* explain: [rows, length, hidden_size] in the tokens' place: what
                                 their table has, without positions. tokens is NULL then */
     int64_t length;          /* tokens a row, 1 to max_length */
@@ -227,7 +231,10 @@ typedef struct ps_model_result {
  * called. Parameters are zero until they are filled. */
 typedef struct ps_model_options {
     int64_t max_batch;  /* rows of the largest batch, at least 1 */
-    int64_t max_length; /* language models: tokens of the longest row; 0: context_length */
+    int64_t max_length; /* language models and those of texts: tokens of the longest row; 0:
+                           context_length */
+    int64_t max_tokens; /* those of texts: of a whole batch, at least max_length; 0: max_batch times
+                           max_length */
     bool inference;
     bool bf16; /* language models: weights and activations are rounded to bfloat16 for computing;
                   parameters and gradients stay float32 */
@@ -302,6 +309,12 @@ PS_MUST_CHECK ps_status ps_model_top(ps_model *m, int32_t *out);
  * Waits for the device. */
 PS_MUST_CHECK ps_status ps_model_predict(ps_model *m, const ps_model_batch *batch,
                                          const ps_model_hooks *hooks, float *out);
+
+/* After forward of a model of texts, which stays as it is: what its last block gives, into
+ * out[tokens of the batch, hidden_size], where one text lies behind the other. Waits for the
+ * device.
+ */
+PS_MUST_CHECK ps_status ps_model_states(ps_model *m, float *out);
 
 /* Generation, with option decode: `count` tokens more of one sequence that had `before` of them so
  * far (0 begins anew), and the logits after the last, out[outputs]. Keys and values of what was

@@ -62,7 +62,7 @@ ps_status ps_model_freeze(const ps_model_config *config, ps_model_layout *layout
     if (!config->n_freeze)
         return PS_OK;
     const ps_arch *arch = ps_arch_find(config->architecture);
-    if (arch->family != PS_ARCH_LAYERS && arch->family != PS_ARCH_LANGUAGE)
+    if (arch->family != PS_ARCH_LAYERS && !ps_arch_reads_tokens(arch))
         return ps_fail(PS_INVALID_ARGUMENT, "train.freeze is not for architecture %s", arch->name);
     for (size_t i = 0; !st && i < config->n_freeze; i++)
         st = freeze_word(config->freeze[i], layout);

@@ -21,6 +21,9 @@ typedef struct ps_model_row {
     ps_status (*create)(ps_backend *backend, const ps_model_config *config,
                         const ps_model_options *options, ps_model **out);
     void (*free)(ps_model *m);
+    /* Checks the batch's tokens and puts them where forward reads them; NULL: all rows are as long,
+     * and go into m->input. */
+    ps_status (*take)(ps_model *m, const ps_model_batch *batch);
     /* The passes, over m->rows rows (of m->length tokens); the batch has been checked and its
      * features or tokens are in m->input. Hooks are never NULL; their members are called through
      * ps_model_use and ps_model_ready. */
@@ -54,6 +57,8 @@ typedef struct ps_model_row {
     /* As ps_model_read_out, n at most the rows of m->points: the outputs, F32 [n,outputs]; NULL
      * with embed. */
     ps_tensor (*read_out)(ps_model *m, const float *x, int64_t n);
+    /* As ps_model_states; NULL: it is none of texts. */
+    ps_status (*states)(ps_model *m, float *out);
     /* As ps_model_attention, of a layer that there is; NULL: the model has none. */
     ps_status (*attention)(ps_model *m, int64_t layer, int64_t row, float *out);
     /* As the calls of model.h; false: parameter i is in no product. */
@@ -61,10 +66,12 @@ typedef struct ps_model_row {
     bool (*tap_before)(const ps_model *m, size_t i, ps_tap *out);
     size_t (*taps_behind)(const ps_model *m, size_t i, ps_tap *out);
     bool takes_tokens;
+    bool labels_rows; /* and yet a label is of a row, not of a token */
 } ps_model_row;
 
 extern const ps_model_row ps_model_mlp;
 extern const ps_model_row ps_model_transformer;
+extern const ps_model_row ps_model_encoder;
 extern const ps_model_row ps_model_sae;
 extern const ps_model_row ps_model_tuned_lens;
 

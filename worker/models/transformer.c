@@ -34,7 +34,8 @@ static ps_tensor gradient_of(const ps_transformer *t, ps_arch_part part)
 
 static bool is_tied(const ps_transformer *t)
 {
-    return t->parts[PS_PART_HEAD].first == t->parts[PS_PART_TOKENS].first;
+    return ps_transformer_has(t, PS_PART_HEAD) &&
+           t->parts[PS_PART_HEAD].first == t->parts[PS_PART_TOKENS].first;
 }
 
 ps_status ps_transformer_use(ps_transformer *t, int64_t l, ps_arch_part first, ps_arch_part last,
@@ -174,11 +175,29 @@ static void scale_embedding(const ps_transformer *t, ps_tensor x)
         ps_op_scale(t->base.stream, x, t->embedding_scale);
 }
 
+/* summed -> x0, where a norm is of what was added up */
+static ps_status norm_embedding(ps_transformer *t, const ps_model_hooks *hooks)
+{
+    if (!ps_transformer_has(t, PS_PART_NORM_EMBEDDING))
+        return PS_OK;
+    ps_status st = ps_transformer_use(t, 0, PS_PART_TYPES, PS_PART_NORM_EMBEDDING, hooks);
+    if (st)
+        return st;
+    ps_tensor summed = ps_transformer_rows(t, t->summed);
+    if (ps_transformer_has(t, PS_PART_TYPES))
+        look_up(t, PS_PART_TYPES, summed, t->texts.types, true);
+    ps_norm_layer norm = ps_transformer_norm(t, 0, PS_PART_NORM_EMBEDDING);
+    ps_norm_layer_forward(t->base.stream, &norm, t->norm_embedding,
+                          ps_transformer_rows(t, t->states[0].input), summed);
+    return PS_OK;
+}
+
 /* x0[n,C] = token_table[tokens], or what the batch has in their place, scaled (+
  * position_table[positions]) */
 static ps_status embed(ps_transformer *t, const ps_model_hooks *hooks)
 {
-    ps_tensor x = ps_transformer_rows(t, t->states[0].input);
+    bool norm = ps_transformer_has(t, PS_PART_NORM_EMBEDDING);
+    ps_tensor x = ps_transformer_rows(t, norm ? t->summed : t->states[0].input);
     ps_status st = ps_transformer_use(t, 0, PS_PART_TOKENS, PS_PART_TOKENS, hooks);
     if (st)
         return st;
@@ -191,7 +210,7 @@ static ps_status embed(ps_transformer *t, const ps_model_hooks *hooks)
     st = ps_transformer_use(t, 0, PS_PART_POSITIONS, PS_PART_POSITIONS, hooks);
     if (!st)
         add_positions(t, x);
-    return st;
+    return st ? st : norm_embedding(t, hooks);
 }
 
 static ps_tensor output_of(const ps_transformer *t, int64_t l)
@@ -239,7 +258,7 @@ ps_status ps_transformer_run(ps_transformer *t, const ps_model_hooks *hooks)
     }
     if (!st)
         st = ps_transformer_use(t, 0, PS_PART_NORM, PS_PART_HEAD, hooks);
-    if (st)
+    if (st || !ps_transformer_has(t, PS_PART_NORM))
         return st;
     ps_norm_layer norm = ps_transformer_norm(t, 0, PS_PART_NORM);
     ps_tensor normed = ps_transformer_rows(t, t->normed);
@@ -386,6 +405,27 @@ void ps_transformer_answer(ps_model *m)
 
 /* ---- backward ---- */
 
+/* dx, of x0, becomes that of what is added up, and the types' gradient is there. */
+static ps_status backward_norm_embedding(ps_transformer *t, ps_tensor dx,
+                                         const ps_model_hooks *hooks)
+{
+    if (!ps_transformer_has(t, PS_PART_NORM_EMBEDDING))
+        return PS_OK;
+    ps_stream *s = t->base.stream;
+    ps_norm_layer norm = ps_transformer_norm(t, 0, PS_PART_NORM_EMBEDDING);
+    ps_norm_layer_backward_in_place(s, &norm, t->norm_embedding, dx,
+                                    ps_transformer_rows(t, t->summed), t->beta);
+    ps_status st = ps_transformer_ready(t, 0, PS_PART_NORM_EMBEDDING, hooks);
+    ps_tensor dtypes =
+        ps_transformer_has(t, PS_PART_TYPES) ? gradient_of(t, PS_PART_TYPES) : (ps_tensor){0};
+    if (st || !ps_tensor_present(dtypes))
+        return st;
+    if (t->beta == 0)
+        ps_op_fill(s, dtypes, 0);
+    ps_op_embedding_backward(s, dtypes, dx, ps_transformer_rows(t, t->texts.types));
+    return ps_transformer_ready(t, 0, PS_PART_TYPES, hooks);
+}
+
 /* dx[n,C] -> the tables' gradients. A tied token table holds the head's already. */
 static ps_status backward_embedding(ps_transformer *t, const ps_model_hooks *hooks)
 {
@@ -399,6 +439,9 @@ static ps_status backward_embedding(ps_transformer *t, const ps_model_hooks *hoo
     scale_embedding(t, dx);
     if (explain)
         return PS_OK;
+    ps_status st = backward_norm_embedding(t, dx, hooks);
+    if (st)
+        return st;
     ps_tensor dpositions = {0}, dtokens = gradient_of(t, PS_PART_TOKENS);
     if (ps_transformer_has(t, PS_PART_POSITIONS))
         dpositions = gradient_of(t, PS_PART_POSITIONS);
@@ -406,7 +449,7 @@ static ps_status backward_embedding(ps_transformer *t, const ps_model_hooks *hoo
         if (t->beta == 0)
             ps_op_fill(s, dpositions, 0);
         ps_op_embedding_backward(s, dpositions, dx, ps_transformer_rows(t, t->positions));
-        ps_status st = ps_transformer_ready(t, 0, PS_PART_POSITIONS, hooks);
+        st = ps_transformer_ready(t, 0, PS_PART_POSITIONS, hooks);
         if (st)
             return st;
     }
@@ -429,7 +472,6 @@ static ps_status backward_norm(ps_transformer *t, const ps_model_hooks *hooks)
 
 ps_status ps_transformer_backward(ps_model *m, const ps_model_hooks *hooks)
 {
-    static const ps_model_hooks silent;
     ps_transformer *t = (ps_transformer *)m;
     ps_status st = PS_OK;
     if (!is_tied(t))
@@ -437,6 +479,14 @@ ps_status ps_transformer_backward(ps_model *m, const ps_model_hooks *hooks)
     ps_model_gradient_at(m, PS_TAP_LN_FINAL, 0, ps_transformer_rows(t, t->dx), 0);
     if (!st)
         st = backward_norm(t, hooks);
+    return st ? st : ps_transformer_backward_blocks(t, hooks);
+}
+
+ps_status ps_transformer_backward_blocks(ps_transformer *t, const ps_model_hooks *hooks)
+{
+    static const ps_model_hooks silent;
+    ps_model *m = &t->base;
+    ps_status st = PS_OK;
     ps_model_follow(m, t->size.num_layers, ps_transformer_rows(t, t->dx));
     for (int64_t l = t->size.num_layers; !st && l-- > 0;) {
         if (m->options.recompute)

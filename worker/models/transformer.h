@@ -37,6 +37,9 @@ typedef struct ps_block_state {
     ps_tensor middle;     /* [n,C] the residual stream after attention */
     ps_tensor normed_mlp; /* [n,C] */
     ps_norm_state norm_mlp;
+    ps_tensor added_attention,
+        added_mlp; /* [n,C] what each half adds up to, where a norm is of it */
+    ps_norm_state norm_added_attention, norm_added_mlp;
     ps_tensor hidden; /* [n,F] the mlp's first product */
     ps_tensor up;     /* [n,F] its second one, where it has two */
     ps_tensor active; /* [n,F] after the activation */
@@ -56,6 +59,21 @@ typedef struct ps_transformer_lora {
     ps_tensor between, dbetween; /* [n,rank] */
     ps_tensor dropped;           /* [n,widest], where they drop */
 } ps_transformer_lora;
+
+/* Of models that say one thing of each text; encoder.c. Texts lie one behind the other in the n
+ * rows of a pass, so that nothing is computed of what fills up the shorter ones. */
+typedef struct ps_transformer_texts {
+    bool there;
+    ps_tensor types, ends; /* I32 [n]: of each token; behind which its text ends (starts: below) */
+    ps_tensor firsts;      /* I32 [batch]: the row of each text's first token */
+    ps_tensor first;       /* [batch,C] x(L) of it */
+    ps_tensor pooled, dropped;                                /* [batch,C] */
+    ps_tensor dpooled, dfirst;                                /* [batch,C] */
+    int32_t *ids_host, *types_host, *starts_host, *ends_host; /* [n] */
+    int32_t *firsts_host;                                     /* [batch] */
+    int64_t classes;
+    float rate; /* of dropout of what the classes are made of */
+} ps_transformer_texts;
 
 typedef struct ps_transformer {
     ps_model base;
@@ -81,6 +99,9 @@ typedef struct ps_transformer {
     ps_tensor last;             /* [n,C] x(L) */
     ps_tensor normed;           /* [n,C] */
     ps_norm_state norm_state;
+    ps_tensor summed; /* [n,C] what the embedding adds up to, where a norm is of it */
+    ps_norm_state norm_embedding;
+    ps_transformer_texts texts;
     ps_tensor positions; /* I32 [n] */
     ps_tensor starts;    /* likewise, where the batch has them */
     ps_tensor ones;      /* [n,1], where queries, keys and values have biases of their own */
@@ -115,6 +136,10 @@ int64_t ps_transformer_max_rows(const ps_transformer *t); /* n of the largest pa
 
 /* From t->base.input and t->positions_host to t->normed; n, before and the rest are set. */
 PS_MUST_CHECK ps_status ps_transformer_run(ps_transformer *t, const ps_model_hooks *hooks);
+
+/* All of backward from t->dx, x(L)'s gradient, on. */
+PS_MUST_CHECK ps_status ps_transformer_backward_blocks(ps_transformer *t,
+                                                       const ps_model_hooks *hooks);
 
 /* The row's passes; the rest of it is in transformer_init.c. */
 PS_MUST_CHECK ps_status ps_transformer_forward(ps_model *m, const ps_model_hooks *hooks);
@@ -153,6 +178,31 @@ PS_MUST_CHECK ps_status ps_transformer_block_forward(ps_transformer *t, int64_t 
 PS_MUST_CHECK ps_status ps_transformer_block_backward(ps_transformer *t, int64_t l,
                                                       const ps_model_hooks *hooks);
 
+/* ---- a model of texts; encoder.c ---- */
+
+/* Host memory for its passes, and what is computed beside the blocks; and all of it back. */
+PS_MUST_CHECK ps_status ps_transformer_texts_init(ps_transformer *t, const ps_model_config *config);
+void ps_transformer_texts_fini(ps_transformer *t);
+/* The calls of its row. */
+PS_MUST_CHECK ps_status ps_encoder_take(ps_model *m, const ps_model_batch *batch);
+PS_MUST_CHECK ps_status ps_encoder_forward(ps_model *m, const ps_model_hooks *hooks);
+PS_MUST_CHECK ps_status ps_encoder_loss(ps_model *m, const ps_loss_goal *goal);
+PS_MUST_CHECK ps_status ps_encoder_backward(ps_model *m, const ps_model_hooks *hooks);
+PS_MUST_CHECK ps_status ps_encoder_states(ps_model *m, float *out);
+
+/* ---- one linear layer; transformer_product.c ---- */
+
+/* x[n,in] -> y[n,out], whose rows are ld elements apart; 0: dense */
+void ps_transformer_product(ps_transformer *t, int64_t l, ps_arch_part part, ps_tensor y,
+                            int64_t ld, ps_tensor x);
+/* dx[n,in] = dy's + beta · dx */
+void ps_transformer_product_backward(ps_transformer *t, int64_t l, ps_arch_part part, ps_tensor dx,
+                                     ps_tensor dy, int64_t ld, float beta);
+/* The parameters' gradients, which are ready then. */
+PS_MUST_CHECK ps_status ps_transformer_weights_backward(ps_transformer *t, int64_t l,
+                                                        ps_arch_part part, ps_tensor dy, int64_t ld,
+                                                        ps_tensor x, const ps_model_hooks *hooks);
+
 /* ---- for blocks ---- */
 
 bool ps_transformer_has(const ps_transformer *t, ps_arch_part part);
@@ -182,7 +232,7 @@ void ps_transformer_attend_backward(ps_transformer *t, int64_t l);
 void ps_transformer_drop_bits(const ps_transformer *t, int64_t branch, uint64_t *seed,
                               uint64_t *offset);
 /* Dropout in place where the pass has it. branch 0: of the embedding; 1 + 2l and 2 + 2l: of what
- * block l adds. */
+ * block l adds; 1 + 2L: of what classes are made of, which encoder.c drops. */
 void ps_transformer_drop(ps_transformer *t, ps_tensor x, int64_t branch);
 /* The gradient of such a branch, of t->dx: in `room`, or t->dx itself where nothing is dropped and
  * nobody may write to it. */

@@ -8,6 +8,8 @@ ps_attention_layer ps_transformer_attention_of(const ps_transformer *t, int64_t 
     int64_t blocks = t->size.num_layers;
     if (t->several)
         layer.starts = ps_transformer_rows(t, t->starts);
+    if (t->texts.there)
+        layer.ends = ps_transformer_rows(t, t->texts.ends);
     layer.dropout = t->dropping ? t->attention_dropout : 0;
     ps_transformer_drop_bits(t, 1 + 2 * blocks + blocks * PS_PARTS + l, &layer.dropout_seed,
                              &layer.dropout_offset);

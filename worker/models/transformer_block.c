@@ -5,47 +5,15 @@
  *     y = a + down(f(up(a')))                      without a gate
  *
  * Where the architecture has them, each head of q and k goes through a norm, and so does what a
- * half gives, before it is added; and with a parallel residual a' = norm_mlp(x).
+ * half gives, before it is added, or what they add up to; and with a parallel residual
+ * a' = norm_mlp(x). Without norm_attention or norm_mlp x' is x and a' is a.
  *
  * Dropout where the papers have it; attention drops its weights itself, as they are never in
  * memory. Fails with what a hook says. */
 #include "worker/layers/activation.h"
 #include "worker/models/transformer.h"
 
-/* ---- one linear layer ---- */
-
-/* x[n,in] -> y[n,out], whose rows are ld elements apart; 0: dense */
-static void product(ps_transformer *t, int64_t l, ps_arch_part part, ps_tensor y, int64_t ld,
-                    ps_tensor x)
-{
-    ps_linear linear = ps_transformer_linear(t, l, part);
-    ps_linear_forward(t->base.stream, &linear, y, ld, x);
-    ps_transformer_lora_forward(t, l, part, y, ld, x);
-}
-
-/* dx[n,in] = dy's + beta · dx */
-static void product_backward(ps_transformer *t, int64_t l, ps_arch_part part, ps_tensor dx,
-                             ps_tensor dy, int64_t ld, float beta)
-{
-    ps_linear linear = ps_transformer_linear(t, l, part);
-    ps_linear_backward_input(t->base.stream, &linear, dx, dy, ld, beta);
-    ps_transformer_lora_backward_input(t, l, part, dx, dy, ld);
-}
-
-/* The parameters' gradients, which are ready then. */
-static ps_status weights_backward(ps_transformer *t, int64_t l, ps_arch_part part, ps_tensor dy,
-                                  int64_t ld, ps_tensor x, const ps_model_hooks *hooks)
-{
-    if (!t->base.gradients)
-        return PS_OK;
-    ps_linear linear = ps_transformer_linear(t, l, part);
-    if (ps_tensor_present(linear.weight_gradient))
-        ps_linear_backward_weight(t->base.stream, &linear, dy, ld, x, t->beta);
-    if (ps_tensor_present(linear.bias_gradient))
-        ps_linear_backward_bias(t->base.stream, &linear, dy, ld, t->beta);
-    ps_status st = ps_transformer_lora_backward(t, l, part, dy, ld, x, hooks);
-    return st ? st : ps_transformer_ready(t, l, part, hooks);
-}
+/* ---- norms ---- */
 
 /* Through the norm behind a half of the block, where there is one: from what the product gives,
  * into out. */
@@ -73,13 +41,68 @@ static ps_status norm_after_backward(ps_transformer *t, int64_t l, ps_arch_part 
     return ps_transformer_ready(t, l, part, hooks);
 }
 
+/* added -> out, through the norm of what a half adds up to, where there is one. */
+static void norm_added(ps_transformer *t, int64_t l, ps_arch_part part, ps_norm_state state,
+                       ps_tensor out, ps_tensor added)
+{
+    if (!ps_transformer_has(t, part))
+        return;
+    ps_norm_layer norm = ps_transformer_norm(t, l, part);
+    ps_norm_layer_forward(t->base.stream, &norm, state, out, added);
+}
+
+/* t->dx, of its output, becomes that of what a half adds up to. */
+static ps_status norm_added_backward(ps_transformer *t, int64_t l, ps_arch_part part,
+                                     ps_norm_state state, ps_tensor added,
+                                     const ps_model_hooks *hooks)
+{
+    if (!ps_transformer_has(t, part))
+        return PS_OK;
+    ps_norm_layer norm = ps_transformer_norm(t, l, part);
+    ps_norm_layer_backward_in_place(t->base.stream, &norm, state, ps_transformer_rows(t, t->dx),
+                                    ps_transformer_rows(t, added), t->beta);
+    return ps_transformer_ready(t, l, part, hooks);
+}
+
+/* x -> normed, through the norm that a half begins with; without one it is x that is read. */
+static ps_tensor norm_before(ps_transformer *t, int64_t l, ps_arch_part part, ps_norm_state state,
+                             ps_tensor normed, ps_tensor x)
+{
+    if (!ps_transformer_has(t, part))
+        return x;
+    ps_norm_layer norm = ps_transformer_norm(t, l, part);
+    normed = ps_transformer_rows(t, normed);
+    ps_norm_layer_forward(t->base.stream, &norm, state, normed, x);
+    return normed;
+}
+
+/* What that has left. */
+static ps_tensor read_by_attention(const ps_transformer *t, int64_t l)
+{
+    const ps_block_state *state = &t->states[l];
+    bool norm = ps_transformer_has(t, PS_PART_NORM_ATTENTION);
+    return ps_transformer_rows(t, norm ? state->normed_attention : state->input);
+}
+
+static ps_tensor read_by_products(const ps_transformer *t, int64_t l)
+{
+    const ps_block_state *state = &t->states[l];
+    bool norm = ps_transformer_has(t, PS_PART_NORM_MLP);
+    return ps_transformer_rows(t, norm ? state->normed_mlp : state->middle);
+}
+
 /* t->dx += the gradient of the norm's input */
 static ps_status norm_backward(ps_transformer *t, int64_t l, ps_arch_part part, ps_norm_state state,
                                ps_tensor x, const ps_model_hooks *hooks)
 {
+    ps_tensor dx = ps_transformer_rows(t, t->dx);
+    if (!ps_transformer_has(t, part)) {
+        ps_op_add(t->base.stream, dx, dx, ps_transformer_rows(t, t->dbranch));
+        return PS_OK;
+    }
     ps_norm_layer norm = ps_transformer_norm(t, l, part);
-    ps_norm_layer_backward(t->base.stream, &norm, state, ps_transformer_rows(t, t->dx),
-                           ps_transformer_rows(t, t->dbranch), ps_transformer_rows(t, x), t->beta);
+    ps_norm_layer_backward(t->base.stream, &norm, state, dx, ps_transformer_rows(t, t->dbranch),
+                           ps_transformer_rows(t, x), t->beta);
     return ps_transformer_ready(t, l, part, hooks);
 }
 
@@ -179,7 +202,8 @@ static ps_tensor shown(const ps_transformer *t, int64_t l, size_t i)
 static void project(ps_transformer *t, int64_t l, ps_tensor x)
 {
     for (size_t i = 0; i < projections(t); i++)
-        product(t, l, projection(t, i), projected(t, l, i), projected_ld(t, l, i), x);
+        ps_transformer_product(t, l, projection(t, i), projected(t, l, i), projected_ld(t, l, i),
+                               x);
     for (size_t i = 0; i < PACKED; i++)
         ps_model_at(&t->base, packed_taps[i], l, shown(t, l, i), projected_ld(t, l, i));
     norm_heads(t, l);
@@ -190,7 +214,7 @@ static ps_status project_backward(ps_transformer *t, int64_t l, ps_tensor dnorme
                                   const ps_model_hooks *hooks)
 {
     ps_tensor dpacked = ps_transformer_rows(t, t->dpacked);
-    ps_tensor x = ps_transformer_rows(t, t->states[l].normed_attention);
+    ps_tensor x = read_by_attention(t, l);
     int64_t ld = dpacked.shape[1];
     ps_status st = norm_heads_backward(t, l, hooks);
     for (size_t i = PACKED; i-- > 0;)
@@ -199,8 +223,9 @@ static ps_status project_backward(ps_transformer *t, int64_t l, ps_tensor dnorme
                              ld);
     for (size_t n = projections(t), i = n; !st && i-- > 0;) {
         ps_tensor dy = columns(t, dpacked, i);
-        product_backward(t, l, projection(t, i), dnormed, dy, ld, i + 1 == n ? 0 : 1);
-        st = weights_backward(t, l, projection(t, i), dy, ld, x, hooks);
+        ps_transformer_product_backward(t, l, projection(t, i), dnormed, dy, ld,
+                                        i + 1 == n ? 0 : 1);
+        st = ps_transformer_weights_backward(t, l, projection(t, i), dy, ld, x, hooks);
     }
     return st;
 }
@@ -213,15 +238,14 @@ static ps_status forward_attention(ps_transformer *t, int64_t l, const ps_model_
     ps_stream *s = t->base.stream;
     ps_block_state *state = &t->states[l];
     ps_tensor x = ps_transformer_rows(t, state->input);
-    ps_tensor normed = ps_transformer_rows(t, state->normed_attention);
-    ps_tensor middle = ps_transformer_rows(t, state->middle);
+    ps_tensor middle = ps_transformer_rows(t, state->middle), added = middle;
 
     ps_status st = ps_transformer_use(t, l, PS_PART_NORM_ATTENTION, PS_PART_NORM_K, hooks);
     if (st)
         return st;
-    ps_norm_layer norm = ps_transformer_norm(t, l, PS_PART_NORM_ATTENTION);
     ps_model_at(&t->base, PS_TAP_RESID_PRE, l, x, 0);
-    ps_norm_layer_forward(s, &norm, state->norm_attention, normed, x);
+    ps_tensor normed = norm_before(t, l, PS_PART_NORM_ATTENTION, state->norm_attention,
+                                   state->normed_attention, x);
     ps_model_at(&t->base, PS_TAP_LN1, l, normed, 0);
     project(t, l, normed);
     ps_transformer_attend(t, l);
@@ -230,17 +254,20 @@ static ps_status forward_attention(ps_transformer *t, int64_t l, const ps_model_
         return st;
     ps_tensor mixed = ps_transformer_rows(t, state->mixed);
     ps_model_at(&t->base, PS_TAP_Z, l, mixed, 0);
-    st = ps_transformer_use(t, l, PS_PART_O, PS_PART_NORM_AFTER_ATTENTION, hooks);
+    st = ps_transformer_use(t, l, PS_PART_O, PS_PART_NORM_ADDED_ATTENTION, hooks);
     if (st)
         return st;
     bool after = ps_transformer_has(t, PS_PART_NORM_AFTER_ATTENTION);
-    product(t, l, PS_PART_O, after ? ps_transformer_rows(t, state->said_attention) : middle, 0,
-            mixed);
-    norm_after(t, l, PS_PART_NORM_AFTER_ATTENTION, state->norm_after_attention, middle,
+    if (ps_transformer_has(t, PS_PART_NORM_ADDED_ATTENTION))
+        added = ps_transformer_rows(t, state->added_attention);
+    ps_transformer_product(t, l, PS_PART_O,
+                           after ? ps_transformer_rows(t, state->said_attention) : added, 0, mixed);
+    norm_after(t, l, PS_PART_NORM_AFTER_ATTENTION, state->norm_after_attention, added,
                state->said_attention);
-    ps_transformer_drop(t, middle, 1 + 2 * l);
-    ps_model_at(&t->base, PS_TAP_ATTN_OUT, l, middle, 0);
-    ps_op_add(s, middle, middle, x);
+    ps_transformer_drop(t, added, 1 + 2 * l);
+    ps_model_at(&t->base, PS_TAP_ATTN_OUT, l, added, 0);
+    ps_op_add(s, added, added, x);
+    norm_added(t, l, PS_PART_NORM_ADDED_ATTENTION, state->norm_added_attention, middle, added);
     ps_model_at(&t->base, PS_TAP_RESID_MID, l, middle, 0);
     return PS_OK;
 }
@@ -252,14 +279,14 @@ static void activate(ps_transformer *t, int64_t l, ps_tensor normed)
     ps_tensor hidden = ps_transformer_rows(t, state->hidden);
     ps_tensor active = ps_transformer_rows(t, state->active);
     if (!ps_transformer_has(t, PS_PART_GATE)) {
-        product(t, l, PS_PART_UP, hidden, 0, normed);
+        ps_transformer_product(t, l, PS_PART_UP, hidden, 0, normed);
         ps_model_at(&t->base, PS_TAP_MLP_PRE, l, hidden, 0);
         ps_activation_forward(t->base.stream, t->act, active, hidden);
         return;
     }
     ps_tensor up = ps_transformer_rows(t, state->up);
-    product(t, l, PS_PART_GATE, hidden, 0, normed);
-    product(t, l, PS_PART_UP, up, 0, normed);
+    ps_transformer_product(t, l, PS_PART_GATE, hidden, 0, normed);
+    ps_transformer_product(t, l, PS_PART_UP, up, 0, normed);
     ps_model_at(&t->base, PS_TAP_MLP_PRE, l, hidden, 0);
     ps_model_at(&t->base, PS_TAP_MLP_PRE_LINEAR, l, up, 0);
     ps_op_gated(t->base.stream, t->act, active, hidden, up);
@@ -279,22 +306,26 @@ static ps_status forward_down(ps_transformer *t, int64_t l, ps_tensor out,
     ps_stream *s = t->base.stream;
     ps_block_state *state = &t->states[l];
     bool after = ps_transformer_has(t, PS_PART_NORM_AFTER_MLP);
-    bool added = ps_tensor_present(out);
-    if (!added && !after)
+    bool behind = ps_transformer_has(t, PS_PART_NORM_ADDED_MLP);
+    bool wanted = ps_tensor_present(out);
+    if (!wanted && !after && !behind)
         return PS_OK;
-    if (!added)
+    if (!wanted)
         out = ps_transformer_rows(t, t->dbranch); /* free while a block is computed again */
-    ps_status st = ps_transformer_use(t, l, PS_PART_DOWN, PS_PART_NORM_AFTER_MLP, hooks);
+    ps_tensor added = behind ? ps_transformer_rows(t, state->added_mlp) : out;
+    ps_status st = ps_transformer_use(t, l, PS_PART_DOWN, PS_PART_NORM_ADDED_MLP, hooks);
     if (st)
         return st;
-    product(t, l, PS_PART_DOWN, after ? ps_transformer_rows(t, state->said_mlp) : out, 0,
-            ps_transformer_rows(t, state->active));
-    norm_after(t, l, PS_PART_NORM_AFTER_MLP, state->norm_after_mlp, out, state->said_mlp);
-    if (!added)
+    ps_transformer_product(t, l, PS_PART_DOWN,
+                           after ? ps_transformer_rows(t, state->said_mlp) : added, 0,
+                           ps_transformer_rows(t, state->active));
+    norm_after(t, l, PS_PART_NORM_AFTER_MLP, state->norm_after_mlp, added, state->said_mlp);
+    if (!wanted && !behind)
         return PS_OK;
-    ps_transformer_drop(t, out, 2 + 2 * l);
-    ps_model_at(&t->base, PS_TAP_MLP_OUT, l, out, 0);
-    ps_op_add(s, out, out, ps_transformer_rows(t, state->middle));
+    ps_transformer_drop(t, added, 2 + 2 * l);
+    ps_model_at(&t->base, PS_TAP_MLP_OUT, l, added, 0);
+    ps_op_add(s, added, added, ps_transformer_rows(t, state->middle));
+    norm_added(t, l, PS_PART_NORM_ADDED_MLP, state->norm_added_mlp, out, added);
     ps_model_at(&t->base, PS_TAP_RESID_POST, l, out, 0);
     return PS_OK;
 }
@@ -302,15 +333,13 @@ static ps_status forward_down(ps_transformer *t, int64_t l, ps_tensor out,
 static ps_status forward_mlp(ps_transformer *t, int64_t l, ps_tensor out,
                              const ps_model_hooks *hooks)
 {
-    ps_stream *s = t->base.stream;
     ps_block_state *state = &t->states[l];
-    ps_tensor normed = ps_transformer_rows(t, state->normed_mlp);
 
     ps_status st = ps_transformer_use(t, l, PS_PART_NORM_MLP, PS_PART_UP, hooks);
     if (st)
         return st;
-    ps_norm_layer norm = ps_transformer_norm(t, l, PS_PART_NORM_MLP);
-    ps_norm_layer_forward(s, &norm, state->norm_mlp, normed, read_by_mlp(t, l));
+    ps_tensor normed =
+        norm_before(t, l, PS_PART_NORM_MLP, state->norm_mlp, state->normed_mlp, read_by_mlp(t, l));
     ps_model_at(&t->base, PS_TAP_LN2, l, normed, 0);
     activate(t, l, normed);
     ps_tensor active = ps_transformer_rows(t, state->active);
@@ -334,7 +363,7 @@ static ps_status gated_backward(ps_transformer *t, int64_t l, ps_tensor dnormed,
     ps_block_state *state = &t->states[l];
     ps_tensor gate = ps_transformer_rows(t, state->hidden);
     ps_tensor up = ps_transformer_rows(t, state->up);
-    ps_tensor normed = ps_transformer_rows(t, state->normed_mlp);
+    ps_tensor normed = read_by_products(t, l);
     bool explain = t->base.options.explain;
     ps_tensor dgate = explain ? ps_transformer_rows(t, t->dgate) : gate;
     ps_tensor dup = explain ? ps_transformer_rows(t, t->dup) : up;
@@ -342,10 +371,10 @@ static ps_status gated_backward(ps_transformer *t, int64_t l, ps_tensor dnormed,
                          gate, up);
     ps_model_gradient_at(&t->base, PS_TAP_MLP_PRE_LINEAR, l, dup, 0);
     ps_model_gradient_at(&t->base, PS_TAP_MLP_PRE, l, dgate, 0);
-    product_backward(t, l, PS_PART_UP, dnormed, dup, 0, 0);
-    product_backward(t, l, PS_PART_GATE, dnormed, dgate, 0, 1);
-    ps_status st = weights_backward(t, l, PS_PART_UP, dup, 0, normed, hooks);
-    return st ? st : weights_backward(t, l, PS_PART_GATE, dgate, 0, normed, hooks);
+    ps_transformer_product_backward(t, l, PS_PART_UP, dnormed, dup, 0, 0);
+    ps_transformer_product_backward(t, l, PS_PART_GATE, dnormed, dgate, 0, 1);
+    ps_status st = ps_transformer_weights_backward(t, l, PS_PART_UP, dup, 0, normed, hooks);
+    return st ? st : ps_transformer_weights_backward(t, l, PS_PART_GATE, dgate, 0, normed, hooks);
 }
 
 static ps_status activation_backward(ps_transformer *t, int64_t l, ps_tensor dnormed,
@@ -356,9 +385,9 @@ static ps_status activation_backward(ps_transformer *t, int64_t l, ps_tensor dno
     ps_activation_backward(t->base.stream, t->act, dactive, ps_transformer_rows(t, state->hidden),
                            ps_transformer_rows(t, state->active));
     ps_model_gradient_at(&t->base, PS_TAP_MLP_PRE, l, dactive, 0);
-    product_backward(t, l, PS_PART_UP, dnormed, dactive, 0, 0);
-    return weights_backward(t, l, PS_PART_UP, dactive, 0, ps_transformer_rows(t, state->normed_mlp),
-                            hooks);
+    ps_transformer_product_backward(t, l, PS_PART_UP, dnormed, dactive, 0, 0);
+    return ps_transformer_weights_backward(t, l, PS_PART_UP, dactive, 0, read_by_products(t, l),
+                                           hooks);
 }
 
 /* Of a parallel residual the gradient waits beside dx, which is what attention adds to, too. */
@@ -381,16 +410,20 @@ static ps_status backward_mlp(ps_transformer *t, int64_t l, const ps_model_hooks
     ps_tensor dnormed = ps_transformer_rows(t, t->dbranch);
     ps_tensor dactive = ps_transformer_rows(t, t->dactive);
     ps_model_gradient_at(&t->base, PS_TAP_RESID_POST, l, ps_transformer_rows(t, t->dx), 0);
-    ps_tensor dadded = ps_transformer_drop_backward(t, t->dbranch, 2 + 2 * l);
-    ps_model_gradient_at(&t->base, PS_TAP_MLP_OUT, l, dadded, 0);
-    ps_status st = norm_after_backward(t, l, PS_PART_NORM_AFTER_MLP, state->norm_after_mlp,
-                                       state->said_mlp, &dadded, hooks);
+    ps_status st = norm_added_backward(t, l, PS_PART_NORM_ADDED_MLP, state->norm_added_mlp,
+                                       state->added_mlp, hooks);
     if (st)
         return st;
-    product_backward(t, l, PS_PART_DOWN, dactive, dadded, 0, 0);
+    ps_tensor dadded = ps_transformer_drop_backward(t, t->dbranch, 2 + 2 * l);
+    ps_model_gradient_at(&t->base, PS_TAP_MLP_OUT, l, dadded, 0);
+    st = norm_after_backward(t, l, PS_PART_NORM_AFTER_MLP, state->norm_after_mlp, state->said_mlp,
+                             &dadded, hooks);
+    if (st)
+        return st;
+    ps_transformer_product_backward(t, l, PS_PART_DOWN, dactive, dadded, 0, 0);
     ps_model_gradient_at(&t->base, PS_TAP_MLP_POST, l, dactive, 0);
-    st = weights_backward(t, l, PS_PART_DOWN, dadded, 0, ps_transformer_rows(t, state->active),
-                          hooks);
+    st = ps_transformer_weights_backward(t, l, PS_PART_DOWN, dadded, 0,
+                                         ps_transformer_rows(t, state->active), hooks);
     if (st)
         return st;
     st = ps_transformer_has(t, PS_PART_GATE) ? gated_backward(t, l, dnormed, hooks)
@@ -405,20 +438,23 @@ static ps_status backward_attention(ps_transformer *t, int64_t l, const ps_model
     ps_block_state *state = &t->states[l];
     ps_tensor dx = ps_transformer_rows(t, t->dx), dnormed = ps_transformer_rows(t, t->dbranch);
     ps_model_gradient_at(&t->base, PS_TAP_RESID_MID, l, dx, 0);
+    ps_status st = norm_added_backward(t, l, PS_PART_NORM_ADDED_ATTENTION,
+                                       state->norm_added_attention, state->added_attention, hooks);
+    if (st)
+        return st;
     ps_tensor dadded = ps_transformer_drop_backward(t, t->dbranch, 1 + 2 * l);
     ps_model_gradient_at(&t->base, PS_TAP_ATTN_OUT, l, dadded, 0);
     ps_tensor dmixed = ps_transformer_rows(t, t->dmixed);
-    ps_status st =
-        norm_after_backward(t, l, PS_PART_NORM_AFTER_ATTENTION, state->norm_after_attention,
-                            state->said_attention, &dadded, hooks);
+    st = norm_after_backward(t, l, PS_PART_NORM_AFTER_ATTENTION, state->norm_after_attention,
+                             state->said_attention, &dadded, hooks);
     if (st)
         return st;
-    product_backward(t, l, PS_PART_O, dmixed, dadded, 0, 0);
+    ps_transformer_product_backward(t, l, PS_PART_O, dmixed, dadded, 0, 0);
     ps_model_gradient_at(&t->base, PS_TAP_Z, l, dmixed, 0);
     st = ps_transformer_show_pattern_gradient(t, l);
     if (!st)
-        st = weights_backward(t, l, PS_PART_O, dadded, 0, ps_transformer_rows(t, state->mixed),
-                              hooks);
+        st = ps_transformer_weights_backward(t, l, PS_PART_O, dadded, 0,
+                                             ps_transformer_rows(t, state->mixed), hooks);
     if (st)
         return st;
     ps_transformer_attend_backward(t, l);

@@ -19,6 +19,13 @@ static ps_status check_size(const char *key, int64_t value)
                    (long long)PS_MODEL_SIDE_MAX);
 }
 
+static ps_status check_texts(const ps_model_language *size)
+{
+    ps_status st = check_size("type_vocab_size", size->choices.type_vocab_size);
+    return st || !size->choices.num_classes ? st
+                                            : check_size("num_classes", size->choices.num_classes);
+}
+
 static ps_status check(const ps_model_config *config)
 {
     const ps_model_language *size = &config->language;
@@ -58,7 +65,8 @@ static ps_status check(const ps_model_config *config)
     if (!(size->choices.attention_dropout < 1))
         return ps_fail(PS_INVALID_ARGUMENT, "attention_dropout: %g, allowed are 0 to less than 1",
                        size->choices.attention_dropout);
-    return PS_OK;
+    return ps_arch_find(config->architecture)->family == PS_ARCH_ENCODER ? check_texts(size)
+                                                                         : PS_OK;
 }
 
 static int64_t head_dim_of(const ps_model_language *size)
@@ -149,7 +157,7 @@ static void number_parameters(ps_transformer *t, const ps_model_config *config)
     ps_transformer_lora_number(t, &config->lora, tensors, n);
     ps_free(&tensors);
     t->block_parameters = of_blocks / (size_t)t->size.num_layers;
-    if (!ps_transformer_has(t, PS_PART_HEAD))
+    if (!ps_transformer_has(t, PS_PART_HEAD) && !t->texts.there)
         t->parts[PS_PART_HEAD] = t->parts[PS_PART_TOKENS];
 }
 
@@ -160,7 +168,7 @@ int64_t ps_transformer_max_rows(const ps_transformer *t)
     const ps_model_options *o = &t->base.options;
     if (o->decode)
         return o->max_length < PS_EXTEND_ROWS ? o->max_length : PS_EXTEND_ROWS;
-    return o->max_batch * o->max_length;
+    return o->max_tokens ? o->max_tokens : o->max_batch * o->max_length;
 }
 
 static ps_status fill_rope(ps_transformer *t, const ps_rope_spec *spec, ps_tensor rope)
@@ -218,9 +226,11 @@ static ps_status take_memory(ps_transformer *t, ps_backend *backend)
     if (!t->positions_host)
         return ps_fail(PS_NO_MEMORY, "batches of %lld tokens", (long long)rows);
     const ps_loss_row *loss;
-    ps_status st = ps_loss_parse("cross_entropy", t->size.vocab_size, &loss);
+    int64_t outputs = t->base.outputs < 2 ? 2 : t->base.outputs; /* of an embedding: not used */
+    ps_status st = ps_loss_parse("cross_entropy", outputs, &loss);
     if (!st)
-        st = ps_loss_init(&t->base.loss, loss, backend, rows, t->size.vocab_size);
+        st = ps_loss_init(&t->base.loss, loss, backend, t->texts.there ? o->max_batch : rows,
+                          outputs);
     if (!st)
         st = ps_model_make_between(&t->base, rows);
     if (st)
@@ -250,7 +260,11 @@ static ps_status complete_options(const ps_model_config *config, ps_model_option
                (o->cache == PS_DTYPE_I8 && !o->bf16));
     o->inference |= o->decode;
     o->recompute &= !o->inference;
-    if (o->max_batch > PS_MODEL_BATCH_MAX / o->max_length)
+    PS_REQUIRE(o->max_tokens == 0 || o->max_tokens >= o->max_length);
+    if (o->max_tokens > PS_MODEL_BATCH_MAX)
+        return ps_fail(PS_INVALID_ARGUMENT, "batches of %lld tokens, at most %lld",
+                       (long long)o->max_tokens, (long long)PS_MODEL_BATCH_MAX);
+    if (!o->max_tokens && o->max_batch > PS_MODEL_BATCH_MAX / o->max_length)
         return ps_fail(PS_INVALID_ARGUMENT, "batches of %lld × %lld tokens, at most %lld",
                        (long long)o->max_batch, (long long)o->max_length,
                        (long long)PS_MODEL_BATCH_MAX);
@@ -267,6 +281,7 @@ static void fini(ps_transformer *t)
     ps_free(&t->caches);
     ps_free(&t->kept);
     ps_free(&t->positions_host);
+    ps_transformer_texts_fini(t);
     ps_free(&t->lora.adapter);
 }
 
@@ -292,28 +307,33 @@ static void choose(ps_transformer *t, const ps_model_config *config)
 }
 
 /* *t is zeroed. On failure nothing is left over. */
-static ps_status init(ps_transformer *t, ps_backend *backend, const ps_model_config *config,
-                      const ps_model_options *options)
+static ps_status init(ps_transformer *t, const ps_model_row *row, ps_backend *backend,
+                      const ps_model_config *config, const ps_model_options *options)
 {
     const ps_model_language *size = &config->language;
     ps_model_options completed = *options;
     ps_status st = complete_options(config, &completed);
     if (!st)
-        st = ps_model_base_init(&t->base, &ps_model_transformer, backend, config, &completed);
+        st = ps_model_base_init(&t->base, row, backend, config, &completed);
     if (st)
         return st;
     t->size = *size;
     t->type = completed.bf16 ? PS_DTYPE_BF16 : PS_DTYPE_F32;
     t->base.outputs = size->vocab_size;
+    t->texts.there = row == &ps_model_encoder;
     t->attention = (ps_attention_layer){
         .heads = size->num_heads, .kv_heads = size->num_kv_heads, .head_dim = head_dim_of(size)};
     number_parameters(t, config);
     choose(t, config);
-    st = take_memory(t, backend);
+    st = ps_transformer_texts_init(t, config);
+    if (!st)
+        st = take_memory(t, backend);
     if (st) {
         fini(t);
         return st;
     }
+    if (t->texts.there)
+        return PS_OK;
     ps_linear head = ps_transformer_linear(t, 0, PS_PART_HEAD);
     t->head.weight = head.weight;
     t->head.form = head.form;
@@ -324,20 +344,37 @@ static ps_status init(ps_transformer *t, ps_backend *backend, const ps_model_con
 
 /* ---- the row ---- */
 
-static ps_status create(ps_backend *backend, const ps_model_config *config,
-                        const ps_model_options *options, ps_model **out)
+static ps_status create_as(const ps_model_row *row, ps_backend *backend,
+                           const ps_model_config *config, const ps_model_options *options,
+                           ps_model **out)
 {
     ps_status st = check(config);
     if (st)
         return st;
     ps_transformer *t = ps_new(ps_transformer);
-    st = init(t, backend, config, options);
+    st = init(t, row, backend, config, options);
     if (st) {
         ps_free(&t);
         return st;
     }
     *out = &t->base;
     return PS_OK;
+}
+
+static ps_status create(ps_backend *backend, const ps_model_config *config,
+                        const ps_model_options *options, ps_model **out)
+{
+    return create_as(&ps_model_transformer, backend, config, options, out);
+}
+
+static ps_status create_encoder(ps_backend *backend, const ps_model_config *config,
+                                const ps_model_options *options, ps_model **out)
+{
+    if (options->bf16)
+        return ps_fail(PS_INVALID_ARGUMENT, "architecture %s is computed in float32, not in bf16",
+                       config->architecture);
+    PS_REQUIRE(!options->decode && !options->explain);
+    return create_as(&ps_model_encoder, backend, config, options, out);
 }
 
 static void free_transformer(ps_model *m)
@@ -368,4 +405,22 @@ const ps_model_row ps_model_transformer = {
     .tap_before = ps_transformer_tap_before,
     .taps_behind = ps_transformer_taps_behind,
     .takes_tokens = true,
+};
+
+const ps_model_row ps_model_encoder = {
+    .describe = describe,
+    .create = create_encoder,
+    .free = free_transformer,
+    .take = ps_encoder_take,
+    .forward = ps_encoder_forward,
+    .loss = ps_encoder_loss,
+    .backward = ps_encoder_backward,
+    .states = ps_encoder_states,
+    .hidden = ps_transformer_hidden,
+    .room = ps_transformer_room,
+    .tap_columns = ps_transformer_tap_columns,
+    .tap_before = ps_transformer_tap_before,
+    .taps_behind = ps_transformer_taps_behind,
+    .takes_tokens = true,
+    .labels_rows = true,
 };

@@ -40,20 +40,30 @@ static void take_norms(cursor *c, const ps_transformer *t, extent e, ps_block_st
         out->norm_after_attention = take_norm(c, e.rows);
         out->norm_after_mlp = take_norm(c, e.rows);
     }
+    if (ps_transformer_has(t, PS_PART_NORM_ADDED_ATTENTION)) {
+        out->added_attention = take(c, c->type, e.rows, t->size.hidden_size);
+        out->added_mlp = take(c, c->type, e.rows, t->size.hidden_size);
+        out->norm_added_attention = take_norm(c, e.rows);
+        out->norm_added_mlp = take_norm(c, e.rows);
+    }
 }
 
 static void take_state(cursor *c, const ps_transformer *t, extent e, ps_block_state *out)
 {
     int64_t width = t->size.hidden_size, f = t->size.intermediate_size;
-    out->normed_attention = take(c, c->type, e.rows, width);
-    out->norm_attention = take_norm(c, e.rows);
+    if (ps_transformer_has(t, PS_PART_NORM_ATTENTION)) {
+        out->normed_attention = take(c, c->type, e.rows, width);
+        out->norm_attention = take_norm(c, e.rows);
+    }
     out->packed = take(c, c->type, e.rows, ps_attention_layer_width(&t->attention));
     take_norms(c, t, e, out);
     out->lse = take(c, PS_DTYPE_F32, e.lse, 1);
     out->mixed = take(c, c->type, e.rows, t->attention.heads * t->attention.head_dim);
     out->middle = take(c, c->type, e.rows, width);
-    out->normed_mlp = take(c, c->type, e.rows, width);
-    out->norm_mlp = take_norm(c, e.rows);
+    if (ps_transformer_has(t, PS_PART_NORM_MLP)) {
+        out->normed_mlp = take(c, c->type, e.rows, width);
+        out->norm_mlp = take_norm(c, e.rows);
+    }
     out->hidden = take(c, c->type, e.rows, f);
     if (ps_transformer_has(t, PS_PART_GATE))
         out->up = take(c, c->type, e.rows, f);
@@ -134,6 +144,26 @@ static void take_head(cursor *c, ps_transformer *t, extent e)
     t->base.output = ps_tensor_head(t->head.logits, batch);
 }
 
+/* Of each token of a pass, and of the first of each of its texts. */
+static void take_texts(cursor *c, ps_transformer *t, extent e)
+{
+    ps_transformer_texts *texts = &t->texts;
+    int64_t batch = t->base.options.max_batch, width = t->size.hidden_size;
+    texts->types = take(c, PS_DTYPE_I32, e.rows, 1);
+    texts->ends = take(c, PS_DTYPE_I32, e.rows, 1);
+    texts->firsts = take(c, PS_DTYPE_I32, batch, 1);
+    if (!texts->classes)
+        return;
+    texts->first = take(c, c->type, batch, width);
+    texts->pooled = take(c, c->type, batch, width);
+    texts->dropped = take(c, c->type, batch, width);
+    t->base.output = take(c, PS_DTYPE_F32, batch, texts->classes);
+    if (t->base.options.inference)
+        return;
+    texts->dpooled = take(c, c->type, batch, width);
+    texts->dfirst = take(c, c->type, batch, width);
+}
+
 static void take_cache(cursor *c, const ps_transformer *t, ps_attention_cache *out)
 {
     int64_t positions = t->base.options.max_length, heads = t->attention.kv_heads;
@@ -175,9 +205,17 @@ size_t ps_transformer_place(ps_transformer *t, ps_buffer *memory)
     take_states(&c, t, e);
     for (size_t i = 0; i < t->base.options.n_keep; i++)
         t->kept[i] = take(&c, c.type, e.rows, t->size.hidden_size);
-    t->normed = take(&c, c.type, e.rows, t->size.hidden_size);
-    t->norm_state = take_norm(&c, e.rows);
-    take_head(&c, t, e);
+    if (ps_transformer_has(t, PS_PART_NORM_EMBEDDING)) {
+        t->summed = take(&c, c.type, e.rows, t->size.hidden_size);
+        t->norm_embedding = take_norm(&c, e.rows);
+    }
+    if (t->texts.there) {
+        take_texts(&c, t, e);
+    } else {
+        t->normed = take(&c, c.type, e.rows, t->size.hidden_size);
+        t->norm_state = take_norm(&c, e.rows);
+        take_head(&c, t, e);
+    }
     if (!t->base.options.inference)
         take_gradients(&c, t, e);
     if (t->base.options.explain)

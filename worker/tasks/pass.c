@@ -12,7 +12,7 @@ ps_model_batch ps_pass_model_batch(const ps_batch *batch)
                             .tokens = batch->tokens,
                             .starts = batch->starts,
                             .length = (int64_t)batch->length,
-                            .labels = batch->tokens ? batch->next : batch->classes,
+                            .labels = batch->next ? batch->next : batch->classes,
                             .targets = batch->targets};
 }
 

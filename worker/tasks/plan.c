@@ -100,7 +100,7 @@ static ps_status plan_data(ps_task_run *run, ps_job_entry *entry, Psd__V1__PlanR
     if (ps_spec_model_is_language(model))
         plan->classes = (uint64_t)model->vocab_size;
     else if (model->loss == PS_SPEC_CROSS_ENTROPY)
-        plan->classes = (uint64_t)model->layers[model->n_layers - 1];
+        plan->classes = (uint64_t)ps_spec_model_outputs(model);
     return PS_OK;
 }
 

@@ -8,9 +8,10 @@
 
 /* Each is ps_worker_kind_NAME in worker/tasks/NAME.c; a psworker says in this order what it does.
  */
-#define PS_WORKER_KINDS(row)                                                               \
-    row(plan) row(train) row(probe) row(evaluate) row(predict) row(generate) row(describe) \
-        row(compare) row(calibrate) row(measure) row(solve) row(explain) row(explain_merge)
+#define PS_WORKER_KINDS(row)                                                            \
+    row(plan) row(train) row(probe) row(evaluate) row(predict) row(generate) row(embed) \
+        row(describe) row(compare) row(calibrate) row(measure) row(solve) row(explain)  \
+            row(explain_merge)
 
 typedef struct ps_worker_kind {
     const char *name; /* as in Task.kind */

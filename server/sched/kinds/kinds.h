@@ -7,9 +7,9 @@
 #include "common/base/status.h"
 #include "server/sched/job_kind.h"
 
-#define PS_JOB_KINDS(row)                                                                          \
-    row(compare) row(compress) row(describe) row(evaluate) row(explain) row(generate) row(predict) \
-        row(train)
+#define PS_JOB_KINDS(row)                                                                        \
+    row(compare) row(compress) row(describe) row(embed) row(evaluate) row(explain) row(generate) \
+        row(predict) row(train)
 
 #define PS_JOB_KIND_DECLARE(name) extern const ps_job_kind ps_job_kind_##name;
 PS_JOB_KINDS(PS_JOB_KIND_DECLARE)

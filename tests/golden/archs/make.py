@@ -12,7 +12,8 @@ products with vectors made likewise, so that each of its numbers counts.
 
 Files are lines of a word and what it says: `variant` begins one; config, the config.json; tokens, of
 ROWS rows; starts, of packed, the token of its row that each one's document begins with; loss; greedy, the tokens that follow the first PROMPT of the first row; gradient, a parameter's
-name and the three numbers. Only needed to make the files again; the tests read the files.
+name and the three numbers. Of models of texts there are instead: text, which class it is of,
+how many tokens are of the first text, and the tokens; answers, what is said of each text. Only needed to make the files again; the tests read the files.
 """
 import json
 import pathlib
@@ -46,7 +47,9 @@ def numbers(name, n):
 
 def ours(kind, name):
     """The names that psd has: without the prefix of the whole model, and gpt_neox's head as its files have it."""
-    return name.replace("lm_head", "embed_out") if kind == "gpt_neox" else name.removeprefix("transformer.")
+    if kind == "gpt_neox":
+        return name.replace("lm_head", "embed_out")
+    return name.removeprefix("transformer.").removeprefix("bert.")
 
 
 def in_our_order(config, name, values):
@@ -95,6 +98,17 @@ ROPES = {
 }
 
 VARIANTS = {
+    "bert": {
+        "classes": {"num_labels": 3},
+        "named": {"num_labels": 4, "id2label": {0: "noun", 1: "verb", 2: "other", 3: "none"}, "num_hidden_layers": 3},
+        "one_type": {"type_vocab_size": 1, "hidden_act": "relu"},
+        "gelu_new": {"hidden_act": "gelu_new", "num_attention_heads": 2},
+        "epsilon": {"layer_norm_eps": 1e-3, "intermediate_size": 80, "num_labels": 5},
+        "dropouts": {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.2, "classifier_dropout": 0.3},
+        "embeds": {},
+        "embeds_no_pooler": {"hidden_act": "silu", "num_hidden_layers": 1},
+        "embeds_one_head": {"num_attention_heads": 1, "type_vocab_size": 1, "num_hidden_layers": 3},
+    },
     "gemma2": {
         "plain": {},
         "window": {"sliding_window": 5, "num_hidden_layers": 4},
@@ -197,6 +211,8 @@ PACKED = {
 
 
 BASES = {
+    "bert": lambda: dict(vocab_size=89, max_position_embeddings=40, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+                         num_attention_heads=4, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0),
     "gemma2": lambda: decoder() | dict(head_dim=8, query_pre_attn_scalar=8, sliding_window=12, tie_word_embeddings=True),
     "gemma3": lambda: decoder() | dict(head_dim=8, query_pre_attn_scalar=8, sliding_window=12, tie_word_embeddings=True),
     "gpt_neox": lambda: {k: v for k, v in decoder().items() if k not in ("num_key_value_heads", "rms_norm_eps")} | dict(layer_norm_eps=1e-5),
@@ -211,6 +227,55 @@ def build(kind, changes):
     made = config(**{**base, **changes})
     made._attn_implementation = "eager"
     return model(made)
+
+
+TEXTS = [(17, 0), (5, 0), (9, 4), (1, 0), (22, 9)]  # tokens, and how many of them are of a second text
+
+
+def make_texts(kind, name, changes, out):
+    """One loss over texts of several lengths, or what stands for each: the mean of its tokens."""
+    torch.manual_seed(1)
+    base = {**BASES[kind](), **changes}
+    embeds = name.startswith("embeds")
+    made = transformers.BertConfig(**base)
+    made._attn_implementation = "eager"
+    whole = transformers.BertModel(made, add_pooling_layer="no_pooler" not in name) if embeds else transformers.BertForSequenceClassification(made)
+    made.architectures = [type(whole).__name__]
+    model = whole.double().eval()
+    fill(model)
+    # 0 fills up, and PyTorch takes no gradient of it
+    texts = [[1 + int(x) for x in numpy.floor((numbers(f"text {i}", n) + 0.5) * (made.vocab_size - 1))] for i, (n, _) in enumerate(TEXTS)]
+    seconds = [0 if made.type_vocab_size == 1 else n for _, n in TEXTS]
+    classes = [0 if embeds else i % made.num_labels for i in range(len(texts))]
+    most = max(map(len, texts))
+    ids = torch.tensor([t + [0] * (most - len(t)) for t in texts])
+    mask = torch.tensor([[1] * len(t) + [0] * (most - len(t)) for t in texts])
+    types = torch.tensor([[0] * (len(t) - n) + [1] * n + [0] * (most - len(t)) for t, n in zip(texts, seconds)])
+    said = model(input_ids=ids, attention_mask=mask, token_type_ids=types)
+    if embeds:
+        answers = (said.last_hidden_state * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
+        loss = torch.zeros(())
+    else:
+        answers = said.logits
+        loss = torch.nn.functional.cross_entropy(answers, torch.tensor(classes))
+        loss.backward()
+    config = {k: v for k, v in json.loads(made.to_json_string(use_diff=False)).items() if v is not None}
+    print("variant", name, file=out)
+    print("config", json.dumps(config), file=out)
+    for text, second, which in zip(texts, seconds, classes):
+        print("text", which, len(text) - second, *text, file=out)
+    print("loss", repr(loss.item()), file=out)
+    print("answers", *[f"{v:.9g}" for v in answers.reshape(-1).tolist()], file=out)
+    if not embeds:
+        gradients(kind, model, out)
+    print(f"{kind} {name}: loss {loss.item():.6f}")
+
+
+def gradients(kind, model, out):
+    for key, parameter in model.named_parameters():
+        key, gradient = ours(kind, key), in_our_order(model.config, key, parameter.grad.numpy().reshape(-1))
+        along = [float(gradient @ numbers(f"{which} {key}", gradient.size)) for which in ("first", "second")]
+        print("gradient", key, *[f"{v:.9g}" for v in (float(numpy.linalg.norm(gradient)), *along)], file=out)
 
 
 def greedy(model, tokens):
@@ -261,10 +326,7 @@ def make(kind, name, changes, out, begins=None):
     print("loss", repr(loss.item()), file=out)
     with torch.no_grad():
         print("greedy", *greedy(model, tokens[0][:PROMPT]), file=out)
-    for key, parameter in model.named_parameters():
-        key, gradient = ours(kind, key), in_our_order(model.config, key, parameter.grad.numpy().reshape(-1))
-        along = [float(gradient @ numbers(f"{which} {key}", gradient.size)) for which in ("first", "second")]
-        print("gradient", key, *[f"{v:.9g}" for v in (float(numpy.linalg.norm(gradient)), *along)], file=out)
+    gradients(kind, model, out)
     print(f"{kind} {name}: loss {loss.item():.6f}")
 
 
@@ -274,4 +336,4 @@ if __name__ == "__main__":
             for name, (of, changes, begins) in PACKED.items() if kind == "packed" else ():
                 make(of, name, changes, file, begins)
             for name, changes in VARIANTS.get(kind, {}).items():
-                make(kind, name, changes, file)
+                (make_texts if kind == "bert" else make)(kind, name, changes, file)

@@ -351,9 +351,9 @@ START_TEST(a_store_is_filled_from_a_model_of_the_same_shapes_only)
     test_stored_open(&t);
     ps_param_store *from = new_store(1, COLUMNS), *to = new_store(2, COLUMNS);
     ps_param_store *other = new_store(3, COLUMNS + 1);
-    ck_assert_int_eq(ps_model_file_load(&t.files, "m", "", to, &remark), PS_NOT_FOUND);
+    ck_assert_int_eq(ps_model_file_load(&t.files, "m", "", NULL, to, &remark), PS_NOT_FOUND);
     ck_ok(store_model(&t, from, 1));
-    ck_ok(ps_model_file_load(&t.files, "m", "", to, &remark));
+    ck_ok(ps_model_file_load(&t.files, "m", "", NULL, to, &remark));
     ck_assert_uint_eq(remark.len, 0);
     for (uint32_t i = 0; i < 2; i++) {
         float *a = test_params_read(from, i), *b = test_params_read(to, i);
@@ -361,7 +361,8 @@ START_TEST(a_store_is_filled_from_a_model_of_the_same_shapes_only)
         free(a);
         free(b);
     }
-    ck_assert_int_eq(ps_model_file_load(&t.files, "m", "", other, &remark), PS_FAILED_PRECONDITION);
+    ck_assert_int_eq(ps_model_file_load(&t.files, "m", "", NULL, other, &remark),
+                     PS_FAILED_PRECONDITION);
     ck_assert_str_eq(ps_error_message(), "model m: tensor w has another shape there");
     ps_param_store_unref(&from);
     ps_param_store_unref(&to);
@@ -379,7 +380,7 @@ START_TEST(whatever_fails_at_loading_is_said)
     ck_ok(store_model(&t, from, 1));
     for (unsigned long k = 1;; k++) {
         fault_at(&t.fault.fails, k);
-        ps_status st = ps_model_file_load(&t.files, "m", "", to, &remark);
+        ps_status st = ps_model_file_load(&t.files, "m", "", NULL, to, &remark);
         bool reached = fault_struck(&t.fault.fails);
         ck_assert_int_eq(st, reached ? PS_IO : PS_OK);
         failures += reached;

@@ -111,9 +111,10 @@ START_TEST(a_job_that_begins_from_it_has_its_numbers)
     ps_param_store *store = new_store(COLUMNS), *other = new_store(COLUMNS + 1);
     test_stored_open(&t);
     ck_ok(adopt(&t, 0x3c00));
-    ck_assert_int_eq(ps_model_file_load(&t.files, "q", "", other, &remark), PS_FAILED_PRECONDITION);
+    ck_assert_int_eq(ps_model_file_load(&t.files, "q", "", NULL, other, &remark),
+                     PS_FAILED_PRECONDITION);
     ck_assert_uint_eq(remark.len, 0);
-    ck_ok(ps_model_file_load(&t.files, "q", "", store, &remark));
+    ck_ok(ps_model_file_load(&t.files, "q", "", NULL, store, &remark));
     ck_assert_str_eq(ps_buf_cstr(&remark), "model q is stored as int8/row, float32; its numbers "
                                            "were decoded to float32 for training");
     float *w = test_params_read(store, 0), *b = test_params_read(store, 1);
@@ -147,7 +148,7 @@ START_TEST(a_store_that_has_it_transposed_gets_its_numbers_turned)
     ck_ok(ps_param_store_create(&p.config, &store));
     test_stored_open(&t);
     ck_ok(adopt(&t, 0x3c00));
-    ck_ok(ps_model_file_load(&t.files, "q", "", store, &remark));
+    ck_ok(ps_model_file_load(&t.files, "q", "", NULL, store, &remark));
     float *w = test_params_read(store, 0);
     for (size_t i = 0; i < ROWS; i++)
         for (size_t k = 0; k < COLUMNS; k++)

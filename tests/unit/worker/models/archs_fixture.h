@@ -20,7 +20,10 @@ enum {
     ARCHS_LENGTH = 24,
     ARCHS_PROMPT = 6,
     ARCHS_SAYS = 14,
-    ARCHS_GRADIENTS = 128
+    ARCHS_GRADIENTS = 128,
+    ARCHS_TEXTS = 5,
+    ARCHS_TEXT = 24, /* tokens of the longest */
+    ARCHS_ANSWERS = 256
 };
 
 typedef struct archs_gradient {
@@ -28,11 +31,21 @@ typedef struct archs_gradient {
     double length, along[2];
 } archs_gradient;
 
+/* Of a model of texts. */
+typedef struct archs_text {
+    int32_t label, tokens[ARCHS_TEXT]; /* as ps_model_batch has them */
+    size_t n;
+} archs_text;
+
 typedef struct archs_variant {
     char name[64];
     ps_spec_model *spec;
     int32_t tokens[ARCHS_ROWS * (ARCHS_LENGTH + 1)], greedy[ARCHS_SAYS];
     int32_t starts[ARCHS_ROWS * ARCHS_LENGTH]; /* of "packed" */
+    archs_text texts[ARCHS_TEXTS];
+    size_t n_texts;
+    double answers[ARCHS_ANSWERS];
+    size_t n_answers;
     double loss;
     archs_gradient gradients[ARCHS_GRADIENTS];
     size_t n_gradients;
@@ -69,6 +82,29 @@ static inline void archs_ints(const char *text, int32_t *out, size_t n)
         out[i] = (int32_t)strtol(text, &end, 10);
 }
 
+/* "class, tokens of the first text, tokens" */
+static inline void archs_read_text(const char *rest, archs_text *out)
+{
+    char *end = NULL;
+    out->label = (int32_t)strtol(rest, &end, 10);
+    size_t first = strtoul(end, &end, 10);
+    for (; *end; out->n++) {
+        ck_assert_uint_lt(out->n, ARCHS_TEXT);
+        int32_t token = (int32_t)strtol(end, &end, 10);
+        out->tokens[out->n] = out->n < first ? token : token | PS_MODEL_SECOND;
+    }
+    for (size_t i = out->n; i < ARCHS_TEXT; i++)
+        out->tokens[i] = -1;
+}
+
+static inline void archs_read_answers(char *rest, archs_variant *v)
+{
+    for (; *rest; v->n_answers++) {
+        ck_assert_uint_lt(v->n_answers, ARCHS_ANSWERS);
+        v->answers[v->n_answers] = strtod(rest, &rest);
+    }
+}
+
 /* The next variant of the file; false: it was the last. */
 static inline bool archs_next(FILE *file, archs_variant *v)
 {
@@ -97,6 +133,11 @@ static inline bool archs_next(FILE *file, archs_variant *v)
             archs_ints(rest, v->starts, sizeof v->starts / sizeof *v->starts);
         } else if (!strcmp(word, "greedy")) {
             archs_ints(rest, v->greedy, ARCHS_SAYS);
+        } else if (!strcmp(word, "text")) {
+            ck_assert_uint_lt(v->n_texts, ARCHS_TEXTS);
+            archs_read_text(rest, &v->texts[v->n_texts++]);
+        } else if (!strcmp(word, "answers")) {
+            archs_read_answers(rest, v);
         } else if (!strcmp(word, "loss")) {
             v->loss = strtod(rest, NULL);
         } else {

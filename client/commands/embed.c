@@ -1,0 +1,373 @@
+/* embed: texts, one a line or what lines of JSON have at a key, become numbers: each is made tokens
+ * of here, as many at a time as a job file holds go to a worker in an embed job, and what it leaves
+ * goes on to standard output or into an array of NumPy's. */
+#include "client/call/artifact.h"
+#include "client/call/client.h"
+#include "client/call/model_tokenizer.h"
+#include "client/call/streams.h"
+#include "client/call/support.h"
+#include "client/commands/commands.h"
+#include "client/follow/run_job.h"
+#include "common/arch/arch.h"
+#include "common/base/mem.h"
+#include "common/base/new_file.h"
+#include "common/base/utf8.h"
+#include "common/format/json_lines.h"
+#include "common/format/source.h"
+#include "common/tokenizer/tokenizer.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* JOB_BYTES and the rest of a job file are less than PS_CONF_MAX_BYTES. */
+enum { JOB_BYTES = 192 * 1024, JOB_TEXTS = 4096 };
+
+typedef struct options {
+    const char *pool, *key, *path, *tokenizer;
+    bool no_normalise, no_added, force;
+} options;
+
+static const char *const pools[] = {"mean", "cls", NULL};
+
+static const ps_flag flags[] = {
+    {.name = "to",
+     .letter = 'o',
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, path),
+     .value = "FILE",
+     .help = "an array for numpy.load, float32 [texts, numbers]; - is standard output"},
+    {.name = "pool",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, pool),
+     .value = "mean|cls",
+     .words = pools,
+     .help = "a text is its tokens' mean, or the first (default: as the model says)"},
+    {.name = "no-normalise",
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(options, no_normalise),
+     .help = "leave lengths as they are; without, each is 1"},
+    {.name = "jsonl",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, key),
+     .value = "KEY",
+     .help = "the input is JSON Lines; each line's text is at this key (a.b: within a)"},
+    {.name = "tokenizer",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, tokenizer),
+     .value = "PATH",
+     .help = "instead of the model's: a tokenizer.json, or a folder that has one"},
+    {.name = "no-added",
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(options, no_added),
+     .help = "added tokens that stand in a text are text like any other"},
+    {.name = "force",
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(options, force),
+     .help = "overwrite a file that is there"},
+    {.name = NULL},
+};
+
+typedef struct embed {
+    ps_client *client;
+    const options *options;
+    const char *name, *input;
+    char *version;
+    ps_spec_model *model;
+    ps_tokenizer *tokenizer;
+    size_t most;   /* tokens of a text, */
+    size_t around; /* of which the tokenizer puts so many around it */
+    ps_buf texts;  /* "101 7592 102", each with a zero behind it */
+    size_t n, long_ones;
+    ps_buf line;       /* of the input, or its text */
+    ps_new_file *file; /* NULL: numbers go to standard output */
+    size_t done;
+} embed;
+
+/* ---- texts to tokens ---- */
+
+static ps_status put_text(embed *e, ps_slice text)
+{
+    ps_ids ids = PS_IDS_EMPTY, joined = PS_IDS_EMPTY;
+    ps_status st = ps_tokenizer_encode(e->tokenizer, text, !e->options->no_added, &ids);
+    if (!st && ids.n > e->most - e->around) {
+        ids.n = e->most - e->around;
+        e->long_ones++;
+    }
+    if (!st)
+        ps_tokenizer_join(e->tokenizer, &ids, NULL, &joined, NULL);
+    if (!st && !joined.n)
+        st = ps_fail(PS_INVALID_ARGUMENT, "it is empty, and so has no tokens");
+    for (size_t i = 0; i < joined.n; i++)
+        ps_buf_printf(&e->texts, "%s%" PRIu32, i ? " " : "", joined.at[i]);
+    ps_buf_putc(&e->texts, '\0');
+    ps_ids_free(&ids);
+    ps_ids_free(&joined);
+    return st;
+}
+
+static ps_status put_line(embed *e, ps_slice line)
+{
+    if (line.len && line.data[line.len - 1] == '\r')
+        line.len--;
+    e->n++;
+    ps_status st = ps_utf8_is(line)
+                       ? put_text(e, line)
+                       : ps_fail(PS_INVALID_ARGUMENT, "it is no UTF-8; is it text in another "
+                                                      "encoding? (iconv -f ENCODING -t UTF-8)");
+    return st ? ps_wrap(st, "%s: line %zu", e->input, e->n) : PS_OK;
+}
+
+static ps_status read_plain(embed *e, ps_source *source)
+{
+    ps_slice line;
+    ps_json_lines *lines = ps_json_lines_new(source);
+    ps_status st = PS_OK;
+    while (!st && !(st = ps_json_lines_any(lines, &line)))
+        st = put_line(e, line);
+    ps_json_lines_free(&lines);
+    return st == PS_END ? PS_OK : st;
+}
+
+static ps_status read_json(embed *e, ps_source *source)
+{
+    ps_slice line;
+    ps_json_lines *lines = ps_json_lines_new(source);
+    ps_status st = PS_OK;
+    while (!st && !(st = ps_json_lines_next(lines, &line))) {
+        e->n++;
+        st = ps_json_text_at(line, e->options->key, &e->line);
+        if (!st)
+            st = put_text(e, ps_buf_slice(&e->line));
+        if (st)
+            st = ps_json_lines_wrap(lines, st);
+    }
+    ps_json_lines_free(&lines);
+    return st == PS_END ? PS_OK : st;
+}
+
+static ps_status read_texts(embed *e)
+{
+    ps_source *source = NULL;
+    ps_status st = ps_source_open_any(e->input, &source);
+    if (!st)
+        st = ps_source_check_foreign(source);
+    if (!st)
+        st = e->options->key ? read_json(e, source) : read_plain(e, source);
+    ps_source_close(&source);
+    if (!st && !e->n)
+        st = ps_fail(PS_INVALID_ARGUMENT, "%s has no texts", e->input);
+    if (!st && e->long_ones)
+        ps_remark("%zu of %zu texts have more than %zu tokens: of these the rest is not read",
+                  e->long_ones, e->n, e->most);
+    return st;
+}
+
+static ps_status open_model(embed *e)
+{
+    Psd__V1__GetModelRequest request = PSD__V1__GET_MODEL_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    ps_token_ids ids;
+    ps_ids none = PS_IDS_EMPTY, around = PS_IDS_EMPTY;
+    request.name = ps_borrow(e->name);
+    ps_status st = ps_client_unary(e->client, "/psd.v1.Models/Get", &request.base,
+                                   &psd__v1__model__descriptor, &reply);
+    if (st)
+        return st;
+    const Psd__V1__Model *model = (Psd__V1__Model *)(void *)reply;
+    e->version = ps_strdup(model->version);
+    st = ps_spec_model_parse(ps_slice_str(model->config), "its config", &e->model);
+    ps_reply_free(&reply);
+    if (st)
+        return ps_wrap(st, "model %s", e->name);
+    if (!ps_spec_model_is_encoder(e->model))
+        return ps_fail(PS_FAILED_PRECONDITION,
+                       "model %s is of architecture %s, which embeds no texts; models of texts do: "
+                       "bert",
+                       e->name, e->model->architecture);
+    st = ps_model_tokenizer(e->client, e->name, e->version, e->model, e->options->tokenizer,
+                            &e->tokenizer, &ids);
+    if (st)
+        return st;
+    ps_tokenizer_join(e->tokenizer, &none, NULL, &around, NULL);
+    e->most =
+        (size_t)(e->model->max_text_length ? e->model->max_text_length : e->model->context_length);
+    e->around = around.n;
+    ps_ids_free(&around);
+    return e->most > e->around ? PS_OK
+                               : ps_fail(PS_INVALID_ARGUMENT,
+                                         "model %s reads %zu tokens of a text, and its tokenizer "
+                                         "puts %zu around one",
+                                         e->name, e->most, e->around);
+}
+
+/* ---- numbers ---- */
+
+static ps_status write_header(embed *e)
+{
+    char text[128], whole[192];
+    int n = snprintf(text, sizeof text,
+                     "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %" PRId64 "), }",
+                     e->n, e->model->hidden_size);
+    size_t len = ((size_t)n + 11 + 63) / 64 * 64;
+    memset(whole, ' ', sizeof whole);
+    memcpy(whole, "\x93NUMPY\x01\x00", 8);
+    whole[8] = (char)(len - 10);
+    whole[9] = 0;
+    memcpy(whole + 10, text, (size_t)n);
+    whole[len - 1] = '\n';
+    return ps_new_file_write(e->file, whole, len);
+}
+
+static void put_row(embed *e, const float *row)
+{
+    size_t width = (size_t)e->model->hidden_size;
+    ps_buf *out = &e->client->out;
+    ps_json_writer w = ps_json_writer_to(out);
+    if (!e->client->json) {
+        for (size_t c = 0; c < width; c++)
+            ps_buf_printf(out, "%s%.9g", c ? " " : "", (double)row[c]);
+        ps_buf_putc(out, '\n');
+        return;
+    }
+    ps_json_object(&w);
+    ps_json_put_uint(&w, "row", e->done);
+    ps_json_key(&w, "embedding");
+    ps_json_array(&w);
+    for (size_t c = 0; c < width; c++)
+        ps_json_float(&w, row[c]);
+    ps_json_array_end(&w);
+    ps_json_object_end(&w);
+    ps_buf_putc(out, '\n');
+}
+
+/* Of the n texts of one job; npy is a worker's word. */
+static ps_status take_numbers(embed *e, ps_slice npy, size_t n)
+{
+    size_t width = (size_t)e->model->hidden_size, bytes = n * width * sizeof(float);
+    size_t header = npy.len > 10 ? 10 + npy.data[8] + 256 * (size_t)npy.data[9] : 0;
+    if (header < 64 || npy.len != header + bytes || memcmp(npy.data, "\x93NUMPY\x01\x00", 8) != 0)
+        return ps_fail(PS_DATA_LOSS,
+                       "embeddings.npy has %zu bytes; %zu texts of %zu numbers were "
+                       "asked for",
+                       npy.len, n, width);
+    float *row = ps_alloc_array(width, sizeof *row);
+    ps_status st = e->file ? ps_new_file_write(e->file, npy.data + header, bytes) : PS_OK;
+    for (size_t i = 0; !st && i < n; i++, e->done++) {
+        memcpy(row, npy.data + header + i * width * sizeof *row, width * sizeof *row);
+        if (e->file)
+            continue;
+        put_row(e, row);
+        st = ps_output_flush(&e->client->out, STDOUT_FILENO);
+    }
+    ps_free(&row);
+    return st;
+}
+
+static ps_status run_one(embed *e, ps_buf *spec, size_t n)
+{
+    Psd__V1__Job *job = NULL;
+    ps_artifact npy = {0};
+    ps_status st = ps_run_job(e->client, ps_buf_cstr(spec), &job);
+    if (st)
+        return st;
+    st = ps_artifact_fetch(e->client, job->id, "embeddings.npy", &npy);
+    ps_reply_free(&job);
+    if (!st)
+        st = take_numbers(e, npy.bytes, n);
+    ps_artifact_free(&npy);
+    return st;
+}
+
+/* As many texts from *at on as a job holds. */
+static size_t put_job(const embed *e, const char **at, const char *end, ps_buf *spec)
+{
+    size_t n = 0;
+    ps_buf_printf(spec,
+                  "kind: embed\nname: embed-%.50s\nmodel_name: %s\nmodel_version: '%s'\nembed:\n"
+                  "  normalise: %s\n  pool: %s\n  texts:\n",
+                  e->name, e->name, e->version, e->options->no_normalise ? "false" : "true",
+                  e->options->pool ? e->options->pool : "model");
+    size_t before = spec->len;
+    for (; *at < end && n < JOB_TEXTS; *at += strlen(*at) + 1, n++) {
+        if (n && spec->len - before + strlen(*at) > JOB_BYTES)
+            break;
+        ps_buf_printf(spec, "  - '%s'\n", *at);
+    }
+    return n;
+}
+
+static ps_status run_all(embed *e)
+{
+    const char *at = ps_buf_cstr(&e->texts), *end = at + e->texts.len;
+    ps_status st = PS_OK;
+    while (!st && at < end) {
+        ps_buf spec = PS_BUF_EMPTY;
+        size_t n = put_job(e, &at, end, &spec);
+        st = run_one(e, &spec, n);
+        ps_buf_free(&spec);
+    }
+    return st;
+}
+
+static ps_status write_all(embed *e)
+{
+    const options *o = e->options;
+    ps_status st = PS_OK;
+    if (o->path)
+        st = ps_new_file_open(o->path, &(ps_new_file_options){.force = o->force}, &e->file);
+    if (!st && o->path)
+        st = write_header(e);
+    if (!st)
+        st = run_all(e);
+    if (!st && o->path) {
+        st = ps_new_file_finish(&e->file);
+        if (!st)
+            ps_buf_printf(&e->client->out, "%zu texts of %" PRId64 " numbers are in %s\n", e->n,
+                          e->model->hidden_size, o->path);
+        ps_streams_report(e->client, o->path);
+    }
+    ps_new_file_drop(&e->file);
+    return st;
+}
+
+static ps_status run(ps_client *client, const ps_args *args)
+{
+    embed e = {.client = client,
+               .options = args->options,
+               .name = args->operands.at[0],
+               .input = args->operands.n > 1 ? args->operands.at[1] : "-"};
+    ps_status st = ps_check_model_name(e.name);
+    if (!st && e.options->path)
+        st = ps_streams_check_output(client, e.options->path);
+    if (!st)
+        st = open_model(&e);
+    if (!st)
+        st = read_texts(&e);
+    if (!st)
+        st = write_all(&e);
+    ps_buf_free(&e.texts);
+    ps_buf_free(&e.line);
+    ps_tokenizer_free(&e.tokenizer);
+    if (e.model)
+        ps_spec_model_free(&e.model);
+    ps_free(&e.version);
+    return st;
+}
+
+const ps_command ps_command_embed = {
+    .name = "embed",
+    .operands = "NAME [INPUT]",
+    .help = "numbers that stand for texts, by a stored model of texts",
+    .details =
+        "The input is plain text, a text a line, or gzip of it; - is standard input, as it is\n"
+        "without an operand. Each text's numbers are a line on standard output, or a row of\n"
+        "the array of --to. Of a text that is longer than the model reads the rest is left\n"
+        "out, which is said.\n",
+    .flags = flags,
+    .options_size = sizeof(options),
+    .least = 1,
+    .most = 2,
+    .run = run,
+};
