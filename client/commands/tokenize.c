@@ -1,6 +1,7 @@
 /* tokenize: texts become one token file, which a worker's reader maps: whole files, or what each
  * line of JSON has at a key. They are read in pieces, or in lines, so memory does not grow with
  * them. On a terminal a line says how far it is. Needs no server. */
+#include "client/commands/tokenize.h"
 #include "client/call/client.h"
 #include "client/call/labelled_text.h"
 #include "client/call/streams.h"
@@ -26,89 +27,7 @@
 
 enum { PIECE = 256 * 1024, DRAW_EVERY_MS = 200 };
 
-typedef struct options {
-    const char *tokenizer;
-    const char *path;
-    const char *end;
-    const char *key;               /* of JSON Lines: the text; */
-    const char *prompt, *response; /* or what is given, and what is to be learnt */
-    const char *pair, *label, *classes;
-    bool documents;
-    bool texts; /* for models of texts */
-    bool added;
-    bool binary;
-    bool force;
-} options;
-
-static const ps_flag flags[] = {
-    {.name = "tokenizer",
-     .type = PS_FLAG_TEXT,
-     .offset = offsetof(options, tokenizer),
-     .value = "bytes|PATH",
-     .help = "bytes (default), tokenizer.json or .model, GGUF, or a folder with one"},
-    {.name = "to",
-     .letter = 'o',
-     .type = PS_FLAG_TEXT,
-     .offset = offsetof(options, path),
-     .value = "FILE",
-     .help = "the token file to write; - is standard output"},
-    {.name = "end",
-     .type = PS_FLAG_TEXT,
-     .offset = offsetof(options, end),
-     .value = "TOKEN",
-     .help = "put this added token behind each input, or line: '<|endoftext|>'"},
-    {.name = "jsonl",
-     .type = PS_FLAG_TEXT,
-     .offset = offsetof(options, key),
-     .value = "KEY",
-     .help = "inputs are JSON Lines; each line's text is at this key (a.b: within a)"},
-    {.name = "prompt",
-     .type = PS_FLAG_TEXT,
-     .offset = offsetof(options, prompt),
-     .value = "KEY",
-     .help = "inputs are JSON Lines; what is at this key is given, not learnt,"},
-    {.name = "response",
-     .type = PS_FLAG_TEXT,
-     .offset = offsetof(options, response),
-     .value = "KEY",
-     .help = "and what is at this one follows it, and is learnt"},
-    {.name = "texts",
-     .type = PS_FLAG_SWITCH,
-     .offset = offsetof(options, texts),
-     .help = "for models of texts (bert): each line's text with the tokens around it"},
-    {.name = "pair",
-     .type = PS_FLAG_TEXT,
-     .offset = offsetof(options, pair),
-     .value = "KEY",
-     .help = "texts: the second text of each line is at this key"},
-    {.name = "label",
-     .type = PS_FLAG_TEXT,
-     .offset = offsetof(options, label),
-     .value = "KEY",
-     .help = "texts: the class of each line is at this key: a number from 0, or"},
-    {.name = "classes",
-     .type = PS_FLAG_TEXT,
-     .offset = offsetof(options, classes),
-     .value = "A,B,...",
-     .help = "a name, of those that the classes 0, 1 and so on have here"},
-    {.name = "documents",
-     .type = PS_FLAG_SWITCH,
-     .offset = offsetof(options, documents),
-     .help = "mark where each input, or line, begins"},
-    {.name = "added",
-     .type = PS_FLAG_SWITCH,
-     .offset = offsetof(options, added),
-     .help = "added tokens that stand in the text become their ids"},
-    {.name = "binary",
-     .type = PS_FLAG_SWITCH,
-     .offset = offsetof(options, binary),
-     .help = "take what is no text, archives too, byte by byte"},
-    {.name = "force",
-     .type = PS_FLAG_SWITCH,
-     .offset = offsetof(options, force),
-     .help = "overwrite a file that is there"},
-    {.name = NULL},
-};
+typedef ps_tokenize_options options;
 
 typedef struct count {
     uint64_t bytes, tokens;
@@ -180,12 +99,6 @@ static void show(job *j, bool over)
 }
 
 /* ---- the texts ---- */
-
-/* --pair and --label say so, too. */
-static bool is_texts(const options *o)
-{
-    return o->texts || o->pair || o->label;
-}
 
 static ps_status put(job *j, bool given)
 {
@@ -270,7 +183,7 @@ static ps_status put_text(job *j, ps_slice line)
 static ps_status put_line(job *j, ps_slice line)
 {
     const options *o = j->options;
-    if (is_texts(o))
+    if (ps_tokenize_is_texts(o))
         return put_text(j, line);
     begin_document(j);
     ps_status st = o->prompt ? put_key(j, line, o->prompt, true) : PS_OK;
@@ -339,7 +252,7 @@ static ps_status prepare(job *j)
                                 .marks = (o->documents || o->prompt ? PS_TOKEN_BEGINS : 0) |
                                          (o->prompt ? PS_TOKEN_GIVEN : 0),
                                 .tokenizer_hash = ps_tokenizer_hash(j->tokenizer)};
-    if (is_texts(o))
+    if (ps_tokenize_is_texts(o))
         about.marks = ps_labelled_text_marks(&j->labelled);
     (void)snprintf(about.tokenizer, sizeof about.tokenizer, "%s", ps_tokenizer_name(j->tokenizer));
     j->encoder = ps_encoder_new(j->tokenizer, o->added);
@@ -445,34 +358,10 @@ static ps_status check_output(ps_client *client, const job *j)
                 : ps_streams_check_output(client, o->path);
 }
 
-static ps_status check_options(ps_client *client, const options *o)
-{
-    if (!o->path)
-        return ps_client_usage(client, "--to (-o) is missing: the token file to write");
-    if (!o->prompt != !o->response)
-        return ps_client_usage(client, "--prompt and --response go together");
-    if (o->prompt && o->key)
-        return ps_client_usage(client, "--jsonl names the one text of a line, --prompt and "
-                                       "--response the two of it");
-    if ((o->key && !*o->key) || (o->prompt && (!*o->prompt || !*o->response)))
-        return ps_client_usage(client, "a key of JSON Lines is missing");
-    if (is_texts(o) && (!o->key || o->end))
-        return ps_client_usage(client,
-                               "--texts, --pair and --label take lines of JSON, with --jsonl "
-                               "KEY, and no --end");
-    if ((o->pair && !*o->pair) || (o->label && !*o->label))
-        return ps_client_usage(client, "a key of JSON Lines is missing");
-    if (o->classes && !o->label)
-        return ps_client_usage(client, "--classes says what the classes of --label are called");
-    if (o->binary && (o->key || o->prompt))
-        return ps_client_usage(client, "--binary is for other inputs than JSON Lines");
-    return PS_OK;
-}
-
 static ps_status run(ps_client *client, const ps_args *args)
 {
     job j = {.client = client, .options = args->options, .inputs = &args->operands};
-    ps_status st = check_options(client, j.options);
+    ps_status st = ps_tokenize_check(client, j.options);
     if (!st)
         st = check_output(client, &j);
     if (st)
@@ -516,7 +405,7 @@ const ps_command ps_command_tokenize = {
         "text is at the key of --jsonl, or it is the two of --prompt and --response, of which\n"
         "only the response, and the token of --end behind it, is learnt in training. No server\n"
         "is needed.\n",
-    .flags = flags,
+    .flags = ps_tokenize_flags,
     .options_size = sizeof(options),
     .least = 1,
     .most = 4096,

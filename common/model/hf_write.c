@@ -15,6 +15,7 @@
 #include "common/model/hf_pack.h"
 #include "common/model/hf_quantization.h"
 #include "common/model/hf_rows.h"
+#include "common/model/hf_tokenizer_config.h"
 #include "common/model/out_folder.h"
 #include "common/model/side_files.h"
 #include "common/tokenizer/tokenizer.h"
@@ -57,45 +58,12 @@ static ps_status write_text(ps_model_out *o, const char *name, ps_slice text)
     return st;
 }
 
-/* The text of the first id of a role, when it is an added token; NULL. */
-static const char *text_of(const ps_tokenizer *t, const ps_model_about *about, ps_token_role role,
-                           ps_buf *out)
+static ps_status write_tokenizer_config(ps_model_out *o, const ps_model_about *about)
 {
-    uint32_t id = 0;
-    if (!t || !ps_token_ids_usable(about->ids, role, 0, about->model->vocab_size, &id))
-        return NULL;
-    ps_token_kind kind = ps_tokenizer_kind(t, id);
-    if (kind != PS_TOKEN_SPECIAL && kind != PS_TOKEN_ADDED)
-        return NULL;
-    ps_buf_clear(out);
-    ps_tokenizer_token(t, id, out);
-    return ps_buf_cstr(out);
-}
-
-/* What AutoTokenizer needs besides tokenizer.json, whatever the model's type is. */
-static ps_status make_tokenizer_config(ps_model_out *o, const ps_model_about *about)
-{
-    static const char *const names[PS_TOKEN_ROLES] = {"bos_token", "eos_token", "pad_token"};
-    ps_tokenizer *t = NULL;
-    ps_buf config = PS_BUF_EMPTY, text = PS_BUF_EMPTY;
-    if (ps_tokenizer_from_json(ps_slice_str(about->tokenizer), &t))
-        t = NULL; /* one that psd does not know goes out all the same */
-    ps_json_writer w = ps_json_writer_to(&config);
-    ps_json_object(&w);
-    ps_json_put_string(&w, "tokenizer_class", "PreTrainedTokenizerFast");
-    ps_json_put_int(&w, "model_max_length", about->model->context_length);
-    ps_json_put_bool(&w, "clean_up_tokenization_spaces", false);
-    for (ps_token_role role = 0; role < PS_TOKEN_ROLES; role++) {
-        const char *word = text_of(t, about, role, &text);
-        if (word)
-            ps_json_put_string(&w, names[role], word);
-    }
-    ps_json_object_end(&w);
-    ps_buf_putc(&config, '\n');
-    ps_tokenizer_free(&t);
+    ps_buf config = PS_BUF_EMPTY;
+    ps_hf_tokenizer_config(about, &config);
     ps_status st = write_text(o, "tokenizer_config.json", ps_buf_slice(&config));
     ps_buf_free(&config);
-    ps_buf_free(&text);
     return st;
 }
 
@@ -131,7 +99,7 @@ static ps_status write_beside(ps_model_out *o, const ps_model_about *about)
     if (about->tokenizer)
         st = write_text(o, "tokenizer.json", ps_slice_str(about->tokenizer));
     if (!st && about->tokenizer && !ps_safetensors_metadata(about->file, "tokenizer_config.json"))
-        st = make_tokenizer_config(o, about);
+        st = write_tokenizer_config(o, about);
     for (size_t i = 0; !st && i < PS_SIDE_FILES; i++) {
         bool there = ps_side_bytes(about->file, &ps_side_files[i], &bytes);
         bool made = about->tokenizer && !strcmp(ps_side_files[i].name, "tokenizer_config.json");

@@ -8,6 +8,7 @@
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "common/base/vector.h"
+#include "common/model/probe_pass.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -15,32 +16,8 @@
 
 enum { T = PS_PROBE_TOKENS };
 
-typedef double lane[T]; /* a number of each token */
-
-typedef struct pass {
-    const ps_spec_model *m;
-    const ps_probe_source *source;
-    uint64_t hidden, heads, kv, inner, vocab; /* widths */
-    uint64_t outputs;                         /* logits, classes, or hidden */
-    const ps_arch *arch;
-    bool layer_norm, rope, gated;
-    struct {
-        double *frequencies, scale; /* of each pair of a head */
-    } turns[2];                     /* of blocks whose queries see all, or a window */
-    uint64_t turned;                /* numbers of a head */
-    int64_t block;                  /* that is worked off, from 0 */
-    double offset;                  /* that gains are stored less by */
-    uint64_t tokens[T];
-    lane *x, *h;      /* [hidden]: the residual stream, and what a norm makes of it, */
-    lane *in, *said;  /* what came into the block, and what a half of it gives before a norm */
-    lane *q, *k, *v;  /* of all heads; one array */
-    lane *a;          /* [heads]: what attention says */
-    lane *gate, *up;  /* [inner] */
-    lane *logits;     /* [outputs] */
-    const lane *from; /* of the tensor that comes: a product's input, */
-    lane *to;         /* and what it is added to */
-    uint64_t columns; /* of it */
-} pass;
+typedef ps_probe_lane lane;
+typedef ps_probe_pass pass;
 
 /* ---- tensors as they come ---- */
 
@@ -143,8 +120,7 @@ static ps_status visit(pass *p, const ps_lm_tensor *tensor,
     return p->source->visit(p->source->user, tensor, (ps_probe_sink){numbers, p});
 }
 
-/* A weight, or the bias behind it. to begins as zeros, unless it is the residual stream. */
-static ps_status layer(pass *p, const ps_lm_tensor *t, const lane *from, lane *to, bool residual)
+ps_status ps_probe_layer(pass *p, const ps_lm_tensor *t, const lane *from, lane *to, bool residual)
 {
     if (t->bias)
         return visit(p, t, add, NULL, to);
@@ -301,7 +277,7 @@ static ps_status work_off_norm_added(pass *p, const ps_lm_tensor *t)
 
 static ps_status work_off_pooler(pass *p, const ps_lm_tensor *t)
 {
-    ps_status st = layer(p, t, p->h, p->said, false);
+    ps_status st = ps_probe_layer(p, t, p->h, p->said, false);
     for (uint64_t i = 0; !st && t->bias && i < p->hidden; i++)
         for (int k = 0; k < T; k++)
             p->said[i][k] = tanh(p->said[i][k]);
@@ -313,7 +289,7 @@ static ps_status work_off_last(pass *p, const ps_lm_tensor *t, const lane *from)
 {
     bool after = ps_arch_has(p->arch, t->part == PS_PART_O ? PS_PART_NORM_AFTER_ATTENTION
                                                            : PS_PART_NORM_AFTER_MLP);
-    return layer(p, t, from, after ? p->said : p->x, !after);
+    return ps_probe_layer(p, t, from, after ? p->said : p->x, !after);
 }
 
 static ps_status embed(pass *p, const ps_lm_tensor *t)
@@ -341,28 +317,28 @@ static ps_status work_off(pass *p, const ps_lm_tensor *t)
     case PS_PART_POOLER:
         return work_off_pooler(p, t);
     case PS_PART_CLASSES:
-        return layer(p, t, p->said, p->logits, false);
+        return ps_probe_layer(p, t, p->said, p->logits, false);
     case PS_PART_QKV:
     case PS_PART_Q:
-        return layer(p, t, p->h, p->q, false);
+        return ps_probe_layer(p, t, p->h, p->q, false);
     case PS_PART_K:
-        return layer(p, t, p->h, p->k, false);
+        return ps_probe_layer(p, t, p->h, p->k, false);
     case PS_PART_V:
-        return layer(p, t, p->h, p->v, false);
+        return ps_probe_layer(p, t, p->h, p->v, false);
     case PS_PART_O:
         if (!t->bias)
             attention(p);
         return work_off_last(p, t, p->a);
     case PS_PART_GATE:
-        return layer(p, t, p->h, p->gate, false);
+        return ps_probe_layer(p, t, p->h, p->gate, false);
     case PS_PART_UP:
-        return layer(p, t, p->h, p->up, false);
+        return ps_probe_layer(p, t, p->h, p->up, false);
     case PS_PART_DOWN:
         if (!t->bias)
             activate(p);
         return work_off_last(p, t, p->up);
     case PS_PART_HEAD:
-        return layer(p, t, p->h, p->logits, false);
+        return ps_probe_layer(p, t, p->h, p->logits, false);
     case PS_PART_NORM_Q:
         return work_off_heads_norm(p, t, p->q, p->heads);
     case PS_PART_NORM_K:
@@ -380,14 +356,14 @@ static ps_status work_off(pass *p, const ps_lm_tensor *t)
     return work_off_norm(p, t);
 }
 
-static lane *lanes(double **memory, uint64_t n)
+lane *ps_probe_lanes(double **memory, uint64_t n)
 {
     lane *out = (lane *)(void *)*memory;
     *memory += n * T;
     return out;
 }
 
-static ps_status no_memory(uint64_t numbers)
+ps_status ps_probe_no_memory(uint64_t numbers)
 {
     return ps_fail(PS_NO_MEMORY, "no memory for a forward pass: %llu numbers",
                    (unsigned long long)numbers);
@@ -433,18 +409,18 @@ static ps_status run_language(const ps_spec_model *m, const ps_probe_source *sou
     uint64_t all = 4 * p.hidden + 2 * p.heads + 2 * p.kv + 2 * p.inner + p.outputs;
     double *memory = ps_try_alloc(all * sizeof(lane)), *at = memory;
     if (!memory)
-        return no_memory(all * T);
-    p.logits = lanes(&at, p.outputs); /* the first: it is given away */
-    p.x = lanes(&at, p.hidden);
-    p.h = lanes(&at, p.hidden);
-    p.in = lanes(&at, p.hidden);
-    p.said = lanes(&at, p.hidden);
-    p.q = lanes(&at, p.heads);
-    p.k = lanes(&at, p.kv);
-    p.v = lanes(&at, p.kv);
-    p.a = lanes(&at, p.heads);
-    p.gate = lanes(&at, p.inner);
-    p.up = lanes(&at, p.inner);
+        return ps_probe_no_memory(all * T);
+    p.logits = ps_probe_lanes(&at, p.outputs); /* the first: it is given away */
+    p.x = ps_probe_lanes(&at, p.hidden);
+    p.h = ps_probe_lanes(&at, p.hidden);
+    p.in = ps_probe_lanes(&at, p.hidden);
+    p.said = ps_probe_lanes(&at, p.hidden);
+    p.q = ps_probe_lanes(&at, p.heads);
+    p.k = ps_probe_lanes(&at, p.kv);
+    p.v = ps_probe_lanes(&at, p.kv);
+    p.a = ps_probe_lanes(&at, p.heads);
+    p.gate = ps_probe_lanes(&at, p.inner);
+    p.up = ps_probe_lanes(&at, p.inner);
     for (uint64_t t = 0; t < T; t++)
         p.tokens[t] = ps_probe_token(t, p.vocab);
     make_turns(&p);
@@ -456,7 +432,7 @@ static ps_status run_language(const ps_spec_model *m, const ps_probe_source *sou
     if (!st && arch->family == PS_ARCH_ENCODER && !m->choices.num_classes)
         memcpy(p.logits, p.h, (size_t)p.hidden * sizeof *p.h); /* what is embedded */
     else if (!st && arch->family == PS_ARCH_LANGUAGE && tensors[n - 1].part != PS_PART_HEAD)
-        st = layer(&p, &tensors[0], p.h, p.logits, false);
+        st = ps_probe_layer(&p, &tensors[0], p.h, p.logits, false);
     for (uint64_t i = 0; i < p.outputs; i++)
         for (int t = 0; t < T; t++)
             p.logits[i][t] = capped(p.logits[i][t], m->choices.logit_softcap);
@@ -467,59 +443,6 @@ static ps_status run_language(const ps_spec_model *m, const ps_probe_source *sou
     return st;
 }
 
-/* ---- layers ---- */
-
-static double activation(unsigned kind, double x)
-{
-    return kind == PS_SPEC_RELU   ? fmax(x, 0)
-           : kind == PS_SPEC_GELU ? 0.5 * x * (1 + erf(x / 1.41421356237309504880))
-                                  : tanh(x);
-}
-
-/* tensors: weight and bias of each layer in turn. */
-static ps_status run_layers(const ps_spec_model *m, const ps_probe_source *source,
-                            const ps_lm_tensor *tensors, size_t n, double **out, size_t *n_out)
-{
-    uint64_t widest = 1;
-    for (size_t i = 0; i < m->n_layers; i++)
-        widest = (uint64_t)m->layers[i] > widest ? (uint64_t)m->layers[i] : widest;
-    double *memory = ps_try_alloc(2 * widest * sizeof(lane)), *at = memory;
-    if (!memory)
-        return no_memory(2 * widest * T);
-    pass p = {.source = source, .x = lanes(&at, widest), .h = lanes(&at, widest)};
-    for (uint64_t i = 0; i < (uint64_t)m->layers[0]; i++)
-        for (int t = 0; t < T; t++)
-            p.x[i][t] = sin((double)i * (t + 1) + t);
-    ps_status st = PS_OK;
-    for (size_t i = 0; !st && i < n; i++) {
-        st = layer(&p, &tensors[i], p.x, p.h, false);
-        if (!tensors[i].bias)
-            continue;
-        uint64_t width = tensors[i].shape[0];
-        for (uint64_t k = 0; k < width; k++)
-            for (int t = 0; t < T; t++)
-                p.x[k][t] = i + 1 < n ? activation(m->activation, p.h[k][t]) : p.h[k][t];
-    }
-    *out = memory;
-    *n_out = (size_t)m->layers[m->n_layers - 1] * T;
-    return st;
-}
-
-static void list_layers(const ps_spec_model *m, ps_lm_tensor **out, size_t *n)
-{
-    *n = 2 * (m->n_layers - 1);
-    *out = ps_alloc_array(*n, sizeof **out);
-    for (size_t i = 0; i < *n; i++) {
-        ps_lm_tensor *t = &(*out)[i];
-        t->bias = i % 2;
-        t->n_dims = t->bias ? 1 : 2;
-        t->shape[0] = (uint64_t)m->layers[i / 2 + 1];
-        t->shape[1] = t->bias ? 0 : (uint64_t)m->layers[i / 2];
-        (void)snprintf(t->name, sizeof t->name, "layers.%zu.%s", i / 2,
-                       t->bias ? "bias" : "weight");
-    }
-}
-
 /* ---- any ---- */
 
 void ps_probe_tensors(const ps_spec_model *m, ps_lm_tensor **out, size_t *n)
@@ -527,7 +450,7 @@ void ps_probe_tensors(const ps_spec_model *m, ps_lm_tensor **out, size_t *n)
     if (ps_spec_model_reads_tokens(m))
         ps_lm_layout(m, out, n);
     else
-        list_layers(m, out, n);
+        ps_probe_list_layers(m, out, n);
 }
 
 ps_status ps_probe_run(const ps_spec_model *m, const ps_probe_source *source, double **out,
@@ -537,8 +460,9 @@ ps_status ps_probe_run(const ps_spec_model *m, const ps_probe_source *source, do
     size_t count = 0;
     *out = NULL;
     ps_probe_tensors(m, &tensors, &count);
-    ps_status st = ps_spec_model_reads_tokens(m) ? run_language(m, source, tensors, count, out, n)
-                                                 : run_layers(m, source, tensors, count, out, n);
+    ps_status st = ps_spec_model_reads_tokens(m)
+                       ? run_language(m, source, tensors, count, out, n)
+                       : ps_probe_run_layers(m, source, tensors, count, out, n);
     ps_free(&tensors);
     if (st)
         ps_free(out);

@@ -1,0 +1,42 @@
+#include "common/model/hf_tokenizer_config.h"
+
+#include "common/json/json.h"
+#include "common/tokenizer/tokenizer.h"
+
+/* The text of the first id of a role, when it is an added token; NULL. */
+static const char *text_of(const ps_tokenizer *t, const ps_model_about *about, ps_token_role role,
+                           ps_buf *out)
+{
+    uint32_t id = 0;
+    if (!t || !ps_token_ids_usable(about->ids, role, 0, about->model->vocab_size, &id))
+        return NULL;
+    ps_token_kind kind = ps_tokenizer_kind(t, id);
+    if (kind != PS_TOKEN_SPECIAL && kind != PS_TOKEN_ADDED)
+        return NULL;
+    ps_buf_clear(out);
+    ps_tokenizer_token(t, id, out);
+    return ps_buf_cstr(out);
+}
+
+void ps_hf_tokenizer_config(const ps_model_about *about, ps_buf *out)
+{
+    static const char *const names[PS_TOKEN_ROLES] = {"bos_token", "eos_token", "pad_token"};
+    ps_tokenizer *t = NULL;
+    ps_buf text = PS_BUF_EMPTY;
+    if (ps_tokenizer_from_json(ps_slice_str(about->tokenizer), &t))
+        t = NULL; /* one that psd does not know goes out all the same */
+    ps_json_writer w = ps_json_writer_to(out);
+    ps_json_object(&w);
+    ps_json_put_string(&w, "tokenizer_class", "PreTrainedTokenizerFast");
+    ps_json_put_int(&w, "model_max_length", about->model->context_length);
+    ps_json_put_bool(&w, "clean_up_tokenization_spaces", false);
+    for (ps_token_role role = 0; role < PS_TOKEN_ROLES; role++) {
+        const char *word = text_of(t, about, role, &text);
+        if (word)
+            ps_json_put_string(&w, names[role], word);
+    }
+    ps_json_object_end(&w);
+    ps_buf_putc(out, '\n');
+    ps_tokenizer_free(&t);
+    ps_buf_free(&text);
+}
