@@ -84,11 +84,11 @@ _psctl() {
     :fetch:1 | :delete-artifact:1)
         takes=$("$psctl" "${connection[@]}" --timeout 1s __complete artifacts "$prev" 2>/dev/null)
         ;;
-    :model:0 | :report:0 | :compare:0 | :compare:1 | :diff:0 | :diff:1 | :explain:0 | :export:0 | :delete:0 | :evaluate:0 | :predict:0 | :generate:0 | :chat:0 | :import:1) takes=$(_psctl_models "$psctl") ;;
+    :model:0 | :report:0 | :compare:0 | :compare:1 | :diff:0 | :diff:1 | :explain:0 | :export:0 | :delete:0 | :evaluate:0 | :predict:0 | :embed:0 | :generate:0 | :chat:0 | :import:1) takes=$(_psctl_models "$psctl") ;;
     :help:0) takes=$("$psctl" __complete commands 2>/dev/null) ;;
     :help:1) [[ $prev == cert || $prev == context ]] && takes=$("$psctl" __complete commands "$prev" 2>/dev/null) ;;
     "context:context use:0" | "context:context set:0") takes=$("$psctl" __complete contexts 2>/dev/null) ;;
-    :submit:0 | :import:0 | :inspect:0 | :tokenize:* | :evaluate:* | :explain:* | :diff:* | :predict:* | "cert:cert inspect:"*)
+    :submit:0 | :import:0 | :inspect:0 | :tokenize:* | :evaluate:* | :explain:* | :diff:* | :predict:* | :embed:* | "cert:cert inspect:"*)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         compopt -o filenames 2>/dev/null
         return

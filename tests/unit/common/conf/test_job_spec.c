@@ -91,6 +91,10 @@ START_TEST(the_other_examples_parse)
     ck_assert_str_eq(s->initialize_from, "gcide-gpt");
     ck_assert_str_eq(s->train->lora->targets[0], "all-linear");
     ps_job_spec_free(&s);
+    s = parse_example("deploy/examples/texts-bert.yaml");
+    ck_assert_int_eq(s->model->choices.num_classes, 2);
+    ck_assert_int_eq(s->model->max_text_length, 256);
+    ps_job_spec_free(&s);
     s = parse_example("deploy/examples/sae-fashion.yaml");
     ck_assert(ps_spec_model_is_coder(s->model));
     ck_assert_int_eq(s->model->top_k, 32);
