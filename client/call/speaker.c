@@ -6,28 +6,42 @@
 #include "common/arch/arch.h"
 #include "common/base/mem.h"
 
-static ps_status open_config(ps_client *client, const char *config, const char *tokenizer,
-                             ps_speaker *s)
+/* Can it do what it is for? */
+static ps_status check(const ps_speaker *s, bool embeds)
 {
-    ps_spec_model *model = NULL;
-    ps_status st = ps_spec_model_parse(ps_slice_str(config), "its config", &model);
+    const ps_spec_model *model = s->model;
+    if (embeds)
+        return ps_spec_model_is_encoder(model)
+                   ? PS_OK
+                   : ps_fail(PS_FAILED_PRECONDITION,
+                             "model %s is of architecture %s, which embeds no texts; models of "
+                             "texts do: bert",
+                             s->name, model->architecture);
+    return ps_spec_model_is_language(model)
+               ? PS_OK
+               : ps_fail(PS_FAILED_PRECONDITION,
+                         "model %s is of architecture %s, which says no text; language models do: "
+                         "%s",
+                         s->name, model->architecture, ps_arch_list_language().text);
+}
+
+static ps_status open_config(ps_client *client, const char *config, bool embeds,
+                             const char *tokenizer, ps_speaker *s)
+{
+    ps_status st = ps_spec_model_parse(ps_slice_str(config), "its config", &s->model);
     if (st)
         return ps_wrap(st, "model %s", s->name);
-    if (!ps_spec_model_is_language(model))
-        st = ps_fail(PS_FAILED_PRECONDITION,
-                     "model %s is of architecture %s, which says no text; language models do: %s",
-                     s->name, model->architecture, ps_arch_list_language().text);
+    st = check(s, embeds);
     if (!st)
         st = ps_model_header(client, s->name, s->version, &s->header);
     if (!st)
-        st = ps_model_tokenizer_in(s->header, s->name, model, tokenizer, &s->tokenizer, &s->ids);
-    s->vocab_size = model->vocab_size;
-    s->context_length = model->context_length;
-    ps_spec_model_free(&model);
+        st = ps_model_tokenizer_in(s->header, s->name, s->model, tokenizer, &s->tokenizer, &s->ids);
+    s->vocab_size = s->model->vocab_size;
+    s->context_length = s->model->context_length;
     return st;
 }
 
-ps_status ps_speaker_open(ps_client *client, const char *name, const char *tokenizer,
+static ps_status open_any(ps_client *client, const char *name, bool embeds, const char *tokenizer,
                           ps_speaker *out)
 {
     Psd__V1__Model *model = NULL;
@@ -36,15 +50,29 @@ ps_status ps_speaker_open(ps_client *client, const char *name, const char *token
     if (st)
         return st;
     out->version = ps_strdup(model->version);
-    st = open_config(client, model->config, tokenizer, out);
+    st = open_config(client, model->config, embeds, tokenizer, out);
     ps_reply_free(&model);
     return st;
+}
+
+ps_status ps_speaker_open(ps_client *client, const char *name, const char *tokenizer,
+                          ps_speaker *out)
+{
+    return open_any(client, name, false, tokenizer, out);
+}
+
+ps_status ps_speaker_open_texts(ps_client *client, const char *name, const char *tokenizer,
+                                ps_speaker *out)
+{
+    return open_any(client, name, true, tokenizer, out);
 }
 
 void ps_speaker_free(ps_speaker *s)
 {
     ps_tokenizer_free(&s->tokenizer);
     ps_safetensors_free(&s->header);
+    if (s->model)
+        ps_spec_model_free(&s->model);
     ps_free(&s->version);
 }
 

@@ -3,16 +3,16 @@
  * goes on to standard output or into an array of NumPy's. */
 #include "client/call/artifact.h"
 #include "client/call/client.h"
-#include "client/call/model_tokenizer.h"
+#include "client/call/speaker.h"
 #include "client/call/streams.h"
 #include "client/call/support.h"
 #include "client/commands/commands.h"
 #include "client/follow/run_job.h"
-#include "common/arch/arch.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
 #include "common/base/utf8.h"
 #include "common/format/json_lines.h"
+#include "common/format/npy.h"
 #include "common/format/source.h"
 #include "common/tokenizer/tokenizer.h"
 
@@ -72,10 +72,9 @@ static const ps_flag flags[] = {
 typedef struct embed {
     ps_client *client;
     const options *options;
-    const char *name, *input;
-    char *version;
-    ps_spec_model *model;
-    ps_tokenizer *tokenizer;
+    const char *input;
+    ps_speaker speaker;
+    size_t width;  /* numbers of a text */
     size_t most;   /* tokens of a text, */
     size_t around; /* of which the tokenizer puts so many around it */
     ps_buf texts;  /* "101 7592 102", each with a zero behind it */
@@ -90,13 +89,13 @@ typedef struct embed {
 static ps_status put_text(embed *e, ps_slice text)
 {
     ps_ids ids = PS_IDS_EMPTY, joined = PS_IDS_EMPTY;
-    ps_status st = ps_tokenizer_encode(e->tokenizer, text, !e->options->no_added, &ids);
+    ps_status st = ps_tokenizer_encode(e->speaker.tokenizer, text, !e->options->no_added, &ids);
     if (!st && ids.n > e->most - e->around) {
         ids.n = e->most - e->around;
         e->long_ones++;
     }
     if (!st)
-        ps_tokenizer_join(e->tokenizer, &ids, NULL, &joined, NULL);
+        ps_tokenizer_join(e->speaker.tokenizer, &ids, NULL, &joined, NULL);
     if (!st && !joined.n)
         st = ps_fail(PS_INVALID_ARGUMENT, "it is empty, and so has no tokens");
     for (size_t i = 0; i < joined.n; i++)
@@ -166,67 +165,40 @@ static ps_status read_texts(embed *e)
 
 static ps_status open_model(embed *e)
 {
-    Psd__V1__GetModelRequest request = PSD__V1__GET_MODEL_REQUEST__INIT;
-    ProtobufCMessage *reply = NULL;
-    ps_token_ids ids;
     ps_ids none = PS_IDS_EMPTY, around = PS_IDS_EMPTY;
-    request.name = ps_borrow(e->name);
-    ps_status st = ps_client_unary(e->client, "/psd.v1.Models/Get", &request.base,
-                                   &psd__v1__model__descriptor, &reply);
+    const ps_speaker *s = &e->speaker;
+    ps_status st = ps_speaker_open_texts(e->client, s->name, e->options->tokenizer, &e->speaker);
     if (st)
         return st;
-    const Psd__V1__Model *model = (Psd__V1__Model *)(void *)reply;
-    e->version = ps_strdup(model->version);
-    st = ps_spec_model_parse(ps_slice_str(model->config), "its config", &e->model);
-    ps_reply_free(&reply);
-    if (st)
-        return ps_wrap(st, "model %s", e->name);
-    if (!ps_spec_model_is_encoder(e->model))
-        return ps_fail(PS_FAILED_PRECONDITION,
-                       "model %s is of architecture %s, which embeds no texts; models of texts do: "
-                       "bert",
-                       e->name, e->model->architecture);
-    st = ps_model_tokenizer(e->client, e->name, e->version, e->model, e->options->tokenizer,
-                            &e->tokenizer, &ids);
-    if (st)
-        return st;
-    ps_tokenizer_join(e->tokenizer, &none, NULL, &around, NULL);
-    e->most =
-        (size_t)(e->model->max_text_length ? e->model->max_text_length : e->model->context_length);
+    ps_tokenizer_join(s->tokenizer, &none, NULL, &around, NULL);
+    e->width = (size_t)s->model->hidden_size;
+    e->most = (size_t)(s->model->max_text_length ? s->model->max_text_length : s->context_length);
     e->around = around.n;
     ps_ids_free(&around);
     return e->most > e->around ? PS_OK
                                : ps_fail(PS_INVALID_ARGUMENT,
                                          "model %s reads %zu tokens of a text, and its tokenizer "
                                          "puts %zu around one",
-                                         e->name, e->most, e->around);
+                                         s->name, e->most, e->around);
 }
 
 /* ---- numbers ---- */
 
 static ps_status write_header(embed *e)
 {
-    char text[128], whole[192];
-    int n = snprintf(text, sizeof text,
-                     "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %" PRId64 "), }",
-                     e->n, e->model->hidden_size);
-    size_t len = ((size_t)n + 11 + 63) / 64 * 64;
-    memset(whole, ' ', sizeof whole);
-    memcpy(whole, "\x93NUMPY\x01\x00", 8);
-    whole[8] = (char)(len - 10);
-    whole[9] = 0;
-    memcpy(whole + 10, text, (size_t)n);
-    whole[len - 1] = '\n';
-    return ps_new_file_write(e->file, whole, len);
+    ps_buf header = PS_BUF_EMPTY;
+    ps_npy_header(&header, e->n, e->width);
+    ps_status st = ps_new_file_write(e->file, header.data, header.len);
+    ps_buf_free(&header);
+    return st;
 }
 
 static void put_row(embed *e, const float *row)
 {
-    size_t width = (size_t)e->model->hidden_size;
     ps_buf *out = &e->client->out;
     ps_json_writer w = ps_json_writer_to(out);
     if (!e->client->json) {
-        for (size_t c = 0; c < width; c++)
+        for (size_t c = 0; c < e->width; c++)
             ps_buf_printf(out, "%s%.9g", c ? " " : "", (double)row[c]);
         ps_buf_putc(out, '\n');
         return;
@@ -235,7 +207,7 @@ static void put_row(embed *e, const float *row)
     ps_json_put_uint(&w, "row", e->done);
     ps_json_key(&w, "embedding");
     ps_json_array(&w);
-    for (size_t c = 0; c < width; c++)
+    for (size_t c = 0; c < e->width; c++)
         ps_json_float(&w, row[c]);
     ps_json_array_end(&w);
     ps_json_object_end(&w);
@@ -245,17 +217,15 @@ static void put_row(embed *e, const float *row)
 /* Of the n texts of one job; npy is a worker's word. */
 static ps_status take_numbers(embed *e, ps_slice npy, size_t n)
 {
-    size_t width = (size_t)e->model->hidden_size, bytes = n * width * sizeof(float);
-    size_t header = npy.len > 10 ? 10 + npy.data[8] + 256 * (size_t)npy.data[9] : 0;
-    if (header < 64 || npy.len != header + bytes || memcmp(npy.data, "\x93NUMPY\x01\x00", 8) != 0)
-        return ps_fail(PS_DATA_LOSS,
-                       "embeddings.npy has %zu bytes; %zu texts of %zu numbers were "
-                       "asked for",
-                       npy.len, n, width);
-    float *row = ps_alloc_array(width, sizeof *row);
-    ps_status st = e->file ? ps_new_file_write(e->file, npy.data + header, bytes) : PS_OK;
+    ps_slice numbers;
+    ps_status st = ps_npy_numbers(npy, n, e->width, &numbers);
+    if (st)
+        return ps_wrap(PS_DATA_LOSS, "embeddings.npy");
+    float *row = ps_alloc_array(e->width, sizeof *row);
+    if (e->file)
+        st = ps_new_file_write(e->file, numbers.data, numbers.len);
     for (size_t i = 0; !st && i < n; i++, e->done++) {
-        memcpy(row, npy.data + header + i * width * sizeof *row, width * sizeof *row);
+        memcpy(row, numbers.data + i * e->width * sizeof *row, e->width * sizeof *row);
         if (e->file)
             continue;
         put_row(e, row);
@@ -287,7 +257,8 @@ static size_t put_job(const embed *e, const char **at, const char *end, ps_buf *
     ps_buf_printf(spec,
                   "kind: embed\nname: embed-%.50s\nmodel_name: %s\nmodel_version: '%s'\nembed:\n"
                   "  normalise: %s\n  pool: %s\n  texts:\n",
-                  e->name, e->name, e->version, e->options->no_normalise ? "false" : "true",
+                  e->speaker.name, e->speaker.name, e->speaker.version,
+                  e->options->no_normalise ? "false" : "true",
                   e->options->pool ? e->options->pool : "model");
     size_t before = spec->len;
     for (; *at < end && n < JOB_TEXTS; *at += strlen(*at) + 1, n++) {
@@ -324,8 +295,8 @@ static ps_status write_all(embed *e)
     if (!st && o->path) {
         st = ps_new_file_finish(&e->file);
         if (!st)
-            ps_buf_printf(&e->client->out, "%zu texts of %" PRId64 " numbers are in %s\n", e->n,
-                          e->model->hidden_size, o->path);
+            ps_buf_printf(&e->client->out, "%zu texts of %zu numbers are in %s\n", e->n, e->width,
+                          o->path);
         ps_streams_report(e->client, o->path);
     }
     ps_new_file_drop(&e->file);
@@ -336,9 +307,9 @@ static ps_status run(ps_client *client, const ps_args *args)
 {
     embed e = {.client = client,
                .options = args->options,
-               .name = args->operands.at[0],
+               .speaker = {.name = args->operands.at[0]},
                .input = args->operands.n > 1 ? args->operands.at[1] : "-"};
-    ps_status st = ps_check_model_name(e.name);
+    ps_status st = ps_check_model_name(e.speaker.name);
     if (!st && e.options->path)
         st = ps_streams_check_output(client, e.options->path);
     if (!st)
@@ -349,10 +320,7 @@ static ps_status run(ps_client *client, const ps_args *args)
         st = write_all(&e);
     ps_buf_free(&e.texts);
     ps_buf_free(&e.line);
-    ps_tokenizer_free(&e.tokenizer);
-    if (e.model)
-        ps_spec_model_free(&e.model);
-    ps_free(&e.version);
+    ps_speaker_free(&e.speaker);
     return st;
 }
 

@@ -6,6 +6,7 @@
  * first row is taken, and made to be of length 1. Between two passes the task looks whether it is
  * to end. */
 #include "common/base/mem.h"
+#include "common/format/npy.h"
 #include "worker/job/served_model.h"
 #include "worker/tasks/artifact.h"
 #include "worker/tasks/task_kind.h"
@@ -35,25 +36,7 @@ static ps_status check_end(const embedding *e)
     return !st && ps_task_stopping(e->run) ? ps_fail(PS_CANCELLED, "the worker is stopping") : st;
 }
 
-/* ---- the file ---- */
-
-/* The header ends on a border of 64 bytes, as numpy.lib.format has it. */
-static void write_header(embedding *e)
-{
-    char text[128];
-    int n = snprintf(text, sizeof text,
-                     "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %" PRId64 "), }",
-                     e->how->n_texts, e->about->hidden_size);
-    size_t before = 10, whole = (before + (size_t)n + 1 + 63) / 64 * 64;
-    ps_buf *out = &e->file.pending;
-    ps_buf_append(out, "\x93NUMPY\x01\x00", 8);
-    ps_buf_putc(out, (char)((whole - before) & 255));
-    ps_buf_putc(out, (char)((whole - before) >> 8));
-    ps_buf_append(out, text, (size_t)n);
-    while (out->len < whole - 1)
-        ps_buf_putc(out, ' ');
-    ps_buf_putc(out, '\n');
-}
+/* ---- a text ---- */
 
 /* rows[n, hidden_size] -> e->one */
 static void pool(embedding *e, const float *rows, size_t n)
@@ -127,7 +110,7 @@ static ps_status embed_some(embedding *e)
 static ps_status embed_all(embedding *e, Psd__V1__TaskResult *result)
 {
     ps_status st = PS_OK;
-    write_header(e);
+    ps_npy_header(&e->file.pending, e->how->n_texts, (uint64_t)e->about->hidden_size);
     while (!st && e->done < e->how->n_texts) {
         st = check_end(e);
         if (!st)
