@@ -14,17 +14,17 @@ uint32_t ps_labelled_text_marks(const ps_labelled_text *l)
 /* ---- the class ---- */
 
 /* Its place in the list. */
-static ps_status find_class(const ps_labelled_text *l, const char *name, uint32_t *out)
+static ps_status find_class(const ps_labelled_text *l, ps_slice name, uint32_t *out)
 {
-    size_t len = strlen(name);
     *out = 0;
     for (const char *at = l->classes; at; ++*out) {
         size_t n = strcspn(at, ",");
-        if (n == len && !memcmp(at, name, n))
+        if (n == name.len && !memcmp(at, name.data, n))
             return PS_OK;
         at = at[n] ? at + n + 1 : NULL;
     }
-    return ps_fail(PS_CORRUPT, "key '%s' is '%.80s', which is none of --classes", l->label, name);
+    return ps_fail(PS_CORRUPT, "key '%s' is '%.*s', which is none of --classes", l->label,
+                   name.len < 80 ? (int)name.len : 80, (const char *)name.data);
 }
 
 static ps_status take_class(const ps_labelled_text *l, ps_slice line, uint32_t *out)
@@ -33,7 +33,7 @@ static ps_status take_class(const ps_labelled_text *l, ps_slice line, uint32_t *
     bool number = false;
     ps_status st = ps_json_label_at(line, l->label, &label, &number);
     if (!st && l->classes)
-        st = find_class(l, ps_buf_cstr(&label), out);
+        st = find_class(l, ps_buf_slice(&label), out);
     else if (!st && !number)
         st = ps_fail(PS_CORRUPT,
                      "key '%s' is a text; --classes A,B,… says which are the classes 0, 1, …",

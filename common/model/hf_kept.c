@@ -104,8 +104,18 @@ bool ps_hf_kept_has(const char *kept, const char *key)
     return s.found;
 }
 
-void ps_hf_kept_write(const char *kept, const ps_arch *arch, ps_json_writer *w)
+/* What stands there is of the model that came in, which may have had no classes, or other ones. */
+static void put_but_classes(void *user, const char *key, ps_slice value)
+{
+    static const char *const keys[] = {"id2label", "label2id", "num_labels", "_num_labels"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (!strcmp(keys[i], key))
+            return;
+    put(user, key, value);
+}
+
+void ps_hf_kept_write(const char *kept, const ps_arch *arch, bool classes, ps_json_writer *w)
 {
     if (kept)
-        visit(ps_slice_str(kept), put, &(writing){arch, w});
+        visit(ps_slice_str(kept), classes ? put_but_classes : put, &(writing){arch, w});
 }

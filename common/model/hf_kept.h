@@ -19,7 +19,8 @@
 void ps_hf_kept_read(ps_slice json, const ps_arch *arch, ps_buf *out);
 /* kept: such an object, hostile; NULL: none. */
 bool ps_hf_kept_has(const char *kept, const char *key);
-/* Its members, in an object that is being written, but for what an architecture's row writes. */
-void ps_hf_kept_write(const char *kept, const ps_arch *arch, ps_json_writer *w);
+/* Its members, in an object that is being written, but for what an architecture's row writes, and
+ * what says which classes there are, where these are in it already. */
+void ps_hf_kept_write(const char *kept, const ps_arch *arch, bool classes, ps_json_writer *w);
 
 #endif
