@@ -38,6 +38,38 @@ static void refuses(const char *line, const char *key, const char *message)
     ck_assert_msg(strstr(ps_error_message(), message), "%s", ps_error_message());
 }
 
+static void label_is(const char *line, const char *want, bool wants_number)
+{
+    ps_buf out = PS_BUF_EMPTY;
+    bool number = !wants_number;
+    ck_ok(ps_json_label_at(ps_slice_str(line), "l", &out, &number));
+    ck_assert_str_eq(ps_buf_cstr(&out), want);
+    ck_assert_int_eq(number, wants_number);
+    ps_buf_free(&out);
+}
+
+static void no_label(const char *line, const char *message)
+{
+    ps_buf out = PS_BUF_EMPTY;
+    bool number = false;
+    ck_assert_int_eq(ps_json_label_at(ps_slice_str(line), "l", &out, &number), PS_CORRUPT);
+    ck_assert_msg(strstr(ps_error_message(), message), "%s", ps_error_message());
+    ps_buf_free(&out);
+}
+
+START_TEST(a_label_is_a_text_or_a_whole_number)
+{
+    label_is("{\"l\":\"noun\"}", "noun", false);
+    label_is("{\"l\":\"3\"}", "3", false);
+    label_is("{\"x\":7,\"l\":12}", "12", true);
+    no_label("{\"l\":-1}", "key 'l' is a number, not a text, and no whole number from 0 on");
+    no_label("{\"l\":1.5}", "no whole number from 0 on");
+    no_label("{\"l\":true}", "no whole number from 0 on");
+    no_label("{\"l\":[1]}", "key 'l' is a list");
+    no_label("{\"l\":1,\"l\":2}", "key 'l' is there twice");
+}
+END_TEST
+
 START_TEST(what_is_no_text_is_told)
 {
     refuses("{\"texts\":\"a\"}", "text", "it has no key 'text'");
@@ -123,11 +155,9 @@ START_TEST(a_line_without_end_is_not_held)
 END_TEST
 
 static const ps_check_case tests[] = {
-    {&a_text_is_found_at_its_key},
-    {&what_is_no_text_is_told},
-    {&lines_come_wherever_pieces_are_cut},
-    {&a_line_without_end_is_not_held},
-    {0},
+    {&a_text_is_found_at_its_key},     {&a_label_is_a_text_or_a_whole_number},
+    {&what_is_no_text_is_told},        {&lines_come_wherever_pieces_are_cut},
+    {&a_line_without_end_is_not_held}, {0},
 };
 
 int main(void)
