@@ -366,7 +366,7 @@ def folders_that_do_not_fit_are_refused_in_one_line():
                             ("psd-provenance.json", "; psctl export --sign has made it: give the model's file beside psd-prov"),
                             ("readme", "bad is no model's folder: it has no config.json")):
             refuses(text, change=lambda f, there=there: (f / "config.json").rename(f / there), status=5)
-        refuses("model_type 'bert' is not known; allowed: gpt2, llama", config={"model_type": "bert"})
+        refuses("model_type 'roberta' is not known; allowed: gpt2, llama", config={"model_type": "roberta"})
         refuses("rope_type: longrope is not supported, only default, linear", "llama", config={"rope_scaling": {"rope_type": "longrope"}})
         refuses("tensor model.layers.0.self_attn.q_proj.bias is missing", "llama", config={"attention_bias": True})
         refuses("activation_function: tanh is not supported, only gelu_new", config={"activation_function": "tanh"})
@@ -544,7 +544,7 @@ def folders_that_do_not_fit_are_refused_in_one_line():
         done = cluster.psctl("import", cluster.dir / "inf.safetensors", "inf", "--model", "{architecture: mlp, layers: [4, 3]}",
                              check=False)
         assert done.returncode == 6 and "tensor layers.0.weight: element [2, 1] is inf" in done.stderr, done.stderr
-        no_export("is for language models (gpt2, llama", "mlp", "-o", cluster.dir / "x", "--format",
+        no_export("is for models that read tokens (gpt2, llama", "mlp", "-o", cluster.dir / "x", "--format",
                   "gguf", status=7)
 
         # narrowing makes no infinity

@@ -186,7 +186,7 @@ END_TEST
 START_TEST(what_the_models_cannot_do_is_refused_by_its_key)
 {
     static const refusal cases[] = {
-        {"{\"model_type\":\"bert\"}", "bert"},
+        {"{\"model_type\":\"roberta\"}", "roberta"},
         {"[1]", ""},
         {LLAMA("\"hidden_act\":\"relu\""), "hidden_act: relu is not supported"},
         {LLAMA("\"hidden_act\":\"silu\\u0000x\""), "hidden_act has no value"},
