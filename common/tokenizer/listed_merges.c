@@ -6,10 +6,7 @@
 
 #include <stdlib.h>
 
-enum {
-    MOST_BYTES = 512,      /* of a token that is cut */
-    MOST_LOOKED = 1 << 30, /* bytes that are looked for, of all of them */
-};
+enum { MOST_LOOKED = 1 << 30 }; /* bytes that are looked for, of all tokens */
 
 typedef struct merge {
     float score;
@@ -48,11 +45,10 @@ static ps_status cut(const ps_tokenizer *t, const ps_token_lists *l, uint32_t id
     ps_slice text = ps_vocab_at(t->vocab, id);
     merge one = {.score = l->scores[id], .id = id};
     ps_status st = PS_OK;
-    if (text.len > MOST_BYTES)
-        return PS_OK;
     m->looked += text.len * text.len;
     if (m->looked > MOST_LOOKED)
-        return ps_fail(PS_INVALID_ARGUMENT, "its tokens are too long");
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "its tokens are too long to be cut at each of their characters");
     for (size_t at = 1; !st && at < text.len; at++) {
         if ((text.data[at] & 0xc0) == 0x80 || !find(t, l, ps_slice_of(text.data, at), &one.left) ||
             !find(t, l, ps_slice_of(text.data + at, text.len - at), &one.right))

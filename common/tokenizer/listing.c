@@ -1,5 +1,6 @@
 /* Happy path: the type of the model, and the steps, say which of GGUF's models it is, each in a
  * function of its own; then each id gets its text, kind and score, and merges become lines. */
+#include "common/tokenizer/listing.h"
 #include "common/base/mem.h"
 #include "common/tokenizer/cuts.h"
 #include "common/tokenizer/listed.h"
@@ -10,6 +11,17 @@
 static ps_status none(const char *part)
 {
     return ps_fail(PS_INVALID_ARGUMENT, "llama.cpp has no word for its %s", part);
+}
+
+static ps_status no_steps(const char *part, const ps_steps *steps)
+{
+    ps_buf types = PS_BUF_EMPTY;
+    for (size_t i = 0; i < steps->n; i++)
+        ps_buf_printf(&types, "%s%s", i ? ", " : "", steps->at[i].row->type);
+    ps_status st = ps_fail(PS_INVALID_ARGUMENT, "llama.cpp has no word for its %s: %s", part,
+                           steps->n ? ps_buf_cstr(&types) : "it has none");
+    ps_buf_free(&types);
+    return st;
 }
 
 void ps_token_listing_free(ps_token_listing *l)
@@ -54,16 +66,22 @@ static bool cuts_alike(const ps_tokenizer *t, const ps_cuts *cuts, bool space)
 }
 
 /* Of two that cut alike the one whose published tokenizers normalize as this one does. */
-static const ps_cuts *find_cuts(const ps_tokenizer *t, bool space, bool nfc)
+static ps_status find_cuts(const ps_tokenizer *t, bool space, bool nfc, const ps_cuts **out)
 {
-    const ps_cuts *found = NULL;
+    bool cut = false;
+    *out = NULL;
     for (const ps_cuts *row = ps_cuts_rows; row->names; row++) {
-        bool alike = (!found || (found->nfc != nfc && row->nfc == nfc)) &&
-                     row->ignore_merges == t->keys.ignore_merges;
-        if (alike && cuts_alike(t, row, space))
-            found = row;
+        bool wanted = !*out || ((*out)->nfc != nfc && row->nfc == nfc);
+        bool alike = wanted && cuts_alike(t, row, space);
+        cut |= alike;
+        if (alike && row->ignore_merges == t->keys.ignore_merges)
+            *out = row;
     }
-    return found;
+    if (*out)
+        return PS_OK;
+    return cut ? none(t->keys.ignore_merges ? "ignore_merges true, with such a pre_tokenizer"
+                                            : "ignore_merges false, with such a pre_tokenizer")
+               : no_steps("pre_tokenizer", &t->pre_tokenizer);
 }
 
 static ps_status list_gpt2(const ps_tokenizer *t, ps_token_listing *out)
@@ -71,10 +89,11 @@ static ps_status list_gpt2(const ps_tokenizer *t, ps_token_listing *out)
     bool nfc = t->normalizer.n == 1 && is_of(&t->normalizer, 0, &ps_norm_nfc);
     bool space = t->pre_tokenizer.n == 1 && t->pre_tokenizer.at[0].is[0];
     if (t->normalizer.n && !nfc)
-        return none("normalizer");
-    const ps_cuts *cuts = find_cuts(t, space, nfc);
-    if (!cuts)
-        return none("pre_tokenizer");
+        return no_steps("normalizer", &t->normalizer);
+    const ps_cuts *cuts = NULL;
+    ps_status st = find_cuts(t, space, nfc, &cuts);
+    if (st)
+        return st;
     if (nfc)
         ps_buf_puts(&out->remarks, "llama.cpp does not normalize texts (NFC): letters and accents "
                                    "that stand apart have other ids there\n");
@@ -88,60 +107,11 @@ static ps_status list_gpt2(const ps_tokenizer *t, ps_token_listing *out)
 
 /* ---- SentencePiece's ---- */
 
-static bool replaces(const ps_step *step, const char *what, const char *with)
-{
-    return step->row == &ps_norm_replace && !step->regex &&
-           ps_slice_is(ps_buf_slice(&step->text), what) &&
-           ps_slice_is(ps_buf_slice(&step->with), with);
-}
-
-/* What tells spaces from more spaces, whichever way it is written. */
-static bool strips(const ps_step *step)
-{
-    static const char *const patterns[] = {" {2,}", "\\A +| +\\z", " +"};
-    if (step->row == &ps_norm_strip)
-        return true;
-    for (size_t i = 0; step->row == &ps_norm_replace && step->regex && i < 3; i++)
-        if (ps_slice_is(ps_regex_pattern(step->regex), patterns[i]))
-            return true;
-    return false;
-}
-
-/* false: a step is none of SentencePiece's. */
-static bool read_steps(const ps_tokenizer *t, ps_token_lists *l)
-{
-    enum { ALWAYS, FIRST, NEVER };
-    bool known = true;
-    for (size_t i = 0; i < t->normalizer.n; i++) {
-        const ps_step *step = &t->normalizer.at[i];
-        bool prepend =
-            step->row == &ps_norm_prepend && ps_slice_is(ps_buf_slice(&step->with), PS_LOWER_BLOCK);
-        if (step->row == &ps_norm_precompiled)
-            l->charsmap = ps_buf_slice(&step->text);
-        l->prefix_space |= prepend;
-        l->strip_spaces |= strips(step);
-        known &= prepend || strips(step) || step->row == &ps_norm_precompiled ||
-                 replaces(step, " ", PS_LOWER_BLOCK);
-    }
-    for (size_t i = 0; i < t->pre_tokenizer.n; i++) {
-        const ps_step *step = &t->pre_tokenizer.at[i];
-        bool spaces = step->row == &ps_pre_metaspace &&
-                      ps_slice_is(ps_buf_slice(&step->with), PS_LOWER_BLOCK);
-        bool split = step->row == &ps_pre_split && /* of what is not there any more */
-                     ps_slice_is(ps_buf_slice(&step->text), " ");
-        l->prefix_space |= spaces && step->number != NEVER;
-        l->strip_spaces |= step->row == &ps_pre_whitespace_split;
-        known &= spaces || split || step->row == &ps_pre_whitespace_split;
-    }
-    return known;
-}
-
 static ps_status list_unigram(const ps_tokenizer *t, ps_token_listing *out)
 {
     out->lists.model = "t5";
-    if (!read_steps(t, &out->lists))
-        return none("normalizer or pre_tokenizer");
-    return t->keys.byte_fallback ? none("byte_fallback with Unigram") : PS_OK;
+    ps_status st = ps_listing_spaces(t, &out->lists, &out->remarks);
+    return st || !t->keys.byte_fallback ? st : none("byte_fallback with Unigram");
 }
 
 /* The scores by which SentencePiece would do the same merges: those that make a token stand
@@ -186,9 +156,10 @@ static ps_status list_pieces(const ps_tokenizer *t, ps_token_listing *out)
 {
     ps_token_lists *l = &out->lists;
     l->model = "llama";
-    if (!read_steps(t, l) || l->charsmap.len || l->strip_spaces)
-        return none("normalizer or pre_tokenizer");
-    return PS_OK;
+    ps_status st = ps_listing_spaces(t, l, &out->remarks);
+    if (!st && l->charsmap.len)
+        return none("normalizer's Precompiled, as it is BPE");
+    return st || !l->strip_spaces ? st : none("steps that remove spaces, as it is BPE");
 }
 
 /* After tokens are listed. */
@@ -235,9 +206,9 @@ static ps_status list_words(const ps_tokenizer *t, ps_token_listing *out)
         same = normalizes_alike(t, l);
     }
     if (!same)
-        return none("normalizer");
+        return no_steps("normalizer", &t->normalizer);
     if (t->pre_tokenizer.n != 1 || !is_of(&t->pre_tokenizer, 0, &ps_pre_bert))
-        return none("pre_tokenizer");
+        return no_steps("pre_tokenizer", &t->pre_tokenizer);
     return ps_slice_is(ps_buf_slice(&t->keys.prefix), "##") ? PS_OK
                                                             : none("continuing_subword_prefix");
 }
@@ -246,12 +217,14 @@ static ps_status list_words(const ps_tokenizer *t, ps_token_listing *out)
 
 static void remark(const ps_tokenizer *t, ps_token_listing *out)
 {
-    bool ruled = false;
+    bool ruled = false, normalizes = t->normalizer.n && strcmp(out->lists.model, "gpt2") != 0;
     for (size_t i = 0; i < t->n_added; i++)
-        ruled |= t->added[i].lstrip || t->added[i].rstrip || t->added[i].single_word;
+        ruled |= t->added[i].lstrip || t->added[i].rstrip || t->added[i].single_word ||
+                 (t->added[i].normalized && normalizes);
     if (ruled)
-        ps_buf_puts(&out->remarks, "GGUF has no word for lstrip, rstrip and single_word of added "
-                                   "tokens: texts around them have other ids there\n");
+        ps_buf_puts(&out->remarks,
+                    "GGUF has no word for lstrip, rstrip, single_word and normalized of added "
+                    "tokens: texts around them have other ids there\n");
     if (t->prefix_space)
         ps_buf_puts(&out->remarks, "llama.cpp puts no space before a text, as this tokenizer "
                                    "does: its first word has other ids there\n");
@@ -370,5 +343,7 @@ ps_status ps_tokenizer_list(const ps_tokenizer *t, uint32_t n, ps_token_listing 
         out->lists.unk_id = (uint32_t)t->keys.unk_id;
     list_post(t, &out->lists);
     remark(t, out);
-    return pieces ? settle_pieces(t, out) : PS_OK;
+    if (pieces)
+        st = settle_pieces(t, out);
+    return st ? st : ps_listing_check(t, out);
 }

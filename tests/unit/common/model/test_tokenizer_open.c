@@ -150,7 +150,8 @@ START_TEST(what_has_no_word_in_gguf_is_named)
     static const struct {
         const char *pre, *rest, *why;
     } rows[] = {
-        {"{\"type\":\"Whitespace\"}", "\"unk_token\":\"a\"", "normalizer or pre_tokenizer"},
+        {"{\"type\":\"Whitespace\"}", "\"unk_token\":\"a\"",
+         "the step Whitespace of its pre_tokenizer"},
         {"null", "\"end_of_word_suffix\":\"</w>\"", "end_of_word_suffix"},
         {"{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Whitespace\"},"
          "{\"type\":\"ByteLevel\"}]}",
@@ -164,6 +165,158 @@ START_TEST(what_has_no_word_in_gguf_is_named)
         ps_token_listing_free(&l);
         ps_tokenizer_free(&t);
     }
+}
+END_TEST
+
+/* ---- steps ---- */
+
+#define REPLACE(what, with) "{\"type\":\"Replace\",\"pattern\":{" what "},\"content\":\"" with "\"}"
+#define BLOCK               "\xe2\x96\x81"
+#define BLOCKS              REPLACE("\"String\":\" \"", BLOCK)
+#define PREPEND             "{\"type\":\"Prepend\",\"prepend\":\"" BLOCK "\"}"
+#define JOIN                REPLACE("\"Regex\":\" {2,}\"", BLOCK)
+#define STRIP(l, r)         "{\"type\":\"Strip\",\"strip_left\":" l ",\"strip_right\":" r "}"
+#define META(how)           "{\"type\":\"Metaspace\",\"prepend_scheme\":\"" how "\"}"
+#define SPLIT               "{\"type\":\"Split\",\"pattern\":{\"String\":\" \"},\"behavior\":\"Removed\"}"
+#define NORM(steps)         "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[" steps "]},"
+#define PRE(steps)          "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[" steps "]},"
+#define POST(one)                                                                             \
+    "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[" one "],\"pair\":[" one \
+    "],\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[1],\"tokens\":[\"<s>\"]}}},"
+#define BEGIN    "{\"SpecialToken\":{\"id\":\"<s>\",\"type_id\":0}}"
+#define SEQUENCE "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}"
+
+/* Of a Unigram: "out", which words of llama.cpp they become, or why none. */
+static const struct {
+    const char *steps, *why;
+    bool prefix, strip;
+    const char *remark;
+} step_cases[] = {
+    /* nothing would be wrong in llama.cpp */
+    {NORM(PREPEND "," BLOCKS), NULL, true, false, NULL},
+    {NORM(BLOCKS), NULL, false, false, NULL},
+    {NORM(BLOCKS) PRE(SPLIT), NULL, false, false, NULL},
+    {NORM(JOIN "," STRIP("true", "true")), "the step Strip of its normalizer", 0, 0, NULL},
+    {NORM(STRIP("true", "true") "," JOIN "," PREPEND "," BLOCKS), NULL, true, true,
+     "no other white space"},
+    {NORM(JOIN) PRE(META("always")), NULL, true, true, "the spaces at the ends"},
+    {PRE("{\"type\":\"WhitespaceSplit\"}," META("always")), NULL, true, true,
+     "no other white space"},
+    {PRE(META("always")), NULL, true, false, "begins with a space"},
+    {PRE(META("first")), NULL, true, false, "follows an added token"},
+    {PRE(META("never")), NULL, false, false, NULL},
+    /* all these were taken for one of those before */
+    {"", "no step of its normalizer or pre_tokenizer", 0, 0, NULL},
+    {PRE(SPLIT), "the step Split of its pre_tokenizer", 0, 0, NULL},
+    {PRE(SPLIT "," META("always")), "the step Split of its pre_tokenizer", 0, 0, NULL},
+    {NORM(PREPEND), "no step of its normalizer or pre_tokenizer", 0, 0, NULL},
+    {NORM(STRIP("true", "true") "," BLOCKS), "which removes spaces at the ends", 0, 0, NULL},
+    {NORM(PREPEND "," STRIP("true", "true") "," BLOCKS), "the step Strip of its normalizer", 0, 0,
+     NULL},
+    {NORM(BLOCKS "," JOIN), "the step Replace of its normalizer", 0, 0, NULL},
+    {NORM(REPLACE("\"Regex\":\" {2,}\"", "") "," BLOCKS), "the step Replace of its normalizer", 0,
+     0, NULL},
+    {NORM(PREPEND "," PREPEND "," BLOCKS), "the step Prepend of its normalizer", 0, 0, NULL},
+    {NORM(BLOCKS) PRE("{\"type\":\"WhitespaceSplit\"}"), "the step WhitespaceSplit", 0, 0, NULL},
+    {PRE("{\"type\":\"WhitespaceSplit\"}," META("first")), "the step WhitespaceSplit", 0, 0, NULL},
+    {PRE(META("always") "," META("always")), "the step Metaspace", 0, 0, NULL},
+    {"\"normalizer\":{\"type\":\"NFC\"}," PRE(META("always")), "the step NFC", 0, 0, NULL},
+    /* what stands around a text */
+    {NORM(BLOCKS) POST(BEGIN "," SEQUENCE), NULL, false, false, NULL},
+    {NORM(BLOCKS) POST(BEGIN "," BEGIN "," SEQUENCE), "post_processor", 0, 0, NULL},
+    {NORM(BLOCKS) POST(SEQUENCE "," BEGIN "," SEQUENCE), "post_processor", 0, 0, NULL},
+    {NORM(BLOCKS) POST(BEGIN), "post_processor", 0, 0, NULL},
+};
+enum { STEP_CASES = sizeof step_cases / sizeof *step_cases };
+
+START_TEST(steps_that_would_be_lost_are_named)
+{
+    const char *remark = step_cases[_i].remark, *why = step_cases[_i].why;
+    char *json = ps_asprintf("{%s\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":"
+                             "[[\"<unk>\",0],[\"<s>\",0],[\"a\",-1],[\"" BLOCK "\",-2],[\"" BLOCK
+                             "a\",-2.5]]}}",
+                             step_cases[_i].steps);
+    ps_tokenizer *t = NULL;
+    ps_token_listing l;
+    ck_ok(ps_tokenizer_from_json(ps_slice_str(json), &t));
+    ps_status st = ps_tokenizer_list(t, 5, &l);
+    ck_assert_msg((st == PS_OK) == !why, "%s: %s", json, st ? ps_error_message() : "no failure");
+    if (why)
+        ck_assert_msg(strstr(ps_error_message(), why) != NULL, "%s", ps_error_message());
+    ck_assert(why || l.lists.prefix_space == step_cases[_i].prefix);
+    ck_assert(why || l.lists.strip_spaces == step_cases[_i].strip);
+    ps_buf_putc(&l.remarks, '\0');
+    if (remark)
+        ck_assert_msg(strstr((const char *)l.remarks.data, remark) != NULL, "%s", l.remarks.data);
+    ps_token_listing_free(&l);
+    ps_tokenizer_free(&t);
+    ps_free(&json);
+}
+END_TEST
+
+/* A token of a word's inside that begins as one of its start, and one that goes over a space. */
+START_TEST(tokens_that_would_be_others_are_named)
+{
+    static const struct {
+        const char *json, *why;
+    } rows[] = {
+        {"{\"normalizer\":{\"type\":\"BertNormalizer\"},\"pre_tokenizer\":{\"type\":"
+         "\"BertPreTokenizer\"}," POST(
+             BEGIN "," SEQUENCE "," BEGIN) "\"model\":{\"type\":"
+                                           "\"WordPiece\",\"unk_token\":\"<s>\",\"vocab\":{\"a\":0,"
+                                           "\"<s>\":1,\"##" BLOCK "a\":2}}}",
+         "token 2"},
+        {"{\"normalizer\":{\"type\":\"BertNormalizer\"},\"pre_tokenizer\":{\"type\":"
+         "\"BertPreTokenizer\"},\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"a\","
+         "\"vocab\":{\"a\":0}}}",
+         "puts two tokens around a text"},
+        {"{" PRE(META("always")) "\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":"
+                                 "[[\"a\",0],[\"a" BLOCK "a\",-1]]}}",
+         "keeps token 1 out of texts"},
+        {"{" NORM(BLOCKS) "\"model\":{\"type\":\"BPE\",\"ignore_merges\":true,\"vocab\":"
+                          "{\"a\":0,\"aa\":1},\"merges\":[\"a a\"]}}",
+         "its ignore_merges"},
+        {"{" NORM(BLOCKS) "\"model\":{\"type\":\"BPE\",\"unk_token\":\"a\",\"vocab\":"
+                          "{\"a\":0,\"aa\":1},\"merges\":[\"a a\"]}}",
+         "its fuse_unk"},
+        {"{\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},\"model\":{"
+         "\"type\":\"BPE\",\"ignore_merges\":true,\"vocab\":{\"a\":0},\"merges\":[]}}",
+         "ignore_merges true, with such a pre_tokenizer"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        ps_tokenizer *t = NULL;
+        ps_token_listing l;
+        ps_status st = ps_tokenizer_from_json(ps_slice_str(rows[i].json), &t);
+        ck_assert_msg(st == PS_OK, "%s: %s", rows[i].json, ps_error_message());
+        ck_assert_int_eq(ps_tokenizer_list(t, 3, &l), PS_INVALID_ARGUMENT);
+        ck_assert_msg(strstr(ps_error_message(), rows[i].why) != NULL, "%s", ps_error_message());
+        ps_token_listing_free(&l);
+        ps_tokenizer_free(&t);
+    }
+}
+END_TEST
+
+/* 4096 bytes, made of two halves of 2048. */
+START_TEST(a_long_token_of_scores_has_its_merges)
+{
+    enum { HALF = 2048 };
+    char *text = ps_alloc(2 * HALF);
+    memset(text, 'a', 2 * HALF);
+    const ps_slice texts[] = {ps_slice_str("<unk>"), ps_slice_of(text, HALF),
+                              ps_slice_of(text, 2 * HALF)};
+    const ps_listed_kind kinds[] = {PS_LISTED_UNKNOWN, PS_LISTED_NORMAL, PS_LISTED_NORMAL};
+    const float scores[] = {0, -1, -2};
+    ps_token_lists l;
+    ps_tokenizer *t = NULL;
+    ck_ok(ps_token_lists_defaults("llama", "", &l));
+    l.texts = texts;
+    l.kinds = kinds;
+    l.scores = scores;
+    l.n_tokens = 3;
+    ck_ok(ps_tokenizer_from_lists(&l, &t));
+    ck_assert_uint_eq(ps_tokenizer_merges(t), 1);
+    ps_tokenizer_free(&t);
+    ps_free(&text);
 }
 END_TEST
 
@@ -319,6 +472,9 @@ static const ps_check_case tests[] = {
     {&ids_are_those_of_the_independent_programs, .timeout_s = 60, .repeat = GOLDENS},
     {&lists_of_a_tokenizer_make_it_again, .timeout_s = 60, .repeat = GOLDENS},
     {&what_has_no_word_in_gguf_is_named},
+    {&steps_that_would_be_lost_are_named, .repeat = STEP_CASES},
+    {&tokens_that_would_be_others_are_named},
+    {&a_long_token_of_scores_has_its_merges},
     {&inputs_of_llama_cpp_give_its_outputs, .timeout_s = 600},
     {&what_is_not_known_is_named},
     {&other_models_of_sentencepiece_are_refused},
