@@ -135,11 +135,24 @@ static bool list(const ps_model_about *about, ps_tokenizer **t, ps_token_listing
     return !st;
 }
 
-/* Where the model says none itself. */
-static void add_id(ps_token_ids *ids, ps_token_role role, uint32_t id)
+/* What the tokenizer puts around a text goes before what the model says of its own: llama.cpp has
+ * one key for both. */
+static void put_first(const ps_model_about *about, ps_token_ids *ids, ps_token_role role,
+                      uint32_t id)
 {
-    if (id != PS_LISTED_NO_ID && !ids->of[role].n)
-        ps_token_ids_add(ids, role, id);
+    ps_token_ids old = *ids;
+    size_t n = old.of[role].n;
+    if (id == PS_LISTED_NO_ID || (n && old.of[role].at[0] == id))
+        return;
+    ids->of[role].n = 0;
+    ps_token_ids_add(ids, role, id);
+    for (size_t i = 0; i < n; i++)
+        ps_token_ids_add(ids, role, old.of[role].at[i]);
+    if (role == PS_TOKEN_BOS && n)
+        ps_buf_printf(about->remarks,
+                      "the tokenizer puts token %" PRIu32 " before a text, and not bos_token_id, "
+                      "%" PRId64 ": GGUF has one key for both, and it says the first\n",
+                      id, old.of[role].at[0]);
 }
 
 /* One id a key, in their order; what has no key is said. */
@@ -149,8 +162,8 @@ static void put_ids(ps_gguf_keys *k, const ps_model_about *about, const ps_token
     uint32_t id = 0;
     ps_token_ids ids = *about->ids;
     ps_token_ids_of_generation(about->file, &ids);
-    add_id(&ids, PS_TOKEN_BOS, l->bos_id); /* those that the tokenizer puts around a text */
-    add_id(&ids, PS_TOKEN_EOS, l->eos_id);
+    put_first(about, &ids, PS_TOKEN_BOS, l->bos_id);
+    put_first(about, &ids, PS_TOKEN_EOS, l->eos_id);
     for (size_t i = 0; i < PS_GGUF_ID_KEYS; i++) {
         ps_token_role role = ps_gguf_id_keys[i].role;
         if (ps_token_ids_usable(&ids, role, used[role]++, about->model->vocab_size, &id))
