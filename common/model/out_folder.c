@@ -1,4 +1,5 @@
-/* Happy path: mkdtemp beside the name, files in it, and a rename. */
+/* Happy path: mkdtemp beside the name, files in it, and a rename; in a folder that is there, one of
+ * each file that it had and one of each that comes. */
 #include "common/model/out_folder.h"
 
 #include "common/base/mem.h"
@@ -6,6 +7,7 @@
 #include "common/base/whole_file.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -110,8 +112,48 @@ void ps_out_folder_drop(ps_out_folder **folder)
     ps_free(folder);
 }
 
-/* The file replaces that of the folder. */
-static ps_status move(const ps_out_folder *f, const char *name)
+/* ---- in the place of files that are there ---- */
+
+/* Where the file that was there waits. */
+static char *old_of(const ps_out_folder *f, const char *name)
+{
+    return ps_asprintf("%s/old.%s%s", f->temporary, name, f->ending);
+}
+
+/* Whether something of that name is there; *folder: and it is one, which no file replaces. */
+static bool stands(const ps_out_folder *f, const char *name, bool *folder)
+{
+    struct stat about;
+    char *path = path_of(f, f->path, name);
+    bool there = lstat(path, &about) == 0;
+    *folder = there && S_ISDIR(about.st_mode);
+    ps_free(&path);
+    return there;
+}
+
+static ps_status check(const ps_out_folder *f)
+{
+    bool folder = false;
+    for (size_t i = 0; i < f->n; i++)
+        if (stands(f, f->names[i], &folder) && folder)
+            return ps_fail(PS_INVALID_ARGUMENT, "%s/%s%s is a folder, which no file replaces",
+                           f->path, f->names[i], f->ending);
+    return PS_OK;
+}
+
+static ps_status put_aside(const ps_out_folder *f, const char *name)
+{
+    bool folder = false;
+    if (!stands(f, name, &folder))
+        return PS_OK;
+    char *from = path_of(f, f->path, name), *to = old_of(f, name);
+    ps_status st = ps_whole_file_name(&ps_disk_system, from, to, true);
+    ps_free(&from);
+    ps_free(&to);
+    return st;
+}
+
+static ps_status put_in(const ps_out_folder *f, const char *name)
 {
     char *from = path_of(f, f->temporary, name), *to = path_of(f, f->path, name);
     ps_status st = ps_whole_file_name(&ps_disk_system, from, to, true);
@@ -120,16 +162,59 @@ static ps_status move(const ps_out_folder *f, const char *name)
     return st;
 }
 
-/* The folder gets its name; of one that was there, its files theirs, the first of them last: what
- * others are found by. */
+/* After a failure: what was there is there again, in the place of what came. The message stays. */
+static ps_status put_back(const ps_out_folder *f, bool all_aside, ps_status st)
+{
+    bool whole = true;
+    for (size_t i = 0; i < f->n; i++) {
+        char *from = old_of(f, f->names[i]), *to = path_of(f, f->path, f->names[i]);
+        char *made = path_of(f, f->temporary, f->names[i]);
+        bool came = all_aside && access(made, F_OK) != 0, had = access(from, F_OK) == 0;
+        if (had)
+            whole &= rename(from, to) == 0;
+        else if (came)
+            (void)unlink(to);
+        ps_free(&from);
+        ps_free(&to);
+        ps_free(&made);
+    }
+    return whole ? st
+                 : ps_wrap(st, "the files that were in %s are in %s now, as old.*", f->path,
+                           f->temporary);
+}
+
+static void forget(const ps_out_folder *f)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        char *old = old_of(f, f->names[i]);
+        (void)unlink(old);
+        ps_free(&old);
+    }
+}
+
+/* All that is replaced goes away before the first new one comes, so that the folder never has old
+ * ones beside new ones; the first of them, by which others are found, comes last. */
+static ps_status replace(const ps_out_folder *f)
+{
+    ps_status st = check(f);
+    if (st)
+        return st;
+    for (size_t i = 0; !st && i < f->n; i++)
+        st = put_aside(f, f->names[i]);
+    bool all_aside = !st;
+    for (size_t i = f->n; !st && i-- > 0;)
+        st = put_in(f, f->names[i]);
+    if (st)
+        return put_back(f, all_aside, st);
+    forget(f);
+    return PS_OK;
+}
+
 ps_status ps_out_folder_finish(ps_out_folder **folder)
 {
     ps_out_folder *f = *folder;
-    ps_status st = PS_OK;
-    for (size_t i = f->n; !st && f->there && i-- > 0;)
-        st = move(f, f->names[i]);
-    if (!st && !f->there)
-        st = ps_whole_file_name(&ps_disk_system, f->temporary, f->path, true);
+    ps_status st =
+        f->there ? replace(f) : ps_whole_file_name(&ps_disk_system, f->temporary, f->path, true);
     if (!st && !f->there)
         ps_free(&f->temporary);
     ps_out_folder_drop(folder);

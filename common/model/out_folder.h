@@ -1,7 +1,9 @@
 /* out_folder: the folder that a model goes out as. It is made under a temporary name beside its own
- * and is there whole or not at all; with force, of a folder that is there already each file
- * replaces the one of its name at the end. Not thread-safe (not asserted: it is its writer's
- * alone). */
+ * and is there whole or not at all. With force, in a folder that is there already each file
+ * replaces the one of its name at the end: all of them, or after a failure none. A crash in that
+ * moment leaves old files or new ones, never both, and may leave some of neither; what is missing
+ * is in psd.XXXXXX in the folder then, old ones as old.NAME. Not thread-safe (not asserted: it is
+ * its writer's alone). */
 #ifndef PS_MODEL_OUT_FOLDER_H
 #define PS_MODEL_OUT_FOLDER_H
 
@@ -20,7 +22,7 @@ const char *ps_out_folder_unnamed(const ps_out_folder *folder);
 /* Was there a file of that name, with the ending or without? */
 bool ps_out_folder_had(const ps_out_folder *folder, const char *name, const char *ending);
 const char *ps_out_folder_path(const ps_out_folder *folder); /* what it will be called */
-/* It has its name. Frees it in any case. */
+/* It has its name. Frees it in any case. PS_INVALID_ARGUMENT: a folder has the name of a file. */
 PS_MUST_CHECK ps_status ps_out_folder_finish(ps_out_folder **folder);
 void ps_out_folder_drop(ps_out_folder **folder); /* nothing is left of it; NULL is allowed */
 
