@@ -263,6 +263,8 @@ typedef struct ps_arch {
     const ps_arch_gguf_key *gguf;
     const ps_arch_gguf_fixed *gguf_fixed; /* NULL: nothing */
     bool gguf_factors;       /* llama.cpp divides its frequencies by rope_freqs.weight */
+    int64_t gguf_by_width;   /* of a model of so many blocks llama.cpp divides scores by the root of
+                                hidden_size / num_heads, and of others by that of head_dim */
     const char *gguf_remark; /* what llama.cpp computes a little otherwise; NULL */
     const char *gguf_pre;    /* tokenizer.ggml.pre of files that do not say; NULL: must be said */
 } ps_arch;

@@ -94,7 +94,7 @@ static const ps_arch_hf_out hf_out[] = {
     {"rms_norm_eps", "norm_epsilon"},
     {"rope_scaling", .rope = true},
     {"rope_theta", "rope_theta"},
-    {"sliding_window", "sliding_window", .zero_null = true},
+    {"sliding_window", "sliding_window", .or_else = "context_length"}, /* all layers see all */
     {NULL},
 };
 
@@ -126,4 +126,5 @@ const ps_arch ps_arch_gemma2 = {
     .hf = {.type = "Gemma2ForCausalLM", .buffers = buffers, .keys = hf_keys, .out = hf_out},
     .gguf = gguf,
     .gguf_fixed = gguf_fixed,
+    .gguf_by_width = 46, /* its 27B */
 };

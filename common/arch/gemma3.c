@@ -95,7 +95,7 @@ static const ps_arch_hf_out hf_out[] = {
     {"rope_local_base_freq", "rope_local_theta"},
     {"rope_scaling", .rope = true},
     {"rope_theta", "rope_theta"},
-    {"sliding_window", "sliding_window"},
+    {"sliding_window", "sliding_window", .or_else = "context_length"}, /* all layers see all */
     {"sliding_window_pattern", "full_attention_every", .zero_null = true},
     {NULL},
 };
@@ -105,7 +105,7 @@ static const ps_arch_gguf_key gguf[] = {
     {".attention.layer_norm_rms_epsilon", "norm_epsilon", .real = true, .needed = true},
     {".attention.key_length", "head_dim"},
     {".attention.value_length", "head_dim", .implied = true},
-    {".attention.sliding_window", "sliding_window", .needed = true},
+    {".attention.sliding_window", "sliding_window", .nonzero = true, .otherwise = "0"},
     {".attention.sliding_window_pattern", "full_attention_every", .otherwise = "6"},
     {".final_logit_softcapping", "logit_softcap", .real = true, .nonzero = true},
     {".rope.freq_base", "rope_theta", .real = true},           /* 10000 in both */
@@ -127,4 +127,5 @@ const ps_arch ps_arch_gemma3 = {
            .keys = hf_keys,
            .out = hf_out},
     .gguf = gguf,
+    .gguf_by_width = 62, /* its 27B */
 };

@@ -307,10 +307,12 @@ static ps_status settle_choices(const section *s, ps_spec_model *m)
         if (reals[i].value > 0 && reals[i].value < 1e-6) /* float32 would have none of it */
             return ps_conf_fail(s->doc, path_of(s, reals[i].key).text,
                                 "%g is out of range, allowed 0, and from 1e-6", reals[i].value);
-    if (c->full_attention_first >= m->num_layers)
+    if (c->full_attention_first >= m->num_layers || c->full_attention_every == 1)
         c->sliding_window = 0;
     if (!c->sliding_window)
-        c->full_attention_first = 0;
+        c->full_attention_first = c->full_attention_every = 0;
+    if (c->full_attention_every > m->num_layers)
+        c->full_attention_every = 0;
     if (c->query_pre_attn_scalar == (double)m->head_dim)
         c->query_pre_attn_scalar = 0;
     if (c->hidden_act == (unsigned)s->arch->traits.act)

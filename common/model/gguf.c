@@ -324,6 +324,16 @@ static ps_status check_fixed(const ps_spec_model *m, const ps_arch *arch)
     return PS_OK;
 }
 
+static ps_status check_scalar(const ps_spec_model *m)
+{
+    double theirs = ps_gguf_score_scalar(m), own = m->choices.query_pre_attn_scalar;
+    char what[80];
+    if ((own > 0 ? own : (double)m->head_dim) == theirs)
+        return PS_OK;
+    (void)snprintf(what, sizeof what, "a query_pre_attn_scalar other than %g", theirs);
+    return no_way(m, what);
+}
+
 /* What the section says beyond the architecture's usual, and its row has no key of. */
 static ps_status check_choices(const ps_spec_model *m)
 {
@@ -334,16 +344,17 @@ static ps_status check_choices(const ps_spec_model *m)
     ps_status st = check_fixed(m, arch);
     if (st)
         return st;
-    if (key->key && m->choices.sliding_window && sees_the_same(m, 1))
-        return no_way(m, "a sliding_window of no block");
     if (m->rope.type == PS_ROPE_LLAMA3 && !arch->gguf_factors)
         return no_way(m, "rope_type llama3");
-    if (m->choices.query_pre_attn_scalar > 0)
-        return no_way(m, "another query_pre_attn_scalar than head_dim");
+    st = check_scalar(m);
+    if (st)
+        return st;
     for (const ps_arch_gguf_key *needed = arch->gguf; needed->key; needed++) {
         ps_spec_number number = ps_spec_model_number(m, needed->name);
+        char what[80];
+        (void)snprintf(what, sizeof what, "a model without %s", needed->name);
         if (needed->needed && !needed->flag && number.whole == 0 && !(number.real > 0))
-            return no_way(m, needed->name);
+            return no_way(m, what);
     }
     if (m->choices.hidden_act != PS_ACT_OWN)
         return no_way(m, "another hidden_act than the usual");

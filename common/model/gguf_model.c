@@ -377,6 +377,26 @@ static ps_status find_arch(const ps_gguf *file, const ps_arch **out)
                    ps_conf_quote(name).text, ps_arch_list_language().text);
 }
 
+/* The quotient is a whole number there, too. */
+double ps_gguf_score_scalar(const ps_spec_model *m)
+{
+    bool by_width = m->num_layers == ps_arch_find(m->architecture)->gguf_by_width;
+    return (double)(by_width ? m->hidden_size / m->num_heads : m->head_dim);
+}
+
+/* No key says it. */
+static ps_status take_scalar(ps_spec_model *m)
+{
+    double scalar = ps_gguf_score_scalar(m);
+    if (scalar < 1)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "%" PRId64 " heads are more than the width of the model, %" PRId64
+                       ", which is not supported of %" PRId64 " blocks",
+                       m->num_heads, m->hidden_size, m->num_layers);
+    m->choices.query_pre_attn_scalar = scalar == (double)m->head_dim ? 0 : scalar;
+    return PS_OK;
+}
+
 ps_status ps_gguf_model(const ps_gguf *file, ps_spec_model **out)
 {
     source s = {.file = file};
@@ -390,6 +410,8 @@ ps_status ps_gguf_model(const ps_gguf *file, ps_spec_model **out)
     ps_buf_free(&section);
     if (!st)
         st = check_keys(&s, model);
+    if (!st)
+        st = take_scalar(model);
     if (st && model)
         ps_spec_model_free(&model);
     if (!st)

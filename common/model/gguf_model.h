@@ -17,6 +17,8 @@ extern const ps_gguf_id_key ps_gguf_id_keys[PS_GGUF_ID_KEYS];
 /* The model section; tokenizer is "", or "bytes" when psd wrote the file. PS_INVALID_ARGUMENT with
  * the key: it is missing, or says what psd's models cannot do. *out: ps_spec_model_free. */
 PS_MUST_CHECK ps_status ps_gguf_model(const ps_gguf *file, ps_spec_model **out);
+/* What llama.cpp divides the scores of such a model by the root of; 0: the model cannot be. */
+double ps_gguf_score_scalar(const ps_spec_model *model);
 /* What a real of a model becomes that is written as a float32 and read by ps_gguf_model. */
 double ps_gguf_real_as_read(double v);
 /* Fills in tokenizer, ids, chat template and remarks of about, whose model is there. A tokenizer

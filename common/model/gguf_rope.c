@@ -11,6 +11,7 @@
 #include <string.h>
 
 /* psd's own: numbers of which llama.cpp has what follows from them. */
+#define KEY_FACTOR    "psd.rope_factor"
 #define KEY_LOW       "psd.rope_low_freq_factor"
 #define KEY_HIGH      "psd.rope_high_freq_factor"
 #define KEY_ORIGINAL  "psd.rope_original_context"
@@ -181,14 +182,16 @@ static bool own_numbers(const ps_gguf *file, const ps_spec_model *m, const float
     const ps_gguf_key *original = ps_gguf_find_key(file, KEY_ORIGINAL);
     const ps_gguf_key *low = ps_gguf_find_key(file, KEY_LOW);
     const ps_gguf_key *high = ps_gguf_find_key(file, KEY_HIGH);
+    const ps_gguf_key *factor = ps_gguf_find_key(file, KEY_FACTOR);
     uint64_t tokens = 0;
     rope->type = PS_ROPE_LLAMA3;
-    rope->factor = ps_gguf_real_as_read((double)factors[m->head_dim / 2 - 1]);
-    if (!original || !low || !high || ps_gguf_get_uint(original, &tokens) ||
-        ps_gguf_get_real(low, &rope->low_freq_factor) ||
+    rope->factor = (double)factors[m->head_dim / 2 - 1]; /* but where no pair turns so slowly */
+    if (!original || !low || !high || (factor && ps_gguf_get_real(factor, &rope->factor)) ||
+        ps_gguf_get_uint(original, &tokens) || ps_gguf_get_real(low, &rope->low_freq_factor) ||
         ps_gguf_get_real(high, &rope->high_freq_factor) || tokens < 1 || tokens > 1 << 24)
         return false;
     rope->original_context = (int64_t)tokens;
+    rope->factor = ps_gguf_real_as_read(rope->factor);
     rope->low_freq_factor = ps_gguf_real_as_read(rope->low_freq_factor);
     rope->high_freq_factor = ps_gguf_real_as_read(rope->high_freq_factor);
     return can_be_said(rope) && ps_rope_gives(rope, factors, m->head_dim);
@@ -253,6 +256,7 @@ void ps_gguf_rope_write(ps_gguf_keys *k, const ps_spec_model *m, ps_buf *remarks
         return;
     if (r->type == PS_ROPE_LLAMA3) {
         ps_gguf_key_u32(k, KEY_ORIGINAL, original_of(m));
+        ps_gguf_key_float(k, KEY_FACTOR, r->factor);
         ps_gguf_key_float(k, KEY_LOW, r->low_freq_factor);
         ps_gguf_key_float(k, KEY_HIGH, r->high_freq_factor);
     }

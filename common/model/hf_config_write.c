@@ -57,6 +57,19 @@ static void put_layers(ps_json_writer *w, const ps_spec_model *m, const char *ke
     ps_json_array_end(w);
 }
 
+/* What the key has to say, or what counts where the section leaves it open. */
+static ps_spec_number number_of(const ps_spec_model *m, const ps_arch_hf_out *key)
+{
+    ps_spec_number number = ps_spec_model_number(m, key->name);
+    bool rate = key->or_else && !strcmp(key->or_else, "dropout");
+    bool open = rate ? number.real < 0 : number.whole == 0 && !(number.real > 0);
+    if (key->or_else && open)
+        return ps_spec_model_number(m, key->or_else);
+    if (!strcmp(key->name, "full_attention_every") && !m->choices.sliding_window)
+        number.whole = 1; /* each sees all */
+    return number;
+}
+
 static void put_key(ps_json_writer *w, const ps_spec_model *m, const ps_arch_hf_out *key)
 {
     if ((key->own_heads && !ps_spec_model_has_own_heads(m)) ||
@@ -74,9 +87,7 @@ static void put_key(ps_json_writer *w, const ps_spec_model *m, const ps_arch_hf_
         put_rope(w, m, key->key);
         return;
     }
-    ps_spec_number number = ps_spec_model_number(m, key->name);
-    if (key->or_else && number.real <= (strcmp(key->or_else, "dropout") == 0 ? -1 : 0))
-        number = ps_spec_model_number(m, key->or_else);
+    ps_spec_number number = number_of(m, key);
     if (key->words) {
         put_word(w, key,
                  ps_arch_act_names[ps_arch_act_of(ps_arch_find(m->architecture), &m->choices)]);

@@ -279,13 +279,13 @@ START_TEST(kinds_of_layers_become_how_often_one_sees_all)
 {
     static const struct {
         const char *types;
-        int64_t every; /* -1: refused */
+        int64_t every; /* -1: refused; of layers that all see all there is no window */
         int layers;
     } cases[] = {
         {"[\"sliding_attention\",\"full_attention\",\"sliding_attention\"]", 2, 3},
         {"[\"sliding_attention\",\"sliding_attention\",\"full_attention\"]", 3, 3},
         {"[\"sliding_attention\",\"sliding_attention\"]", 0, 2},
-        {"[\"full_attention\",\"full_attention\"]", 1, 2},
+        {"[\"full_attention\",\"full_attention\"]", 0, 2},
         {"null", 2, 26},
         {"[\"full_attention\",\"sliding_attention\"]", -1, 2},
         {"[\"sliding_attention\",\"full_attention\",\"full_attention\"]", -1, 3},
@@ -305,6 +305,8 @@ START_TEST(kinds_of_layers_become_how_often_one_sees_all)
         ck_assert_msg(st == (cases[i].every < 0 ? PS_INVALID_ARGUMENT : PS_OK), "%s", json);
         if (!st) {
             ck_assert_int_eq(m->choices.full_attention_every, cases[i].every);
+            bool windows = strstr(json, "\"sliding_attention\"") || m->choices.full_attention_every;
+            ck_assert_int_eq(m->choices.sliding_window, windows ? 4096 : 0);
             ck_assert_double_eq(m->choices.attention_softcap, 50);
             ps_spec_model_free(&m);
         }
