@@ -35,7 +35,7 @@ static const ps_flag flags[] = {
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, base),
      .value = "MODEL",
-     .help = "FOLDER is an adapter of PEFT; the model is this stored one with it added"},
+     .help = "FOLDER is an adapter (LoRA) of PEFT; add it to this stored model"},
     {.name = "identity",
      .letter = 'i',
      .type = PS_FLAG_TEXT,
@@ -145,16 +145,43 @@ static ps_status check_usage(ps_client *client, const source *s, const options *
     return PS_OK;
 }
 
+/* An adapter needs a model beside it, and --base an adapter. */
+static ps_status check_kind(const char *path, const options *o)
+{
+    char *folder = NULL;
+    bool is_folder = false;
+    const char *name = o->base ? o->base : "MODEL";
+    ps_status st = ps_model_file_kind(NULL, path, &is_folder);
+    if (!st)
+        st = ps_peft_find(NULL, path, &folder);
+    if (!st && folder && !(o->base && is_folder))
+        st = ps_fail(PS_INVALID_ARGUMENT,
+                     "%s is %san adapter (LoRA) and no model by itself; psctl import --base %s %s "
+                     "NAME adds it to the stored model that it is for",
+                     path, is_folder ? "" : "of ", name, folder);
+    else if (!st && !folder && o->base)
+        st = ps_fail(PS_INVALID_ARGUMENT,
+                     "%s is no adapter's folder, which --base is for: it has no " PS_PEFT_CONFIG,
+                     path);
+    ps_free(&folder);
+    return st;
+}
+
 /* The two files of an adapter's folder: the configuration goes as what the model is, the tensors as
  * a file of numbers. */
 static ps_status open_adapter(ps_client *client, source *s, const char *folder, const options *o,
                               ps_buf *config)
 {
+    ps_peft_about about;
     if (o->config || o->identity || o->float_activations)
         return ps_client_usage(client, "--base goes with none of --model, --identity and "
                                        "--float-activations");
-    char *path = ps_asprintf("%s/" PS_PEFT_CONFIG, folder);
     ps_status st = ps_check_model_name(o->base);
+    if (st)
+        return st;
+    st = ps_peft_look(NULL, folder, &about);
+    ps_peft_about_free(&about);
+    char *path = ps_asprintf("%s/" PS_PEFT_CONFIG, folder);
     if (!st)
         st = ps_read_small_file(path, PS_PEFT_CONFIG_MAX, config);
     ps_free(&path);
@@ -176,6 +203,8 @@ static ps_status run(ps_client *client, const ps_args *args)
     source s = {.file = -1, .header = &header};
     ProtobufCMessage *reply = NULL;
     ps_status st = ps_check_model_name(header.name);
+    if (!st && !o->identity && strcmp(args->operands.at[0], "-") != 0)
+        st = check_kind(args->operands.at[0], o);
     if (!st)
         st = o->base ? open_adapter(client, &s, args->operands.at[0], o, &config)
                      : open_source(&s, args->operands.at[0], o);

@@ -81,8 +81,8 @@ static ps_status read_first(ps_inspection *of)
 
 static const ps_inspect_kind *find_kind(const ps_inspection *of)
 {
-    static const ps_inspect_kind *const tables[] = {ps_inspect_data, ps_inspect_own,
-                                                    ps_inspect_texts};
+    static const ps_inspect_kind *const tables[] = {ps_inspect_adapters, ps_inspect_data,
+                                                    ps_inspect_own, ps_inspect_texts};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         for (const ps_inspect_kind *kind = tables[i]; kind->word; kind++)
             if (kind->is(of))
@@ -180,9 +180,10 @@ const ps_command ps_command_inspect = {
     .operands = "PATH",
     .help = "say what a file or folder is, and whether psd can use it",
     .details =
-        "Folders of Hugging Face, GGUF files (any of several), safetensors files, token files,\n"
-        "tokenizers, idx, csv, JSON Lines, job files, certificates, what psd leaves in its\n"
-        "data_dir, and what else has a name. Of a model: architecture, sizes, types, tokenizer,\n"
+        "Folders of Hugging Face, GGUF files (any of several), safetensors files, adapters,\n"
+        "token files, tokenizers, idx, csv, JSON Lines, job files, certificates, what psd leaves\n"
+        "in its data_dir, and what else has a name. Of a model: architecture, sizes, types, "
+        "tokenizer,\n"
         "and psctl import's own word on it: a failure when psd cannot use it, with the reason.\n"
         "Headers are read, no weights. No server is needed.\n",
     .flags = flags,

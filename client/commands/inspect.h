@@ -29,8 +29,10 @@ typedef struct ps_inspect_kind {
     ps_status (*describe)(ps_inspection *of);
 } ps_inspect_kind;
 
-/* What a path may be, in the order in which they are asked: data and tokenizers, what psd and psctl
- * leave, and any text; the rest is a model, or nothing. */
+/* What a path may be, in the order in which they are asked: adapters, beside which a tokenizer may
+ * lie, data and tokenizers, what psd and psctl leave, and any text; the rest is a model, or
+ * nothing. */
+extern const ps_inspect_kind ps_inspect_adapters[];
 extern const ps_inspect_kind ps_inspect_data[];
 extern const ps_inspect_kind ps_inspect_own[];
 extern const ps_inspect_kind ps_inspect_texts[];

@@ -5,6 +5,7 @@
 
 #include "common/arch/layout.h"
 #include "common/base/buf.h"
+#include "common/base/disk.h"
 #include "common/conf/job_spec.h"
 #include "common/format/safetensors.h"
 #include "common/model/lm_layout.h"
@@ -41,5 +42,25 @@ typedef struct ps_peft_pair {
  * fit. */
 PS_MUST_CHECK ps_status ps_peft_read(const ps_spec_model *model, ps_slice json,
                                      const ps_safetensors *file, ps_peft_pair **out, size_t *n);
+
+/* ---- without the model that it is for ---- */
+
+/* Is a path an adapter's: a folder with one of its files and no model's config.json, either of the
+ * files, or a safetensors file whose tensors are called so? *folder is the one that has both, the
+ * caller's; NULL: it is none. disk: where its files are (model_files.h). PS_NOT_FOUND: nothing is
+ * there. */
+PS_MUST_CHECK ps_status ps_peft_find(const ps_disk *disk, const char *path, char **folder);
+
+typedef struct ps_peft_about {
+    double rank, alpha;
+    bool ranks, alphas, rslora; /* modules have ranks, or alphas, of their own */
+    ps_buf base, targets;       /* what it says that it is for; modules, or a pattern of them */
+    uint64_t adapters, numbers, bytes;
+} ps_peft_about;
+
+/* What the files of an adapter's folder (hostile) say. PS_INVALID_ARGUMENT, PS_NOT_FOUND: why psd
+ * takes it beside no model, or which file is missing. Always followed by free. */
+PS_MUST_CHECK ps_status ps_peft_look(const ps_disk *disk, const char *folder, ps_peft_about *out);
+void ps_peft_about_free(ps_peft_about *about);
 
 #endif

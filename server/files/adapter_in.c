@@ -35,7 +35,8 @@ static ps_status read_adapter(const ps_stored_files *files, const ps_adapter_in 
     ps_status st = ps_model_header_read(files->disk, file, &out->header);
     if (st) /* what is wrong with it is wrong with the request */
         return st == PS_CORRUPT ? ps_wrap(PS_INVALID_ARGUMENT, PS_PEFT_FILE) : st;
-    return ps_peft_read(model, ps_slice_str(in->config), out->header.file, &out->pairs, &out->n);
+    st = ps_peft_read(model, ps_slice_str(in->config), out->header.file, &out->pairs, &out->n);
+    return st ? ps_wrap(st, "beside model %s", in->base) : PS_OK;
 }
 
 static ps_status adopt_merged(const ps_stored_files *files, const ps_adapter_in *in,

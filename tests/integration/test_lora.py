@@ -92,15 +92,18 @@ def the_folder_comes_back(cluster):
         name = f"h.{layer}.attn.c_attn.weight"
         expected = base[name].astype(np.float64) + alpha / RANK ** .5 * (b @ a).T
         np.testing.assert_allclose(stored(cluster, "root")[name], expected, rtol=2e-7, atol=1e-9)
-    for why, changed in (("use_dora: psd does not know", {"use_dora": True}), ("peft_type: it is no adapter of type", {"peft_type": "IA3"}),
-                         ("modules_to_save: psd does not know", {"modules_to_save": ["wte"]}), ("its rank is not r", {"r": 5}),
-                         ("target_modules does not name", {"target_modules": ["c_fc"]})):
+    for why, changed in (("use_dora: DoRA scales", {"use_dora": True}), ("peft_type: it is no adapter of type", {"peft_type": "IA3"}),
+                         ("modules_to_save: whole modules", {"modules_to_save": ["wte"]}), ("says 5 (r)", {"r": 5}),
+                         ("c_attn, which target_modules", {"target_modules": ["c_fc"]})):
         done = comes("bad", check=False, **changed)
         assert done.returncode and why in done.stderr and done.stderr.count("\n") == 1, done.stderr
     done = cluster.psctl("import", folder, "bad", "--base", "none", check=False)
     assert "model 'none' does not exist" in done.stderr, done.stderr
-    done = cluster.psctl("import", folder, "bad", check=False)
-    assert "give the stored one that it is for, --base MODEL" in done.stderr, done.stderr
+    for path in (folder, folder / "adapter_model.safetensors"):
+        done = cluster.psctl("import", path, "bad", check=False)
+        assert f"psctl import --base MODEL {folder} NAME adds it to" in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    looked = cluster.psctl_json("inspect", folder / "adapter_model.safetensors")
+    assert looked["kind"] == "adapter" and looked["rank"] == RANK and looked["adapters"] == 2, looked
     assert "bad" not in cluster.psctl("models").stdout
     assert not list((cluster.dir / "state/models").glob(".incoming*"))
 

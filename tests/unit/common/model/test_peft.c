@@ -148,15 +148,20 @@ static void scales_are(const char *config, double query, double up)
 
 START_TEST(scales_are_those_of_peft)
 {
-    scales_are(CONFIG("\"target_modules\":[\"q_proj\",\"up_proj\"]"), 3, 3);
+    scales_are(CONFIG("\"target_modules\":[\"0.self_attn.q_proj\",\"1.mlp.up_proj\"]"), 3, 3);
     scales_are(CONFIG("\"target_modules\":\"all-linear\",\"use_rslora\":true"),
                6 / 1.4142135623730951, 6 / 1.4142135623730951);
     scales_are(CONFIG("\"alpha_pattern\":{\"layers.1.mlp.up_proj\":1,\"_proj\":9,\"q_proj\":5},"
                       "\"target_modules\":\".*\""),
                2.5, .5);
-    scales_are("{\"peft_type\":\"LORA\",\"lora_alpha\":6,\"r\":8,\"rank_pattern\":{\"q_proj\":2},"
+    scales_are("{\"peft_type\":\"LORA\",\"lora_alpha\":6,\"r\":8,"
+               "\"rank_pattern\":{\"q_proj\":2,\"^model.layers.1.mlp.up_proj\":2},"
                "\"target_modules\":null}",
                3, 3);
+    scales_are(
+        CONFIG("\"fan_in_fan_out\":true,\"target_modules\":[\"q_proj\",\"k_proj\",\"up_proj\"],"
+               "\"exclude_modules\":[\"layers.1.self_attn.q_proj\",\"k_proj\",\"0.mlp.up_proj\"]"),
+        3, 3);
 }
 END_TEST
 
@@ -176,40 +181,57 @@ START_TEST(what_is_more_than_an_adapter_is_named)
     refuses("{\"peft_type\":\"LORA\"", TENSORS, "adapter_config.json: byte");
     refuses("{\"lora_alpha\":6}", TENSORS, "peft_type: the key is missing");
     refuses("{\"peft_type\":\"LORA\"}", TENSORS, "lora_alpha: the key is missing");
-    refuses("{\"peft_type\":\"LOHA\"}", TENSORS, "peft_type: it is no adapter of type LORA");
-    refuses(CONFIG("\"use_dora\":true"), TENSORS, "use_dora: psd does not know what it asks for");
-    refuses(CONFIG("\"modules_to_save\":[\"lm_head\"]"), TENSORS, "modules_to_save: psd does not");
-    refuses(CONFIG("\"layer_replication\":[[0,1]]"), TENSORS, "layer_replication: psd does not");
+    refuses("{\"peft_type\":\"LOHA\"}", TENSORS,
+            "peft_type: it is no adapter of type LORA, but LOHA; merge it");
+    refuses("{\"alpha\":8,\"peft_type\":\"LOKR\"}", TENSORS, "no adapter of type LORA, but LOKR");
+    refuses(CONFIG("\"use_dora\":true"), TENSORS, "use_dora: DoRA scales the weights");
+    refuses(CONFIG("\"modules_to_save\":[\"lm_head\"]"), TENSORS,
+            "modules_to_save: whole modules were trained beside it, and are not read; merge it");
+    refuses(CONFIG("\"layer_replication\":[[0,1]]"), TENSORS, "layer_replication: its model has");
     refuses(CONFIG("\"another\":1"), TENSORS, "another: psd does not know");
-    refuses(CONFIG("\"bias\":\"all\""), TENSORS, "bias: biases that were trained");
+    refuses(CONFIG("\"bias\":\"all\""), TENSORS, "bias: biases were trained");
     refuses(CONFIG("\"init_lora_weights\":\"pissa\""), TENSORS,
             "init_lora_weights: 'pissa' changes the model");
     refuses(CONFIG("\"use_rslora\":1"), TENSORS, "use_rslora: it is true or false");
     refuses(CONFIG("\"lora_alpha\":0"), TENSORS, "lora_alpha: it must be a number");
-    refuses(CONFIG("\"alpha_pattern\":{\"^q\":1}"), TENSORS, "alpha_pattern: '^q' is a pattern");
+    refuses(CONFIG("\"alpha_pattern\":{\"q.*\":1}"), TENSORS, "alpha_pattern: 'q.*' is a pattern");
     refuses(CONFIG("\"alpha_pattern\":[]"), TENSORS, "alpha_pattern: it must be an object");
     refuses(CONFIG("\"target_modules\":[\"up_proj\"]"), TENSORS,
-            "target_modules does not name model.layers.0.self_attn.q_proj");
+            "has an adapter of model.layers.0.self_attn.q_proj, which target_modules, ");
+    refuses(CONFIG("\"target_modules\":[\"up_proj\",\"q_proj\"],\"layers_to_transform\":0"),
+            TENSORS, "has an adapter of model.layers.1.mlp.up_proj, which target_modules, ");
+    refuses(CONFIG("\"target_modules\":[\"0.self_attn.q_proj\",\"1.mlp.up_proj\",\"v_proj\"]"),
+            TENSORS, "target_modules names model.layers.0.self_attn.v_proj, of which");
+    refuses(CONFIG("\"layers_to_transform\":[true]"), TENSORS, "layers_to_transform: it must be");
+    refuses(CONFIG("\"rank_pattern\":{\"q_proj\":3}," ALL), TENSORS,
+            "q_proj.lora_A.weight is of rank 2, adapter_config.json says 3 (rank_pattern: q_proj)");
     refuses(CONFIG("\"target_modules\":[1]"), TENSORS,
             "target_modules: it must be a list of texts");
-    refuses(CONFIG("\"r\":4," ALL), TENSORS, "its rank is not r of adapter_config.json");
+    refuses(CONFIG("\"r\":4," ALL), TENSORS,
+            "lora_A.weight is of rank 2, adapter_config.json says 4 (r)");
     refuses(CONFIG(ALL), "", "adapter_model.safetensors has no tensors");
     refuses(CONFIG(ALL), HALF("0", "mlp.up_proj", "A", F32("2", "8", "0", "64")),
             "model.layers.0.mlp.up_proj.weight has one half of an adapter");
     refuses(CONFIG(ALL),
             HALF("0", "mlp.up_proj", "A", F32("2", "4", "0", "32")) "," HALF(
                 "0", "mlp.up_proj", "B", F32("8", "2", "32", "96")),
-            "the product beside it takes another number of inputs");
+            "has 4 inputs, the product beside it 8: the adapter is for a model of other sizes");
     refuses(CONFIG(ALL),
             HALF("0", "mlp.up_proj", "A", F32("2", "8", "0", "64")) "," HALF(
                 "0", "mlp.up_proj", "B", F32("4", "2", "64", "96")),
-            "gives another number of outputs");
+            "has 4 outputs, the product beside it 8");
     refuses(CONFIG(ALL),
             HALF("0", "mlp.up_proj", "A", F32("2", "8", "0", "64")) "," HALF(
                 "0", "mlp.up_proj", "B", F32("8", "1", "64", "96")),
-            "its rank is not that of lora_A");
-    refuses(CONFIG(ALL), TENSORS "," HALF("2", "mlp.up_proj", "A", F32("2", "8", "256", "320")),
-            "layers.2.mlp.up_proj.lora_A.weight is beside no product of the model's blocks");
+            "is of rank 2, its lora_B of another");
+    refuses(
+        CONFIG(ALL), TENSORS "," HALF("2", "mlp.up_proj", "A", F32("2", "8", "256", "320")),
+        "layers.2.mlp.up_proj.lora_A.weight is beside no product of the model's blocks: the model "
+        "has no such block");
+    refuses(
+        CONFIG("\"base_model_name_or_path\":\"a/b\"," ALL),
+        HALF("9", "mlp.fc", "A", F32("2", "8", "0", "64")),
+        "the adapter is for another architecture (adapter_config.json says that it is for a/b)");
 #undef ALL
 }
 END_TEST
