@@ -101,6 +101,7 @@ static const ps_arch_hf_out hf_out[] = {
 
 static const ps_arch_gguf_key gguf[] = {
     {".attention.layer_norm_epsilon", "norm_epsilon", .real = true, .needed = true},
+    {".attention.head_count_kv", "num_heads", .implied = true, .unwritten = true},
     {NULL},
 };
 
@@ -121,4 +122,6 @@ const ps_arch ps_arch_bert = {
            .keys = hf_keys,
            .out = hf_out},
     .gguf = gguf,
+    .gguf_remark = "llama.cpp computes gelu in its form of tanh, and takes the second text of a "
+                   "pair for one more of the first: its answers differ a little",
 };

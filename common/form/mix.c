@@ -197,7 +197,7 @@ ps_form ps_mix_form(const ps_mix *mix, const ps_mix_tensor *t)
 {
     static const char *const eight[] = {"q8_0", "mxfp4", NULL};
     ps_form base = ps_mix_base(mix);
-    if (t->n_dims == 1 || t->part == PS_PART_POSITIONS)
+    if (t->n_dims == 1 || t->part == PS_PART_POSITIONS || t->part == PS_PART_TYPES)
         return form_of("float32");
     if (base.row->plain)
         return base;

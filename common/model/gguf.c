@@ -228,7 +228,7 @@ static void choose_forms(ps_model_out *o, const ps_mix *mix, bool keep, const ps
 {
     for (size_t i = 0; i < o->n; i++) {
         const ps_model_form *stored = &about->stored[i];
-        bool ggml = is_ggml(stored, &o->tensors[i]);
+        bool ggml = is_ggml(stored, &o->tensors[i]) && o->tensors[i].part != PS_PART_TYPES;
         o->forms[i] = keep && ggml && !stored->form.row->plain
                           ? stored->form
                           : ps_gguf_form_of(mix, about->model, &o->tensors[i]);
@@ -397,10 +397,6 @@ static ps_status gguf_open(const ps_model_out_options *options, const ps_model_a
                            ps_model_out **out)
 {
     ps_status st = check_heads(about->model);
-    if (!st && ps_spec_model_is_encoder(about->model))
-        st = ps_fail(PS_FAILED_PRECONDITION,
-                     "psd writes no GGUF of architecture %s; --format hf has it",
-                     about->model->architecture);
     if (!st)
         st = check_names(about);
     if (!st)

@@ -7,6 +7,7 @@
 #include "common/model/gguf_model.h"
 #include "common/model/gguf_parts.h"
 #include "common/model/gguf_rope.h"
+#include "common/model/gguf_texts.h"
 #include "common/model/side_files.h"
 #include "common/tokenizer/token_lists.h"
 
@@ -39,6 +40,7 @@ static void put_model(ps_gguf_keys *k, const ps_spec_model *m, ps_buf *remarks)
             ps_gguf_key_u32(k, key->key, number.whole);
     }
     ps_gguf_rope_write(k, m, remarks);
+    ps_gguf_texts_write(k, m);
     if (arch->gguf_remark)
         ps_buf_printf(remarks, "%s\n", arch->gguf_remark);
 }
@@ -84,6 +86,17 @@ static void put_special(ps_gguf_keys *k, const ps_model_about *about, const char
 {
     if (id != PS_LISTED_NO_ID && !ps_gguf_kept_has(about->file, key))
         ps_gguf_key_u32(k, key, id);
+}
+
+/* Where llama.cpp would not find it by itself. */
+static void put_mask(ps_gguf_keys *k, const ps_model_about *about, const ps_tokenizer *t)
+{
+    ps_buf name = PS_BUF_EMPTY;
+    uint32_t id = 0;
+    bool said = ps_side_token(about->file, "mask_token", &name);
+    if (ps_tokenizer_added(t, said ? ps_buf_cstr(&name) : "[MASK]", &id))
+        put_special(k, about, "tokenizer.ggml.mask_token_id", id);
+    ps_buf_free(&name);
 }
 
 /* What llama.cpp would not take for granted. */
@@ -176,12 +189,15 @@ static void put_ids(ps_gguf_keys *k, const ps_model_about *about, const ps_token
                       used[PS_TOKEN_EOS], id);
 }
 
-static void put_listing(ps_gguf_keys *k, const ps_model_about *about, const ps_token_listing *t)
+static void put_listing(ps_gguf_keys *k, const ps_model_about *about, const ps_tokenizer *tokenizer,
+                        const ps_token_listing *t)
 {
     ps_gguf_key_text(k, "tokenizer.ggml.model", t->lists.model);
     ps_gguf_key_text(k, "tokenizer.ggml.pre", *t->lists.pre ? t->lists.pre : "default");
     put_tokens(k, &t->lists);
     put_rules(k, about, &t->lists);
+    if (!strcmp(t->lists.model, "bert"))
+        put_mask(k, about, tokenizer);
     ps_buf_append(about->remarks, t->remarks.data, t->remarks.len);
 }
 
@@ -190,7 +206,7 @@ static void put_tokenizer(ps_gguf_keys *k, const ps_model_about *about)
     ps_tokenizer *t = NULL;
     ps_token_listing listing = {.lists = {.bos_id = PS_LISTED_NO_ID, .eos_id = PS_LISTED_NO_ID}};
     if (list(about, &t, &listing))
-        put_listing(k, about, &listing);
+        put_listing(k, about, t, &listing);
     else
         ps_gguf_key_text(k, "tokenizer.ggml.model", "none");
     put_ids(k, about, &listing.lists);
@@ -219,20 +235,25 @@ static uint64_t layer_of(const ps_lm_tensor *t)
     return !strncmp(t->gguf, "blk.", 4) ? strtoull(t->gguf + 4, NULL, 10) : 0;
 }
 
+/* The embedding, where there is no other. */
+static bool is_head(const ps_spec_model *m)
+{
+    return m->tie_embeddings || !ps_arch_has(ps_arch_find(m->architecture), PS_PART_HEAD);
+}
+
 ps_form ps_gguf_form_of(const ps_mix *mix, const ps_spec_model *m, const ps_lm_tensor *t)
 {
     uint64_t sides[2];
     ps_gguf_sides(t, sides);
-    return ps_mix_form(mix,
-                       &(ps_mix_tensor){.part = t->part,
-                                        .n_dims = t->n_dims,
-                                        .columns = sides[0],
-                                        .layer = layer_of(t),
-                                        .layers = (uint64_t)m->num_layers,
-                                        .heads = m->num_heads,
-                                        .kv_heads = m->num_kv_heads,
-                                        .head = t->part == PS_PART_HEAD ||
-                                                (t->part == PS_PART_TOKENS && m->tie_embeddings)});
+    return ps_mix_form(mix, &(ps_mix_tensor){.part = t->part,
+                                             .n_dims = t->n_dims,
+                                             .columns = sides[0],
+                                             .layer = layer_of(t),
+                                             .layers = (uint64_t)m->num_layers,
+                                             .heads = m->num_heads,
+                                             .kv_heads = m->num_kv_heads,
+                                             .head = t->part == PS_PART_HEAD ||
+                                                     (t->part == PS_PART_TOKENS && is_head(m))});
 }
 
 uint64_t ps_gguf_bytes(const ps_lm_tensor *t, ps_form form)

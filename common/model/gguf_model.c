@@ -6,6 +6,7 @@
 #include "common/arch/arch.h"
 #include "common/conf/value.h"
 #include "common/model/gguf_rope.h"
+#include "common/model/gguf_texts.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -131,14 +132,14 @@ static ps_status put_fields(const source *s, const ps_arch_gguf_key *field, ps_b
     return st;
 }
 
-/* What no key says: whether a tensor is there. */
+/* What no key says: whether a tensor is there, of blocks. */
 static void put_options(const source *s, ps_buf *out)
 {
     bool there[PS_OPTIONS] = {false};
     for (size_t i = 0; i < s->arch->n_tensors; i++) {
         char name[PS_LM_NAME];
         const ps_arch_tensor *row = &s->arch->tensors[i];
-        if (!row->gguf)
+        if (!row->gguf || ps_arch_place_of(row->part) != PS_PLACE_BLOCK)
             continue;
         (void)snprintf(name, sizeof name, "blk.0.%s", row->gguf);
         there[row->option] |= ps_gguf_find_tensor(s->file, name) != NULL;
@@ -300,7 +301,8 @@ static ps_status check_key(const ps_gguf_key *key, const ps_arch *arch, const ps
         return field->implied
                    ? expect_number(key, UINT, (double)ps_spec_model_number(m, field->name).whole)
                    : PS_OK;
-    if (ps_gguf_rope_has(arch, (ps_slice){key->name.data + prefix, key->name.len - prefix}))
+    const ps_slice rest = ps_slice_of(key->name.data + prefix, key->name.len - prefix);
+    if (ps_gguf_rope_has(arch, rest) || ps_gguf_texts_has(arch, rest))
         return PS_OK;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (is_key(key, prefix, others[i].key))
@@ -340,8 +342,9 @@ static ps_status write_section(const source *s, ps_buf *out)
 {
     bool tied =
         !ps_arch_has(s->arch, PS_PART_HEAD) || !ps_gguf_find_tensor(s->file, "output.weight");
-    ps_buf_printf(out, "{architecture: %s, tie_embeddings: %s", s->arch->name,
-                  tied ? "true" : "false");
+    ps_buf_printf(out, "{architecture: %s", s->arch->name);
+    if (ps_arch_key_find(s->arch, "tie_embeddings"))
+        ps_buf_printf(out, ", tie_embeddings: %s", tied ? "true" : "false");
     ps_status st = put_fields(s, shared, out);
     if (!st)
         st = put_fields(s, s->arch->gguf, out);
@@ -350,6 +353,8 @@ static ps_status write_section(const source *s, ps_buf *out)
     put_fixed(s->arch, out);
     if (!st)
         st = ps_gguf_rope_read(s->file, s->arch, out);
+    if (!st)
+        st = ps_gguf_texts_read(s->file, s->arch, out);
     if (!st)
         st = put_vocab_size(s, out);
     if (!st)
@@ -371,10 +376,10 @@ static ps_status find_arch(const ps_gguf *file, const ps_arch **out)
     (void)snprintf(name, sizeof name, "%.*s", text.len < 63 ? (int)text.len : 63,
                    (const char *)text.data);
     *out = strlen(name) == text.len ? ps_arch_find_gguf(name) : NULL;
-    if (*out && (*out)->family == PS_ARCH_LANGUAGE)
+    if (*out && ps_arch_reads_tokens(*out))
         return PS_OK;
     return ps_fail(PS_INVALID_ARGUMENT, "key general.architecture: %s is not known; allowed: %s",
-                   ps_conf_quote(name).text, ps_arch_list_language().text);
+                   ps_conf_quote(name).text, ps_arch_list_tokens().text);
 }
 
 /* The quotient is a whole number there, too. */

@@ -10,9 +10,11 @@
 #include "common/model/gguf_model.h"
 #include "common/model/gguf_parts.h"
 #include "common/model/gguf_rope.h"
+#include "common/model/gguf_texts.h"
 #include "common/model/model_files.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 enum { MOST_BYTES = PS_MODEL_IN_PIECE * sizeof(double) };
 
@@ -50,6 +52,21 @@ static place place_of(const ps_gguf_tensor *t)
     return (place){.form = t->form, .part = t->part, .begin = t->begin};
 }
 
+/* Some converters put the three products of attention into one tensor. */
+static ps_status is_missing(const ps_gguf *file, const ps_lm_tensor *want)
+{
+    char fused[PS_LM_NAME];
+    size_t block = 0;
+    (void)ps_lm_block_of(want->name, &block);
+    (void)snprintf(fused, sizeof fused, "blk.%zu.attn_qkv.weight", block);
+    if (want->part == PS_PART_Q && ps_gguf_find_tensor(file, fused))
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "tensor %s: queries, keys and values in one are not read here, only apart, "
+                       "as in %s",
+                       fused, want->gguf);
+    return ps_fail(PS_INVALID_ARGUMENT, "tensor %s is missing", want->gguf);
+}
+
 static ps_status find_place(const ps_gguf *file, const ps_lm_tensor *want, place *out, bool *used)
 {
     uint64_t sides[2];
@@ -58,7 +75,7 @@ static ps_status find_place(const ps_gguf *file, const ps_lm_tensor *want, place
                        want->name);
     const ps_gguf_tensor *have = ps_gguf_find_tensor(file, want->gguf);
     if (!have)
-        return ps_fail(PS_INVALID_ARGUMENT, "tensor %s is missing", want->gguf);
+        return is_missing(file, want);
     ps_gguf_sides(want, sides);
     *out = place_of(have);
     used[have - file->tensors] = true;
@@ -209,7 +226,7 @@ static ps_status find_head(ps_model_reader *r, ps_spec_model *model)
     const ps_gguf_tensor *embedding = ps_gguf_find_tensor(r->parts.whole, "token_embd.weight");
     const ps_gguf_tensor *head = ps_gguf_find_tensor(r->parts.whole, "output.weight");
     const ps_arch_key *tie = ps_arch_key_find(ps_arch_find(model->architecture), "tie_embeddings");
-    if (!head || !embedding || tie->need != PS_ARCH_TRUE)
+    if (!head || !embedding || !tie || tie->need != PS_ARCH_TRUE)
         return PS_OK;
     ps_numbers_differ differ;
     pair both = {r, {place_of(head), place_of(embedding)}};
@@ -325,6 +342,8 @@ static ps_status understand(ps_model_reader *r, ps_model_in_about *about)
         st = find_head(r, about->model);
     if (!st)
         st = check_frequencies(r, about->model);
+    if (!st)
+        ps_gguf_texts_remark(r->parts.whole, about->model, &about->remarks);
     if (!st)
         ps_lm_layout(about->model, &about->tensors, &about->n);
     if (!st)

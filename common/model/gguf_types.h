@@ -15,6 +15,7 @@
  * GGUF has no word for: "bytes". */
 #define PS_GGUF_KEY_PREFIX_SPACE  "tokenizer.ggml.add_space_prefix"
 #define PS_GGUF_KEY_TOKENIZER     "psd.tokenizer"
+#define PS_GGUF_KEY_TEXT_LENGTH   "psd.max_text_length" /* of a model of texts, likewise */
 #define PS_GGUF_KEY_CHAT_TEMPLATE "tokenizer.chat_template"
 
 enum { PS_GGUF_ALIGNMENT = 32 };

@@ -362,7 +362,7 @@ static bool is_in_llama_cpp(const archs_variant *v, ps_buf *file)
                                (!strcmp(arch, "gemma2") ? capped && c->full_attention_every == 2
                                                         : c->full_attention_every != 1));
     bool neox = strcmp(arch, "gpt_neox") != 0 || (c->attention_bias && !v->spec->tie_embeddings);
-    bool is = c->hidden_act == PS_ACT_OWN && gemma && neox && !v->n_texts &&
+    bool is = c->hidden_act == PS_ACT_OWN && gemma && neox &&
               !(!strcmp(arch, "qwen3") && c->attention_bias) &&
               !(strncmp(arch, "gemma", 5) != 0 && window && window < v->spec->context_length);
     ps_buf config = PS_BUF_EMPTY;
