@@ -877,6 +877,9 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
             del tensors["blk.0.attn_v.weight"]
             w.add_tensor("blk.0.attn_v.weight", np.zeros((16, 66), "u1"), raw_shape=(16, 66), raw_dtype=types.IQ2_XXS)
 
+        def fused(w, tensors):
+            tensors["blk.0.attn_qkv.weight"] = tensors.pop("blk.0.attn_q.weight")
+
         def wide(w, tensors):
             tensors["blk.0.attn_v.weight"] = tensors["blk.0.attn_q.weight"]
 
@@ -888,6 +891,7 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
         assert "rope_theta: 10000," in reads("llama", change=drop("llama.rope.freq_base"))["psd.model"]
         assert "num_kv_heads: 1," in reads("llama", change=put("llama.attention.head_count_kv", 1, i64))["psd.model"]
         assert "norm_epsilon: 1e-06" in reads("llama", change=put("llama.attention.layer_norm_rms_epsilon", 1e-6, f64))["psd.model"]
+        assert 'classes: ["class 0","class 1","class 2"]' in reads("bert", s=make_gguf.GOLDEN | {"classes": 3})["psd.model"]
         reads("gpt2", change=twice)
         reads("gpt2", types=(types.F16,), change=other_type)
         reads("llama", change=doubles)
@@ -916,6 +920,7 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
             assert "tokenizer.json" not in metadata and "tokenizer: \"\"" in metadata["psd.model"], metadata
 
         refuses("general.architecture: 'phi3' is not known; allowed: gpt2, llama", change=put("general.architecture", "phi3", text))
+        refuses("general.architecture: 'nomic-bert' is not known; allowed: gpt2, llama", "bert", change=put("general.architecture", "nomic-bert", text))
         refuses("key general.architecture is missing", change=drop("general.architecture"))
         refuses("key llama.block_count is missing", change=drop("llama.block_count"))
         refuses("key llama.block_count must be an integer", change=put("llama.block_count", "1", text))
@@ -923,6 +928,7 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
         refuses("hidden_size: 32 is not a multiple of num_heads, 3", change=put("llama.attention.head_count", 3, u32))
         refuses("tensor token_embd.weight has another shape than the keys say: 263 rows of 32", change=put("llama.vocab_size", 263, u32))
         refuses("tensor blk.0.attn_v.weight has another shape", change=wide)
+        refuses("tensor blk.0.attn_qkv.weight: queries, keys and values in one are not read here", "bert", change=fused)
         refuses("tensor blk.0.attn_k.bias is none of a gpt2 model", "gpt2", change=extra)
         refuses("tensor blk.0.attn_v.weight: it is IQ2_XXS; allowed: F32, F16, Q4_0, Q4_1", change=quantised)
         refuses("key llama.rope.scaling.type: 'longrope' is not supported, only none", change=put("llama.rope.scaling.type", "longrope", text))

@@ -2,7 +2,7 @@
 
     PYTHONPATH=build/pypi python3 tests/golden/gguf/make_gguf.py
 
-writes gpt2.gguf, llama.gguf, qwen2.gguf and gpt2-00001-of-00003.gguf and so on, the same models under Hugging Face's names as gpt2.safetensors and so on
+writes gpt2.gguf, llama.gguf, qwen2.gguf, bert.gguf and gpt2-00001-of-00003.gguf and so on, the same models under Hugging Face's names as gpt2.safetensors and so on
 (float32), and the seeds of tests/fuzz/corpus/gguf. Tests write files of their own with write().
 
 imatrix.gguf is none of these: llama-imatrix (llama-cpp-python 0.3.36) wrote it, -c 64 -b 64, of a gpt2 of one block (32 wide, 2
@@ -37,8 +37,31 @@ def tokenizer():
     return tokens, [1] * 259 + [3, 4, 5], ["a b", "ab ab", "Ġ ab"]
 
 
+def word_pieces(n):
+    """As convert_hf_to_gguf.py has those of a vocab.txt: U+2581 before what begins a word, and no ## before what goes on."""
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "\u2581a", "b", "\u2581ab", "\u2581!"]
+    return (tokens + [f"\u2581w{i}" for i in range(len(tokens), n)])[:n], ([3] * 5 + [1] * n)[:n]
+
+
+def shapes_bert(s):
+    h = s["hidden"]
+    out = {"token_embd.weight": (s["vocab"], h), "position_embd.weight": (s["context"], h), "token_types.weight": (2, h)}
+
+    def layer(name, *sides):
+        return {name + ".weight": sides, name + ".bias": sides[:1]}
+    out |= layer("token_embd_norm", h)
+    for b in (f"blk.{i}." for i in range(s["layers"])):
+        for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
+            out |= layer(b + name, h, h)
+        out |= layer(b + "attn_output_norm", h) | layer(b + "ffn_up", s["inner"], h)
+        out |= layer(b + "ffn_down", h, s["inner"]) | layer(b + "layer_output_norm", h)
+    return out | (layer("cls", h, h) | layer("cls.output", s["classes"], h) if "classes" in s else {})
+
+
 def shapes(kind, s):
     """GGUF's names; sides as numpy has them, so the rows' length last."""
+    if kind == "bert":
+        return shapes_bert(s)
     h, kv = s["hidden"], s["hidden"] // s["heads"] * s["kv"]
     out = {"token_embd.weight": (s["vocab"], h), "output_norm.weight": (h,)}
     for i in range(s["layers"]):
@@ -64,7 +87,7 @@ def draw(kind, s, types):
     numbers, out, turn = numpy.random.Generator(numpy.random.PCG64(7)), {}, 0
     for name, shape in shapes(kind, s).items():
         values, dtype = numbers.standard_normal(shape, dtype="f4"), TYPES.F32
-        if len(shape) == 2 and name != "position_embd.weight":
+        if len(shape) == 2 and name not in ("position_embd.weight", "token_types.weight"):
             dtype, turn = types[turn % len(types)], turn + 1
         stored = values if dtype == TYPES.F32 else gguf.quants.quantize(values, dtype)
         if dtype == TYPES.F16:  # subnormal, largest subnormal, the largest numbers, the smallest normal one, -0
@@ -84,13 +107,21 @@ def means(kind, s, tensors):
     stems = {"gpt2": {"attn_norm": "ln_1", "attn_qkv": "attn.c_attn", "attn_output": "attn.c_proj", "ffn_norm": "ln_2",
                       "ffn_up": "mlp.c_fc", "ffn_down": "mlp.c_proj", "token_embd": "wte", "position_embd": "wpe",
                       "output_norm": "ln_f", "output": "lm_head"},
-             "llama": llama, "qwen2": llama}[kind]
+             "llama": llama, "qwen2": llama,
+             "bert": {"token_embd": "embeddings.word_embeddings", "position_embd": "embeddings.position_embeddings",
+                      "token_types": "embeddings.token_type_embeddings", "token_embd_norm": "embeddings.LayerNorm",
+                      "attn_q": "attention.self.query", "attn_k": "attention.self.key", "attn_v": "attention.self.value",
+                      "attn_output": "attention.output.dense", "attn_output_norm": "attention.output.LayerNorm",
+                      "ffn_up": "intermediate.dense", "ffn_down": "output.dense", "layer_output_norm": "output.LayerNorm",
+                      "cls": "pooler.dense", "cls.output": "classifier"}}[kind]
+    blocks = {"gpt2": "h", "bert": "encoder.layer"}.get(kind, "model.layers")
     out = {}
     for name, (_, _, values) in tensors.items():
-        *block, stem, end = name.split(".")
+        *block, stem, end = name.replace("cls.output", "cls output").split(".")
+        stem = stem.replace(" ", ".")
         if stem not in stems:
             continue  # of no such model: the file is refused
-        prefix = f"{'h' if kind == 'gpt2' else 'model.layers'}.{block[1]}." if block else ""
+        prefix = f"{blocks}.{block[1]}." if block else ""
         if kind == "gpt2" and block and values.ndim == 2:
             values = values.T
         if kind == "llama" and stem in ("attn_q", "attn_k"):
@@ -111,6 +142,13 @@ def write(path, kind, s=None, types=(TYPES.F32,), words=True, change=None, **spl
     w.add_head_count(s["heads"])
     if kind == "gpt2":
         w.add_layer_norm_eps(1e-5)
+    elif kind == "bert":
+        w.add_layer_norm_eps(1e-12)
+        w.add_causal_attention(False)
+        w.add_pooling_type(gguf.PoolingType.CLS)
+        w.add_token_type_count(2)
+        if "classes" in s:
+            w.add_classifier_output_labels([f"class {i}" for i in range(s["classes"])])
     else:
         w.add_head_count_kv(s["kv"])
         w.add_layer_norm_rms_eps(1e-6)
@@ -118,7 +156,17 @@ def write(path, kind, s=None, types=(TYPES.F32,), words=True, change=None, **spl
             w.add_rope_dimension_count(s["hidden"] // s["heads"])
         w.add_rope_freq_base(500000.0)
         w.add_vocab_size(s["vocab"])
-    if words:
+    if words and kind == "bert":
+        tokens, kinds = word_pieces(s["vocab"])
+        w.add_tokenizer_model("bert")
+        w.add_tokenizer_pre("jina-v2-en")
+        w.add_token_list(tokens)
+        w.add_token_types(kinds)
+        w.add_unk_token_id(1)
+        w.add_sep_token_id(3)
+        w.add_pad_token_id(0)
+        w.add_bos_token_id(2)
+    elif words:
         tokens, kinds, merges = tokenizer()
         w.add_tokenizer_model("gpt2")
         w.add_tokenizer_pre("gpt-2")
@@ -156,7 +204,7 @@ def every_value(w, _):
 
 
 if __name__ == "__main__":
-    for kind in ("gpt2", "llama", "qwen2"):
+    for kind in ("gpt2", "llama", "qwen2", "bert"):
         want = write(HERE / f"{kind}.gguf", kind, types=(TYPES.F16, TYPES.Q8_0, TYPES.BF16, TYPES.F32), change=every_value)
         hf.write_safetensors(HERE / f"{kind}.safetensors", {n: (v.tobytes(), v.shape) for n, v in want.items()}, "F32")
         if kind == "gpt2":  # without an alignment of its own, which the package writes into the first file alone
@@ -164,5 +212,6 @@ if __name__ == "__main__":
         seeds = HERE.parents[1] / "fuzz/corpus/gguf"
         write(seeds / kind, kind, SEED, words=False)
         write(seeds / f"{kind}-values", kind, SEED, types=(TYPES.F16, TYPES.BF16), words=False, change=every_value)
+    write(seeds / "bert-classes", "bert", SEED | {"vocab": 9, "classes": 2})
     write(seeds / "gpt2-words", "gpt2", SEED | {"vocab": 262}, types=(TYPES.F16,))
     write(seeds / "llama-q8_0", "llama", GOLDEN | {"vocab": 3, "heads": 4, "inner": 32}, types=(TYPES.Q8_0,), words=False)
