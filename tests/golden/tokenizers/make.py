@@ -256,6 +256,14 @@ def threes():
     return tokenizer
 
 
+def nmt():
+    """A piece for each character, so that what becomes of it is seen."""
+    tokenizer = first()
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Nmt(), normalizers.Replace(" ", "\u2581")])
+    tokenizer.pre_tokenizer = pre_tokenizers.FixedLength(length=1)
+    return tokenizer
+
+
 def as_read(number):
     """A score as the library reads it: its digits, and then a power of ten, each rounded."""
     digits, exponent = number.lstrip("-").replace(".", ""), len(number.split(".")[1])
@@ -281,8 +289,10 @@ def scores():
 def main():
     fixed = ["", " ", "  ", "\n", " a", "a ", "a  b", "<s>", " <s> x", "a\u0301", "\u0130I", "x" * 30, "\u2460\uff21\ufb01e\u0301"]
     starts = ["\ufb01", "xthe", "x the", "the xthe", "ythe", "y", "of", " of", "\u0301the", "  the", "<s>the", "x<s>the", "the<s>x the"]
+    marks = [f"a{chr(c)}b" for c in (*range(0x20), 0x7f, 0x8f, 0x9f, 0x1680, *range(0x200a, 0x2011), 0x2028, 0x2029, 0x2581, 0xfeff, 0xfffd)]
     pairs = [a + b for a, b in zip(string.ascii_letters[::2], string.ascii_letters[1::2])]
-    for make in (llama3, qwen2, smollm, roberta, clip, llama2, mistral, bert, unigram, t5, words, first, scores, threes):
+    for make in (llama3, qwen2, smollm, roberta, clip, llama2, mistral, bert, unigram, t5, words, first, scores, threes,
+                 nmt):
         if len(sys.argv) > 1 and make.__name__ not in sys.argv:
             continue
         tokenizer = make()
@@ -293,12 +303,12 @@ def main():
             (HERE / f"{make.__name__}.json").write_text(json.dumps(json.loads(tokenizer.to_str()), separators=(",", ":")) + "\n")
         draw = random.Random(7)
         lines = []
-        for one in fixed + {"first": starts, "scores": pairs}.get(make.__name__, []) + [text(draw) for _ in range(90)]:
+        for one in fixed + {"first": starts, "scores": pairs, "nmt": marks}.get(make.__name__, []) + [text(draw) for _ in range(90)]:
             ids = tokenizer.encode(one, add_special_tokens=False).ids
             pair = tokenizer.encode(one, "of it")
             case = {"in": one, "ids": ids, "pair": pair.ids, "types": pair.type_ids}
             said = tokenizer.decode(ids, skip_special_tokens=False)
-            if (tokenizer.decoder or make in (first, scores, threes)) and "\ufffd" not in said and make is not clip:
+            if (tokenizer.decoder or make in (first, scores, threes, nmt)) and "\ufffd" not in said and make is not clip:
                 case["out"] = said
             lines.append(json.dumps(case, separators=(",", ":")))
         (HERE / f"{make.__name__}.cases").write_text("\n".join(lines) + "\n")
