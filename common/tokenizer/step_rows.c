@@ -4,11 +4,13 @@
 #include <stddef.h>
 
 const ps_step_row *const ps_normalizer_rows[] = {
-    &ps_norm_nfc,   &ps_norm_nfd,         &ps_norm_nfkc,
-    &ps_norm_nfkd,  &ps_norm_replace,     &ps_norm_prepend,
-    &ps_norm_strip, &ps_norm_lowercase,   &ps_norm_accents,
-    &ps_norm_bert,  &ps_norm_precompiled, &ps_norm_nmt,
-    NULL,
+    &ps_norm_nfc,         &ps_norm_nfd,
+    &ps_norm_nfkc,        &ps_norm_nfkd,
+    &ps_norm_replace,     &ps_norm_prepend,
+    &ps_norm_strip,       &ps_norm_lowercase,
+    &ps_norm_accents,     &ps_norm_bert,
+    &ps_norm_precompiled, &ps_norm_nmt,
+    &ps_norm_byte_level,  NULL,
 };
 
 const ps_step_row *const ps_pre_tokenizer_rows[] = {

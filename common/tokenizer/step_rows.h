@@ -8,7 +8,8 @@
 extern const ps_step_row ps_norm_nfc, ps_norm_nfd, ps_norm_nfkc, ps_norm_nfkd; /* norm_forms.c */
 extern const ps_step_row ps_norm_replace, ps_norm_prepend, ps_norm_strip;      /* norm_text.c */
 extern const ps_step_row ps_norm_lowercase, ps_norm_accents, ps_norm_bert;     /* norm_bert.c */
-extern const ps_step_row ps_norm_nmt;                                          /* norm_nmt.c */
+extern const ps_step_row ps_norm_byte_level;  /* norm_byte_level.c */
+extern const ps_step_row ps_norm_nmt;         /* norm_nmt.c */
 extern const ps_step_row ps_norm_precompiled; /* norm_precompiled.c */
 
 /* Pre-tokenizers */

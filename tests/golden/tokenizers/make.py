@@ -264,6 +264,13 @@ def nmt():
     return tokenizer
 
 
+def letters():
+    """Bytes are letters before anything is cut."""
+    tokenizer = byte_level(pre_tokenizers.Split(Regex("\u0120?[^\u0120]+"), "isolated"), normalizer=normalizers.ByteLevel())
+    tokenizer.add_tokens([AddedToken("<r> x", normalized=True)])
+    return tokenizer
+
+
 def as_read(number):
     """A score as the library reads it: its digits, and then a power of ten, each rounded."""
     digits, exponent = number.lstrip("-").replace(".", ""), len(number.split(".")[1])
@@ -292,7 +299,7 @@ def main():
     marks = [f"a{chr(c)}b" for c in (*range(0x20), 0x7f, 0x8f, 0x9f, 0x1680, *range(0x200a, 0x2011), 0x2028, 0x2029, 0x2581, 0xfeff, 0xfffd)]
     pairs = [a + b for a, b in zip(string.ascii_letters[::2], string.ascii_letters[1::2])]
     for make in (llama3, qwen2, smollm, roberta, clip, llama2, mistral, bert, unigram, t5, words, first, scores, threes,
-                 nmt):
+                 nmt, letters):
         if len(sys.argv) > 1 and make.__name__ not in sys.argv:
             continue
         tokenizer = make()
@@ -308,7 +315,7 @@ def main():
             pair = tokenizer.encode(one, "of it")
             case = {"in": one, "ids": ids, "pair": pair.ids, "types": pair.type_ids}
             said = tokenizer.decode(ids, skip_special_tokens=False)
-            if (tokenizer.decoder or make in (first, scores, threes, nmt)) and "\ufffd" not in said and make is not clip:
+            if (tokenizer.decoder or make in (first, scores, threes, nmt, letters)) and "\ufffd" not in said and make is not clip:
                 case["out"] = said
             lines.append(json.dumps(case, separators=(",", ":")))
         (HERE / f"{make.__name__}.cases").write_text("\n".join(lines) + "\n")
