@@ -14,17 +14,9 @@ const ps_step_row *const ps_normalizer_rows[] = {
 };
 
 const ps_step_row *const ps_pre_tokenizer_rows[] = {
-    &ps_pre_byte_level,
-    &ps_pre_split,
-    &ps_pre_digits,
-    &ps_pre_metaspace,
-    &ps_pre_punctuation,
-    &ps_pre_whitespace,
-    &ps_pre_whitespace_split,
-    &ps_pre_bert,
-    &ps_pre_delimiter,
-    &ps_pre_fixed_length,
-    NULL,
+    &ps_pre_byte_level,  &ps_pre_split,        &ps_pre_digits,           &ps_pre_metaspace,
+    &ps_pre_punctuation, &ps_pre_whitespace,   &ps_pre_whitespace_split, &ps_pre_bert,
+    &ps_pre_delimiter,   &ps_pre_fixed_length, &ps_pre_unicode_scripts,  NULL,
 };
 
 const ps_step_row *const ps_decoder_rows[] = {

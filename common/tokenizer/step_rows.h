@@ -17,6 +17,7 @@ extern const ps_step_row ps_pre_byte_level;              /* pre_byte_level.c */
 extern const ps_step_row ps_pre_fixed_length;            /* pre_fixed_length.c */
 extern const ps_step_row ps_pre_split, ps_pre_delimiter; /* pre_split.c */
 extern const ps_step_row ps_pre_metaspace;               /* pre_metaspace.c */
+extern const ps_step_row ps_pre_unicode_scripts;         /* pre_unicode_scripts.c */
 /* pre_kinds.c */
 extern const ps_step_row ps_pre_digits, ps_pre_punctuation, ps_pre_whitespace,
     ps_pre_whitespace_split, ps_pre_bert;

@@ -271,6 +271,15 @@ def letters():
     return tokenizer
 
 
+def scripts():
+    """What is no script of its own, before all others, goes; a piece begins with a letter."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.UnicodeScripts(),
+                                                       pre_tokenizers.Metaspace(prepend_scheme="always", split=False)])
+    tokenizer.decoder = decoders.Metaspace()
+    return train(tokenizer, trainers.UnigramTrainer, vocab_size=900, special_tokens=["<unk>"], unk_token="<unk>")
+
+
 def as_read(number):
     """A score as the library reads it: its digits, and then a power of ten, each rounded."""
     digits, exponent = number.lstrip("-").replace(".", ""), len(number.split(".")[1])
@@ -296,10 +305,11 @@ def scores():
 def main():
     fixed = ["", " ", "  ", "\n", " a", "a ", "a  b", "<s>", " <s> x", "a\u0301", "\u0130I", "x" * 30, "\u2460\uff21\ufb01e\u0301"]
     starts = ["\ufb01", "xthe", "x the", "the xthe", "ythe", "y", "of", " of", "\u0301the", "  the", "<s>the", "x<s>the", "the<s>x the"]
+    kinds = [" ab\u03b1 12\u3042\u30ab\u4e00 x", "\u0378 \u0378", "a\u0378b", "\u30fc\u30a2\uff71", "\U0001f600a\u0301\u0661"]
     marks = [f"a{chr(c)}b" for c in (*range(0x20), 0x7f, 0x8f, 0x9f, 0x1680, *range(0x200a, 0x2011), 0x2028, 0x2029, 0x2581, 0xfeff, 0xfffd)]
     pairs = [a + b for a, b in zip(string.ascii_letters[::2], string.ascii_letters[1::2])]
     for make in (llama3, qwen2, smollm, roberta, clip, llama2, mistral, bert, unigram, t5, words, first, scores, threes,
-                 nmt, letters):
+                 nmt, letters, scripts):
         if len(sys.argv) > 1 and make.__name__ not in sys.argv:
             continue
         tokenizer = make()
@@ -310,7 +320,7 @@ def main():
             (HERE / f"{make.__name__}.json").write_text(json.dumps(json.loads(tokenizer.to_str()), separators=(",", ":")) + "\n")
         draw = random.Random(7)
         lines = []
-        for one in fixed + {"first": starts, "scores": pairs, "nmt": marks}.get(make.__name__, []) + [text(draw) for _ in range(90)]:
+        for one in fixed + {"first": starts, "scores": pairs, "nmt": marks, "scripts": kinds}.get(make.__name__, []) + [text(draw) for _ in range(90)]:
             ids = tokenizer.encode(one, add_special_tokens=False).ids
             pair = tokenizer.encode(one, "of it")
             case = {"in": one, "ids": ids, "pair": pair.ids, "types": pair.type_ids}
