@@ -12,6 +12,9 @@ sys.path[:0] = [str(GOLDEN / "hf")]
 import make as hf  # noqa: E402
 
 VOCAB, HIDDEN, INNER, CONTEXT = 89, 32, 48, 40
+# what `embeds` of the golden file is, with classes behind it
+MODEL = (f"{{architecture: bert, vocab_size: {VOCAB}, context_length: {CONTEXT}, hidden_size: {HIDDEN}, num_layers: 2, num_heads: 4, "
+         f"intermediate_size: {INNER}, norm_epsilon: 1e-12, tokenizer: wordpiece, classes: [noun, verb]}}")
 MASK = (1 << 64) - 1
 
 
@@ -137,6 +140,10 @@ def bad_texts_are_told(cluster):
                        (("golden", bad, "--jsonl", "a"), "bad.txt: line 1: ")):
         done = cluster.psctl("embed", *flags, check=False)
         assert done.returncode and why in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    tokens = tokenize(cluster, cluster.dir / "golden", [("w1", "", "noun")], "one", "--classes", "noun,verb")
+    for command in ("evaluate", "predict"):
+        done = cluster.psctl(command, "golden", tokens, check=False)
+        assert done.returncode and "model golden tells no classes apart" in done.stderr and done.stderr.count("\n") == 1, done.stderr
     done = cluster.psctl("generate", "golden", "--prompt", "w1", check=False)
     assert "model golden is of architecture bert, which says no text" in done.stderr, done.stderr
 
@@ -173,8 +180,7 @@ def two_workers_teach(cluster):
     job = cluster.submit(f"""kind: train
 name: taught
 initialize_from: golden
-model: {{architecture: bert, vocab_size: {VOCAB}, context_length: {CONTEXT}, hidden_size: {HIDDEN}, num_layers: 2, num_heads: 4,
-  intermediate_size: {INNER}, norm_epsilon: 1e-12, tokenizer: wordpiece, classes: [noun, verb]}}
+model: {MODEL}
 data: {{format: tokens, sequence_length: 16, train: {{tokens: {paths[0]}}}, test: {{tokens: {paths[1]}}}}}
 train: {{epochs: 6, batch_size: 20, optimizer: {{name: adamw, learning_rate: 0.002}}, consistency: {{mode: bsp}}}}
 workers: 2

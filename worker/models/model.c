@@ -320,6 +320,8 @@ ps_status ps_model_result_get(ps_model *m, ps_model_result *out)
 ps_status ps_model_predict(ps_model *m, const ps_model_batch *batch, const ps_model_hooks *hooks,
                            float *out)
 {
+    if (!ps_tensor_present(m->output))
+        return ps_fail(PS_FAILED_PRECONDITION, "the model has no classes to tell apart");
     ps_status st = ps_model_forward(m, batch, hooks);
     if (st)
         return st;

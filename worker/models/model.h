@@ -306,7 +306,7 @@ PS_MUST_CHECK ps_status ps_model_top(ps_model *m, int32_t *out);
 
 /* forward, and then what it says of every row into out[rows, outputs]: probabilities that add up to
  * 1 under cross_entropy (of the token after the row), the outputs themselves under squared_error.
- * Waits for the device. */
+ * PS_FAILED_PRECONDITION: a model of texts that has no classes. Waits for the device. */
 PS_MUST_CHECK ps_status ps_model_predict(ps_model *m, const ps_model_batch *batch,
                                          const ps_model_hooks *hooks, float *out);
 

@@ -27,5 +27,8 @@ static void done(ps_job *job, ps_lease *lease, ps_task_result *result)
 static const ps_task_kind task = {
     .name = "evaluate", .phrase = "an evaluate task", PS_MODEL_TASK, .done = done};
 
-const ps_job_kind ps_job_kind_evaluate = {
-    .name = "evaluate", .task = &task, PS_MODEL_JOB, .start = ps_model_job_start};
+const ps_job_kind ps_job_kind_evaluate = {.name = "evaluate",
+                                          .task = &task,
+                                          PS_MODEL_JOB,
+                                          .check = ps_model_job_check_classes,
+                                          .start = ps_model_job_start};

@@ -10,6 +10,16 @@
 
 #include <string.h>
 
+ps_status ps_model_job_check_classes(const ps_job_spec *spec, const ps_spec_model *model)
+{
+    if (!ps_spec_model_is_encoder(model) || model->choices.num_classes)
+        return PS_OK;
+    return ps_fail(PS_INVALID_ARGUMENT,
+                   "model %s tells no classes apart (its num_classes is 0): psctl embed gives what "
+                   "stands for a text, and a training that begins from it can teach it classes",
+                   spec->model_name);
+}
+
 void ps_model_job_start(ps_job *job)
 {
     ps_core_require_locked(job->sched);

@@ -21,6 +21,11 @@ typedef struct ps_model_job {
     uint64_t samples; /* reported */
 } ps_model_job;
 
+/* Of kinds that ask a model for its classes: the rows' hook check. PS_INVALID_ARGUMENT: it has
+ * none.
+ */
+PS_MUST_CHECK ps_status ps_model_job_check_classes(const ps_job_spec *spec,
+                                                   const ps_spec_model *model);
 void ps_model_job_start(ps_job *job); /* the rows' hook start; job->work is a ps_model_job then */
 void ps_model_job_free(void *work);
 bool ps_model_job_next(ps_job *job, ps_worker *worker, ps_lease *task);
