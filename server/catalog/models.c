@@ -67,7 +67,7 @@ static ps_status put_row(ps_catalog *catalog, const ps_model_record *r)
                                  " SELECT ?1,ps_seal(?2,'model.config',?10),?3,?4,?5,?6,?7,"
                                  "ps_seal(?8,'model.loss',?10),"
                                  "ps_seal(?9,'model.test_metrics',?10),?10,?11,?12,?13,"
-                                 "coalesce(p.name,''),coalesce(j.model_version,''),0,"
+                                 "coalesce(p.name,?15),coalesce(j.model_version,?16),0,"
                                  "ps_seal(?14,'model.lineage',?10)"
                                  " FROM (SELECT 1) LEFT JOIN job AS j ON j.id=?5"
                                  " LEFT JOIN model_version AS p ON p.path=j.model_version");
@@ -89,6 +89,8 @@ static ps_status put_row(ps_catalog *catalog, const ps_model_record *r)
     ps_stmt_text(&q, 12, r->forms ? r->forms : "float32");
     ps_stmt_u64(&q, 13, r->tensor_bytes);
     ps_stmt_text(&q, 14, r->lineage ? r->lineage : "");
+    ps_stmt_text(&q, 15, r->parent ? r->parent : "");
+    ps_stmt_text(&q, 16, r->parent_version ? r->parent_version : "");
     st = ps_stmt_end(&q, ps_stmt_run(&q));
     ps_buf_free(&metrics);
     return st;

@@ -39,9 +39,10 @@ typedef struct ps_model_record {
     uint64_t tensor_bytes; /* of the tensors in it */
     char *forms;           /* that these are in, by how many numbers are: "q4_0, float32" */
     uint64_t job_id;       /* that trained it; 0: imported */
-    char *parent;         /* what that job worked on or began from, though it may be gone by now: */
-    char *parent_version; /* its name and version. "": nothing. Written by the catalog alone */
-    char *owner;          /* who submitted that job, or imported it: an identity; "": not known */
+    char *parent;          /* what that job worked on or began from, or an adapter was added to, */
+    char *parent_version;  /* though it may be gone by now: its name and version. "": nothing. Of a
+                              job the catalog knows it, whatever is said here */
+    char *owner;           /* who submitted that job, or imported it: an identity; "": not known */
     int64_t created_ms;
     bool has_test;
     double test_loss;

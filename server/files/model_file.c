@@ -446,6 +446,8 @@ ps_status ps_model_file_adopt(const ps_stored_files *files, const ps_stored_plac
     record->owner = ps_strdup(owner);
     record->created_ms = ps_clock_wall_ms(&files->clock);
     record->path = ps_strdup(place->path);
+    record->parent = ps_strdup(from->base ? from->base : "");
+    record->parent_version = ps_strdup(from->base ? from->base_version : "");
     ps_status st = describe_file(files, place->incoming, config, record);
     if (!st)
         st = ps_lineage_digest(files, place->incoming, sha256);

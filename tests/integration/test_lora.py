@@ -81,8 +81,12 @@ def the_folder_comes_back(cluster):
         return cluster.psctl("import", folder, name, "--base", "base-gpt2", check=check)
 
     comes("again")
-    model, again = stored(cluster, "gpt2"), stored(cluster, "again")
-    assert all(np.array_equal(again[name], values) for name, values in model.items()) and set(model) == set(again)
+    model, same = stored(cluster, "gpt2"), stored(cluster, "again")
+    assert all(np.array_equal(same[name], values) for name, values in model.items()) and set(model) == set(same)
+    again = cluster.psctl_json("model", "again")
+    assert (again["parent"], again["job_id"]) == ("base-gpt2", 0), again
+    tree = cluster.psctl("models", "--tree").stdout.splitlines()
+    assert any(line.startswith(("└ again", "├ again", "`-again", "|-again")) for line in tree), tree
     lineage = cluster.psctl("model", "again", "--lineage").stdout
     assert "base-gpt2" in lineage, lineage
     comes("root", use_rslora=True, alpha_pattern={"h.1.attn.c_attn": 3})
