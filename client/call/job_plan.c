@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/conf/others.h"
 #include "common/explain/memory.h"
+#include "common/model/partly_check.h"
 
 #include <string.h>
 
@@ -98,6 +99,22 @@ static ps_status lens_with(ps_client *client, const ps_job_spec *spec, uint64_t 
     return st;
 }
 
+/* Asked for when all else is good: the configuration of the stored model, which the file's words of
+ * its parts are held against. */
+static ps_status config_of(void *user, const ps_job_spec *spec, const ps_conf_doc *doc,
+                           const char **config)
+{
+    const Psd__V1__Model *model = user;
+    const char **names = ps_alloc_array(model->n_tensors + 1, sizeof *names);
+    for (size_t i = 0; i < model->n_tensors; i++)
+        names[i] = model->tensors[i]->name;
+    const ps_partly_model of = {model->name, model->config, names, model->n_tensors};
+    ps_status st = ps_partly_check(spec, &of, doc);
+    ps_free(&names);
+    *config = model->config;
+    return st;
+}
+
 /* The file against the model that it names. */
 static ps_status check_with(ps_client *client, ps_slice text, const char *origin,
                             ps_job_spec **spec, ps_plan **plan, uint64_t *memory)
@@ -107,7 +124,7 @@ static ps_status check_with(ps_client *client, ps_slice text, const char *origin
     ps_job_spec_free(spec);
     if (st)
         return st;
-    st = ps_job_spec_parse_from(text, origin, model->config, spec);
+    st = ps_job_spec_parse_using(text, origin, config_of, model, spec);
     if (!st && plan && (*spec)->compress)
         st = plan_of(*spec, model, plan);
     if (!st && memory && (*spec)->explain)

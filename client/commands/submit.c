@@ -55,17 +55,54 @@ static ps_status check(ps_client *client, const char *name, const ps_buf *text, 
     return ps_job_file_check(client, ps_buf_slice(text), name);
 }
 
-/* The document with the values of --set has lines that nobody has seen: without their numbers. */
-static ps_status without_lines(ps_status st, const char *name)
+/* The last of --set that a fault at this path, len bytes, is of: one of its key, of what is below
+ * it, or of a section on the way to it. NULL: none. */
+static const char *set_of(const ps_texts *set, const char *path, size_t len)
+{
+    for (size_t i = set->n; i-- > 0;) {
+        size_t n = strcspn(set->at[i], "="), same = n < len ? n : len;
+        bool ends =
+            n == len || (n > len ? set->at[i][len] : path[n]) == '.' || (n < len && path[n] == '[');
+        if (same && ends && !strncmp(set->at[i], path, same))
+            return set->at[i];
+    }
+    return NULL;
+}
+
+/* "job:7: train.epochs: TEXT" of a document called `name`. */
+static void put_fault(const char *fault, size_t len, const char *file, const ps_texts *set,
+                      ps_buf *out)
+{
+    size_t digits = strspn(fault, "0123456789");
+    if (!set->n) {
+        ps_buf_printf(out, "%s:%.*s", file, (int)len, fault);
+        return;
+    }
+    const char *path = fault + digits + 2, *end = fault + len;
+    bool pathed = digits && digits + 2 < len && !strncmp(fault + digits, ": ", 2);
+    size_t n = pathed ? strcspn(path, ": ") : 0;
+    const char *of = n && path + n < end ? set_of(set, path, n) : NULL;
+    if (!of) /* lines are of a document that nobody has seen */
+        ps_buf_printf(out, "%s with --set%.*s", file, (int)(len - digits), fault + digits);
+    else if (!strncmp(of, path, n) && of[n] == '=')
+        ps_buf_printf(out, "--set %s%.*s", of, (int)(end - path - (ptrdiff_t)n), path + n);
+    else
+        ps_buf_printf(out, "--set %s: %.*s", of, (int)(end - path), path);
+}
+
+/* Of a failure with lines of a document called `name`: where people find it, which is the file, or
+ * the word of --set. */
+static ps_status say_where(ps_status st, const char *name, const char *file, const ps_texts *set)
 {
     ps_buf text = PS_BUF_EMPTY;
     size_t len = strlen(name);
     for (const char *line = ps_error_message(); *line;) {
         size_t end = strcspn(line, "\n");
-        bool named = !strncmp(line, name, len) && line[len] == ':';
-        size_t skip = named ? len + 1 + strspn(line + len + 1, "0123456789") : 0;
-        ps_buf_printf(&text, "%s%s%.*s", text.len ? "\n" : "", named ? name : "", (int)(end - skip),
-                      line + skip);
+        ps_buf_puts(&text, text.len ? "\n" : "");
+        if (!strncmp(line, name, len) && line[len] == ':')
+            put_fault(line + len + 1, end - len - 1, file, set, &text);
+        else
+            ps_buf_append(&text, line, end);
         line += end + (line[end] != '\0');
     }
     st = ps_fail(st, "%s", ps_buf_cstr(&text));
@@ -76,24 +113,26 @@ static ps_status without_lines(ps_status st, const char *name)
 static ps_status check_edited(ps_client *client, const char *file, const ps_texts *set,
                               ps_buf *text, drawn *out)
 {
+    static const char edited[] = "edited";
     ps_buf given = *text;
     *text = (ps_buf)PS_BUF_EMPTY;
     ps_status st = ps_conf_edit(ps_buf_slice(&given), file, set->at, set->n, text);
     ps_buf_free(&given);
     if (st)
         return st;
-    char *name = ps_asprintf("%s with --set", file);
-    st = check(client, name, text, out);
-    if (st)
-        st = without_lines(st, name);
-    ps_free(&name);
-    return st;
+    st = check(client, edited, text, out);
+    return st ? say_where(st, edited, file, set) : PS_OK;
+}
+
+static const char *file_of(const char *path)
+{
+    return strcmp(path, "-") ? path : "stdin";
 }
 
 static ps_status read_job(ps_client *client, const char *path, const ps_texts *set, ps_buf *text,
                           drawn *out)
 {
-    const char *file = strcmp(path, "-") ? path : "stdin";
+    const char *file = file_of(path);
     ps_status st = ps_read_small_file(path, PS_CONF_MAX_BYTES, text);
     if (st)
         return st;
@@ -208,8 +247,10 @@ static ps_status run(ps_client *client, const ps_args *args)
     if (o->dry_run)
         return dry_run(client, args->operands.at[0], &o->set);
     ps_status st = read_job(client, args->operands.at[0], &o->set, &text, NULL);
-    if (!st)
+    if (!st) {
         st = ps_submit_spec(client, ps_buf_cstr(&text), &id);
+        st = st ? say_where(st, "job", file_of(args->operands.at[0]), &o->set) : PS_OK;
+    }
     ps_buf_free(&text);
     if (st)
         return st;

@@ -6,12 +6,12 @@
 #include "common/compress/moments.h"
 #include "common/conf/job_stages.h"
 #include "common/conf/others.h"
+#include "common/model/partly_check.h"
 #include "server/catalog/artifacts.h"
 #include "server/catalog/models.h"
 #include "server/sched/influence_check.h"
 #include "server/sched/kept_sums.h"
 #include "server/sched/model_plan.h"
-#include "server/sched/partly_check.h"
 
 #include <string.h>
 
@@ -122,6 +122,25 @@ static ps_status look_up_others(const reading *r, const ps_job_spec *spec, const
     return st;
 }
 
+static ps_status check_partly(ps_catalog *catalog, const ps_job_spec *spec, const char *version,
+                              const ps_conf_doc *doc)
+{
+    ps_model_record *model = NULL;
+    if (!ps_partly_asks(spec))
+        return PS_OK;
+    ps_status st = ps_catalog_model_version(catalog, spec->initialize_from, version, &model);
+    if (st)
+        return st;
+    const char **names = ps_alloc_array(model->n_tensors + 1, sizeof *names);
+    for (size_t i = 0; i < model->n_tensors; i++)
+        names[i] = model->tensors[i].name;
+    const ps_partly_model of = {model->name, model->config, names, model->n_tensors};
+    st = ps_partly_check(spec, &of, doc);
+    ps_free(&names);
+    ps_model_record_free(&model);
+    return st;
+}
+
 static ps_status config_of(void *user, const ps_job_spec *spec, const ps_conf_doc *doc,
                            const char **config)
 {
@@ -132,7 +151,7 @@ static ps_status config_of(void *user, const ps_job_spec *spec, const ps_conf_do
     if (!st)
         st = look_up(r, ps_job_spec_uses(spec), version, &file->version, &file->config);
     if (!st && !*r->text->version)
-        st = ps_partly_check(r->catalog, spec, file->version, doc);
+        st = check_partly(r->catalog, spec, file->version, doc);
     if (!st)
         st = look_up_others(r, spec, doc);
     if (!st)

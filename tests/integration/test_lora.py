@@ -160,9 +160,10 @@ def what_is_frozen_stays_and_is_not_psds():
         for was, word, why in (("h.0]", "h.9]", "train.freeze: 'h.9' is no parameter of model base-gpt2"),
                                ("[wte, wpe, h.0]", "['*']", "train.freeze: nothing is left to be trained")):
             (cluster.dir / "job.yaml").write_text(text.replace(was, word))
-            done = cluster.psctl("submit", cluster.dir / "job.yaml", check=False)
             line = text[:text.index("freeze")].count("\n") + 1
-            assert f"job:{line}: {why}" in done.stderr, done.stderr
+            for flag in ((), ("--dry-run",)):
+                done = cluster.psctl("submit", *flag, cluster.dir / "job.yaml", check=False)
+                assert f"job.yaml:{line}: {why}" in done.stderr, done.stderr
 
         cluster.tiny_data()
         cluster.wait_job(cluster.submit(cluster.tiny_job(name="base")))

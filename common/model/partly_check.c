@@ -1,23 +1,22 @@
-/* Happy path: each word is looked for among the model's tensors as the catalog has them, or, of
+/* Happy path: each word is looked for among the model's tensors as psd has them, or, of
  * adapters, among the products that its section says. What else is wrong with the model, the rules
  * of the file say. */
-#include "server/sched/partly_check.h"
+#include "common/model/partly_check.h"
 
 #include "common/arch/lora.h"
 #include "common/base/mem.h"
 #include "common/model/lm_layout.h"
-#include "server/catalog/models.h"
 
-static ps_status check_freeze(const ps_spec_train *train, const ps_model_record *model,
+static ps_status check_freeze(const ps_spec_train *train, const ps_partly_model *model,
                               const ps_conf_doc *doc)
 {
-    bool *frozen = ps_alloc_array(model->n_tensors + 1, sizeof *frozen);
-    size_t left = model->n_tensors;
+    bool *frozen = ps_alloc_array(model->n + 1, sizeof *frozen);
+    size_t left = model->n;
     ps_status st = PS_OK;
     for (size_t k = 0; !st && k < train->n_freeze; k++) {
         size_t means = 0;
-        for (size_t i = 0; i < model->n_tensors; i++) {
-            if (!ps_spec_freeze_means(train->freeze[k], model->tensors[i].name))
+        for (size_t i = 0; i < model->n; i++) {
+            if (!ps_spec_freeze_means(train->freeze[k], model->tensors[i]))
                 continue;
             means++;
             left -= !frozen[i];
@@ -71,17 +70,16 @@ static ps_status check_targets(const ps_spec_lora *lora, const char *config, con
     return st;
 }
 
-ps_status ps_partly_check(ps_catalog *catalog, const ps_job_spec *spec, const char *version,
+bool ps_partly_asks(const ps_job_spec *spec)
+{
+    return ps_spec_train_partly(spec->train) && *spec->initialize_from;
+}
+
+ps_status ps_partly_check(const ps_job_spec *spec, const ps_partly_model *model,
                           const ps_conf_doc *doc)
 {
-    ps_model_record *model = NULL;
-    if (!ps_spec_train_partly(spec->train) || !*spec->initialize_from)
+    if (!ps_partly_asks(spec))
         return PS_OK;
-    ps_status st = ps_catalog_model_version(catalog, spec->initialize_from, version, &model);
-    if (!st && spec->train->n_freeze)
-        st = check_freeze(spec->train, model, doc);
-    if (!st && spec->train->lora)
-        st = check_targets(spec->train->lora, model->config, doc);
-    ps_model_record_free(&model);
-    return st;
+    ps_status st = spec->train->n_freeze ? check_freeze(spec->train, model, doc) : PS_OK;
+    return st || !spec->train->lora ? st : check_targets(spec->train->lora, model->config, doc);
 }
