@@ -334,7 +334,8 @@ ps_status ps_tokenizer_list(const ps_tokenizer *t, uint32_t n, ps_token_listing 
     ps_status st = t->model == &ps_model_unigram     ? list_unigram(t, out)
                    : t->model == &ps_model_wordpiece ? list_words(t, out)
                    : pieces                          ? list_pieces(t, out)
-                                                     : list_gpt2(t, out);
+                   : t->bpe                          ? list_gpt2(t, out)
+                                                     : none(t->model->type);
     if (!st)
         st = list_tokens(t, n, out);
     if (st)

@@ -8,9 +8,17 @@ static ps_status unknown_model(ps_slice type)
     char word[64] = "";
     if (type.len) /* it is text */
         memcpy(word, type.data, type.len < sizeof word - 1 ? type.len : sizeof word - 1);
-    return ps_fail(PS_INVALID_ARGUMENT,
-                   "type %s is not supported; psd knows BPE, Unigram and WordPiece",
-                   ps_conf_quote(word).text);
+    ps_buf known = PS_BUF_EMPTY;
+    for (const ps_token_model *const *row = ps_token_models; *row; row++)
+        ps_buf_printf(&known, "%s%s",
+                      row == ps_token_models ? ""
+                      : row[1]               ? ", "
+                                             : " and ",
+                      (*row)->type);
+    ps_status st = ps_fail(PS_INVALID_ARGUMENT, "type %s is not supported; psd knows %s",
+                           ps_conf_quote(word).text, ps_buf_cstr(&known));
+    ps_buf_free(&known);
+    return st;
 }
 
 static ps_status read_type(ps_tokenizer *t, const ps_json_token *token)

@@ -56,6 +56,7 @@ static ps_status encode(const ps_tokenizer *t, ps_scratch *s, ps_slice piece, ps
 
 const ps_token_model ps_model_wordpiece = {.type = "WordPiece",
                                            .name = "wordpiece",
+                                           .prefixed = true,
                                            .make = make,
                                            .settle = ps_tokenizer_make_prefixes,
                                            .encode = encode};

@@ -315,7 +315,7 @@ static ps_status settle_keys(maker *m)
         return ps_fail(PS_INVALID_ARGUMENT, "model: a vocab of %s is %s", t->model->type,
                        t->model->scores ? "a list of tokens and scores" : "of tokens and ids");
     k->fuse_unk |= t->model->fuses;
-    if (t->model == &ps_model_wordpiece && !m->seen_prefix)
+    if (t->model->prefixed && !m->seen_prefix)
         ps_buf_puts(&k->prefix, "##");
     k->has_unk = t->model->scores
                      ? ps_vocab_at(t->vocab, (uint32_t)k->unk_id).len > 0 && k->unk_id < m->n_scores

@@ -60,6 +60,8 @@ typedef struct ps_token_model {
     const char *name;           /* ps_tokenizer_name */
     bool merges, scores, fuses; /* what its file must have; whether unknown ones are fused if it
                                    does not say */
+    bool prefixed; /* it has continuing_subword_prefix, "##" if its file does not say, and
+                      max_input_chars_per_word */
     /* Once the vocabulary and the keys are there, and before the merges. */
     ps_status (*make)(ps_tokenizer *tokenizer);
     /* Once all is there; NULL: nothing is to be done. */

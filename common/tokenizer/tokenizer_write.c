@@ -125,6 +125,8 @@ static void put_model(ps_json_writer *w, const ps_tokenizer *t)
         ps_json_put_bool(w, "byte_fallback", k->byte_fallback);
     } else {
         put_text(w, "unk_token", &k->unk_token);
+    }
+    if (t->model->prefixed) {
         ps_json_key(w, "continuing_subword_prefix");
         ps_json_string_n(w, ps_buf_slice(&k->prefix));
         ps_json_put_uint(w, "max_input_chars_per_word", k->max_chars);
