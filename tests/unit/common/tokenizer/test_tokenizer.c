@@ -357,8 +357,8 @@ static void refuses(const char *from, const char *to, const char *message)
 
 START_TEST(files_that_would_be_read_wrongly_are_refused)
 {
-    refuses("\"normalizer\":null", "\"normalizer\":{\"type\":\"Nmt\"}",
-            "normalizer: type 'Nmt' is not supported; psd knows NFC, ");
+    refuses("\"normalizer\":null", "\"normalizer\":{\"type\":\"Uppercase\"}",
+            "normalizer: type 'Uppercase' is not supported; psd knows NFC, ");
     refuses("\"normalizer\":null",
             "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{\"type\":"
             "\"Sequence\",\"normalizers\":[{\"type\":\"Foo\"}]}]}",
@@ -369,11 +369,11 @@ START_TEST(files_that_would_be_read_wrongly_are_refused)
     refuses("\"normalizer\":null",
             "\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"/////w==\"}",
             "normalizer: precompiled_charsmap: its trie does not fit in it");
-    refuses("\"type\":\"ByteLevel\"", "\"type\":\"UnicodeScripts\"",
-            "pre_tokenizer: type 'UnicodeScripts' is not supported; psd knows ByteLevel, Split, ");
+    refuses("\"type\":\"ByteLevel\"", "\"type\":\"Syllables\"",
+            "pre_tokenizer: type 'Syllables' is not supported; psd knows ByteLevel, Split, ");
     refuses("\"use_regex\":true", "\"use_regex\":1", "use_regex must be true or false");
-    refuses("\"type\":\"BPE\"", "\"type\":\"WordLevel\"",
-            "model: type 'WordLevel' is not supported; psd knows BPE, Unigram and WordPiece");
+    refuses("\"type\":\"BPE\"", "\"type\":\"Hashes\"",
+            "model: type 'Hashes' is not supported; psd knows BPE, Unigram, ");
     refuses("\"type\":\"BPE\"", "\"type\":\"Unigram\"",
             "model: a vocab of Unigram is a list of tokens and scores");
     refuses("\"dropout\":null", "\"dropout\":0.1", "model: dropout is not supported");
