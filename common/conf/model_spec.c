@@ -265,15 +265,17 @@ static ps_status settle_rope(const section *s, ps_spec_model *m)
 static ps_status check_tokenizer(const section *s)
 {
     const ps_spec_model *m = s->model;
-    static const char *const names[] = {"", "bytes", "gpt2", "bpe", "unigram", "wordpiece"};
+    static const char *const names[] = {"",        "bytes",     "gpt2",     "bpe",
+                                        "unigram", "wordpiece", "wordlevel"};
     bool bytes = !strcmp(m->tokenizer, "bytes"), known = false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         known |= !strcmp(m->tokenizer, names[i]);
     if (!known)
-        return ps_conf_fail(
-            s->doc, path_of(s, "tokenizer").text,
-            "%s is not known; allowed: bytes, gpt2, bpe, unigram, wordpiece, or \"\" for none",
-            ps_conf_quote(m->tokenizer).text);
+        return ps_conf_fail(s->doc, path_of(s, "tokenizer").text,
+                            "%s is not known; allowed: bytes, gpt2, bpe, unigram, wordpiece, "
+                            "wordlevel, or \"\" for "
+                            "none",
+                            ps_conf_quote(m->tokenizer).text);
     if (bytes && m->vocab_size < 256)
         return ps_conf_fail(s->doc, path_of(s, "vocab_size").text,
                             "%" PRId64 " is less than the 256 of tokenizer bytes", m->vocab_size);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 const ps_token_model *const ps_token_models[] = {&ps_model_bpe, &ps_model_unigram,
-                                                 &ps_model_wordpiece, NULL};
+                                                 &ps_model_wordpiece, &ps_model_wordlevel, NULL};
 
 bool ps_tokenizer_find(const ps_tokenizer *t, ps_slice text, uint32_t *id)
 {

@@ -1,7 +1,7 @@
 /* tokenizer: text to numbers and back: bytes (256 ids, one a byte), or what the tokenizer.json of
- * Hugging Face composes: a normalizer, a pre-tokenizer, a model (BPE, Unigram or WordPiece), a
- * post-processor and a decoder, each a row of its table (step.h, post.c, models.c); or vocab.json
- * and merges.txt (byte-level BPE; Sennrich et al. 2016, Radford et al. 2019).
+ * Hugging Face composes: a normalizer, a pre-tokenizer, a model (BPE, Unigram, WordPiece or
+ * WordLevel), a post-processor and a decoder, each a row of its table (step.h, post.c, models.c);
+ * or vocab.json and merges.txt (byte-level BPE; Sennrich et al. 2016, Radford et al. 2019).
  *
  * Texts are encoded as the `tokenizers` library does it with add_special_tokens=False; bytes that
  * are no UTF-8, which that library cannot be given, count as symbols. Byte-level ones take any
@@ -48,7 +48,8 @@ PS_MUST_CHECK ps_status ps_tokenizer_from_vocab(ps_slice vocab, ps_slice merges,
 ps_tokenizer *ps_tokenizer_bytes(void);
 void ps_tokenizer_free(ps_tokenizer **tokenizer);
 
-/* "bytes"; "gpt2": byte-level BPE with GPT-2's pattern; "bpe", "unigram", "wordpiece" */
+/* "bytes"; "gpt2": byte-level BPE with GPT-2's pattern; "bpe", "unigram", "wordpiece",
+ * "wordlevel" */
 const char *ps_tokenizer_name(const ps_tokenizer *tokenizer);
 uint32_t ps_tokenizer_vocab_size(const ps_tokenizer *tokenizer); /* ids are below it */
 /* Of name, steps, tokens and merges: tells two tokenizers apart (by accident only, not against

@@ -74,7 +74,7 @@ typedef struct ps_token_model {
 /* The score that a number of a vocabulary is, as written in JSON. */
 double ps_unigram_score(const char *number);
 
-extern const ps_token_model ps_model_bpe, ps_model_unigram, ps_model_wordpiece;
+extern const ps_token_model ps_model_bpe, ps_model_unigram, ps_model_wordpiece, ps_model_wordlevel;
 extern const ps_token_model *const ps_token_models[]; /* NULL at the end */
 
 /* ---- added tokens ---- */

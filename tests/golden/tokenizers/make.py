@@ -280,6 +280,12 @@ def scripts():
     return train(tokenizer, trainers.UnigramTrainer, vocab_size=900, special_tokens=["<unk>"], unk_token="<unk>")
 
 
+def wordlevel():
+    tokenizer = Tokenizer(models.WordLevel(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return train(tokenizer, trainers.WordLevelTrainer, vocab_size=500, special_tokens=["[UNK]", "[CLS]", "[SEP]"])
+
+
 def as_read(number):
     """A score as the library reads it: its digits, and then a power of ten, each rounded."""
     digits, exponent = number.lstrip("-").replace(".", ""), len(number.split(".")[1])
@@ -309,7 +315,7 @@ def main():
     marks = [f"a{chr(c)}b" for c in (*range(0x20), 0x7f, 0x8f, 0x9f, 0x1680, *range(0x200a, 0x2011), 0x2028, 0x2029, 0x2581, 0xfeff, 0xfffd)]
     pairs = [a + b for a, b in zip(string.ascii_letters[::2], string.ascii_letters[1::2])]
     for make in (llama3, qwen2, smollm, roberta, clip, llama2, mistral, bert, unigram, t5, words, first, scores, threes,
-                 nmt, letters, scripts):
+                 nmt, letters, scripts, wordlevel):
         if len(sys.argv) > 1 and make.__name__ not in sys.argv:
             continue
         tokenizer = make()
@@ -325,7 +331,7 @@ def main():
             pair = tokenizer.encode(one, "of it")
             case = {"in": one, "ids": ids, "pair": pair.ids, "types": pair.type_ids}
             said = tokenizer.decode(ids, skip_special_tokens=False)
-            if (tokenizer.decoder or make in (first, scores, threes, nmt, letters)) and "\ufffd" not in said and make is not clip:
+            if (tokenizer.decoder or make in (first, scores, threes, nmt, letters, wordlevel)) and "\ufffd" not in said and make is not clip:
                 case["out"] = said
             lines.append(json.dumps(case, separators=(",", ":")))
         (HERE / f"{make.__name__}.cases").write_text("\n".join(lines) + "\n")

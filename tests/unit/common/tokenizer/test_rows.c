@@ -123,12 +123,12 @@ START_TEST(ids_are_those_of_the_independent_library)
 {
     static const struct {
         const char *name, *row;
-    } files[] = {{"llama3", "bpe"},     {"qwen2", "bpe"},      {"smollm", "bpe"},
-                 {"roberta", "gpt2"},   {"clip", "bpe"},       {"llama2", "bpe"},
-                 {"mistral", "bpe"},    {"bert", "wordpiece"}, {"unigram", "unigram"},
-                 {"t5", "unigram"},     {"words", "unigram"},  {"first", "bpe"},
-                 {"scores", "unigram"}, {"threes", "bpe"},     {"nmt", "bpe"},
-                 {"letters", "bpe"},    {"scripts", "unigram"}};
+    } files[] = {{"llama3", "bpe"},     {"qwen2", "bpe"},       {"smollm", "bpe"},
+                 {"roberta", "gpt2"},   {"clip", "bpe"},        {"llama2", "bpe"},
+                 {"mistral", "bpe"},    {"bert", "wordpiece"},  {"unigram", "unigram"},
+                 {"t5", "unigram"},     {"words", "unigram"},   {"first", "bpe"},
+                 {"scores", "unigram"}, {"threes", "bpe"},      {"nmt", "bpe"},
+                 {"letters", "bpe"},    {"scripts", "unigram"}, {"wordlevel", "wordlevel"}};
     const char *name = files[_i].name;
     char path[128];
     (void)snprintf(path, sizeof path, GOLDEN "%s.json", name);
@@ -157,7 +157,7 @@ START_TEST(ids_are_those_of_the_independent_library)
 END_TEST
 
 static const ps_check_case tests[] = {
-    {&ids_are_those_of_the_independent_library, .timeout_s = 60, .repeat = 17},
+    {&ids_are_those_of_the_independent_library, .timeout_s = 60, .repeat = 18},
     {0},
 };
 
