@@ -186,9 +186,8 @@ typedef struct ps_arch_hf_key {
     const char *only;     /* or: the values that are allowed, each between spaces */
     const char *alias;    /* what the key may be called as well */
     bool list;            /* a list is taken when it says one word for all layers, or, as
-                             every_6, full_attention for each sixth of them and not for others */
+                             "every 6", full_attention for each sixth of them and not for others */
     const char *null;     /* what null says; NULL: what the key's absence does */
-    bool own;             /* in a file of another architecture the key is not known */
 } ps_arch_hf_key;
 
 /* A key that is written: the value of `name` in the model section, or JSON as it is. */

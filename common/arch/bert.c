@@ -71,15 +71,16 @@ static const ps_arch_hf_key hf_keys[] = {
     {"num_hidden_layers", "num_layers", "12"},
     {"num_attention_heads", "num_heads", "12"},
     {"intermediate_size", "intermediate_size", "3072"},
-    {"type_vocab_size", "type_vocab_size", "2", .own = true},
-    {"layer_norm_eps", "norm_epsilon", "1e-12", .own = true},
-    {"hidden_dropout_prob", "dropout", "0.1", .own = true},
-    {"attention_probs_dropout_prob", "attention_dropout", "0.1", .own = true},
+    {"type_vocab_size", "type_vocab_size", "2"},
+    {"layer_norm_eps", "norm_epsilon", "1e-12"},
+    {"hidden_dropout_prob", "dropout", "0.1"},
+    {"attention_probs_dropout_prob", "attention_dropout", "0.1"},
     {"classifier_dropout", "classifier_dropout"},
+    {"tie_word_embeddings"}, /* of a head, which is not there */
     {"is_decoder", .fallback = "false", .only = " false "},
     {"hidden_act", "hidden_act", "gelu",
      .words = "gelu=gelu gelu_new=gelu_tanh gelu_pytorch_tanh=gelu_tanh relu=relu silu=silu"},
-    {"position_embedding_type", .fallback = "absolute", .only = " absolute ", .own = true},
+    {"position_embedding_type", .fallback = "absolute", .only = " absolute "},
     {NULL},
 };
 

@@ -64,14 +64,15 @@ static const ps_arch_hf_key hf_keys[] = {
     {"tie_word_embeddings", "tie_embeddings", "true"},
     {"attention_dropout", "dropout", "0"},
     {"hidden_activation", .fallback = "gelu_pytorch_tanh", .only = " gelu_pytorch_tanh "},
+    {"hidden_act", .only = " gelu_pytorch_tanh "}, /* the same, in older files */
     {"query_pre_attn_scalar", "query_pre_attn_scalar", "256"},
     {"attn_logit_softcapping", "attention_softcap", "50", .null = "0"},
-    {"final_logit_softcapping", "logit_softcap", "30", .null = "0", .own = true},
-    {"sliding_window", "sliding_window", "4096", .null = "0", .own = true},
-    {"layer_types", "full_attention_every", "every_2", .list = true, .own = true,
+    {"final_logit_softcapping", "logit_softcap", "30", .null = "0"},
+    {"sliding_window", "sliding_window", "4096", .null = "0"},
+    {"layer_types", "full_attention_every", "every 2", .list = true,
      .words = "full_attention=1 sliding_attention=0"},
     {"use_bidirectional_attention", .fallback = "false", .only = " false "},
-    {"cache_implementation", .own = true}, /* how, not what */
+    {"cache_implementation"}, /* how, not what */
     {NULL},
 };
 

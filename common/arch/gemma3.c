@@ -57,21 +57,22 @@ static const ps_arch_hf_key hf_keys[] = {
     {"head_dim", "head_dim", "256"},
     {"intermediate_size", "intermediate_size", "9216"},
     {"rope_theta", "rope_theta", "1000000"},
-    {"rope_local_base_freq", "rope_local_theta", "10000", .own = true},
+    {"rope_local_base_freq", "rope_local_theta", "10000"},
     {"rms_norm_eps", "norm_epsilon", "1e-6"},
     {"tie_word_embeddings", "tie_embeddings", "true"},
     {"attention_dropout", "dropout", "0"},
     {"hidden_activation", .fallback = "gelu_pytorch_tanh", .only = " gelu_pytorch_tanh "},
+    {"hidden_act", .only = " gelu_pytorch_tanh "}, /* the same, in older files */
     {"query_pre_attn_scalar", "query_pre_attn_scalar", "256"},
     {"attn_logit_softcapping", .only = " null "},
-    {"final_logit_softcapping", "logit_softcap", "0", .null = "0", .own = true},
-    {"sliding_window", "sliding_window", "4096", .null = "null", .own = true},
-    {"layer_types", "full_attention_every", "every_6", .list = true, .own = true,
+    {"final_logit_softcapping", "logit_softcap", "0", .null = "0"},
+    {"sliding_window", "sliding_window", "4096", .null = "null"},
+    {"layer_types", "full_attention_every", "every 6", .list = true,
      .words = "full_attention=1 sliding_attention=0"},
-    {"sliding_window_pattern", .own = true}, /* read where layer_types are not there */
-    {"_sliding_window_pattern"},             /* what the class remembers of it */
+    {"sliding_window_pattern"},  /* read where layer_types are not there */
+    {"_sliding_window_pattern"}, /* what the class remembers of it */
     {"use_bidirectional_attention", .fallback = "false", .only = " false "},
-    {"cache_implementation", .own = true}, /* how, not what */
+    {"cache_implementation"}, /* how, not what */
     {NULL},
 };
 

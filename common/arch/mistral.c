@@ -42,7 +42,7 @@ static const ps_arch_hf_key hf_keys[] = {
     {"tie_word_embeddings", "tie_embeddings", "false"},
     {"attention_dropout", "dropout", "0"},
     {"hidden_act", .fallback = "silu", .only = " silu swish "},
-    {"sliding_window", "sliding_window", "4096", .null = "0", .own = true},
+    {"sliding_window", "sliding_window", "4096", .null = "0"},
     {NULL},
 };
 

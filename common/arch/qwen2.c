@@ -51,10 +51,10 @@ static const ps_arch_hf_key hf_keys[] = {
     {"head_dim", "head_dim"},
     /* read together (hf_config.c) */
     {"use_sliding_window", .fallback = "false", .only = " false true "},
-    {"sliding_window", .own = true},
-    {"max_window_layers", .own = true},
-    {"use_mrope", .fallback = "false", .only = " false ", .own = true},
-    {"layer_types", .list = true, .own = true},
+    {"sliding_window"},
+    {"max_window_layers"},
+    {"use_mrope", .fallback = "false", .only = " false "},
+    {"layer_types", .list = true},
     {NULL},
 };
 

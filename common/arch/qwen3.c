@@ -56,9 +56,9 @@ static const ps_arch_hf_key hf_keys[] = {
     {"hidden_act", .fallback = "silu", .only = " silu swish "},
     /* read together (hf_config.c) */
     {"use_sliding_window", .fallback = "false", .only = " false true "},
-    {"sliding_window", .own = true},
-    {"max_window_layers", .own = true},
-    {"layer_types", .list = true, .own = true},
+    {"sliding_window"},
+    {"max_window_layers"},
+    {"layer_types", .list = true},
     {NULL},
 };
 

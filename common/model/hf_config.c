@@ -22,18 +22,23 @@ static const char *value_of(ps_hf_values *v, const ps_arch_hf_key *key)
     return value ? value : key->fallback;
 }
 
-/* Keys of other architectures say nothing, but where those say so. */
+static bool is_of_rope(const char *name)
+{
+    const ps_hf_rope_key *key = ps_hf_rope_keys;
+    while (key->key && strcmp(key->name, name) != 0)
+        key++;
+    return key->key != NULL;
+}
+
+/* Some classes read keys that are not their own: of GPTNeoX a head_dim has a say in what is turned.
+ */
 static ps_status check_known(ps_hf_values *v, const ps_arch *arch)
 {
     for (size_t i = 0; i < v->n; i++) {
         const char *key = v->at[i].key;
-        if (!strcmp(v->at[i].text, "null"))
-            continue;
-        for (size_t k = 0; !ps_hf_key_of(arch, key) && ps_archs[k]; k++) {
-            const ps_arch_hf_key *other = ps_hf_key_in(ps_archs[k]->hf.keys, key);
-            if (other && other->own)
-                return ps_hf_values_unknown(key);
-        }
+        bool known = ps_hf_key_of(arch, key) || ps_hf_config_passes_over(key) || is_of_rope(key);
+        if (!known && strcmp(v->at[i].text, "null") != 0)
+            return ps_hf_values_unknown(key);
     }
     return PS_OK;
 }
@@ -191,8 +196,31 @@ static ps_status take_pattern(ps_hf_values *v)
         return ps_fail(PS_INVALID_ARGUMENT,
                        "sliding_window_pattern: %s is not supported, only 1 to 1024", number);
     char word[PS_HF_VALUE];
-    (void)snprintf(word, sizeof word, "every_%lu", every);
+    (void)snprintf(word, sizeof word, "every %lu", every);
     return ps_hf_values_keep(v, "layer_types", word);
+}
+
+static ps_status check_layers(const ps_hf_values *v, const ps_spec_model *m)
+{
+    return !v->layers || v->layers == m->num_layers
+               ? PS_OK
+               : ps_fail(PS_INVALID_ARGUMENT,
+                         "layer_types has %lld layers, num_hidden_layers is %lld", v->layers,
+                         (long long)m->num_layers);
+}
+
+/* A class that does not write the key has heads of one width alone. */
+static ps_status check_heads(const ps_arch *arch, const ps_spec_model *m)
+{
+    bool has_key = false;
+    for (const ps_arch_hf_out *key = arch->hf.out; key->key; key++)
+        has_key |= !strcmp(key->key, "head_dim");
+    return has_key || !ps_spec_model_has_own_heads(m)
+               ? PS_OK
+               : ps_fail(PS_INVALID_ARGUMENT,
+                         "head_dim: %lld is not supported, only hidden_size / "
+                         "num_attention_heads",
+                         (long long)m->head_dim);
 }
 
 static ps_status understand(ps_hf_values *v, const ps_arch *arch, ps_spec_model **out)
@@ -211,12 +239,14 @@ static ps_status understand(ps_hf_values *v, const ps_arch *arch, ps_spec_model 
         st = write_section(v, arch, &section);
     if (!st)
         st = ps_spec_model_parse(ps_buf_slice(&section), "config", out);
-    if (!st && v->layers && v->layers != (*out)->num_layers) {
-        st = ps_fail(PS_INVALID_ARGUMENT, "layer_types has %lld layers, num_hidden_layers is %lld",
-                     v->layers, (long long)(*out)->num_layers);
-        ps_spec_model_free(out);
-    }
     ps_buf_free(&section);
+    if (st)
+        return st;
+    st = check_layers(v, *out);
+    if (!st)
+        st = check_heads(arch, *out);
+    if (st)
+        ps_spec_model_free(out);
     return st;
 }
 

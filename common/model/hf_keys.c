@@ -5,7 +5,7 @@
 
 const ps_arch_hf_key ps_hf_shared_keys[] = {
     {"vocab_size", "vocab_size"},
-    {"psd_tokenizer", "tokenizer"},
+    {"psd_tokenizer", "tokenizer", .only = " bytes "},
     /* what is not in psd's models */
     {"attention_bias", .fallback = "false", .only = " false "},
     {"mlp_bias", .fallback = "false", .only = " false "},
@@ -31,7 +31,8 @@ static const char *const harmless[] = {
     /* where it comes from, and as what it is held */
     "_name_or_path", "_commit_hash", "architectures", "transformers_version", "torch_dtype",
     "dtype", "tokenizer_class", "prefix", "model_max_length", "max_sequence_length",
-    "unsloth_version", "unsloth_fixed", "torchao_version", "vocab_file",
+    "is_llama_config", "transformers.js_config", "unsloth_version", "unsloth_fixed",
+    "torchao_version", "vocab_file",
     /* read by itself (hf_quantization.h) */
     "quantization_config",
     /* how it is computed, not what */

@@ -9,6 +9,7 @@
 #include "common/model/hf_words.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct reader {
@@ -55,8 +56,19 @@ static ps_status no_value(const char *key)
     return ps_fail(PS_INVALID_ARGUMENT, "%s has no value that is known here", key);
 }
 
-/* One that is no object and no list, as it would stand in YAML; null is "", and no text is that,
- * nor is one null. */
+/* In YAML such a text would be that. */
+static bool is_another_kind(const char *text)
+{
+    static const char *const words[] = {"", "null", "true", "false"};
+    char *end = NULL;
+    (void)strtod(text, &end);
+    bool is = !*end;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        is |= !strcmp(text, words[i]);
+    return is;
+}
+
+/* One that is no object and no list, as it would stand in YAML; null is "". */
 static ps_status take_scalar(const ps_json_token *token, const char *key, char *out, size_t size)
 {
     const char *text = token->kind == PS_JSON_TRUE    ? "true"
@@ -66,7 +78,7 @@ static ps_status take_scalar(const ps_json_token *token, const char *key, char *
     size_t known = strspn(text, "abcdefghijklmnopqrstuvwxyz"
                                 "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-._");
     bool word = token->kind == PS_JSON_STRING;
-    bool other = word && (strlen(text) != token->text.len || !*text || !strcmp(text, "null"));
+    bool other = word && (strlen(text) != token->text.len || is_another_kind(text));
     if (text[known] || other || known >= size)
         return no_value(key);
     (void)snprintf(out, size, "%s", text);

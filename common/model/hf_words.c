@@ -49,13 +49,15 @@ void ps_hf_layers_add(ps_hf_layers *l, const char *word)
 
 bool ps_hf_layers_word(const ps_hf_layers *l, char *out, size_t size)
 {
+    if (!l->n)
+        return false;
     bool from = l->others && l->full && !l->again && !l->strange;
     if (!l->others)
         (void)snprintf(out, size, "%s", l->first);
     else if (from)
-        (void)snprintf(out, size, "from_%lld", (long long)l->full);
+        (void)snprintf(out, size, "from %lld", (long long)l->full);
     else
-        (void)snprintf(out, size, "every_%lld", (long long)l->every);
+        (void)snprintf(out, size, "every %lld", (long long)l->every);
     return !l->others || from || (!l->wrong && !strcmp(l->first, "sliding_attention"));
 }
 
@@ -67,12 +69,12 @@ static bool begins(const char *value, const char *word, const char **rest)
 
 bool ps_hf_every(const char *value, const char **digits)
 {
-    return begins(value, "every_", digits);
+    return begins(value, "every ", digits);
 }
 
 bool ps_hf_from(const char *value, const char **digits)
 {
-    return begins(value, "from_", digits);
+    return begins(value, "from ", digits);
 }
 
 bool ps_hf_same(const char *a, const char *b)

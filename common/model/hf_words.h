@@ -26,10 +26,10 @@ typedef struct ps_hf_layers {
     bool strange;  /* or one that is not sliding_attention did */
 } ps_hf_layers;
 void ps_hf_layers_add(ps_hf_layers *layers, const char *word);
-/* The one word, or "every_6", or "from_6": behind so many all are sliding_attention. false: they
- * say something else. */
+/* The one word, or "every 6", or "from 6": behind so many all are sliding_attention; with a blank,
+ * which no word of a file has. false: they say something else, or nothing. */
 bool ps_hf_layers_word(const ps_hf_layers *layers, char *out, size_t size);
-/* Is it such an "every_6", or such a "from_6"? *digits: "6". */
+/* Is it such an "every 6", or such a "from 6"? *digits: "6". */
 bool ps_hf_every(const char *value, const char **digits);
 bool ps_hf_from(const char *value, const char **digits);
 
