@@ -12,21 +12,6 @@ static void set(ps_buf *token, ps_buf *made)
     ps_buf_free(&was);
 }
 
-/* Each place of `what` in the token becomes `with`. */
-static void replace(ps_buf *token, ps_slice what, ps_slice with)
-{
-    ps_buf made = PS_BUF_EMPTY;
-    for (size_t at = 0; at < token->len;) {
-        bool is = token->len - at >= what.len && !memcmp(token->data + at, what.data, what.len);
-        if (is)
-            ps_buf_append(&made, with.data, with.len);
-        else
-            ps_buf_append(&made, token->data + at, 1);
-        at += is ? what.len : 1;
-    }
-    set(token, &made);
-}
-
 /* ---- ByteLevel: a text with a letter that stands for no byte stands for itself ---- */
 
 static void decode_byte_level(const ps_step *step, bool first, ps_spans *spans, ps_buf *token)
@@ -51,7 +36,7 @@ static void decode_metaspace(const ps_step *step, bool first, ps_spans *spans, p
 {
     enum { NEVER = 2 };
     bool drop = first && step->number != NEVER;
-    replace(token, ps_buf_slice(&step->with), ps_slice_str(drop ? "" : " "));
+    ps_step_replace(token, ps_buf_slice(&step->with), ps_slice_str(drop ? "" : " "));
 }
 
 const ps_step_row ps_dec_metaspace = {
@@ -119,7 +104,7 @@ static void decode_replace(const ps_step *step, bool first, ps_spans *spans, ps_
 {
     ps_buf made = PS_BUF_EMPTY;
     if (!step->regex) {
-        replace(token, ps_buf_slice(&step->text), ps_buf_slice(&step->with));
+        ps_step_replace(token, ps_buf_slice(&step->text), ps_buf_slice(&step->with));
         return;
     }
     ps_status st = ps_step_find(step, ps_buf_slice(token), spans); /* a failure changes nothing */
@@ -149,10 +134,6 @@ static ps_status read_wordpiece(const ps_part *part, ps_step *step)
 
 static void decode_wordpiece(const ps_step *step, bool first, ps_spans *spans, ps_buf *token)
 {
-    static const char *const closer[] = {" .", " ?", " !", " ,"};
-    static const char *const longer[][2] = {{" ' ", "'"},          {" n't", "n't"}, {" 'm", "'m"},
-                                            {" do not", " don't"}, {" 's", "'s"},   {" 've", "'ve"},
-                                            {" 're", "'re"}};
     bool goes_on =
         token->len >= step->text.len && !memcmp(token->data, step->text.data, step->text.len);
     ps_buf made = PS_BUF_EMPTY;
@@ -161,12 +142,8 @@ static void decode_wordpiece(const ps_step *step, bool first, ps_spans *spans, p
     size_t from = !first && goes_on ? step->text.len : 0;
     ps_buf_append(&made, token->data + from, token->len - from);
     set(token, &made);
-    if (!step->is[0])
-        return;
-    for (size_t i = 0; i < sizeof closer / sizeof *closer; i++)
-        replace(token, ps_slice_str(closer[i]), ps_slice_str(closer[i] + 1));
-    for (size_t i = 0; i < sizeof longer / sizeof *longer; i++)
-        replace(token, ps_slice_str(longer[i][0]), ps_slice_str(longer[i][1]));
+    if (step->is[0])
+        ps_step_clean_up(token);
 }
 
 const ps_step_row ps_dec_wordpiece = {
@@ -183,7 +160,7 @@ static ps_status read_bpe(const ps_part *part, ps_step *step)
 static void decode_bpe(const ps_step *step, bool first, ps_spans *spans, ps_buf *token)
 {
     if (step->text.len)
-        replace(token, ps_buf_slice(&step->text), ps_slice_str(" "));
+        ps_step_replace(token, ps_buf_slice(&step->text), ps_slice_str(" "));
 }
 
 const ps_step_row ps_dec_bpe = {.type = "BPEDecoder", .read = read_bpe, .decode = decode_bpe};

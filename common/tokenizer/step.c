@@ -25,6 +25,9 @@ static ps_status add(const ps_step_row *row, const ps_part *part, ps_steps *step
     if (steps->n == PS_TOKENIZER_MAX_STEPS)
         return ps_fail(PS_INVALID_ARGUMENT, "%s: more than %d steps", part->path,
                        PS_TOKENIZER_MAX_STEPS);
+    if (steps->n && (row->once || steps->at->row->once))
+        return ps_fail(PS_INVALID_ARGUMENT, "%s: %s goes with no other step", part->path,
+                       row->once ? row->type : steps->at->row->type);
     if (!steps->at)
         steps->at = ps_alloc_array(PS_TOKENIZER_MAX_STEPS, sizeof *steps->at);
     ps_step *step = &steps->at[steps->n++];
@@ -202,4 +205,31 @@ void ps_spans_of_kind(ps_slice text, bool (*is)(uint32_t), ps_spans *out)
         if (is(ps_step_char(ps_slice_of(text.data + at, text.len - at), &n)))
             ps_spans_match(out, at, at + n);
     ps_spans_finish(out, text.len);
+}
+
+void ps_step_replace(ps_buf *token, ps_slice what, ps_slice with)
+{
+    ps_buf made = PS_BUF_EMPTY, was = *token;
+    for (size_t at = 0; at < was.len;) {
+        bool is = was.len - at >= what.len && !memcmp(was.data + at, what.data, what.len);
+        if (is)
+            ps_buf_append(&made, with.data, with.len);
+        else
+            ps_buf_append(&made, was.data + at, 1);
+        at += is ? what.len : 1;
+    }
+    *token = made;
+    ps_buf_free(&was);
+}
+
+void ps_step_clean_up(ps_buf *token)
+{
+    static const char *const closer[] = {" .", " ?", " !", " ,"};
+    static const char *const longer[][2] = {{" ' ", "'"},          {" n't", "n't"}, {" 'm", "'m"},
+                                            {" do not", " don't"}, {" 's", "'s"},   {" 've", "'ve"},
+                                            {" 're", "'re"}};
+    for (size_t i = 0; i < sizeof closer / sizeof *closer; i++)
+        ps_step_replace(token, ps_slice_str(closer[i]), ps_slice_str(closer[i] + 1));
+    for (size_t i = 0; i < sizeof longer / sizeof *longer; i++)
+        ps_step_replace(token, ps_slice_str(longer[i][0]), ps_slice_str(longer[i][1]));
 }

@@ -39,6 +39,9 @@ typedef struct ps_step_row {
                      ps_cut_pieces *out);
     /* Decoders: changes the text of one token, the first or another. spans: memory. */
     void (*decode)(const ps_step *step, bool first, ps_spans *spans, ps_buf *token);
+    /* Decoders: a token that follows itself is no other one. Such a step is its decoder's only
+     * one. */
+    bool once;
 } ps_step_row;
 
 /* What the rows keep of their keys; each says what it uses. */
@@ -78,6 +81,10 @@ PS_MUST_CHECK ps_status ps_step_pattern(const ps_part *part, ps_step *step);
 PS_MUST_CHECK ps_status ps_step_find(const ps_step *step, ps_slice text, ps_spans *out);
 /* Where a character is of a kind; each is a match of its own. */
 void ps_spans_of_kind(ps_slice text, bool (*is)(uint32_t code_point), ps_spans *out);
+/* Each place of `what`, not empty, in a token becomes `with`. */
+void ps_step_replace(ps_buf *token, ps_slice what, ps_slice with);
+/* The spaces go that English has not before points, commas, n't and so on. */
+void ps_step_clean_up(ps_buf *token);
 /* The character at the start of text (not empty); *n: its bytes. What is no UTF-8 is one byte, and
  * above every code point. */
 uint32_t ps_step_char(ps_slice text, size_t *n);

@@ -233,7 +233,7 @@ void ps_tokenizer_merge(const ps_tokenizer *t, size_t i, uint32_t *left, uint32_
 
 void ps_decoder_init(ps_decoder *d, const ps_tokenizer *tokenizer, bool begins)
 {
-    *d = (ps_decoder){.tokenizer = tokenizer, .begins = begins};
+    *d = (ps_decoder){.tokenizer = tokenizer, .begins = begins, .last = UINT32_MAX};
 }
 
 /* Moves held to out as UTF-8, up to a beginning whose rest may come. */
@@ -254,8 +254,18 @@ static void release(ps_decoder *d, bool whole, ps_buf *out)
     ps_buf_consume(&d->held, at);
 }
 
+/* A token that follows itself where such a one is no other. */
+static bool is_again(const ps_decoder *d, uint32_t id)
+{
+    const ps_steps *steps = &d->tokenizer->decoder;
+    return id == d->last && steps->n && steps->at->row->once;
+}
+
 void ps_decoder_put(ps_decoder *d, uint32_t id, ps_buf *out)
 {
+    if (is_again(d, id))
+        return;
+    d->last = id;
     if (d->begins && d->tokenizer->vocab)
         put_token(d->tokenizer, id, true, &d->held);
     else

@@ -118,8 +118,9 @@ void ps_tokenizer_join(const ps_tokenizer *tokenizer, const ps_ids *text, const 
 
 typedef struct ps_decoder {
     const ps_tokenizer *tokenizer;
-    bool begins; /* no token came, and the text begins with it */
-    ps_buf held; /* the beginning of a character whose rest has not come */
+    bool begins;   /* no token came, and the text begins with it */
+    uint32_t last; /* the token that came last; UINT32_MAX: none */
+    ps_buf held;   /* the beginning of a character whose rest has not come */
 } ps_decoder;
 
 /* Appends to out what is now certain, always whole UTF-8: bytes that can be none become U+FFFD, as
