@@ -21,5 +21,5 @@ const ps_step_row *const ps_pre_tokenizer_rows[] = {
 
 const ps_step_row *const ps_decoder_rows[] = {
     &ps_dec_byte_level, &ps_dec_metaspace, &ps_dec_byte_fallback, &ps_dec_fuse, &ps_dec_strip,
-    &ps_dec_replace,    &ps_dec_wordpiece, &ps_dec_bpe,           NULL,
+    &ps_dec_replace,    &ps_dec_wordpiece, &ps_dec_bpe,           &ps_dec_ctc,  NULL,
 };

@@ -22,7 +22,9 @@ extern const ps_step_row ps_pre_unicode_scripts;         /* pre_unicode_scripts.
 extern const ps_step_row ps_pre_digits, ps_pre_punctuation, ps_pre_whitespace,
     ps_pre_whitespace_split, ps_pre_bert;
 
-/* Decoders: decoders.c */
+/* Decoders */
+extern const ps_step_row ps_dec_ctc; /* decoder_ctc.c */
+/* decoders.c */
 extern const ps_step_row ps_dec_byte_level, ps_dec_metaspace, ps_dec_byte_fallback, ps_dec_fuse,
     ps_dec_strip, ps_dec_replace, ps_dec_wordpiece, ps_dec_bpe;
 

@@ -286,6 +286,16 @@ def wordlevel():
     return train(tokenizer, trainers.WordLevelTrainer, vocab_size=500, special_tokens=["[UNK]", "[CLS]", "[SEP]"])
 
 
+def ctc():
+    """Letters, many of them twice, of which the decoder leaves one."""
+    words = ["<pad>", "<unk>", "|", *string.ascii_lowercase, "'", "n't", " do not", "."]
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), normalizers.Replace(" ", "|")])
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("n't| do not|<pad>|."), "isolated")
+    tokenizer.decoder = decoders.CTC()
+    return tokenizer
+
+
 def as_read(number):
     """A score as the library reads it: its digits, and then a power of ten, each rounded."""
     digits, exponent = number.lstrip("-").replace(".", ""), len(number.split(".")[1])
@@ -312,10 +322,11 @@ def main():
     fixed = ["", " ", "  ", "\n", " a", "a ", "a  b", "<s>", " <s> x", "a\u0301", "\u0130I", "x" * 30, "\u2460\uff21\ufb01e\u0301"]
     starts = ["\ufb01", "xthe", "x the", "the xthe", "ythe", "y", "of", " of", "\u0301the", "  the", "<s>the", "x<s>the", "the<s>x the"]
     kinds = [" ab\u03b1 12\u3042\u30ab\u4e00 x", "\u0378 \u0378", "a\u0378b", "\u30fc\u30a2\uff71", "\U0001f600a\u0301\u0661"]
+    spoken = ["aab  bc<pad>c", "hello<pad>lo|| world", "don't  .", "a<pad><pad>a"]
     marks = [f"a{chr(c)}b" for c in (*range(0x20), 0x7f, 0x8f, 0x9f, 0x1680, *range(0x200a, 0x2011), 0x2028, 0x2029, 0x2581, 0xfeff, 0xfffd)]
     pairs = [a + b for a, b in zip(string.ascii_letters[::2], string.ascii_letters[1::2])]
     for make in (llama3, qwen2, smollm, roberta, clip, llama2, mistral, bert, unigram, t5, words, first, scores, threes,
-                 nmt, letters, scripts, wordlevel):
+                 nmt, letters, scripts, wordlevel, ctc):
         if len(sys.argv) > 1 and make.__name__ not in sys.argv:
             continue
         tokenizer = make()
@@ -326,7 +337,7 @@ def main():
             (HERE / f"{make.__name__}.json").write_text(json.dumps(json.loads(tokenizer.to_str()), separators=(",", ":")) + "\n")
         draw = random.Random(7)
         lines = []
-        for one in fixed + {"first": starts, "scores": pairs, "nmt": marks, "scripts": kinds}.get(make.__name__, []) + [text(draw) for _ in range(90)]:
+        for one in fixed + {"first": starts, "scores": pairs, "nmt": marks, "scripts": kinds, "ctc": spoken}.get(make.__name__, []) + [text(draw) for _ in range(90)]:
             ids = tokenizer.encode(one, add_special_tokens=False).ids
             pair = tokenizer.encode(one, "of it")
             case = {"in": one, "ids": ids, "pair": pair.ids, "types": pair.type_ids}

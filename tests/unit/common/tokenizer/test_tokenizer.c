@@ -371,6 +371,10 @@ START_TEST(files_that_would_be_read_wrongly_are_refused)
             "normalizer: precompiled_charsmap: its trie does not fit in it");
     refuses("\"type\":\"ByteLevel\"", "\"type\":\"Syllables\"",
             "pre_tokenizer: type 'Syllables' is not supported; psd knows ByteLevel, Split, ");
+    refuses("\"decoder\":{\"type\":\"ByteLevel\"",
+            "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Fuse\"},{\"type\":"
+            "\"CTC\"}]},\"x\":{\"type\":\"ByteLevel\"",
+            "decoder.decoders[1]: CTC goes with no other step");
     refuses("\"use_regex\":true", "\"use_regex\":1", "use_regex must be true or false");
     refuses("\"type\":\"BPE\"", "\"type\":\"Hashes\"",
             "model: type 'Hashes' is not supported; psd knows BPE, Unigram, ");
