@@ -28,14 +28,31 @@ static ps_status check(const ps_model_config *config)
     return PS_OK;
 }
 
-static ps_status check_one(const ps_convolution *c, size_t i, ps_image_size in, ps_image_size given,
-                           ps_image_size left)
+/* Sides can be divided by its strides. */
+static bool has_sizes(const ps_convolution *c)
 {
     bool norm = c->norm == PS_CONVOLUTION_GROUP;
-    bool fits = c->channels >= 1 && c->kernel >= 1 && c->stride >= 1 && c->padding >= 0 &&
-                c->padding < c->kernel && given.height > 0 && given.width > 0 && left.height > 0 &&
-                left.width > 0 && ps_convolution_row(c, in, given) <= PS_CONVOLUTION_ROW_MAX;
-    if (!fits || (norm && (c->norm_groups < 1 || c->channels % c->norm_groups)))
+    bool window = c->pool == PS_CONVOLUTION_MAX || c->pool == PS_CONVOLUTION_AVERAGE;
+    return c->channels >= 1 && c->kernel >= 1 && c->stride >= 1 && c->padding >= 0 &&
+           c->padding < c->kernel && (!window || (c->pool_size >= 1 && c->pool_stride >= 1)) &&
+           (!norm || (c->norm_groups >= 1 && c->channels % c->norm_groups == 0));
+}
+
+static bool is_there(ps_image_size size)
+{
+    return size.height > 0 && size.width > 0;
+}
+
+/* *left: what comes to the next. */
+static ps_status check_one(const ps_convolution *c, size_t i, ps_image_size in, ps_image_size *left)
+{
+    ps_image_size given = {0};
+    if (has_sizes(c)) {
+        given = ps_convolution_given(c, in);
+        *left = ps_convolution_pooled(c, given);
+    }
+    if (!is_there(given) || !is_there(*left) ||
+        ps_convolution_row(c, in, given) > PS_CONVOLUTION_ROW_MAX)
         return ps_fail(PS_INVALID_ARGUMENT,
                        "convolutions[%zu]: does not fit what comes to it, %lld × %lld × %lld", i,
                        (long long)in.channels, (long long)in.height, (long long)in.width);
@@ -89,8 +106,8 @@ ps_status ps_convolutions_describe(const ps_model_config *config, ps_model_layou
     ps_image_size size = config->image;
     for (size_t i = 0; !st && i < config->convolution_count; i++) {
         const ps_convolution *c = &config->convolutions[i];
-        ps_image_size given = ps_convolution_given(c, size), left = ps_convolution_pooled(c, given);
-        st = check_one(c, i, size, given, left);
+        ps_image_size left = {0};
+        st = check_one(c, i, size, &left);
         if (!st)
             st = check_size(c, i, size.channels);
         if (!st)

@@ -105,7 +105,7 @@ void ps_transformer_drop_bits(const ps_transformer *t, int64_t branch, uint64_t 
 {
     PS_REQUIRE(branch >= 0 && branch < 1 << 24);
     *seed = t->base.options.seed + t->passes * 0x9E3779B97F4A7C15u;
-    *offset = (uint64_t)branch << 40;
+    *offset = (uint64_t)branch * PS_TRANSFORMER_WORDS;
 }
 
 static double rate_of(const ps_transformer *t, int64_t branch)

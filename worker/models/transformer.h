@@ -226,7 +226,11 @@ void ps_transformer_attend(ps_transformer *t, int64_t l);
 /* t->dmixed -> t->dpacked */
 void ps_transformer_attend_backward(ps_transformer *t, int64_t l);
 
-/* The word that the bits of a branch, which has fewer than 2^40 elements, begin with in this pass.
+/* Words of random bits, and so elements, that a branch has. */
+#define PS_TRANSFORMER_WORDS (INT64_C(1) << 40)
+
+/* The word that the bits of a branch begin with in this pass. What is in memory is never more than
+ * PS_TRANSFORMER_WORDS; attention's weights, which are not, may be (transformer_attention.c).
  * Branches are those of ps_transformer_drop; behind them, of each block, those of the PS_PARTS that
  * may have adapters; and behind these, of each block, attention's weights. */
 void ps_transformer_drop_bits(const ps_transformer *t, int64_t branch, uint64_t *seed,

@@ -2,17 +2,27 @@
 #include "common/base/require.h"
 #include "worker/models/transformer.h"
 
+/* Where there are more weights than a branch has words, the words behind are those of the next
+ * block, so that each has a seed of its own. */
+static void take_words(const ps_transformer *t, int64_t l, ps_attention_layer *layer)
+{
+    int64_t blocks = t->size.num_layers;
+    ps_transformer_drop_bits(t, 1 + 2 * blocks + blocks * PS_PARTS + l, &layer->dropout_seed,
+                             &layer->dropout_offset);
+    double keys = t->batch ? (double)t->n / (double)t->batch : 0;
+    if ((double)t->n * (double)t->size.num_heads * keys > (double)PS_TRANSFORMER_WORDS)
+        layer->dropout_seed += (uint64_t)(l + 1) * 0xBF58476D1CE4E5B9u;
+}
+
 ps_attention_layer ps_transformer_attention_of(const ps_transformer *t, int64_t l)
 {
     ps_attention_layer layer = t->attention;
-    int64_t blocks = t->size.num_layers;
     if (t->several)
         layer.starts = ps_transformer_rows(t, t->starts);
     if (t->texts.there)
         layer.ends = ps_transformer_rows(t, t->texts.ends);
     layer.dropout = t->dropping ? t->attention_dropout : 0;
-    ps_transformer_drop_bits(t, 1 + 2 * blocks + blocks * PS_PARTS + l, &layer.dropout_seed,
-                             &layer.dropout_offset);
+    take_words(t, l, &layer);
     if (!ps_arch_slides(&t->size.choices, l))
         return layer;
     layer.window = t->size.choices.sliding_window;

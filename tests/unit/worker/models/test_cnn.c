@@ -213,6 +213,20 @@ START_TEST(what_does_not_fit_is_refused)
     ck_assert_str_eq(ps_error_message(),
                      "convolutions[0]: does not fit what comes to it, 1 × 4 × 4");
     c.padding = 1;
+    const ps_convolution good = c;
+    const ps_convolution bad[] = {
+        {.kernel = 3, .stride = 1},
+        {.channels = 4, .stride = 1},
+        {.channels = 4, .kernel = 3},
+        {.channels = 4, .kernel = 3, .stride = 1, .padding = 3},
+        {.channels = 4, .kernel = 3, .stride = 1, .pool = PS_CONVOLUTION_MAX, .pool_size = 2},
+        {.channels = 4, .kernel = 3, .stride = 1, .pool = PS_CONVOLUTION_AVERAGE, .pool_stride = 2},
+        {.channels = 4, .kernel = 3, .stride = 1, .norm = PS_CONVOLUTION_GROUP}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        c = bad[i];
+        ck_assert_int_eq(ps_model_describe(&config, &layout), PS_INVALID_ARGUMENT);
+    }
+    c = good;
     ck_ok(ps_model_describe(&config, &layout));
     ck_assert_uint_eq(layout.count, 4);
     ck_assert_str_eq(layout.parameters[0].name, "convolutions.0.weight");

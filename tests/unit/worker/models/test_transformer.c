@@ -71,6 +71,27 @@ START_TEST(gpt2_drops_weights_of_attention_in_training_alone)
 }
 END_TEST
 
+/* Blocks have words of their own, also where attention has more weights than a branch has words. */
+START_TEST(no_block_has_the_words_of_another)
+{
+    language_fixture f;
+    language_open(&f, 0);
+    ps_transformer *t = (ps_transformer *)f.model;
+    const int64_t lengths[] = {LENGTH, 1 << 17};
+    for (int i = 0; i < 2; i++) {
+        t->batch = 64;
+        t->n = 64 * lengths[i];
+        uint64_t words = (uint64_t)(t->n * t->size.num_heads * lengths[i]);
+        ck_assert((words > UINT64_C(1) << 40) == (i == 1));
+        ps_attention_layer one = ps_transformer_attention_of(t, 0);
+        ps_attention_layer next = ps_transformer_attention_of(t, 1);
+        ck_assert(one.dropout_seed != next.dropout_seed ||
+                  next.dropout_offset - one.dropout_offset >= words);
+    }
+    language_close(&f);
+}
+END_TEST
+
 /* What is dropped of the embeddings goes by its own rate, whatever the branches' is. */
 START_TEST(embeddings_are_dropped_at_their_own_rate)
 {
@@ -353,6 +374,7 @@ static const ps_check_case tests[] = {
     {.test = &documents_in_one_row_are_as_each_alone, .repeat = KINDS},
     {.test = &no_gradient_crosses_between_documents, .repeat = 2},
     {.test = &gpt2_drops_weights_of_attention_in_training_alone, .repeat = 2},
+    {.test = &no_block_has_the_words_of_another},
     {.test = &embeddings_are_dropped_at_their_own_rate},
     {.test = &every_gradient_agrees_with_finite_differences_in_float64, .repeat = KINDS},
     {.test = &recomputing_changes_no_bit, .repeat = KINDS},
