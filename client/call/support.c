@@ -27,14 +27,16 @@ ps_status ps_server_status(ps_client *client, Psd__V1__StatusResponse **out)
     return st;
 }
 
-/* The newest job of a name: page after page, newest first, until one has it. */
-static ps_status find_job(ps_client *client, const char *name, uint64_t *out)
+/* The newest job of a name, and in that state: page after page, newest first, until one has it. */
+static ps_status find_job(ps_client *client, const char *name, Psd__V1__JobState state,
+                          uint64_t *out)
 {
     char *token = NULL;
     ps_status st = PS_OK;
     do {
         Psd__V1__ListJobsRequest request = PSD__V1__LIST_JOBS_REQUEST__INIT;
         request.page_size = 1000;
+        request.state = state;
         if (token)
             request.page_token = token;
         ProtobufCMessage *reply = NULL;
@@ -70,7 +72,14 @@ ps_status ps_job_of(ps_client *client, const char *text, uint64_t *out)
         return ps_client_usage(
             client, "'%s' is neither a job's number nor its name; 'psctl jobs' lists them", text);
     *out = 0;
-    return find_job(client, text, out);
+    return find_job(client, text, PSD__V1__JOB_STATE__JOB_STATE_UNSPECIFIED, out);
+}
+
+bool ps_job_done_of(ps_client *client, const char *text, uint64_t *out)
+{
+    *out = 0;
+    return ps_job_spec_name_ok(text) &&
+           find_job(client, text, PSD__V1__JOB_STATE__JOB_STATE_DONE, out) == PS_OK;
 }
 
 ps_status ps_cancel_interrupted(ps_client *client, uint64_t job_id, ps_status st)

@@ -22,6 +22,8 @@ PS_MUST_CHECK ps_status ps_server_status(ps_client *client, Psd__V1__StatusRespo
 /* A job by its number or its name (of those, the newest, which the server is asked for). A usage
  * failure when it can be neither; PS_NOT_FOUND: no job of that name. */
 PS_MUST_CHECK ps_status ps_job_of(ps_client *client, const char *text, uint64_t *out);
+/* The newest job of that name that is done, for hints. Replaces this thread's message. */
+bool ps_job_done_of(ps_client *client, const char *text, uint64_t *out);
 /* Nobody waits for the job any more: it is cancelled. Returns st, and its message. */
 ps_status ps_cancel_interrupted(ps_client *client, uint64_t job_id, ps_status st);
 /* PS_INVALID_ARGUMENT unless each could be the name of a file that is fetched: psd, too, may say

@@ -90,7 +90,9 @@ static void show_anchors(ps_client *client, const ps_audit_check *check,
         ps_buf_puts(&client->out, "no line of them is signed\n");
         return;
     }
-    ps_buf_printf(&client->out, "signed to line %" PRIu64 ", at %s\nby %s (%" PRIu64 " anchor%s",
+    ps_buf_printf(&client->out,
+                  "signed to line %" PRIu64 ", by the anchor behind it, at %s\nby %s (%" PRIu64
+                  " anchor%s",
                   found->signed_to, found->time,
                   *found->signer.name ? ps_identity_format(&found->signer, who) : "nobody's name",
                   found->anchors, found->anchors == 1 ? "" : "s");

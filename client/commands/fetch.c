@@ -67,7 +67,24 @@ static void report(ps_client *client, uint64_t job_id, const char *name, const c
     }
 }
 
-static ps_status fetch(ps_client *client, uint64_t job_id, const char *name, const options *o)
+/* A name means the newest job, and what is looked for may be of one before that. */
+static ps_status hint(ps_client *client, const char *name, uint64_t job_id, ps_status st)
+{
+    uint64_t done = 0;
+    ps_error error = {0};
+    if (st != PS_NOT_FOUND)
+        return st;
+    ps_error_save(&error, st);
+    if (!ps_job_done_of(client, name, &done) || done == job_id)
+        return ps_error_raise(&error);
+    st = ps_error_raise(&error);
+    return ps_fail(
+        st, "%s; it is the newest %s, and job %" PRIu64 " of that name is done: give its number",
+        ps_error_message(), name, done);
+}
+
+static ps_status fetch(ps_client *client, const char *job, uint64_t job_id, const char *name,
+                       const options *o)
 {
     const char *path = o->path ? o->path : name;
     bool out = ps_target_descriptor(path) == STDOUT_FILENO; /* nothing else is to be said there */
@@ -83,7 +100,9 @@ static ps_status fetch(ps_client *client, uint64_t job_id, const char *name, con
     ps_status st =
         out ? PS_OK : ps_new_file_open(path, &(ps_new_file_options){.force = o->force}, &s.file);
     if (!st)
-        st = ps_receive_file(client, "/psd.v1.Models/GetArtifact", &request.base, take, &s, &bytes);
+        st = hint(
+            client, job, job_id,
+            ps_receive_file(client, "/psd.v1.Models/GetArtifact", &request.base, take, &s, &bytes));
     if (!st && s.file)
         st = ps_new_file_finish(&s.file);
     if (!st && !out)
@@ -93,16 +112,17 @@ static ps_status fetch(ps_client *client, uint64_t job_id, const char *name, con
 }
 
 /* Without a name, the only one that there is. */
-static ps_status fetch_only(ps_client *client, uint64_t job_id, const options *o)
+static ps_status fetch_only(ps_client *client, const char *job, uint64_t job_id, const options *o)
 {
     Psd__V1__ListArtifactsResponse *list = NULL;
     ps_status st = ps_list_artifacts(client, job_id, &list);
     if (st)
         return st;
     if (list->n_artifacts == 1)
-        st = fetch(client, job_id, list->artifacts[0]->name, o);
+        st = fetch(client, job, job_id, list->artifacts[0]->name, o);
     else if (list->n_artifacts == 0)
-        st = ps_fail(PS_NOT_FOUND, "job %" PRIu64 " has no artifacts", job_id);
+        st = hint(client, job, job_id,
+                  ps_fail(PS_NOT_FOUND, "job %" PRIu64 " has no artifacts", job_id));
     else
         st = ps_client_usage(client,
                              "job %" PRIu64 " has %zu artifacts; which? 'psctl artifacts "
@@ -114,12 +134,13 @@ static ps_status fetch_only(ps_client *client, uint64_t job_id, const options *o
 
 static ps_status run(ps_client *client, const ps_args *args)
 {
+    const char *job = args->operands.at[0];
     uint64_t job_id = 0;
-    ps_status st = ps_job_of(client, args->operands.at[0], &job_id);
+    ps_status st = ps_job_of(client, job, &job_id);
     if (st)
         return st;
-    return args->operands.n > 1 ? fetch(client, job_id, args->operands.at[1], args->options)
-                                : fetch_only(client, job_id, args->options);
+    return args->operands.n > 1 ? fetch(client, job, job_id, args->operands.at[1], args->options)
+                                : fetch_only(client, job, job_id, args->options);
 }
 
 const ps_command ps_command_fetch = {

@@ -152,7 +152,8 @@ const ps_command ps_command_generate = {
     .help = "let a stored language model go on from a prompt",
     .details = "The text appears as a worker says it; Ctrl-C ends the job. The worker keeps the\n"
                "model, so the next prompt begins at once. Added tokens of the tokenizer such as\n"
-               "<|endoftext|> may stand in the prompt, and end what is generated.\n",
+               "<|endoftext|> may stand in the prompt. What is generated ends at the token that\n"
+               "ends the model's texts, as its files say (psctl inspect), or after --tokens.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 1,

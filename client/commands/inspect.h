@@ -38,6 +38,8 @@ extern const ps_inspect_kind ps_inspect_own[];
 extern const ps_inspect_kind ps_inspect_texts[];
 ps_status ps_inspect_model(ps_inspection *of);
 ps_status ps_inspect_tokenizer(ps_inspection *of);
+/* Tells two tokenizers of a name apart: of token files and of what they were made with. */
+void ps_inspect_tokenizer_hash(ps_inspection *of, uint64_t hash);
 
 /* Its first bytes are these. */
 bool ps_inspect_begins(const ps_inspection *of, const char *bytes, size_t len);

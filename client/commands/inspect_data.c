@@ -11,7 +11,16 @@
 #include "common/model/tokenizer_open.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+
+void ps_inspect_tokenizer_hash(ps_inspection *of, uint64_t hash)
+{
+    char text[17];
+    (void)snprintf(text, sizeof text, "%016" PRIx64, hash);
+    if (hash) /* 0: of a file whose maker did not say it */
+        ps_facts_text(&of->facts, "tokenizer_hash", "its hash", ps_slice_str(text));
+}
 
 /* ---- token files ---- */
 
@@ -31,6 +40,7 @@ static ps_status describe_token_file(ps_inspection *of)
     ps_facts_count(&of->facts, "tokens", "tokens", about->count);
     ps_facts_count(&of->facts, "vocab_size", "vocabulary", about->vocab_size);
     ps_facts_text(&of->facts, "tokenizer", "tokenizer", ps_slice_str(about->tokenizer));
+    ps_inspect_tokenizer_hash(of, about->tokenizer_hash);
     ps_facts_truth(&of->facts, "given", "prompts are marked", about->marks & PS_TOKEN_GIVEN);
     ps_facts_truth(&of->facts, "documents", "documents are marked", about->marks & PS_TOKEN_BEGINS);
     ps_buf_puts(&of->use, "as data of format tokens");
@@ -53,6 +63,7 @@ static bool is_tokenizer(const ps_inspection *of)
 ps_status ps_inspect_tokenizer(ps_inspection *of)
 {
     ps_tokenizer *t = NULL;
+    ps_buf added = PS_BUF_EMPTY;
     ps_inspect_is(of, "a tokenizer");
     ps_status st = ps_model_tokenizer_open(of->source.disk, of->source.path, &t);
     if (st)
@@ -60,6 +71,10 @@ ps_status ps_inspect_tokenizer(ps_inspection *of)
     ps_facts_text(&of->facts, "tokenizer", "used as", ps_slice_str(ps_tokenizer_name(t)));
     ps_facts_count(&of->facts, "vocab_size", "vocabulary", ps_tokenizer_vocab_size(t));
     ps_facts_count(&of->facts, "merges", "merges", ps_tokenizer_merges(t));
+    ps_tokenizer_added_list(t, &added);
+    ps_facts_text(&of->facts, "added_tokens", "added tokens", ps_buf_slice(&added));
+    ps_buf_free(&added);
+    ps_inspect_tokenizer_hash(of, ps_tokenizer_hash(t));
     ps_buf_printf(&of->use, "psctl tokenize --tokenizer %s", of->given);
     ps_tokenizer_free(&t);
     return PS_OK;
@@ -126,15 +141,36 @@ static ps_status list_keys(ps_slice line, ps_buf *out)
     return st;
 }
 
-/* One text is a document, of two the second may answer the first. */
-static void add_keys(ps_inspection *of, ps_slice keys)
+/* What the two texts of questions and answers are mostly called. */
+static const char *const pairs[][2] = {
+    {"prompt", "response"},    {"prompt", "completion"},    {"question", "answer"},
+    {"instruction", "output"}, {"instruction", "response"}, {"input", "output"},
+};
+
+/* keys: "a, b". */
+static bool has_key(const char *keys, const char *key)
 {
-    const uint8_t *comma = memchr(keys.data, ',', keys.len);
-    ps_buf_puts(&of->use, "psctl tokenize --jsonl ");
-    if (comma)
-        ps_buf_puts(&of->use, "KEY, or --prompt KEY --response KEY");
+    size_t len = strlen(key);
+    for (const char *at = keys; (at = strstr(at, key)); at += len)
+        if ((at == keys || at[-1] == ' ') && (!at[len] || at[len] == ','))
+            return true;
+    return false;
+}
+
+/* One text is a document, of two the second may answer the first. */
+static void add_keys(ps_inspection *of, const char *keys)
+{
+    const char *first = "KEY", *second = "KEY";
+    for (size_t i = sizeof pairs / sizeof *pairs; i-- > 0;)
+        if (has_key(keys, pairs[i][0]) && has_key(keys, pairs[i][1])) {
+            first = pairs[i][0];
+            second = pairs[i][1];
+        }
+    if (strchr(keys, ','))
+        ps_buf_printf(&of->use, "psctl tokenize --prompt %s --response %s, or --jsonl KEY", first,
+                      second);
     else
-        ps_buf_append(&of->use, keys.data, keys.len);
+        ps_buf_printf(&of->use, "psctl tokenize --jsonl %s", keys);
 }
 
 static ps_status describe_json_lines(ps_inspection *of)
@@ -153,10 +189,13 @@ static ps_status describe_json_lines(ps_inspection *of)
     }
     ps_facts_text(&of->facts, "texts", "texts at", ps_buf_slice(&keys));
     if (!st && !keys.len)
-        st = ps_fail(PS_INVALID_ARGUMENT, "%s: the first line has no text at any key",
-                     of->source.path);
+        st = ps_fail(
+            PS_INVALID_ARGUMENT,
+            "%s: the first line has no text at any key; of conversations (messages) make lines "
+            "with a prompt and a response",
+            of->source.path);
     if (!st)
-        add_keys(of, ps_buf_slice(&keys));
+        add_keys(of, ps_buf_cstr(&keys));
     ps_buf_free(&keys);
     ps_json_lines_free(&lines);
     ps_source_close(&source);

@@ -6,6 +6,7 @@
 #include "common/model/hf_shards.h"
 #include "common/model/model_files.h"
 #include "common/model/model_format.h"
+#include "common/tokenizer/tokenizer.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -87,6 +88,16 @@ static void add_model(ps_inspection *of, const ps_spec_model *model, bool tokeni
     ps_buf_free(&text);
 }
 
+/* As token files have it, to be held against theirs. */
+static void add_tokenizer_hash(ps_inspection *of, ps_slice json)
+{
+    ps_tokenizer *t = NULL;
+    if (!json.len || ps_tokenizer_from_json(json, &t)) /* what is wrong with it is a remark */
+        return;
+    ps_inspect_tokenizer_hash(of, ps_tokenizer_hash(t));
+    ps_tokenizer_free(&t);
+}
+
 static uint64_t parameters_of(const ps_model_in_about *about)
 {
     uint64_t n = 0;
@@ -112,6 +123,7 @@ static ps_status describe_other(ps_inspection *of)
     if (about->model) {
         ps_facts_count(&of->facts, "parameters", "parameters", parameters_of(about));
         add_model(of, about->model, about->tokenizer.len > 0, &about->ids);
+        add_tokenizer_hash(of, ps_buf_slice(&about->tokenizer));
     }
     ps_buf_puts(&of->remarks, ps_model_in_remarks(in));
     add_use(of, ps_model_in_knows_model(in) ? "" : " --model CONFIG");
@@ -136,8 +148,9 @@ static ps_status describe_own(ps_inspection *of)
     if (!st && model) {
         of->kind = "psd";
         ps_token_ids_of_file(one.at[0].header, &ids);
-        add_model(of, model,
-                  ps_safetensors_metadata(one.at[0].header, PS_MODEL_META_TOKENIZER) != NULL, &ids);
+        const char *its = ps_safetensors_metadata(one.at[0].header, PS_MODEL_META_TOKENIZER);
+        add_model(of, model, its != NULL, &ids);
+        add_tokenizer_hash(of, ps_slice_str(its ? its : ""));
     }
     if (!st)
         add_use(of, model ? "" : " --model CONFIG");

@@ -255,7 +255,9 @@ const ps_command ps_command_seal = {
     .name = "seal",
     .operands = "FILE",
     .help = "seal a file, without a server",
-    .details = "Writes the sealed file and, beside it, its wrapped key with .key at the end.\n",
+    .details = "psctl seal --kek file:KEK --as TEXT --to SEALED FILE writes the sealed file and,\n"
+               "beside it, its wrapped key SEALED.key. 'psctl key create KEK' makes the key that\n"
+               "wraps it.\n",
     .flags = seal_flags,
     .options_size = sizeof(options),
     .least = 1,

@@ -233,6 +233,17 @@ static ps_status read_inputs(job *j)
     return ps_fail(PS_CANCELLED, "interrupted");
 }
 
+static ps_status no_end(const job *j)
+{
+    ps_buf added = PS_BUF_EMPTY;
+    ps_tokenizer_added_list(j->tokenizer, &added);
+    ps_status st =
+        ps_fail(PS_INVALID_ARGUMENT, "--end: the tokenizer has no added token '%s'%s%s",
+                j->options->end, added.len ? "; it has " : ", nor any other", ps_buf_cstr(&added));
+    ps_buf_free(&added);
+    return st;
+}
+
 static ps_status prepare(job *j)
 {
     const options *o = j->options;
@@ -241,7 +252,7 @@ static ps_status prepare(job *j)
     if (st)
         return st;
     if (o->end && !ps_tokenizer_added(j->tokenizer, o->end, &j->end))
-        return ps_fail(PS_INVALID_ARGUMENT, "--end: the tokenizer has no added token '%s'", o->end);
+        return no_end(j);
     j->labelled = (ps_labelled_text){.text = o->key,
                                      .pair = o->pair,
                                      .label = o->label,

@@ -209,6 +209,42 @@ static void spaces(ps_buf *out, size_t n)
         ps_buf_putc(out, ' ');
 }
 
+/* Bytes of text that go into so many cells, to behind the last space or comma that does: all of it
+ * where it fits, and a word that is longer by itself stays whole, so that it can be copied. */
+static size_t line_of(const char *text, size_t columns)
+{
+    size_t len = strlen(text), cells = 0, end = 0;
+    for (size_t at = 0, n, wide; at < len; at += n, cells += wide) {
+        n = ps_text_cluster(text + at, len - at, &wide);
+        bool over = cells + wide > columns && text[at] != ' ';
+        if (over && end)
+            return end;
+        if (text[at] == ' ' || text[at] == ',')
+            end = at + n;
+    }
+    return len;
+}
+
+/* A field of one thing, on a terminal: nothing of it is lost, and it goes on below itself. */
+static void render_field(const ps_table *t, const cell *row, const size_t *widths,
+                         const ps_style *style, ps_buf *out)
+{
+    const size_t indent = widths[0] + 2;
+    ps_put_text(out, style, row[0].color, row[0].text);
+    spaces(out, indent - ps_text_columns(row[0].text, strlen(row[0].text)));
+    for (const char *at = row[1].text; *at;) {
+        size_t n = line_of(at, style->width - indent), shown = n;
+        while (shown && at[shown - 1] == ' ')
+            shown--;
+        char *line = ps_asprintf("%.*s", (int)shown, at);
+        ps_put_text(out, style, row[1].color, line);
+        ps_buf_putc(out, '\n');
+        ps_free(&line);
+        at += n;
+        spaces(out, *at ? indent : 0);
+    }
+}
+
 static void render_row(const ps_table *t, const cell *row, const size_t *widths,
                        const ps_style *style, ps_buf *out)
 {
@@ -272,7 +308,7 @@ static bool squeeze(const ps_table *t, size_t *widths, size_t last, size_t room)
     return true;
 }
 
-/* On a terminal a list does not wrap (the fields of one thing may: nothing of it is lost): columns
+/* On a terminal a list does not wrap: columns
  * in which no row says anything are left out (width 0), then texts are cut, and where that does not
  * do, columns are left out from the right, but for two. */
 static void fit(const ps_table *t, size_t *widths, size_t rows, size_t room)
@@ -303,8 +339,10 @@ void ps_table_render(const ps_table *table, const ps_style *style, ps_buf *out)
     }
     if (style->width && table->headed && table->columns > 1)
         fit(table, widths, rows, style->width);
+    bool fields = !table->headed && style->width > widths[0] + 2 + 20;
     for (size_t r = 0; r < rows; r++)
-        render_row(table, table->cells + r * table->columns, widths, style, out);
+        (fields ? render_field : render_row)(table, table->cells + r * table->columns, widths,
+                                             style, out);
     ps_free(&widths);
 }
 

@@ -54,7 +54,8 @@ void ps_table_free(ps_table **table);
 void ps_table_text(ps_table *table, const char *text);
 void ps_table_color(ps_table *table, ps_color color, const char *text);
 void ps_table_printf(ps_table *table, const char *format, ...) PS_PRINTF(2, 3);
-/* A row "label  value". Empty values are left out. */
+/* A row "label  value", on a terminal as many lines as the value needs. Empty values are left out.
+ */
 void ps_table_field(ps_table *table, const char *label, const char *format, ...) PS_PRINTF(3, 4);
 size_t ps_table_rows(const ps_table *table);
 void ps_table_render(const ps_table *table, const ps_style *style, ps_buf *out);

@@ -33,6 +33,15 @@ static ps_status said(const ps_new_file *f, ps_status st)
     return st && !strstr(ps_error_message(), f->given) ? ps_wrap(st, "%s", f->given) : st;
 }
 
+/* The temporary name is nobody's but ours: what the system said of it is behind the last colon. */
+static ps_status not_made(const ps_new_file *f, ps_status st)
+{
+    const char *why = strrchr(ps_error_message(), ':');
+    if (st == PS_NOT_FOUND)
+        return ps_fail(st, "%s: its folder does not exist", f->given);
+    return ps_fail(st, "%s: no file can be made beside it%s", f->given, why ? why : "");
+}
+
 /* Only a new file whose mode is the umask's affair is open to others while it is written. */
 static ps_status open_beside(ps_new_file *f)
 {
@@ -40,7 +49,7 @@ static ps_status open_beside(ps_new_file *f)
     ps_disk_mode mode = plain ? PS_DISK_CREATE_OPEN : PS_DISK_CREATE;
     ps_status st = ps_whole_file_open_beside(f->disk, f->target.path, mode, &f->whole);
     if (st)
-        return ps_wrap(st, "%s: no file can be made beside it", f->given);
+        return not_made(f, st);
     f->file = ps_whole_file_handle(f->whole);
     return PS_OK;
 }

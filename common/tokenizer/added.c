@@ -52,3 +52,24 @@ size_t ps_added_spaces(ps_slice text, bool at_end)
     }
     return spaces;
 }
+
+static void list_some(const ps_tokenizer *t, bool special, size_t *n, ps_buf *out)
+{
+    enum { MOST = 8 };
+    for (size_t i = 0; i < t->n_added; i++) {
+        ps_slice text = ps_tokenizer_text(t, t->added[i].id);
+        if (t->added[i].special != special || (*n)++ >= MOST)
+            continue;
+        ps_buf_puts(out, *n > 1 ? ", " : "");
+        ps_buf_append(out, text.data, text.len);
+    }
+    if (!special && *n > MOST)
+        ps_buf_printf(out, " and %zu more", *n - MOST);
+}
+
+void ps_tokenizer_added_list(const ps_tokenizer *t, ps_buf *out)
+{
+    size_t n = 0;
+    list_some(t, true, &n, out);
+    list_some(t, false, &n, out);
+}

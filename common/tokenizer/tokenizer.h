@@ -57,6 +57,9 @@ uint32_t ps_tokenizer_vocab_size(const ps_tokenizer *tokenizer); /* ids are belo
 uint64_t ps_tokenizer_hash(const ps_tokenizer *tokenizer);
 /* The id of an added token such as "<|endoftext|>". */
 bool ps_tokenizer_added(const ps_tokenizer *tokenizer, const char *text, uint32_t *id);
+/* Appends the texts of its added tokens, "<s>, </s>", at most eight of them, those that are control
+ * first, and how many more there are; nothing when it has none. */
+void ps_tokenizer_added_list(const ps_tokenizer *tokenizer, ps_buf *out);
 /* Appends the bytes that the id stands for; nothing when the id has no token. */
 void ps_tokenizer_token(const ps_tokenizer *tokenizer, uint32_t id, ps_buf *out);
 

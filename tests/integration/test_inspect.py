@@ -91,7 +91,7 @@ def data_and_what_else_has_a_name():
         lines = folder / "a.jsonl"
         lines.write_text('{"prompt": "a", "n": 1, "response": "bc"}\n{"prompt": "d", "response": "e"}\n')
         assert inspect(lines)["texts"] == "prompt, response"
-        assert inspect(lines)["use"].endswith("--prompt KEY --response KEY")
+        assert inspect(lines)["use"] == "psctl tokenize --prompt prompt --response response, or --jsonl KEY"
         lines.with_suffix(".ndjson").write_text('{"n": 1, "text": "a"}\n')
         assert inspect(lines.with_suffix(".ndjson"))["use"] == "psctl tokenize --jsonl text"
         tokens = folder / "a.tok"
@@ -107,6 +107,10 @@ def data_and_what_else_has_a_name():
         assert (found["kind"], found["rows"], found["shape"], found["type"]) == ("idx", 2, "2 x 1 x 3", "uint8"), found
         found = inspect(TOKENIZER[0])
         assert found["kind"] == "tokenizer" and found["vocab_size"] == 1000, found
+        subprocess.run([PSCTL, "tokenize", "--tokenizer", TOKENIZER[0], TOKENIZER[0], "-o", folder / "b.tok"], capture_output=True, check=True)
+        assert inspect(folder / "b.tok")["tokenizer_hash"] == found["tokenizer_hash"] != "", found
+        hf.write(folder / "hf", "llama", tokenizer=TOKENIZER)
+        assert inspect(folder / "hf")["tokenizer_hash"] == found["tokenizer_hash"]
         vocabulary = GOLDEN / "vocabs/gpt-2.gguf" # no tensors
         found = inspect(vocabulary)
         assert found["kind"] == "tokenizer" and found["usable"] and found["tokenizer"] == "gpt2", found

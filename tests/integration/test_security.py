@@ -218,7 +218,7 @@ def a_refused_call_is_told_to_both_sides_and_audited():
         assert [line["event"] for line in lines[:2] + lines[-2:]] == ["start", "anchor", "stop", "anchor"], lines
         assert lines[1]["signer"] != lines[-1]["signer"] and "certificates" in lines[-1]
         done = verify("--ca", cluster.certs / "ca.pem")
-        assert f"signed to line {len(lines) - 1}, at {lines[-1]['time']}\nby spiffe://test/server/psd (2 anchors, 2 certificates)" in done.stdout
+        assert f"signed to line {len(lines) - 1}, by the anchor behind it, at {lines[-1]['time']}\nby spiffe://test/server/psd (2 anchors, 2 certificates)" in done.stdout
         assert "another key signed it" in verify("--certificate", cluster.certs / "psd.pem").stderr
         cluster.cert("create-ca", "--cluster", "test", "--name", "other")
         assert "unknown CA" in verify("--ca", cluster.certs / "other.pem").stderr

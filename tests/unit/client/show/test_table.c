@@ -137,7 +137,11 @@ START_TEST(a_field_is_shown_whole_on_a_terminal)
     ps_table *t = ps_table_new(NULL);
     ps_table_field(t, "reason", "%s", "worker has gone for good");
     ps_table_render(t, &(ps_style){.width = 16, .utf8 = true}, &out);
-    is("reason  worker has gone for good\n");
+    is("reason  worker has gone for good\n"); /* too narrow for two columns */
+    ps_table_field(t, "by", "%s", "w1,w2,/a/path/that/is/longer/than/a/line w3");
+    ps_table_render(t, &(ps_style){.width = 30, .utf8 = true}, &out);
+    is("reason  worker has gone for\n        good\nby      w1,w2,\n"
+       "        /a/path/that/is/longer/than/a/line\n        w3\n");
     ps_table_free(&t);
 }
 END_TEST

@@ -342,6 +342,7 @@ START_TEST(folders_and_sockets_are_refused_by_what_they_are)
     ck_assert_int_eq(save("", "x", FORCE), PS_INVALID_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "is empty"));
     ck_assert_int_eq(save(in("no/such"), "x", FORCE), PS_NOT_FOUND);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "no/such: its folder does not exist"));
     ck_assert_uint_eq(count_names(false), 1);
     tear_down();
 }
