@@ -256,6 +256,8 @@ typedef struct ps_arch {
                                        classes all others are written with it */
         const char *heads;          /* what names of heads that are not read begin with, or NULL */
         const char *const *buffers; /* ends of names of what transformers makes anew, to NULL */
+        const char *const (*older)[2]; /* ends of names in older files, and what they are now, to
+                                          NULL; NULL: there are none */
         const ps_arch_hf_key *keys;
         const ps_arch_hf_out *out;
     } hf;

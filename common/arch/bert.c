@@ -65,6 +65,9 @@ static const ps_arch_tensor tensors[] = {
 /* Numbers of positions, which older versions saved. */
 static const char *const buffers[] = {"embeddings.position_ids", "embeddings.token_type_ids", NULL};
 
+/* Of files that were TensorFlow's first. */
+static const char *const older[][2] = {{".gamma", ".weight"}, {".beta", ".bias"}, {NULL}};
+
 static const ps_arch_hf_key hf_keys[] = {
     {"max_position_embeddings", "context_length", "512"},
     {"hidden_size", "hidden_size", "768"},
@@ -120,9 +123,11 @@ const ps_arch ps_arch_bert = {
            .outside = "classifier.",
            .heads = "cls.",
            .buffers = buffers,
+           .older = older,
            .keys = hf_keys,
            .out = hf_out},
     .gguf = gguf,
-    .gguf_remark = "llama.cpp computes gelu in its form of tanh, and takes the second text of a "
-                   "pair for one more of the first: its answers differ a little",
+    .gguf_remark = "llama.cpp computes gelu in its form of tanh, so its answers differ a little; "
+                   "the second text of a pair is to it one more of the first kind, and of pairs "
+                   "they differ more",
 };

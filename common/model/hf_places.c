@@ -94,6 +94,17 @@ static const ps_lm_tensor **look_up(const search *s, const char *name, size_t le
     return bsearch(&wanted, s->by_name, s->about->n, sizeof *s->by_name, compare);
 }
 
+/* By its own name, or by that which it has had in older files. */
+static const ps_lm_tensor **look_up_whole(const search *s, const char *name)
+{
+    const char *const(*older)[2] = arch_of(s)->hf.older;
+    const ps_lm_tensor **found = look_up(s, name, strlen(name), "");
+    for (; !found && older && (*older)[0]; older++)
+        if (ps_text_ends(name, (*older)[0]))
+            found = look_up(s, name, strlen(name) - strlen((*older)[0]), (*older)[1]);
+    return found;
+}
+
 static bool is_a_part(const ps_hf_quantization *q, const char *suffix)
 {
     for (size_t i = 0; q->rows[i]; i++)
@@ -151,7 +162,7 @@ static ps_status find_place(search *s, size_t shard, const ps_safetensors_tensor
     const char *head = ps_arch_weight(arch_of(s), PS_PART_HEAD);
     if (s->about->model->tie_embeddings && head && !strcmp(name, head))
         return take(s, &s->head, shard, tensor, &s->about->tensors[0]);
-    const ps_lm_tensor **found = look_up(s, name, strlen(name), "");
+    const ps_lm_tensor **found = look_up_whole(s, name);
     /* codes may be under the weight's own name */
     bool codes = tensor->dtype == PS_SAFETENSORS_F8_E4M3 || tensor->dtype == PS_SAFETENSORS_I8;
     if ((!found || codes) && s->quantization->rows[0]) {
