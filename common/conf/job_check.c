@@ -308,8 +308,8 @@ static ps_status check_language(const ps_job_spec *s, const ps_conf_doc *doc)
         return ps_conf_fail(doc, "model.num_classes",
                             "missing; a training of architecture %s learns to tell classes apart",
                             s->model->architecture);
-    if (s->train && s->train->precision == PS_SPEC_BF16 && s->model && (!language || encoder))
-        return ps_conf_fail(doc, "train.precision", "bf16 is for language models");
+    if (s->train && s->train->precision == PS_SPEC_BF16 && s->model && !language)
+        return ps_conf_fail(doc, "train.precision", "bf16 is for models that read tokens");
     return check_documents(s, doc);
 }
 

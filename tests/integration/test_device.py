@@ -12,6 +12,7 @@ import sys
 
 import numpy as np
 
+import test_texts as texts
 from harness import BUILD, PSCTL, PSD, PSWORKER, SLOW, SOURCE, Cluster, read_safetensors, run
 
 PLUGIN, DRIVER = os.environ.get("PSD_TEST_CUDA_PLUGIN", ""), os.environ.get("PSD_TEST_CUDA_DRIVER", "")
@@ -178,6 +179,46 @@ def check_alike(precision, start, cpu, gpu):
     assert parts[worst] < {"float32": 1e-4, "bf16": 5e-2}[precision], parts
 
 
+# ---- texts ----
+
+def write_texts(cluster):
+    """A stored model of texts, and a file of some with their classes."""
+    folder, *_ = texts.put(cluster, "texts", "embeds")
+    rng = np.random.default_rng(3)
+    rows = [(texts.words(rng.integers(10, texts.VOCAB, rng.integers(2, 12))), "", ("noun", "verb")[i % 2]) for i in range(60)]
+    texts.tokenize(cluster, folder, rows, "texts", "--classes", "noun,verb")
+    (cluster.dir / "lines").write_text("".join(row[0] + "\n" for row in rows))
+
+
+def texts_of(cluster, device):
+    """By the one worker there is: what stands for them, and what telling them apart teaches."""
+    cluster.psctl("embed", "texts", cluster.dir / "lines", "-o", cluster.dir / f"{device}.npy")
+    for precision in ("float32", "bf16"):
+        cluster.wait_job(cluster.submit(f"""kind: train
+name: {precision}-texts-{device}
+initialize_from: texts
+model: {texts.MODEL}
+data: {{format: tokens, sequence_length: 16, train: {{tokens: {cluster.dir}/texts.tokens}}, test: {{tokens: {cluster.dir}/texts.tokens}}}}
+train: {{epochs: 1, batch_size: 20, precision: {precision}, optimizer: {{name: momentum, learning_rate: 0.05}}, consistency: {{mode: bsp}}}}
+workers: 1
+"""), timeout=120)
+        path = cluster.dir / f"{precision}-texts-{device}.safetensors"
+        cluster.psctl("export", f"{precision}-texts-{device}", "-o", path)
+        yield precision, read_safetensors(path)[1]
+    yield "embeddings", np.load(cluster.dir / f"{device}.npy")
+
+
+def check_texts_alike(start, cpu, gpu):
+    apart = np.abs(cpu["embeddings"] - gpu["embeddings"]).max()
+    assert apart < 1e-6, apart
+    for precision, most in (("float32", 1e-4), ("bf16", 5e-2)):
+        parts = {name: np.linalg.norm(gpu[precision][name] - learnt) / np.linalg.norm(learnt - start[name])
+                 for name, learnt in cpu[precision].items() if name in start and "self.key.bias" not in name}  # of which nothing depends
+        worst = max(parts, key=parts.get)
+        print(f"     texts, {precision}: {worst} is {parts[worst]:.1e} of its way off; embeddings {apart:.1e}")
+        assert parts[worst] < most, parts
+
+
 # ---- what is explained ----
 
 METHODS = {
@@ -320,11 +361,12 @@ def a_gpu_learns_and_explains_what_the_cpu_does():
     check_all_methods_are_there()
     if LEFT_OUT:
         return skip(LEFT_OUT)
-    learnt, explained = {}, {}
+    learnt, explained, of_texts = {}, {}, {}
     with Cluster() as cluster:
         (cluster.dir / "text").write_text(TEXT)
         cluster.psctl("tokenize", cluster.dir / "text", "-o", cluster.dir / "train.tokens")
         cluster.start_server()
+        write_texts(cluster)
         for device, environment in (("cpu", None), ("cuda", gpu_environment())):
             worker = cluster.start_worker(device, "log: {level: debug}", environment, device=device)
             for precision in ("float32", "bf16"):
@@ -338,8 +380,11 @@ def a_gpu_learns_and_explains_what_the_cpu_does():
                     cluster.wait_job(training)
                 for another in (coder_job, lens_job):
                     cluster.wait_job(cluster.submit(another(cluster)))
+            of_texts[device] = dict(texts_of(cluster, device))
             explained[device] = {name: explain(cluster, name, device, training) for name in METHODS}
             worker.stop()
+        cluster.psctl("export", "texts", "-o", cluster.dir / "texts.safetensors")
+        check_texts_alike(read_safetensors(cluster.dir / "texts.safetensors")[1], of_texts["cpu"], of_texts["cuda"])
     for precision in ("float32", "bf16"):
         check_alike(precision, start, learnt["cpu", precision], learnt["cuda", precision])
     for name in METHODS:

@@ -2,13 +2,14 @@
  * behind the other, whatever their lengths, each seeing itself alone, and where the model has
  * classes these are made of each text's first token.
  *
- *     first[batch,C] = x(L)[firsts]
+ *     first[batch,C] = x(L)[firsts]             from here on in float32
  *     pooled = tanh(pooler(first))
  *     output[batch,classes] = classes(pooled)
  *
  * Fails on a text that is empty, on tokens that there are not, and on more than the model has room
  * for; and with what a hook says. */
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "worker/layers/activation.h"
 #include "worker/models/transformer.h"
 
@@ -25,14 +26,15 @@ ps_status ps_transformer_texts_init(ps_transformer *t, const ps_model_config *co
     texts->rate = (float)(choices->classifier_dropout >= 0 ? choices->classifier_dropout
                                                            : config->language.dropout);
     t->attention.all = true;
-    int32_t *all = ps_try_alloc_raw((4 * rows + batch) * sizeof *all);
+    int32_t *all = ps_try_alloc_raw((5 * rows + batch) * sizeof *all);
     if (!all)
         return ps_fail(PS_NO_MEMORY, "batches of %zu tokens", rows);
     texts->ids_host = all;
     texts->types_host = all + rows;
     texts->starts_host = all + 2 * rows;
     texts->ends_host = all + 3 * rows;
-    texts->firsts_host = all + 4 * rows;
+    texts->begins_host = all + 4 * rows;
+    texts->firsts_host = all + 5 * rows;
     return PS_OK;
 }
 
@@ -81,6 +83,7 @@ static ps_status take_text(ps_transformer *t, const int32_t *tokens, int64_t len
         texts->types_host[first + i] = type;
         texts->starts_host[first + i] = (int32_t)first;
         texts->ends_host[first + i] = (int32_t)(first + n);
+        texts->begins_host[first + i] = (int32_t)(i ? t->base.rows : row);
         t->positions_host[first + i] = (int32_t)i;
     }
     t->n += n;
@@ -103,8 +106,9 @@ ps_status ps_encoder_take(ps_model *m, const ps_model_batch *batch)
     } each[] = {{m->input, texts->ids_host},
                 {texts->types, texts->types_host},
                 {t->starts, texts->starts_host},
-                {texts->ends, texts->ends_host}};
-    for (size_t i = 0; i < sizeof each / sizeof *each; i++)
+                {texts->ends, texts->ends_host},
+                {texts->begins, texts->begins_host}};
+    for (size_t i = 0; i < sizeof each / sizeof *each && ps_tensor_present(each[i].to); i++)
         ps_copy_to_device(m->stream, ps_transformer_rows(t, each[i].to), each[i].from,
                           (size_t)t->n * sizeof(int32_t));
     ps_copy_to_device(m->stream, ps_tensor_head(texts->firsts, batch->rows), texts->firsts_host,
@@ -142,7 +146,9 @@ static void classify(ps_transformer *t)
 {
     ps_stream *s = t->base.stream;
     ps_tensor first = texts_of(t, t->texts.first), pooled = texts_of(t, t->texts.pooled);
-    ps_op_embedding(s, first, ps_transformer_rows(t, t->last), texts_of(t, t->texts.firsts), false);
+    ps_tensor taken = texts_of(t, t->texts.taken);
+    ps_op_embedding(s, taken, ps_transformer_rows(t, t->last), texts_of(t, t->texts.firsts), false);
+    ps_op_cast(s, first, taken);
     ps_transformer_product(t, 0, PS_PART_POOLER, pooled, 0, first);
     ps_activation_forward(s, PS_ACTIVATION_TANH, pooled, pooled);
     if (drops(t)) {
@@ -173,6 +179,7 @@ ps_status ps_encoder_states(ps_model *m, float *out)
 {
     const ps_transformer *t = (const ps_transformer *)m;
     ps_tensor last = ps_transformer_rows(t, t->last);
+    PS_REQUIRE(t->type == PS_DTYPE_F32);
     return ps_copy_to_host(m->stream, out, last, ps_tensor_bytes(last));
 }
 
@@ -213,15 +220,26 @@ static ps_status classify_backward(ps_transformer *t, const ps_model_hooks *hook
                                            texts_of(t, t->texts.first), hooks);
 }
 
+/* dfirst -> t->dx, which is 0 but at first tokens */
+static void spread(ps_transformer *t)
+{
+    ps_stream *s = t->base.stream;
+    int64_t texts = t->base.rows;
+    ps_tensor taken = ps_tensor_head(t->texts.taken, texts + 1);
+    ps_tensor dfirst = ps_tensor_head(t->texts.dfirst, texts + 1), none = ps_tensor_head(dfirst, 1);
+    none.offset += (size_t)(texts * t->size.hidden_size) * sizeof(float);
+    ps_op_fill(s, none, 0);
+    ps_op_cast(s, taken, dfirst);
+    ps_op_embedding(s, ps_transformer_rows(t, t->dx), taken,
+                    ps_transformer_rows(t, t->texts.begins), false);
+}
+
 ps_status ps_encoder_backward(ps_model *m, const ps_model_hooks *hooks)
 {
     ps_transformer *t = (ps_transformer *)m;
-    ps_tensor dx = ps_transformer_rows(t, t->dx);
     ps_status st = classify_backward(t, hooks);
     if (st)
         return st;
-    ps_op_fill(m->stream, dx, 0);
-    ps_op_embedding_backward(m->stream, dx, texts_of(t, t->texts.dfirst),
-                             texts_of(t, t->texts.firsts));
+    spread(t);
     return ps_transformer_backward_blocks(t, hooks);
 }

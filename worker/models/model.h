@@ -236,8 +236,8 @@ typedef struct ps_model_options {
     int64_t max_tokens; /* those of texts: of a whole batch, at least max_length; 0: max_batch times
                            max_length */
     bool inference;
-    bool bf16; /* language models: weights and activations are rounded to bfloat16 for computing;
-                  parameters and gradients stay float32 */
+    bool bf16;      /* models that read tokens: weights and activations are rounded to bfloat16 for
+                       computing;      parameters and gradients stay float32 */
     bool recompute; /* language models: of a block only the input is kept, and the rest computed
                        again for the backward pass: a third more work, far less memory */
     bool decode;    /* language models: ps_model_extend may be called; inference is set as well */
@@ -311,9 +311,8 @@ PS_MUST_CHECK ps_status ps_model_predict(ps_model *m, const ps_model_batch *batc
                                          const ps_model_hooks *hooks, float *out);
 
 /* After forward of a model of texts, which stays as it is: what its last block gives, into
- * out[tokens of the batch, hidden_size], where one text lies behind the other. Waits for the
- * device.
- */
+ * out[tokens of the batch, hidden_size], where one text lies behind the other. Not with bf16. Waits
+ * for the device. */
 PS_MUST_CHECK ps_status ps_model_states(ps_model *m, float *out);
 
 /* Generation, with option decode: `count` tokens more of one sequence that had `before` of them so

@@ -63,27 +63,6 @@ ps_status ps_transformer_ready(ps_transformer *t, int64_t l, ps_arch_part part,
     return st;
 }
 
-ps_linear ps_transformer_linear(const ps_transformer *t, int64_t l, ps_arch_part part)
-{
-    PS_REQUIRE(ps_transformer_has(t, part));
-    size_t at = ps_transformer_parameter(t, part, l);
-    bool bias = t->parts[part].count > 1, gradients = t->base.gradients;
-    ps_linear linear = {.weight = t->base.weights[at],
-                        .form = t->base.forms[at],
-                        .exact = t->base.options.exact,
-                        .rank = t->base.ranks[at],
-                        .between = t->base.between,
-                        .input_major = t->input_major >> part & 1,
-                        .ones = t->ones};
-    if (bias)
-        linear.bias = t->base.weights[at + 1];
-    if (gradients)
-        linear.weight_gradient = t->base.gradients[at];
-    if (gradients && bias)
-        linear.bias_gradient = t->base.gradients[at + 1];
-    return linear;
-}
-
 ps_norm_layer ps_transformer_norm(const ps_transformer *t, int64_t l, ps_arch_part part)
 {
     ps_linear both = ps_transformer_linear(t, l, part); /* a gain and a bias, likewise */

@@ -66,10 +66,15 @@ typedef struct ps_transformer_texts {
     bool there;
     ps_tensor types, ends; /* I32 [n]: of each token; behind which its text ends (starts: below) */
     ps_tensor firsts;      /* I32 [batch]: the row of each text's first token */
-    ps_tensor first;       /* [batch,C] x(L) of it */
+    ps_tensor begins; /* I32 [n]: which text's first token each is; the batch's rows: no one's */
+    ps_tensor taken;  /* [batch + 1,C] x(L) of the first tokens; or its gradient, and zeros */
+    /* F32, as is all that is computed of them: of one row a text it costs nothing */
+    ps_tensor first;                                          /* [batch,C] what was taken */
     ps_tensor pooled, dropped;                                /* [batch,C] */
-    ps_tensor dpooled, dfirst;                                /* [batch,C] */
+    ps_tensor dpooled;                                        /* [batch,C] */
+    ps_tensor dfirst;                                         /* [batch + 1,C], zeros at the end */
     int32_t *ids_host, *types_host, *starts_host, *ends_host; /* [n] */
+    int32_t *begins_host;                                     /* [n] */
     int32_t *firsts_host;                                     /* [batch] */
     int64_t classes;
     float rate; /* of dropout of what the classes are made of */
@@ -192,6 +197,8 @@ PS_MUST_CHECK ps_status ps_encoder_states(ps_model *m, float *out);
 
 /* ---- one linear layer; transformer_product.c ---- */
 
+/* What a part's parameters make; what classes are made with is float32. */
+ps_linear ps_transformer_linear(const ps_transformer *t, int64_t l, ps_arch_part part);
 /* x[n,in] -> y[n,out], whose rows are ld elements apart; 0: dense */
 void ps_transformer_product(ps_transformer *t, int64_t l, ps_arch_part part, ps_tensor y,
                             int64_t ld, ps_tensor x);
@@ -216,8 +223,7 @@ PS_MUST_CHECK ps_status ps_transformer_use(ps_transformer *t, int64_t l, ps_arch
 /* Says that the gradients of the part are ready. */
 PS_MUST_CHECK ps_status ps_transformer_ready(ps_transformer *t, int64_t l, ps_arch_part part,
                                              const ps_model_hooks *hooks);
-/* The layers that a part's parameters make. */
-ps_linear ps_transformer_linear(const ps_transformer *t, int64_t l, ps_arch_part part);
+/* The layer that a part's parameters make. */
 ps_norm_layer ps_transformer_norm(const ps_transformer *t, int64_t l, ps_arch_part part);
 /* Of block l, in the current pass; transformer_attention.c. */
 ps_attention_layer ps_transformer_attention_of(const ps_transformer *t, int64_t l);

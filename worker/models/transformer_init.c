@@ -370,9 +370,6 @@ static ps_status create(ps_backend *backend, const ps_model_config *config,
 static ps_status create_encoder(ps_backend *backend, const ps_model_config *config,
                                 const ps_model_options *options, ps_model **out)
 {
-    if (options->bf16)
-        return ps_fail(PS_INVALID_ARGUMENT, "architecture %s is computed in float32, not in bf16",
-                       config->architecture);
     PS_REQUIRE(!options->decode && !options->explain);
     return create_as(&ps_model_encoder, backend, config, options, out);
 }

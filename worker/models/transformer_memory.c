@@ -154,14 +154,16 @@ static void take_texts(cursor *c, ps_transformer *t, extent e)
     texts->firsts = take(c, PS_DTYPE_I32, batch, 1);
     if (!texts->classes)
         return;
-    texts->first = take(c, c->type, batch, width);
-    texts->pooled = take(c, c->type, batch, width);
-    texts->dropped = take(c, c->type, batch, width);
+    texts->taken = take(c, c->type, batch + 1, width);
+    texts->first = take(c, PS_DTYPE_F32, batch, width);
+    texts->pooled = take(c, PS_DTYPE_F32, batch, width);
+    texts->dropped = take(c, PS_DTYPE_F32, batch, width);
     t->base.output = take(c, PS_DTYPE_F32, batch, texts->classes);
     if (t->base.options.inference)
         return;
-    texts->dpooled = take(c, c->type, batch, width);
-    texts->dfirst = take(c, c->type, batch, width);
+    texts->begins = take(c, PS_DTYPE_I32, e.rows, 1);
+    texts->dpooled = take(c, PS_DTYPE_F32, batch, width);
+    texts->dfirst = take(c, PS_DTYPE_F32, batch + 1, width);
 }
 
 static void take_cache(cursor *c, const ps_transformer *t, ps_attention_cache *out)

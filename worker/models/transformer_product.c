@@ -1,6 +1,30 @@
 /* A linear layer of the model, and the adapter beside it, where it has one. Only enqueues, but for
  * what a hook says. */
+#include "common/base/require.h"
 #include "worker/models/transformer.h"
+
+ps_linear ps_transformer_linear(const ps_transformer *t, int64_t l, ps_arch_part part)
+{
+    PS_REQUIRE(ps_transformer_has(t, part));
+    size_t at = ps_transformer_parameter(t, part, l);
+    bool bias = t->parts[part].count > 1, gradients = t->base.gradients,
+         exact = part == PS_PART_POOLER || part == PS_PART_CLASSES;
+    const ps_tensor *weights = exact ? t->base.parameters : t->base.weights;
+    ps_linear linear = {.weight = weights[at],
+                        .form = t->base.forms[at],
+                        .exact = t->base.options.exact,
+                        .rank = t->base.ranks[at],
+                        .between = t->base.between,
+                        .input_major = t->input_major >> part & 1,
+                        .ones = t->ones};
+    if (bias)
+        linear.bias = weights[at + 1];
+    if (gradients)
+        linear.weight_gradient = t->base.gradients[at];
+    if (gradients && bias)
+        linear.bias_gradient = t->base.gradients[at + 1];
+    return linear;
+}
 
 void ps_transformer_product(ps_transformer *t, int64_t l, ps_arch_part part, ps_tensor y,
                             int64_t ld, ps_tensor x)

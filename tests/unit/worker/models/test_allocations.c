@@ -135,6 +135,8 @@ static const kind kinds[] = {
     {"gpt2", false, true, 0.1},
     {"llama"},
     {"llama", true, true},
+    {"bert"},
+    {"bert", true, true, 0.1},
     {"mlp", .explain = true},
     {"gpt2", .explain = true},
     {"llama", .explain = true},
@@ -160,7 +162,14 @@ static ps_model *make(ps_backend *backend, const kind *k, bool mlp)
                                               .norm_epsilon = 1e-5,
                                               .dropout = k->dropout,
                                               .tie_embeddings = true};
-        if (k->architecture[0] == 'g')
+        if (k->architecture[0] == 'b')
+            config.language.choices = (ps_arch_choices){.type_vocab_size = 2,
+                                                        .num_classes = 10,
+                                                        .pooler = true,
+                                                        .attention_dropout = -1,
+                                                        .embedding_dropout = -1,
+                                                        .classifier_dropout = -1};
+        if (k->architecture[0] != 'l')
             config.language.num_kv_heads = config.language.num_heads;
     }
     ps_model *model;
