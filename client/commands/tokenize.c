@@ -2,6 +2,7 @@
  * line of JSON has at a key. They are read in pieces, or in lines, so memory does not grow with
  * them. On a terminal a line says how far it is. Needs no server. */
 #include "client/commands/tokenize.h"
+#include "client/call/asked.h"
 #include "client/call/client.h"
 #include "client/call/labelled_text.h"
 #include "client/call/streams.h"
@@ -42,7 +43,9 @@ typedef struct job {
     ps_tokenizer *tokenizer;
     ps_encoder *encoder;
     ps_token_writer *writer;
-    uint32_t end; /* the token behind each input, when options->end is given */
+    ps_asked asked; /* with options->template */
+    bool ends;      /* this token goes behind each input: */
+    uint32_t end;
     uint8_t *piece;
     ps_buf text; /* of a line */
     ps_labelled_text labelled;
@@ -133,7 +136,7 @@ static void begin_document(job *j)
 
 static ps_status end_document(job *j)
 {
-    if (j->options->end)
+    if (j->ends)
         ps_ids_add(&j->ids, j->end);
     return put(j, false);
 }
@@ -165,6 +168,18 @@ static ps_status put_key(job *j, ps_slice line, const char *key, bool given)
     return st ? st : put(j, given);
 }
 
+/* What psctl chat would write of it. */
+static ps_status put_question(job *j, ps_slice line)
+{
+    ps_status st = ps_json_text_at(line, j->options->prompt, &j->text);
+    if (st)
+        return st;
+    j->each[j->at].bytes += j->text.len;
+    j->all.bytes += j->text.len;
+    st = ps_asked_put(&j->asked, ps_buf_slice(&j->text), &j->ids);
+    return st ? st : put(j, true);
+}
+
 static ps_status put_text(job *j, ps_slice line)
 {
     ps_labelled_text before = j->labelled;
@@ -186,7 +201,9 @@ static ps_status put_line(job *j, ps_slice line)
     if (ps_tokenize_is_texts(o))
         return put_text(j, line);
     begin_document(j);
-    ps_status st = o->prompt ? put_key(j, line, o->prompt, true) : PS_OK;
+    ps_status st = o->template ? put_question(j, line)
+                   : o->prompt ? put_key(j, line, o->prompt, true)
+                               : PS_OK;
     if (!st)
         st = put_key(j, line, o->prompt ? o->response : o->key, false);
     return st ? st : end_document(j);
@@ -253,6 +270,13 @@ static ps_status prepare(job *j)
         return st;
     if (o->end && !ps_tokenizer_added(j->tokenizer, o->end, &j->end))
         return no_end(j);
+    if (o->template) {
+        st = ps_asked_open(o->tokenizer, o->template, j->tokenizer, &j->asked);
+        j->end = j->asked.end;
+    }
+    j->ends = o->end || o->template;
+    if (st)
+        return ps_wrap(st, "--template");
     j->labelled = (ps_labelled_text){.text = o->key,
                                      .pair = o->pair,
                                      .label = o->label,
@@ -324,8 +348,12 @@ static void remark_options(const job *j)
         if (ps_text_ends(j->inputs->at[i], ".jsonl") || ps_text_ends(j->inputs->at[i], ".jsonl.gz"))
             ps_remark("%s is taken as one text, JSON and all; --jsonl KEY takes that of each line",
                       j->inputs->at[i]);
-    if (o->prompt && !o->end && strcmp(ps_tokenizer_name(j->tokenizer), "bytes") != 0)
+    if (o->prompt && !j->ends && strcmp(ps_tokenizer_name(j->tokenizer), "bytes") != 0)
         ps_remark("without --end nothing is learnt of where a response ends");
+    if (o->prompt && !o->template && o->tokenizer && ps_asked_has_own(o->tokenizer))
+        ps_remark("%s has a chat template: what psctl chat is to answer is written by it with "
+                  "--template own, not as here",
+                  o->tokenizer);
 }
 
 static void report(const job *j, uint64_t file_bytes)
@@ -396,6 +424,7 @@ static ps_status run(ps_client *client, const ps_args *args)
     }
     ps_token_writer_drop(&j.writer);
     ps_encoder_free(&j.encoder);
+    ps_asked_free(&j.asked);
     ps_tokenizer_free(&j.tokenizer);
     ps_ids_free(&j.ids);
     ps_buf_free(&j.text);
@@ -414,8 +443,8 @@ const ps_command ps_command_tokenize = {
         "in the file, which a job's data of format tokens names. Archives, files compressed\n"
         "otherwise, UTF-16 and UTF-32 are refused. Of JSON Lines each line is a document: its\n"
         "text is at the key of --jsonl, or it is the two of --prompt and --response, of which\n"
-        "only the response, and the token of --end behind it, is learnt in training. No server\n"
-        "is needed.\n",
+        "only the response, and the token of --end behind it, is learnt in training. What is to\n"
+        "answer in psctl chat is trained with --template. No server is needed.\n",
     .flags = ps_tokenize_flags,
     .options_size = sizeof(options),
     .least = 1,

@@ -9,7 +9,8 @@ typedef struct ps_tokenize_options {
     const char *path;
     const char *end;
     const char *key;               /* of JSON Lines: the text; */
-    const char *prompt, *response; /* or what is given, and what is to be learnt */
+    const char *prompt, *response; /* or what is given, and what is to be learnt, */
+    const char *template;          /* as psctl chat has it */
     const char *pair, *label, *classes;
     bool documents;
     bool texts; /* for models of texts */

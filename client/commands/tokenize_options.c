@@ -36,6 +36,11 @@ const ps_flag ps_tokenize_flags[] = {
      .offset = offsetof(options, response),
      .value = "KEY",
      .help = "and what is at this one follows it, and is learnt"},
+    {.name = "template",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, template),
+     .value = "own|NAME",
+     .help = "write prompts and ends as psctl chat does; own: by the folder's template"},
     {.name = "texts",
      .type = PS_FLAG_SWITCH,
      .offset = offsetof(options, texts),
@@ -85,6 +90,11 @@ ps_status ps_tokenize_check(ps_client *client, const options *o)
         return ps_client_usage(client, "--to (-o) is missing: the token file to write");
     if (!o->prompt != !o->response)
         return ps_client_usage(client, "--prompt and --response go together");
+    if (o->template && !o->tokenizer)
+        return ps_client_usage(client, "--template needs --tokenizer FOLDER, the model's");
+    if (o->template && (!o->prompt || o->end))
+        return ps_client_usage(client, "--template is for --prompt and --response, and brings the "
+                                       "token that ends an answer: it goes without --end");
     if (o->prompt && o->key)
         return ps_client_usage(client, "--jsonl names the one text of a line, --prompt and "
                                        "--response the two of it");

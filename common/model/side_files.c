@@ -202,15 +202,15 @@ static ps_status read_token(ps_json_reader *r, ps_buf *out)
     return st;
 }
 
-bool ps_side_token(const ps_safetensors *file, const char *key, ps_buf *out)
+/* config: the text of tokenizer_config.json; empty: there is none. */
+static bool token_of(ps_slice config, const char *key, ps_buf *out)
 {
-    const char *config = ps_safetensors_metadata(file, "tokenizer_config.json");
     ps_json_reader r;
     ps_json_token token;
     ps_buf_clear(out);
-    if (!config)
+    if (!config.len)
         return false;
-    ps_json_reader_init(&r, ps_slice_str(config));
+    ps_json_reader_init(&r, config);
     ps_status st = ps_json_expect(&r, PS_JSON_OBJECT, &token);
     while (ps_json_member(&r, &token, &st))
         st = is(&token, key) ? read_token(&r, out) : ps_json_skip(&r);
@@ -218,4 +218,15 @@ bool ps_side_token(const ps_safetensors *file, const char *key, ps_buf *out)
     if (st)
         ps_buf_clear(out);
     return out->len > 0;
+}
+
+bool ps_side_token(const ps_safetensors *file, const char *key, ps_buf *out)
+{
+    const char *config = ps_safetensors_metadata(file, ps_side_files[PS_SIDE_TOKENIZER].name);
+    return token_of(ps_slice_str(config ? config : ""), key, out);
+}
+
+bool ps_side_texts_token(const ps_side_texts *texts, const char *key, ps_buf *out)
+{
+    return token_of(ps_buf_slice(&texts->text[PS_SIDE_TOKENIZER]), key, out);
 }

@@ -39,6 +39,7 @@ bool ps_side_texts_template(const ps_side_texts *texts, ps_buf *out);
 /* The text of a token that tokenizer_config.json names: "bos_token", "eos_token". false: it names
  * none, or there is no such file. */
 bool ps_side_token(const ps_safetensors *file, const char *key, ps_buf *out);
+bool ps_side_texts_token(const ps_side_texts *texts, const char *key, ps_buf *out);
 /* For files that have the template alone: which of the files it becomes. */
 #define PS_SIDE_CHAT_TEMPLATE 3
 /* And where it is else. */

@@ -3,6 +3,7 @@ terminal, and where it no longer fits."""
 import json
 import os
 import pathlib
+import struct
 import subprocess
 
 import test_generate as generate
@@ -12,6 +13,7 @@ from scenes import Terminal
 GOLDEN = pathlib.Path(SOURCE) / "tests/golden"
 CASES = {case["name"]: case for case in json.loads((GOLDEN / "chat/cases.json").read_text())}
 TOKENS = ["<s>", "</s>", "<|im_start|>", "<|im_end|>"]
+ENDS = {"smollm2": "<|im_end|>", "llama2": "</s>"}
 HOW = ("--temperature", 0, "--tokens", 6)
 generate.VOCAB = 1000 + len(TOKENS)
 
@@ -32,9 +34,19 @@ def speaker(cluster, name, template, context=256):
     cluster.psctl("import", folder, name)
 
 
+def taught(cluster, folder, question):
+    """The tokens of a question as tokenize --template writes them, and those of its answer."""
+    (cluster.dir / "qa.jsonl").write_text(json.dumps({"q": question, "a": "yes"}) + "\n")
+    cluster.psctl("tokenize", "--template", "own", "--tokenizer", folder, "--prompt", "q", "--response", "a", "--force",
+                  cluster.dir / "qa.jsonl", "-o", cluster.dir / "qa.tokens")
+    words = [word for word, in struct.iter_unpack("<I", (cluster.dir / "qa.tokens").read_bytes()[64:])]
+    return [word & 0x0fffffff for word in words if word >> 31], [word & 0x0fffffff for word in words if not word >> 31]
+
+
 def a_question_is_asked_in_the_models_own_template():
     with Cluster() as cluster:
         generate.start(cluster)
+        alone = set()
         for name in ("smollm2", "llama2 with a prompt"):
             model = name.split()[0]
             speaker(cluster, model, CASES[name]["template"])
@@ -46,6 +58,11 @@ def a_question_is_asked_in_the_models_own_template():
                 assert (said["tokens"], said["text"]) == (want["tokens"], want["text"]), (said, want)
                 assert said["prompt_tokens"] == want["prompt_tokens"] == len(case["ids"]), (said, case)
                 assert said["template"] == CASES[name]["row"]
+                if len(case["messages"]) == 1:  # and is taught so
+                    asked, answer = taught(cluster, cluster.dir / model, case["messages"][0][1])
+                    assert asked == case["ids"] and answer[-1] == 1000 + TOKENS.index(ENDS[model]), (asked, answer, case)
+                    alone.add(model)
+        assert alone, "no case is one question"
         # by way of GGUF, from standard input, and as text
         cluster.psctl("export", "smollm2", "--format", "gguf", "--dtype", "f32", "-o", cluster.dir / "m.gguf")
         cluster.psctl("import", cluster.dir / "m.gguf", "back")
