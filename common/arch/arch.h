@@ -254,7 +254,11 @@ typedef struct ps_arch {
         const char *prefix;         /* of names in a model that is saved whole; NULL: none */
         const char *outside;        /* names that begin so are outside of it; NULL: none are. With
                                        classes all others are written with it */
-        const char *heads;          /* what names of heads that are not read begin with, or NULL */
+        const char *type_images;    /* model_type of a model of images and texts whose text_config
+                                       is this one's; NULL: there is none */
+        const char *prefix_images;  /* of names in that, likewise */
+        const char *const *others;  /* what names of tensors begin with that are no part of it, as
+                                       other heads, to NULL; NULL: there are none */
         const char *const *buffers; /* ends of names of what transformers makes anew, to NULL */
         const char *const (*older)[2]; /* ends of names in older files, and what they are now, to
                                           NULL; NULL: there are none */

@@ -68,6 +68,9 @@ static const char *const buffers[] = {"embeddings.position_ids", "embeddings.tok
 /* Of files that were TensorFlow's first. */
 static const char *const older[][2] = {{".gamma", ".weight"}, {".beta", ".bias"}, {NULL}};
 
+/* What it was trained to say before. */
+static const char *const others[] = {"cls.", NULL};
+
 static const ps_arch_hf_key hf_keys[] = {
     {"max_position_embeddings", "context_length", "512"},
     {"hidden_size", "hidden_size", "768"},
@@ -121,7 +124,7 @@ const ps_arch ps_arch_bert = {
            .type_classes = "BertForSequenceClassification",
            .prefix = "bert.",
            .outside = "classifier.",
-           .heads = "cls.",
+           .others = others,
            .buffers = buffers,
            .older = older,
            .keys = hf_keys,

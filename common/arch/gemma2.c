@@ -52,6 +52,7 @@ static const ps_arch_tensor tensors[] = {
 static const char *const buffers[] = {".rotary_emb.inv_freq", NULL};
 
 static const ps_arch_hf_key hf_keys[] = {
+    {"sliding_window_size"}, /* what sliding_window was called; transformers reads that alone */
     {"max_position_embeddings", "context_length", "8192"},
     {"hidden_size", "hidden_size", "2304"},
     {"num_hidden_layers", "num_layers", "26"},

@@ -48,7 +48,11 @@ static const ps_arch_tensor tensors[] = {
 
 static const char *const buffers[] = {".rotary_emb.inv_freq", NULL};
 
+/* Of Gemma3ForConditionalGeneration, beside language_model. */
+static const char *const others[] = {"vision_tower.", "multi_modal_projector.", NULL};
+
 static const ps_arch_hf_key hf_keys[] = {
+    {"vocab_size", "vocab_size", "262208"},
     {"max_position_embeddings", "context_length", "131072"},
     {"hidden_size", "hidden_size", "2304"},
     {"num_hidden_layers", "num_layers", "26"},
@@ -124,6 +128,9 @@ const ps_arch ps_arch_gemma3 = {
     .block = "model.layers",
     .hf = {.type = "Gemma3ForCausalLM",
            .model_type = "gemma3_text",
+           .type_images = "gemma3",
+           .prefix_images = "language_model.",
+           .others = others,
            .buffers = buffers,
            .keys = hf_keys,
            .out = hf_out},

@@ -60,6 +60,9 @@ static const char *const buffers[] = {".attention.bias", ".attention.masked_bias
                                       ".rotary_emb.inv_freq", NULL};
 
 static const ps_arch_hf_key hf_keys[] = {
+    /* of older files; it has others now */
+    {"attention_probs_dropout_prob", .fallback = "0", .only = " 0 "},
+    {"hidden_dropout_prob", .fallback = "0", .only = " 0 "},
     {"max_position_embeddings", "context_length", "2048"},
     {"hidden_size", "hidden_size", "6144"},
     {"num_hidden_layers", "num_layers", "44"},

@@ -6,6 +6,7 @@
 #include "common/arch/arch.h"
 #include "common/conf/value.h"
 #include "common/model/hf_keys.h"
+#include "common/model/hf_part.h"
 #include "common/model/hf_texts.h"
 #include "common/model/hf_values.h"
 #include "common/model/hf_words.h"
@@ -173,18 +174,6 @@ static ps_status write_section(ps_hf_values *v, const ps_arch *arch, ps_buf *out
     return st;
 }
 
-static ps_status find_arch(const ps_hf_values *v, const ps_arch **out)
-{
-    *out = ps_arch_find_hf(v->type);
-    if (!*v->type)
-        return ps_fail(PS_INVALID_ARGUMENT, "model_type is missing; allowed: %s",
-                       ps_arch_list_model_types().text);
-    if (!*out)
-        return ps_fail(PS_INVALID_ARGUMENT, "model_type '%s' is not known; allowed: %s", v->type,
-                       ps_arch_list_model_types().text);
-    return PS_OK;
-}
-
 /* Older files have a number in the place of layer_types; where these are there, it is not read. */
 static ps_status take_pattern(ps_hf_values *v)
 {
@@ -250,16 +239,26 @@ static ps_status understand(ps_hf_values *v, const ps_arch *arch, ps_spec_model 
     return st;
 }
 
-ps_status ps_hf_config_parse(ps_slice json, ps_spec_model **out)
+/* Of the object that describes it. */
+static ps_status parse(ps_slice json, const ps_arch *arch, ps_spec_model **out)
 {
     ps_hf_values values = {.n = 0};
-    const ps_arch *arch = NULL;
     ps_status st = ps_hf_values_read(json, &values);
-    if (!st)
-        st = find_arch(&values, &arch);
-    if (!st)
-        st = understand(&values, arch, out);
-    if (!st && arch->family == PS_ARCH_ENCODER) {
+    if (!st && *values.type && strcmp(values.type, ps_arch_model_type(arch)) != 0)
+        st = ps_fail(PS_INVALID_ARGUMENT, "model_type is '%s', only '%s' is known here",
+                     values.type, ps_arch_model_type(arch));
+    return st ? st : understand(&values, arch, out);
+}
+
+ps_status ps_hf_config_parse(ps_slice json, ps_spec_model **out)
+{
+    ps_hf_part part;
+    ps_status st = ps_hf_part_find(json, &part);
+    if (!st) {
+        st = parse(part.json, part.arch, out);
+        st = st && part.inner ? ps_wrap(st, "text_config") : st;
+    }
+    if (!st && part.arch->family == PS_ARCH_ENCODER) {
         st = ps_hf_texts_read(json, *out);
         if (st)
             ps_spec_model_free(out);

@@ -32,7 +32,7 @@ static const char *const harmless[] = {
     "_name_or_path", "_commit_hash", "architectures", "transformers_version", "torch_dtype",
     "dtype", "tokenizer_class", "prefix", "model_max_length", "max_sequence_length",
     "is_llama_config", "transformers.js_config", "unsloth_version", "unsloth_fixed",
-    "torchao_version", "vocab_file",
+    "torchao_version", "vocab_file", "custom_pipelines", "directionality",
     /* read by itself (hf_quantization.h) */
     "quantization_config",
     /* how it is computed, not what */
@@ -46,7 +46,9 @@ static const char *const harmless[] = {
     "initializer_range", "neftune_noise_alpha", "loss_type", "tf_legacy_loss", "n_ctx", "n_special",
     "predict_special_tokens", "summary_type", "summary_use_proj", "summary_activation",
     "summary_proj_to_labels", "summary_first_dropout", "classifier_dropout", "finetuning_task",
-    "id2label", "label2id", "num_labels", "_num_labels", "problem_type",
+    "id2label", "label2id", "num_labels", "_num_labels", "problem_type", "pooler_type",
+    "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head",
+    "sentence_transformers", "sbert_ce_default_activation_function",
     /* how it is sampled, by older versions */
     "task_specific_params", "max_length", "max_new_tokens", "min_length", "do_sample",
     "early_stopping", "num_beams", "num_beam_groups", "diversity_penalty", "temperature", "top_k",

@@ -19,8 +19,9 @@ typedef struct search {
     ps_hf_place *places;
     const ps_hf_quantization *quantization;
     const ps_lm_tensor **by_name;
-    ps_hf_place head; /* that a model has whose head is its embedding */
-    size_t heads;     /* tensors that are left out */
+    ps_hf_place head;  /* that a model has whose head is its embedding */
+    size_t others;     /* tensors that are left out */
+    unsigned left_out; /* bit n: some are of the row's others[n] */
 } search;
 
 static int compare(const void *a, const void *b)
@@ -42,11 +43,17 @@ static bool is_buffer(const search *s, const char *name)
     return false;
 }
 
-/* Of what a model was trained to say before, and is not asked here. */
-static bool is_head(const search *s, const char *name)
+/* Of what a model was trained to say before or sees beside texts, and is not asked here. */
+static bool is_other(search *s, const char *name)
 {
-    const char *heads = arch_of(s)->hf.heads;
-    return heads && !strncmp(name, heads, strlen(heads));
+    const char *const *others = arch_of(s)->hf.others;
+    for (size_t i = 0; others && others[i]; i++) {
+        if (strncmp(name, others[i], strlen(others[i])) != 0)
+            continue;
+        s->left_out |= 1u << i;
+        return true;
+    }
+    return false;
 }
 
 static ps_status check_shape(const char *name, const uint64_t *want, uint32_t n_dims,
@@ -74,12 +81,14 @@ static ps_status take(search *s, ps_hf_place *place, size_t shard,
     return check_shape(tensor->name, want->shape, want->n_dims, tensor);
 }
 
-/* A model that is saved whole has its names behind a prefix. */
+/* A model that is saved whole has its names behind a prefix, and one that is a part of another. */
 static const char *inner_name(const search *s, const char *name)
 {
-    const char *prefix = arch_of(s)->hf.prefix;
-    bool prefixed = prefix && !strncmp(name, prefix, strlen(prefix));
-    return name + (prefixed ? strlen(prefix) : 0);
+    const char *prefixes[] = {arch_of(s)->hf.prefix, arch_of(s)->hf.prefix_images};
+    for (size_t i = 0; i < 2; i++)
+        if (prefixes[i] && !strncmp(name, prefixes[i], strlen(prefixes[i])))
+            return name + strlen(prefixes[i]);
+    return name;
 }
 
 /* The layout's tensor of a name that has len bytes and an end. */
@@ -154,8 +163,8 @@ static ps_status find_place(search *s, size_t shard, const ps_safetensors_tensor
     const char *name = inner_name(s, tensor->name);
     if (is_buffer(s, name))
         return PS_OK;
-    if (is_head(s, name)) {
-        s->heads++;
+    if (is_other(s, name)) {
+        s->others++;
         return PS_OK;
     }
     /* the layout's first tensor is the embedding */
@@ -394,6 +403,17 @@ static ps_status check_head(search *s)
 
 /* ---- the whole ---- */
 
+static void say_what_is_left_out(const search *s)
+{
+    ps_buf *out = &s->about->remarks;
+    const char *const *others = arch_of(s)->hf.others;
+    ps_buf_printf(out, "%zu tensors of parts that psd does not have (", s->others);
+    for (size_t i = 0, n = 0; others[i]; i++)
+        if (s->left_out >> i & 1)
+            ps_buf_printf(out, "%s%s…", n++ ? ", " : "", others[i]);
+    ps_buf_puts(out, ") are left out\n");
+}
+
 ps_status ps_hf_places(ps_hf_shards *shards, const ps_hf_quantization *quantization,
                        ps_model_in_about *about, ps_hf_place **out)
 {
@@ -415,10 +435,8 @@ ps_status ps_hf_places(ps_hf_shards *shards, const ps_hf_quantization *quantizat
         st = check_all_packed(&s);
     if (!st)
         st = check_head(&s);
-    if (!st && s.heads)
-        ps_buf_printf(&about->remarks,
-                      "%zu tensors of heads that psd does not have (%s…) are left out\n", s.heads,
-                      arch_of(&s)->hf.heads);
+    if (!st && s.others)
+        say_what_is_left_out(&s);
     if (!st && shards->passed_over)
         ps_buf_printf(&about->remarks, "%s is read; the index beside it is passed over\n",
                       shards->at[0].path);

@@ -8,6 +8,7 @@
 #include "common/json/json_file.h"
 #include "common/model/hf_config.h"
 #include "common/model/hf_kept.h"
+#include "common/model/hf_part.h"
 #include "common/model/hf_places.h"
 #include "common/model/hf_rows.h"
 #include "common/model/hf_texts.h"
@@ -75,6 +76,20 @@ static ps_status no_folder(const char *folder)
                    name);
 }
 
+/* What else it says of the model: its part first, and then the whole. */
+static ps_status read_beside_keys(ps_slice json, ps_model_in_about *about)
+{
+    ps_hf_part part;
+    ps_status st = ps_hf_part_find(json, &part);
+    if (!st && part.inner)
+        st = ps_token_ids_read(part.json, &about->ids);
+    if (!st)
+        st = ps_token_ids_read(json, &about->ids);
+    if (!st)
+        ps_hf_kept_read(part.json, part.arch, &about->hf_config);
+    return st;
+}
+
 static ps_status read_config(ps_model_in_about *about, const char *folder,
                              ps_hf_quantization *quantization)
 {
@@ -88,10 +103,7 @@ static ps_status read_config(ps_model_in_about *about, const char *folder,
         if (!st)
             st = ps_hf_config_parse(ps_buf_slice(&json), &about->model);
         if (!st)
-            st = ps_token_ids_read(ps_buf_slice(&json), &about->ids);
-        if (!st)
-            ps_hf_kept_read(ps_buf_slice(&json), ps_arch_find(about->model->architecture),
-                            &about->hf_config);
+            st = read_beside_keys(ps_buf_slice(&json), about);
         st = st ? ps_wrap(st, "%s", path) : PS_OK;
     }
     ps_free(&path);

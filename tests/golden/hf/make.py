@@ -1,6 +1,6 @@
 """Tiny random models as Hugging Face folders: numpy and the documented formats alone, the same bytes each time.
 
-    write(folder, "gpt2", "llama" or "qwen2", dtype="F32", shards=1, prefix="", extras=False, tied=False, tokenizer=None)
+    write(folder, "gpt2", "llama", "qwen2" or "gemma3", dtype="F32", shards=1, prefix="", extras=False, tied=False, tokenizer=None)
 
 returns the tensors as float32, under the names that psd gives them. `python3 make.py FOLDER` writes one of each.
 """
@@ -26,6 +26,15 @@ CONFIG = {
               "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 1003,
               "max_position_embeddings": 40, "rms_norm_eps": 1e-06, "rope_theta": 1000000.0, "hidden_act": "silu",
               "sliding_window": 40, "max_window_layers": 2, "use_sliding_window": False, "tie_word_embeddings": False},
+    # as Gemma3ForConditionalGeneration is published: with what says nothing left out of text_config
+    "gemma3": {"architectures": ["Gemma3ForConditionalGeneration"], "boi_token_index": 99, "eoi_token_index": 100,
+               "eos_token_id": [1, 106], "image_token_index": 101, "initializer_range": 0.02, "mm_tokens_per_image": 4,
+               "model_type": "gemma3",
+               "text_config": {"hidden_size": 64, "intermediate_size": 96, "model_type": "gemma3_text", "num_hidden_layers": 2,
+                               "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 1003,
+                               "max_position_embeddings": 40, "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
+                               "sliding_window": 1024, "sliding_window_pattern": 2},
+               "vision_config": {"hidden_size": 16, "model_type": "siglip_vision_model", "num_hidden_layers": 1}},
 }
 
 
@@ -47,6 +56,9 @@ def shapes(architecture, tied=False):
                  "self_attn.v_proj.weight": (kv, h), "self_attn.o_proj.weight": (h, h),
                  "post_attention_layernorm.weight": (h,), "mlp.gate_proj.weight": (inner, h),
                  "mlp.up_proj.weight": (inner, h), "mlp.down_proj.weight": (h, inner)}
+        if architecture == "gemma3":
+            block |= {"self_attn.q_norm.weight": (h // s["heads"],), "self_attn.k_norm.weight": (h // s["heads"],),
+                      "pre_feedforward_layernorm.weight": (h,), "post_feedforward_layernorm.weight": (h,)}
         if architecture == "qwen2":
             block |= {"self_attn.q_proj.bias": (h,), "self_attn.k_proj.bias": (kv,), "self_attn.v_proj.bias": (kv,)}
         out.update({f"model.layers.{i}.{name}": shape for name, shape in block.items()})
@@ -118,7 +130,10 @@ def write(folder, architecture, dtype="F32", shards=1, prefix="", extras=False, 
         for i in range(SIZES["layers"]):
             tensors[f"{prefix}h.{i}.attn.bias"] = encode(numpy.ones((1, 1, 40, 40), "f4"), dtype)[0], (1, 1, 40, 40)
             tensors[f"{prefix}h.{i}.attn.masked_bias"] = encode(numpy.full((1,), -1e4, "f4"), dtype)[0], (1,)
-    if extras:
+    if extras and architecture == "gemma3":
+        for name in ("vision_tower.vision_model.post_layernorm.weight", "multi_modal_projector.mm_soft_emb_norm.weight"):
+            tensors[name] = encode(numpy.ones((16,), "f4"), dtype)[0], (16,)
+    elif extras:
         embedding = prefix + "wte.weight" if architecture == "gpt2" else "model.embed_tokens.weight"
         if architecture == "gpt2" or tied:
             tensors["lm_head.weight"] = tensors[embedding]

@@ -367,8 +367,9 @@ START_TEST(rotary_positions_of_kinds_of_layers_are_read)
         {GEMMA3("\"sliding_window\":null"), "sliding_window"},
         {GEMMA3("\"attn_logit_softcapping\":50.0"),
          "attn_logit_softcapping: 50.0 is not supported"},
-        {"{\"model_type\":\"gemma3\"}", "allowed: gpt2, llama, qwen2, qwen3, mistral, gemma2, "
-                                        "gemma3_text, gpt_neox"},
+        {"{\"model_type\":\"gemma\",\"boi_token_index\":1}",
+         "model_type 'gemma' is not known; allowed: gpt2, llama, qwen2, qwen3, mistral, gemma2, "
+         "gemma3_text, gpt_neox"},
     };
     refused(cases, sizeof cases / sizeof *cases);
 }
