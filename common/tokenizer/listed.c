@@ -77,10 +77,15 @@ static ps_status add_token(ps_tokenizer *t, const ps_listed_row *row, const ps_t
     bool special = kind == PS_LISTED_CONTROL || kind == PS_LISTED_UNKNOWN;
     if (kind == PS_LISTED_ADDED && is_blocks(ps_buf_slice(text)))
         kind = PS_LISTED_NORMAL;
+    uint8_t rules = l->rules ? l->rules[id] : 0;
     if (!st && (special || kind == PS_LISTED_ADDED))
-        st = ps_tokenizer_add_added(
-            t, ps_buf_slice(text), id,
-            &(ps_added_token){.special = special, .normalized = !special && !t->normalizer.n});
+        st =
+            ps_tokenizer_add_added(t, ps_buf_slice(text), id,
+                                   &(ps_added_token){.special = special,
+                                                     .normalized = !special && !t->normalizer.n,
+                                                     .lstrip = rules & PS_LISTED_LSTRIP,
+                                                     .rstrip = rules & PS_LISTED_RSTRIP,
+                                                     .single_word = rules & PS_LISTED_SINGLE_WORD});
     return st;
 }
 

@@ -40,6 +40,8 @@ PS_MUST_CHECK ps_status ps_listed_merges(ps_tokenizer *tokenizer, const ps_token
 void ps_listed_put_charsmap(ps_json_writer *w, const ps_token_lists *lists);
 void ps_listed_put_normalizer(const ps_token_lists *lists, ps_buf *out);
 void ps_listed_put_replace(ps_json_writer *w, const char *kind, const char *what, const char *with);
+/* U+2581 in the place of spaces, and before a text, as a step of pre-tokenizers and decoders. */
+void ps_listed_put_metaspace(ps_json_writer *w, const ps_token_lists *lists);
 void ps_listed_put_type(ps_json_writer *w, const char *type); /* a step without keys */
 
 #endif

@@ -142,7 +142,11 @@ static void put_decoder(const ps_token_lists *l, ps_buf *out)
 
 static ps_status parts_pieces(const ps_token_lists *l, ps_listed_parts *p, ps_model_keys *keys)
 {
-    ps_listed_put_normalizer(l, &p->normalizer);
+    ps_json_writer w = ps_json_writer_to(&p->pre_tokenizer);
+    if (l->first_alone)
+        ps_listed_put_metaspace(&w, l);
+    else
+        ps_listed_put_normalizer(l, &p->normalizer);
     put_decoder(l, &p->decoder);
     keys->fuse_unk = true;
     for (uint32_t id = 0; !keys->byte_fallback && id < l->n_tokens; id++)

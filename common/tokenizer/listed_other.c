@@ -16,12 +16,15 @@ static void put_piece(const ps_token_lists *l, uint32_t id, ps_buf *out)
         ps_buf_printf(out, "[EMPTY_%" PRIu32 "]", id);
 }
 
-static void put_metaspace(ps_json_writer *w, bool prefix)
+void ps_listed_put_metaspace(ps_json_writer *w, const ps_token_lists *l)
 {
     ps_json_object(w);
     ps_json_put_string(w, "type", "Metaspace");
     ps_json_put_string(w, "replacement", PS_LOWER_BLOCK);
-    ps_json_put_string(w, "prepend_scheme", prefix ? "always" : "never");
+    ps_json_put_string(w, "prepend_scheme",
+                       !l->prefix_space ? "never"
+                       : l->first_alone ? "first"
+                                        : "always");
     ps_json_put_bool(w, "split", false); /* a token may go over a space */
     ps_json_object_end(w);
 }
@@ -30,7 +33,7 @@ static void put_metaspace(ps_json_writer *w, bool prefix)
  * there. */
 static void put_spaces(const ps_token_lists *l, ps_listed_parts *p)
 {
-    if (l->prefix_space && !l->strip_spaces) {
+    if (l->prefix_space && !l->strip_spaces && !l->first_alone) {
         ps_listed_put_normalizer(l, &p->normalizer);
         return;
     }
@@ -45,7 +48,7 @@ static void put_spaces(const ps_token_lists *l, ps_listed_parts *p)
         ps_json_object_end(&w);
     }
     w = ps_json_writer_to(&p->pre_tokenizer);
-    put_metaspace(&w, l->prefix_space);
+    ps_listed_put_metaspace(&w, l);
 }
 
 static ps_status parts_unigram(const ps_token_lists *l, ps_listed_parts *p, ps_model_keys *keys)
@@ -61,7 +64,7 @@ static ps_status parts_unigram(const ps_token_lists *l, ps_listed_parts *p, ps_m
     ps_json_array(&w);
     if (keys->byte_fallback)
         ps_listed_put_type(&w, "ByteFallback");
-    put_metaspace(&w, l->prefix_space);
+    ps_listed_put_metaspace(&w, l);
     ps_json_array_end(&w);
     ps_json_object_end(&w);
     return PS_OK;

@@ -5,8 +5,11 @@
 #include "common/base/bits.h"
 #include "common/base/mem.h"
 #include "common/base/utf8.h"
+#include "common/conf/value.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* Wire types of protobuf, and numbers of the fields that are read. */
 enum { VARINT = 0, WIDE = 1, BYTES = 2, FLOAT = 5 };
@@ -27,7 +30,8 @@ typedef struct maker {
     ps_slice *texts;
     ps_listed_kind *kinds;
     float *scores;
-    uint32_t n, made;
+    uint8_t *rules;
+    uint32_t n, made; /* pieces; of made, also tokens that stand beside the model */
     uint64_t type;
     bool suffix, escape;
     ps_token_lists lists;
@@ -170,15 +174,17 @@ static ps_status read_piece(maker *m, ps_slice bytes)
     return st ? ps_wrap(st, "piece %" PRIu32, id) : PS_OK;
 }
 
-static ps_status read_pieces(maker *m, ps_slice bytes)
+/* more: tokens that may come. */
+static ps_status read_pieces(maker *m, ps_slice bytes, size_t more)
 {
     ps_cursor c = ps_cursor_of(bytes);
     field f;
     ps_status st = PS_OK;
-    m->texts = ps_try_alloc(m->n * sizeof *m->texts);
-    m->kinds = ps_try_alloc(m->n * sizeof *m->kinds);
-    m->scores = ps_try_alloc(m->n * sizeof *m->scores);
-    if (!m->texts || !m->kinds || !m->scores)
+    m->texts = ps_try_alloc((m->n + more) * sizeof *m->texts);
+    m->kinds = ps_try_alloc((m->n + more) * sizeof *m->kinds);
+    m->scores = ps_try_alloc((m->n + more) * sizeof *m->scores);
+    m->rules = ps_try_alloc(m->n + more);
+    if (!m->texts || !m->kinds || !m->scores || !m->rules)
         return ps_fail(PS_NO_MEMORY, "no memory for %" PRIu32 " pieces", m->n);
     while (!st && next(&c, &f))
         if (is(&f, PIECES, BYTES))
@@ -205,22 +211,133 @@ static ps_status check(const maker *m)
     return PS_OK;
 }
 
-/* What stands around a text the file does not say: as Llama has it with BPE, and T5 with Unigram.
- */
-static ps_status make(maker *m, ps_tokenizer **out)
+/* ---- what stands beside it ---- */
+
+/* The kind and the rules of an id that a file beside the model has. A piece keeps its role. */
+static void mark(maker *m, uint32_t id, const ps_added_token *like)
+{
+    bool control = m->kinds[id] == PS_LISTED_CONTROL || m->kinds[id] == PS_LISTED_UNKNOWN;
+    if (!control)
+        m->kinds[id] = like->special ? PS_LISTED_CONTROL : PS_LISTED_ADDED;
+    m->rules[id] =
+        (uint8_t)((like->lstrip ? PS_LISTED_LSTRIP : 0) | (like->rstrip ? PS_LISTED_RSTRIP : 0) |
+                  (like->single_word ? PS_LISTED_SINGLE_WORD : 0));
+}
+
+static ps_status add_token(maker *m, ps_vocab *known, const ps_beside_token *token)
+{
+    ps_slice text = ps_buf_slice(&token->text);
+    uint32_t id = m->made;
+    bool said = token->id != UINT64_MAX, there = ps_vocab_find(known, text, &id);
+    char *bare = ps_asprintf("%.*s", (int)text.len, (const char *)text.data);
+    ps_conf_quoted name = ps_conf_quote(bare);
+    ps_free(&bare);
+    if (said && token->id != id)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       there ? "the token %s has id %" PRIu64 " beside the model, and %" PRIu32
+                               " in it"
+                             : "the token %s has id %" PRIu64 " beside the model, where %" PRIu32
+                               " is the next that is free",
+                       name.text, token->id, id);
+    if (!said && !there && m->type == UNIGRAM) /* T5 has ids of its own there, which go down */
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "tokenizer_config.json has the token %s, and no added_tokens_decoder that "
+                       "says its id",
+                       name.text);
+    if (!there) {
+        ps_status st = ps_vocab_add(known, text, id);
+        if (st)
+            return st;
+        m->texts[id] = text;
+        m->scores[id] = 0;
+        m->kinds[id] = PS_LISTED_ADDED;
+        m->made++;
+    }
+    mark(m, id, &token->like);
+    return PS_OK;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const ps_beside_token *x = *(const ps_beside_token *const *)a;
+    const ps_beside_token *y = *(const ps_beside_token *const *)b;
+    return x->id != y->id ? (x->id > y->id) - (x->id < y->id) : (x > y) - (x < y);
+}
+
+static ps_status add_tokens(maker *m, ps_vocab *known, const ps_beside *b)
+{
+    const ps_beside_token **order = ps_alloc_array(b->n + 1, sizeof *order);
+    for (size_t i = 0; i < b->n; i++)
+        order[i] = &b->tokens[i];
+    qsort(order, b->n, sizeof *order, by_id); /* a file has them in any order */
+    ps_status st = PS_OK;
+    for (uint32_t id = 0; !st && id < m->n; id++)
+        if (m->texts[id].len)
+            st = ps_vocab_add(known, m->texts[id], id);
+    for (size_t i = 0; !st && i < b->n; i++)
+        st = add_token(m, known, order[i]);
+    ps_free(&order);
+    return st;
+}
+
+/* The id of a text that begins or ends others; as it was where it is not said. */
+static void find_end(const ps_vocab *known, const ps_buf *text, uint32_t *id)
+{
+    if (text->len && !ps_vocab_find(known, ps_buf_slice(text), id))
+        *id = PS_LISTED_NO_ID;
+}
+
+static ps_status take_beside(maker *m, const ps_beside *b)
 {
     ps_token_lists *l = &m->lists;
+    ps_vocab *known = ps_vocab_new();
+    ps_status st = add_tokens(m, known, b);
+    find_end(known, &b->bos, &l->bos_id);
+    find_end(known, &b->eos, &l->eos_id);
+    ps_vocab_free(&known);
+    if (m->type == UNIGRAM) /* T5Tokenizer knows no such flags */
+        return st;
+    if (b->prefix_space != PS_UNSAID)
+        l->prefix_space = b->prefix_space;
+    l->first_alone = b->legacy == 0 && l->prefix_space;
+    return st;
+}
+
+/* What stands around a text the file does not say: as Llama has it with BPE, and T5 with Unigram,
+ * unless it is said beside it. */
+static void put_around(maker *m, const ps_beside *b)
+{
+    ps_token_lists *l = &m->lists;
+    l->add_bos = m->type == BPE && l->bos_id < m->made && m->kinds[l->bos_id] == PS_LISTED_CONTROL;
+    l->add_eos =
+        m->type == UNIGRAM && l->eos_id < m->made && m->kinds[l->eos_id] == PS_LISTED_CONTROL;
+    if (m->type == UNIGRAM)
+        return;
+    if (b && b->add_bos != PS_UNSAID)
+        l->add_bos = b->add_bos && l->bos_id < m->made;
+    if (b && b->add_eos != PS_UNSAID)
+        l->add_eos = b->add_eos && l->eos_id < m->made;
+}
+
+static ps_status make(maker *m, const ps_beside *b, ps_tokenizer **out)
+{
+    ps_token_lists *l = &m->lists;
+    memset(m->rules, 0, m->n);
+    ps_status st = b ? take_beside(m, b) : PS_OK;
+    if (st)
+        return st;
+    put_around(m, b);
     l->model = m->type == BPE ? "llama" : "t5";
-    l->add_bos = m->type == BPE && l->bos_id < m->n && m->kinds[l->bos_id] == PS_LISTED_CONTROL;
-    l->add_eos = m->type == UNIGRAM && l->eos_id < m->n && m->kinds[l->eos_id] == PS_LISTED_CONTROL;
-    l->n_tokens = m->n;
+    l->n_tokens = m->made;
     l->texts = m->texts;
     l->kinds = m->kinds;
     l->scores = m->scores;
+    l->rules = m->rules;
     return ps_tokenizer_from_lists(l, out);
 }
 
-ps_status ps_tokenizer_from_sentencepiece(ps_slice bytes, ps_tokenizer **out)
+ps_status ps_tokenizer_from_sentencepiece(ps_slice bytes, const ps_beside *beside,
+                                          ps_tokenizer **out)
 {
     /* what the message means where it does not say */
     maker m = {.type = UNIGRAM,
@@ -236,11 +353,12 @@ ps_status ps_tokenizer_from_sentencepiece(ps_slice bytes, ps_tokenizer **out)
     if (!st)
         st = check(&m);
     if (!st)
-        st = read_pieces(&m, bytes);
+        st = read_pieces(&m, bytes, beside ? beside->n : 0);
     if (!st)
-        st = make(&m, out);
+        st = make(&m, beside, out);
     ps_free(&m.texts);
     ps_free(&m.kinds);
     ps_free(&m.scores);
+    ps_free(&m.rules);
     return st;
 }

@@ -16,6 +16,7 @@ typedef enum ps_listed_kind {
 } ps_listed_kind;
 
 #define PS_LISTED_NO_ID UINT32_MAX
+enum { PS_LISTED_LSTRIP = 1, PS_LISTED_RSTRIP = 2, PS_LISTED_SINGLE_WORD = 4 };
 
 typedef struct ps_token_lists {
     /* "gpt2": BPE of bytes as letters; "llama": BPE of SentencePiece, by scores; "gemma4": the
@@ -26,13 +27,17 @@ typedef struct ps_token_lists {
     const ps_slice *texts; /* by id */
     const ps_listed_kind *kinds;
     const float *scores; /* by id; NULL: there are none */
+    /* By id, of those that are PS_LISTED_CONTROL or _ADDED: PS_LISTED_LSTRIP and so on; NULL: none
+     */
+    const uint8_t *rules;
     size_t n_merges;
-    const ps_slice *merges;                  /* "left right", the first is done first */
-    ps_slice charsmap;                       /* of SentencePiece's normalizer; empty: none */
-    bool prefix_space;                       /* a text gets a space first */
-    bool strip_spaces;                       /* several spaces are one, and none at the ends */
-    bool keep_case, keep_accents;            /* of bert */
-    bool add_bos, add_eos;                   /* around a text, where its tokens are asked for; */
+    const ps_slice *merges;       /* "left right", the first is done first */
+    ps_slice charsmap;            /* of SentencePiece's normalizer; empty: none */
+    bool prefix_space;            /* a text gets a space first, */
+    bool first_alone;             /* unless it begins with one; not what follows an added token */
+    bool strip_spaces;            /* several spaces are one, and none at the ends */
+    bool keep_case, keep_accents; /* of bert */
+    bool add_bos, add_eos;        /* around a text, where its tokens are asked for; */
     uint32_t bos_id, eos_id, unk_id, sep_id; /* of bert: bos is [CLS]; or PS_LISTED_NO_ID */
 } ps_token_lists;
 

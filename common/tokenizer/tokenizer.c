@@ -51,18 +51,50 @@ static ps_status read_merges(const ps_disk *disk, const char *folder, ps_buf *ou
     return st;
 }
 
+/* A file that may be there. */
+static ps_status read_beside(const ps_disk *disk, const char *folder, const char *name, ps_buf *out)
+{
+    ps_status st = read_json(disk, folder, name, out);
+    return st == PS_NOT_FOUND ? PS_OK : st;
+}
+
+/* What is in the same folder as the model. */
+static ps_status open_beside(const ps_disk *disk, const char *folder, ps_beside *out)
+{
+    ps_buf config = PS_BUF_EMPTY, map = PS_BUF_EMPTY, added = PS_BUF_EMPTY;
+    ps_status st = read_beside(disk, folder, "tokenizer_config.json", &config);
+    if (!st)
+        st = read_beside(disk, folder, "special_tokens_map.json", &map);
+    if (!st)
+        st = read_beside(disk, folder, "added_tokens.json", &added);
+    if (!st) {
+        st = ps_beside_read(ps_buf_slice(&config), ps_buf_slice(&map), ps_buf_slice(&added), out);
+        if (st)
+            st = ps_wrap(st, "%s", folder);
+    }
+    ps_buf_free(&config);
+    ps_buf_free(&map);
+    ps_buf_free(&added);
+    return st;
+}
+
+/* name: "": the path is the file's, and what stands beside it is not looked at. */
 static ps_status open_sentencepiece(const ps_disk *disk, const char *folder, const char *name,
                                     ps_tokenizer **out)
 {
     ps_buf bytes = PS_BUF_EMPTY;
+    ps_beside beside = {0};
     char *path = ps_asprintf("%s%s%s", folder, *name ? "/" : "", name);
     ps_status st =
         ps_disk_read_file(disk ? disk : &ps_disk_system, path, PS_TOKENIZER_MAX_FILE, &bytes);
+    if (!st && *name)
+        st = open_beside(disk, folder, &beside);
     if (!st) {
-        st = ps_tokenizer_from_sentencepiece(ps_buf_slice(&bytes), out);
+        st = ps_tokenizer_from_sentencepiece(ps_buf_slice(&bytes), *name ? &beside : NULL, out);
         if (st)
             st = ps_wrap(st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st, "%s", path);
     }
+    ps_beside_clear(&beside);
     ps_buf_free(&bytes);
     ps_free(&path);
     return st;
