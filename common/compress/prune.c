@@ -130,6 +130,10 @@ static ps_status check_what(const ps_spec_prune *p, const ps_spec_model *m, cons
                        "compress.prune.what: model %s, %s, has no %s; allowed: %s", name,
                        m->architecture, ps_prune_what_words[p->what], allowed);
     }
+    const char *no = row_of(p)->no ? row_of(p)->no(m) : NULL;
+    if (no)
+        return ps_fail(PS_INVALID_ARGUMENT, "compress.prune.what: %s of model %s, %s: %s",
+                       ps_prune_what_words[p->what], name, m->architecture, no);
     if (row_of(p)->sets(m) == 0)
         return ps_fail(PS_INVALID_ARGUMENT,
                        "compress.prune.what: model %s has no hidden layer to take rows from", name);

@@ -15,6 +15,14 @@ static uint64_t count(const ps_spec_model *parent, size_t set)
     return (uint64_t)parent->hidden_size;
 }
 
+static const char *no(const ps_spec_model *parent)
+{
+    return ps_arch_find(parent->architecture)->traits.scaled_embedding
+               ? "its embedding is times the root of hidden_size, so that all that is left would "
+                 "change"
+               : NULL;
+}
+
 static void shrink(const ps_plan *plan, ps_spec_model *child)
 {
     child->hidden_size = (int64_t)plan->units[0].left;
@@ -32,5 +40,6 @@ const ps_prune_row ps_prune_row_hidden = {.units = "channels",
                                           .language = true,
                                           .sets = sets,
                                           .count = count,
+                                          .no = no,
                                           .shrink = shrink,
                                           .members = members};

@@ -15,6 +15,16 @@ static uint64_t count(const ps_spec_model *parent, size_t set)
     return (uint64_t)parent->num_layers;
 }
 
+/* A block sees a window, or all, by its place. */
+static const char *no(const ps_spec_model *parent)
+{
+    for (int64_t l = 1; l < parent->num_layers; l++)
+        if (ps_arch_slides(&parent->choices, l) != ps_arch_slides(&parent->choices, 0))
+            return "some see a window and others do not, and those that move up would see what "
+                   "they did not learn to";
+    return NULL;
+}
+
 static void shrink(const ps_plan *plan, ps_spec_model *child)
 {
     child->num_layers = (int64_t)plan->units[0].left;
@@ -34,5 +44,6 @@ const ps_prune_row ps_prune_row_layers = {.units = "layers",
                                           .moves = true,
                                           .sets = sets,
                                           .count = count,
+                                          .no = no,
                                           .shrink = shrink,
                                           .members = members};

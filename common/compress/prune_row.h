@@ -13,6 +13,8 @@ typedef struct ps_prune_row {
     /* How many sets of units there are, one of a layer each, and units in one of them. */
     size_t (*sets)(const ps_spec_model *parent);
     uint64_t (*count)(const ps_spec_model *parent, size_t set);
+    /* Why none of them can be removed from such a model; NULL: they can. NULL: always. */
+    const char *(*no)(const ps_spec_model *parent);
     /* child, the parent's section, becomes that of what is left; its layers may be written to. */
     void (*shrink)(const ps_plan *plan, ps_spec_model *child);
     /* The tensor, which is this part of the parent, has units: ps_prune_add. */

@@ -78,6 +78,12 @@ static ps_status read_bias(const ps_explaining *x, const char *weight, float **o
 static ps_status read_mixer(const ps_explaining *x, size_t i, mixer *out)
 {
     const ps_model_parameter_spec *spec = &ps_model_parameters(x->model)->parameters[i];
+    ps_tap behind[PS_MODEL_TAPS_BEHIND];
+    if (!ps_model_taps_behind(x->model, i, behind))
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "what heads of this model say passes a norm before it is added, so that no "
+                       "head has a part of the score by itself; head_ablation and patching say "
+                       "what one is worth");
     out->input_major = spec->input_major;
     ps_status st = read_parameter(x, i, &out->weight);
     return st ? st : read_bias(x, spec->name, &out->bias);

@@ -289,7 +289,8 @@ int64_t ps_model_tap_columns(const ps_model *m, ps_tap tap);
 PS_MUST_CHECK ps_status ps_model_tap_before(const ps_model *m, size_t i, ps_tap *out);
 enum { PS_MODEL_TAPS_BEHIND = 3 };
 /* Where what that product gives is, its bias included: how many points, side by side, into out; 0:
- * parameter i is in none, or in the head's, which has no point. */
+ * parameter i is in none, or in one that has no point: the head's, and those behind which a norm
+ * comes before the points do. */
 size_t ps_model_taps_behind(const ps_model *m, size_t i, ps_tap out[PS_MODEL_TAPS_BEHIND]);
 
 /* PS_INVALID_ARGUMENT for a batch that does not fit the model (rows, missing labels, a label out of

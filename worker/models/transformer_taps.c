@@ -233,7 +233,9 @@ size_t ps_transformer_taps_behind(const ps_model *m, size_t i, ps_tap *out)
         [PS_PART_UP] = PS_TAP_MLP_PRE, [PS_PART_DOWN] = PS_TAP_MLP_OUT};
     int64_t layer = 0;
     ps_arch_part part = part_of(t, i, &layer);
-    if (part == PS_PARTS)
+    bool normed = (part == PS_PART_O && ps_transformer_has(t, PS_PART_NORM_AFTER_ATTENTION)) ||
+                  (part == PS_PART_DOWN && ps_transformer_has(t, PS_PART_NORM_AFTER_MLP));
+    if (part == PS_PARTS || normed) /* what a norm makes of it is seen alone */
         return 0;
     bool gated = part == PS_PART_UP && ps_transformer_has(t, PS_PART_GATE);
     out[0] = (ps_tap){gated ? PS_TAP_MLP_PRE_LINEAR : kinds[part], layer};

@@ -222,6 +222,11 @@ START_TEST(the_width_goes_everywhere_at_once)
 }
 END_TEST
 
+#define GEMMA                                                                       \
+    "{architecture: gemma2, vocab_size: 300, context_length: 64, hidden_size: 48, " \
+    "num_layers: 2, num_heads: 4, num_kv_heads: 2, intermediate_size: 96, "         \
+    "sliding_window: 8, full_attention_every: 2}"
+
 START_TEST(what_cannot_be_removed_is_refused)
 {
     refuses(GPT, "prune: {what: layers, ratio: 0.2}\n", PS_INVALID_ARGUMENT,
@@ -235,6 +240,12 @@ START_TEST(what_cannot_be_removed_is_refused)
     refuses(
         GPT, "prune: {what: rows, ratio: 0.25}\n", PS_INVALID_ARGUMENT,
         "compress.prune.what: model big, gpt2, has no rows; allowed: ffn, heads, layers, hidden");
+    refuses(GEMMA, "prune: {what: layers, ratio: 0.5}\n", PS_INVALID_ARGUMENT,
+            "compress.prune.what: layers of model big, gemma2: some see a window and others do "
+            "not, and those that move up would see what they did not learn to");
+    refuses(GEMMA, "prune: {what: hidden, ratio: 0.25}\n", PS_INVALID_ARGUMENT,
+            "compress.prune.what: hidden of model big, gemma2: its embedding is times the root of "
+            "hidden_size, so that all that is left would change");
     refuses(MLP, "prune: {what: ffn, ratio: 0.25}\n", PS_INVALID_ARGUMENT,
             "compress.prune.what: model big, mlp, has no ffn; allowed: rows");
     refuses("{architecture: mlp, layers: [784, 10]}", "prune: {what: rows, ratio: 0.25}\n",
