@@ -13,7 +13,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { LENGTH_LEAST = 4096 };
+enum { LENGTH_LEAST = 4096, TEXTS_LEAST = 1024, TEXTS_LEAST_ELSEWHERE = 4096 };
 
 struct ps_served_model {
     ps_one_thread mine;
@@ -57,10 +57,12 @@ void ps_served_model_free(ps_served_model **served)
     ps_free(served);
 }
 
-size_t ps_served_tokens(const ps_spec_model *model)
+/* A processor's caches hold what fewer tokens are made of; a GPU is idle with so few. */
+size_t ps_served_tokens(const ps_spec_model *model, const ps_backend *backend)
 {
-    return (size_t)model->context_length > LENGTH_LEAST ? (size_t)model->context_length
-                                                        : LENGTH_LEAST;
+    size_t context = (size_t)model->context_length;
+    size_t least = backend->info.host_addressable ? TEXTS_LEAST : TEXTS_LEAST_ELSEWHERE;
+    return context > least ? context : least;
 }
 
 static int64_t length_for(const ps_spec_model *spec, size_t wanted)
@@ -123,10 +125,11 @@ static ps_status make(ps_served_model *s, const ps_task_run *run, const char *na
                                 .cache = types[s->cache],
                                 .forms = forms};
     if (s->texts)
-        options = (ps_model_options){.max_batch = PS_SERVED_TEXTS,
-                                     .max_tokens = (int64_t)ps_served_tokens(s->spec),
-                                     .inference = true,
-                                     .forms = forms};
+        options =
+            (ps_model_options){.max_batch = PS_SERVED_TEXTS,
+                               .max_tokens = (int64_t)ps_served_tokens(s->spec, run->env->backend),
+                               .inference = true,
+                               .forms = forms};
     ps_status st = ps_job_model_room(
         &(ps_job_model_need){.name = name, .config = &config, .options = &options},
         run->env->backend);

@@ -28,8 +28,8 @@ typedef struct ps_served_need {
 } ps_served_need;
 
 enum { PS_SERVED_TEXTS = 256 };
-/* Tokens that texts may have that go through such a model at once. */
-size_t ps_served_tokens(const ps_spec_model *model);
+/* Tokens that texts may have that go through such a model at once on the backend. */
+size_t ps_served_tokens(const ps_spec_model *model, const ps_backend *backend);
 
 /* The model of the run's task, ready for ps_model_extend, or for texts. Both are valid for this
  * task. Fails as ps_stored_model_load; PS_NO_MEMORY. */

@@ -22,6 +22,7 @@ typedef struct embedding {
     const ps_spec_model *about;
     ps_model *model;
     bool cls;
+    size_t most;     /* tokens of a pass */
     int32_t *tokens; /* [PS_SERVED_TEXTS, context_length]; -1 behind a text's last */
     size_t *lengths; /* [PS_SERVED_TEXTS] */
     float *states;   /* [tokens of a pass, hidden_size] */
@@ -69,7 +70,7 @@ static ps_status gather(embedding *e, size_t *n, size_t *longest)
         ps_status st = ps_spec_embed_tokens(e->how, e->done + *n, e->about, to, &length);
         if (st)
             return st;
-        if (all + length > ps_served_tokens(e->about))
+        if (all + length > e->most)
             break;
         for (size_t i = length; i < context; i++)
             to[i] = -1;
@@ -136,7 +137,8 @@ static ps_status prepare(embedding *e, const ps_job_spec *spec)
                                                  : e->how->pool == PS_EMBED_POOL_CLS;
     e->tokens =
         ps_try_alloc_raw((size_t)e->about->context_length * PS_SERVED_TEXTS * sizeof *e->tokens);
-    e->states = ps_try_alloc_raw(ps_served_tokens(e->about) * width * sizeof *e->states);
+    e->most = ps_served_tokens(e->about, e->run->env->backend);
+    e->states = ps_try_alloc_raw(e->most * width * sizeof *e->states);
     e->lengths = ps_alloc_array(PS_SERVED_TEXTS, sizeof *e->lengths);
     e->one = ps_alloc_array(width, sizeof *e->one);
     return e->tokens && e->states ? PS_OK : ps_fail(PS_NO_MEMORY, "no memory for embeddings");
