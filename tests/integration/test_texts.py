@@ -89,7 +89,7 @@ def put(cluster, name, golden, older=False):
         "model": {"type": "WordPiece", "unk_token": "w0", "continuing_subword_prefix": "##", "max_input_chars_per_word": 20,
                   "vocab": {f"w{i}": i for i in range(VOCAB)}}}))
     said = cluster.psctl("import", folder, name).stderr
-    assert said == "psctl: 2 tensors of heads that psd does not have (cls.…) are left out\n" * older, said
+    assert said == "psctl: 2 tensors of parts that psd does not have (cls.…) are left out\n" * older, said
     return folder, *rest
 
 
