@@ -82,6 +82,8 @@ static const ps_arch_hf_key hf_keys[] = {
     {"hidden_dropout_prob", "dropout", "0.1"},
     {"attention_probs_dropout_prob", "attention_dropout", "0.1"},
     {"classifier_dropout", "classifier_dropout"},
+    {"psd_pooling", "pooling", .only = " mean cls "}, /* which stand in files of their own */
+    {"psd_max_text_length", "max_text_length"},
     {"tie_word_embeddings"}, /* of a head, which is not there */
     {"is_decoder", .fallback = "false", .only = " false "},
     {"hidden_act", "hidden_act", "gelu",

@@ -135,6 +135,10 @@ void ps_hf_config_write(const ps_spec_model *m, const char *dtype, const ps_toke
     ps_json_put_int(&w, "vocab_size", m->vocab_size);
     if (!strcmp(m->tokenizer, "bytes"))
         ps_json_put_string(&w, "psd_tokenizer", "bytes");
+    if (m->pooling)
+        ps_json_put_string(&w, "psd_pooling", ps_spec_pooling_words[m->pooling]);
+    if (m->max_text_length)
+        ps_json_put_int(&w, "psd_max_text_length", m->max_text_length);
     ps_hf_kept_write(kept, arch, m->choices.num_classes != 0, &w);
     ps_json_object_end(&w);
     ps_buf_putc(out, '\n');
