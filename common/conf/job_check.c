@@ -416,10 +416,10 @@ ps_status ps_job_check(const ps_job_spec *spec, const ps_spec_model *origin, con
     check_rules(spec, doc, parts);
     if (origin && spec->model && !ps_conf_faulty(doc, "model"))
         (void)!ps_spec_model_match(spec->model, origin, spec->initialize_from, doc);
-    if (origin && spec->model && spec->train && spec->train->n_freeze &&
+    if (origin && spec->model && ps_spec_train_partly(spec->train) &&
         ps_spec_model_adds_classes(spec->model, origin))
         (void)ps_conf_fail(
-            doc, "train.freeze",
+            doc, spec->train->lora ? "train.lora" : "train.freeze",
             "not in a training that puts classes behind model %s; train these first, "
             "and then go on from that model",
             spec->initialize_from);

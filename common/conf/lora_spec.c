@@ -62,8 +62,9 @@ ps_status ps_spec_lora_check(const ps_job_spec *spec, const ps_conf_doc *doc)
         return ps_conf_fail(
             doc, key, "%s of which model? only with initialize_from, the name of a stored one",
             train->lora ? "adapters" : "parameters");
-    if (train->lora && spec->model && !ps_spec_model_is_language(spec->model))
-        return ps_conf_fail(doc, key, "only for language models, and %s is of architecture %s",
+    if (train->lora && spec->model && !ps_spec_model_reads_tokens(spec->model))
+        return ps_conf_fail(doc, key,
+                            "only for models that read tokens, and %s is of architecture %s",
                             spec->initialize_from, spec->model->architecture);
     if (spec->model && ps_spec_model_unlabelled(spec->model))
         return ps_conf_fail(doc, key, "not for architecture %s", spec->model->architecture);

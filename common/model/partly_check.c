@@ -63,7 +63,7 @@ static ps_status check_targets(const ps_spec_lora *lora, const char *config, con
 {
     ps_spec_model *model = NULL;
     ps_status st = ps_spec_model_parse(ps_slice_str(config), "its config", &model);
-    if (!st && ps_spec_model_is_language(model))
+    if (!st && ps_spec_model_reads_tokens(model))
         st = check_lora(lora, model, doc);
     if (model)
         ps_spec_model_free(&model);

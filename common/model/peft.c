@@ -13,7 +13,8 @@ static const char prefix[] = "base_model.model.";
 
 static const char *prefix_of(const ps_spec_model *model)
 {
-    const char *own = ps_arch_find(model->architecture)->hf.prefix;
+    bool bare = ps_spec_model_is_encoder(model) && !model->choices.num_classes;
+    const char *own = bare ? NULL : ps_arch_find(model->architecture)->hf.prefix;
     return own ? own : "";
 }
 
@@ -125,7 +126,8 @@ void ps_peft_config_format(const ps_spec_model *model, const ps_spec_lora *lora,
     ps_json_writer w = ps_json_writer_to(out);
     ps_json_object(&w);
     ps_json_put_string(&w, "peft_type", "LORA");
-    ps_json_put_string(&w, "task_type", "CAUSAL_LM");
+    if (ps_spec_model_is_language(model)) /* of SEQ_CLS PEFT keeps the classes beside adapters */
+        ps_json_put_string(&w, "task_type", "CAUSAL_LM");
     ps_json_put_string(&w, "base_model_name_or_path", base);
     ps_json_put_string(&w, "bias", "none");
     bool turned = put_targets(model, lora, &w);

@@ -22,9 +22,9 @@ static ps_status read_base(const ps_stored_files *files, const char *name, ps_mo
     ps_status st = ps_catalog_model_get(files->catalog, name, base);
     if (!st)
         st = ps_spec_model_parse(ps_slice_str((*base)->config), "its config", model);
-    if (!st && !ps_spec_model_is_language(*model))
+    if (!st && !ps_spec_model_reads_tokens(*model))
         st = ps_fail(PS_FAILED_PRECONDITION,
-                     "it is of architecture %s; adapters are read for language models",
+                     "it is of architecture %s; adapters are read for models that read tokens",
                      (*model)->architecture);
     return st ? ps_wrap(st, "model %s", name) : PS_OK;
 }

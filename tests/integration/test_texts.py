@@ -5,7 +5,7 @@ import pathlib
 import sys
 
 import numpy as np
-from harness import SOURCE, Cluster, run
+from harness import SOURCE, Cluster, read_safetensors, run
 
 GOLDEN = pathlib.Path(SOURCE) / "tests/golden"
 sys.path[:0] = [str(GOLDEN / "hf")]
@@ -199,6 +199,24 @@ min_workers: 2
     cluster.wait_job(job)
     found = cluster.psctl_json("evaluate", "taught", paths[1])
     assert found["accuracy"] > 0.95, found
+    # adapters beside its blocks learn the other way round; the job's file is what PEFT reads
+    rows = [json.loads(line) for line in (cluster.dir / "train.jsonl").read_text().splitlines()]
+    other = tokenize(cluster, cluster.dir / "golden", [(row["a"], "", "verb" if row["class"] == "noun" else "noun") for row in rows],
+                     "other", "--classes", "noun,verb")
+    before = cluster.psctl_json("evaluate", "taught", other)["loss"]
+    job = cluster.submit(f"""kind: train
+name: turned
+initialize_from: taught
+model: {MODEL}
+data: {{format: tokens, sequence_length: 16, train: {{tokens: {other}}}}}
+train: {{epochs: 4, batch_size: 20, lora: {{rank: 4, targets: [query, value]}}, optimizer: {{name: adamw, learning_rate: 0.01}}}}
+workers: 1
+""")
+    cluster.wait_job(job)
+    assert cluster.psctl_json("evaluate", "turned", other)["loss"] < before / 4, before
+    cluster.psctl("fetch", job, "adapter_model.safetensors", "-o", cluster.dir / "adapter")
+    names = set(read_safetensors(cluster.dir / "adapter")[1])
+    assert len(names) == 8 and "base_model.model.bert.encoder.layer.1.attention.self.value.lora_B.weight" in names, names
     out = cluster.dir / "taught"
     cluster.psctl("export", "taught", "--format", "hf", "-o", out)
     config = json.loads((out / "config.json").read_text())

@@ -30,8 +30,8 @@ ps_status ps_model_describe(const ps_model_config *config, ps_model_layout *out)
 {
     const ps_model_row *row = NULL;
     ps_status st = find_row(config->architecture, &row);
-    if (!st && config->lora.rank && row != &ps_model_transformer)
-        st = ps_fail(PS_INVALID_ARGUMENT, "adapters are for language models, not for %s",
+    if (!st && config->lora.rank && !row->takes_tokens)
+        st = ps_fail(PS_INVALID_ARGUMENT, "adapters are for models that read tokens, not for %s",
                      config->architecture);
     if (!st)
         st = row->describe(config, out);

@@ -1,5 +1,6 @@
-/* Adapters of a language model (ps_model_config.lora): which there are, where their tensors and
- * their room lie, and what they add to products of blocks. Fails with what a hook says. */
+/* Adapters of a model that reads tokens (ps_model_config.lora): which there are, where their
+ * tensors and their room lie, and what they add to products of blocks. Fails with what a hook says.
+ */
 #include "common/arch/lora.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"

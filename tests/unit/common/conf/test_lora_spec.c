@@ -93,8 +93,9 @@ START_TEST(it_is_for_language_models)
     ck_assert_int_eq(ps_job_spec_parse_from(ps_slice_str(yaml), "job.yaml",
                                             "{architecture: mlp, layers: [4, 3]}", &s),
                      PS_INVALID_ARGUMENT);
-    ck_assert_str_eq(ps_error_message(), "job.yaml:5: train.lora: only for language models, and "
-                                         "base is of architecture mlp");
+    ck_assert_str_eq(ps_error_message(),
+                     "job.yaml:5: train.lora: only for models that read tokens, and "
+                     "base is of architecture mlp");
 }
 END_TEST
 

@@ -161,12 +161,11 @@ static inline FILE *archs_open(const char *kind)
     return file;
 }
 
-static inline ps_model *archs_model(ps_test_device *device, const archs_variant *v,
-                                    ps_model_options options)
+static inline ps_model *archs_model_of(ps_test_device *device, const archs_variant *v,
+                                       const ps_model_config *config, ps_model_options options)
 {
-    const ps_model_config config = ps_job_model_config(v->spec);
     ps_model *model = NULL;
-    ck_assert_msg(ps_model_create(device->backend, &config, &options, &model) == PS_OK, "%s: %s",
+    ck_assert_msg(ps_model_create(device->backend, config, &options, &model) == PS_OK, "%s: %s",
                   v->name, ps_error_message());
     const ps_model_layout *layout = ps_model_parameters(model);
     for (size_t i = 0; i < layout->count; i++) {
@@ -179,6 +178,24 @@ static inline ps_model *archs_model(ps_test_device *device, const archs_variant 
     }
     ps_model_refresh(model);
     return model;
+}
+
+static inline ps_model *archs_model(ps_test_device *device, const archs_variant *v,
+                                    ps_model_options options)
+{
+    const ps_model_config config = ps_job_model_config(v->spec);
+    return archs_model_of(device, v, &config, options);
+}
+
+/* Its texts; for tokens[ARCHS_TEXTS * ARCHS_TEXT] and labels[ARCHS_TEXTS]. */
+static inline ps_model_batch archs_batch(const archs_variant *v, int32_t *tokens, int32_t *labels)
+{
+    for (size_t i = 0; i < v->n_texts; i++) {
+        memcpy(tokens + i * ARCHS_TEXT, v->texts[i].tokens, sizeof v->texts[i].tokens);
+        labels[i] = v->texts[i].label;
+    }
+    return (ps_model_batch){
+        .rows = (int64_t)v->n_texts, .length = ARCHS_TEXT, .tokens = tokens, .labels = labels};
 }
 
 #endif

@@ -124,16 +124,6 @@ static void check_means(const archs_variant *v, ps_model *m, const ps_model_batc
     ps_free(&means);
 }
 
-static ps_model_batch texts_of(const archs_variant *v, int32_t *tokens, int32_t *labels)
-{
-    for (size_t i = 0; i < v->n_texts; i++) {
-        memcpy(tokens + i * ARCHS_TEXT, v->texts[i].tokens, sizeof v->texts[i].tokens);
-        labels[i] = v->texts[i].label;
-    }
-    return (ps_model_batch){
-        .rows = (int64_t)v->n_texts, .length = ARCHS_TEXT, .tokens = tokens, .labels = labels};
-}
-
 /* Texts of several lengths at once. */
 static void take_texts(ps_test_device *device, const archs_variant *v, bool again)
 {
@@ -142,7 +132,7 @@ static void take_texts(ps_test_device *device, const archs_variant *v, bool agai
         (ps_model_options){.max_batch = ARCHS_TEXTS, .max_length = ARCHS_TEXT, .recompute = again});
     int32_t tokens[ARCHS_TEXTS * ARCHS_TEXT], labels[ARCHS_TEXTS];
     ps_model_result result;
-    const ps_model_batch batch = texts_of(v, tokens, labels);
+    const ps_model_batch batch = archs_batch(v, tokens, labels);
     if (!v->n_gradients) {
         check_means(v, m, &batch);
         ps_model_free(&m);
@@ -170,7 +160,7 @@ static void take_rounded(ps_test_device *device, const archs_variant *v)
         device, v,
         (ps_model_options){.max_batch = ARCHS_TEXTS, .max_length = ARCHS_TEXT, .bf16 = true});
     int32_t tokens[ARCHS_TEXTS * ARCHS_TEXT], labels[ARCHS_TEXTS];
-    const ps_model_batch batch = texts_of(v, tokens, labels);
+    const ps_model_batch batch = archs_batch(v, tokens, labels);
     const ps_model_result result = model_step(m, &batch);
     ck_assert_msg(fabs(result.loss - v->loss) <= 2e-2 * v->loss, "%s: the loss is %.9g, not %.9g",
                   v->name, result.loss, v->loss);

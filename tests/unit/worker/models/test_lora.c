@@ -1,7 +1,10 @@
 /* What is trained of a model, if not all: adapters beside products of language models against
  * Hugging Face's PEFT (tests/golden/lora/make.py made the files), and all but what is frozen. */
+#include "common/arch/lora.h"
 #include "tests/lib/check_main.h"
+#include "tests/unit/worker/models/archs_fixture.h"
 #include "tests/unit/worker/models/golden_fixture.h"
+#include "tests/unit/worker/models/step.h"
 
 #include <math.h>
 
@@ -220,6 +223,90 @@ START_TEST(what_means_no_product_is_refused)
 }
 END_TEST
 
+/* ---- a model of texts ---- */
+
+static float *numbers_of(const ps_model *m, ps_tensor t)
+{
+    float *out = ps_alloc_array((size_t)ps_tensor_count(t), sizeof *out);
+    ck_ok(ps_copy_to_host(ps_model_stream(m), out, t, ps_tensor_bytes(t)));
+    return out;
+}
+
+/* With B = 0, dB[out,rank] = scale · dW[out,in] · Aᵀ: dW is the whole model's, which is
+ * transformers' (test_archs). */
+static void check_against_whole(const ps_model *whole, const ps_model *beside_it, size_t weight,
+                                size_t a)
+{
+    ps_tensor dw = ps_model_gradient(whole, weight), db = ps_model_gradient(beside_it, a + 1);
+    int64_t in = dw.shape[1], out = dw.shape[0];
+    float *w = numbers_of(whole, dw), *b = numbers_of(beside_it, db),
+          *rows = numbers_of(beside_it, ps_model_parameter(beside_it, a));
+    double apart = 0, length = 0;
+    for (int64_t o = 0; o < out; o++)
+        for (int64_t r = 0; r < RANK; r++) {
+            double sum = 0;
+            for (int64_t i = 0; i < in; i++)
+                sum += (double)w[o * in + i] * (double)rows[r * in + i];
+            sum *= (double)ALPHA / RANK;
+            apart += pow((double)b[o * RANK + r] - sum, 2);
+            length += sum * sum;
+        }
+    ck_assert_msg(sqrt(apart) <= TOLERANCE * sqrt(length) + 1e-7, "%s: %g of %g off",
+                  ps_model_parameters(beside_it)->parameters[a].name, sqrt(apart), sqrt(length));
+    ps_free(&w);
+    ps_free(&b);
+    ps_free(&rows);
+}
+
+static void fill_with_zeros(ps_model *m, size_t i)
+{
+    ps_tensor t = ps_model_parameter(m, i);
+    ps_op_fill(ps_model_stream(m), ps_tensor_1d(t.buffer, t.offset, t.dtype, ps_tensor_count(t)),
+               0);
+    ps_model_refresh(m);
+}
+
+START_TEST(a_model_of_texts_has_them_beside_its_blocks)
+{
+    static const char *const all[] = {"all-linear"};
+    int32_t tokens[ARCHS_TEXTS * ARCHS_TEXT], labels[ARCHS_TEXTS];
+    const ps_model_options options = {.max_batch = ARCHS_TEXTS, .max_length = ARCHS_TEXT};
+    ps_test_device device;
+    archs_variant v;
+    FILE *file = archs_open("bert");
+    ck_assert(archs_next(file, &v));
+    ps_test_device_open(&device, "cpu");
+    ps_model_config config = ps_job_model_config(v.spec);
+    config.lora = (ps_model_lora){
+        .rank = RANK, .scale = (double)ALPHA / RANK, .targets = all, .n_targets = 1};
+    ps_model *whole = archs_model(&device, &v, options),
+             *beside_it = archs_model_of(&device, &v, &config, options);
+    const ps_model_layout *layout = ps_model_parameters(beside_it);
+    ck_assert_uint_eq(layout->count - layout->base,
+                      2 * 6 * (size_t)v.spec->num_layers); /* four of attention, two of the MLP */
+    for (size_t i = layout->base; i < layout->count; i += 2)
+        fill_with_zeros(beside_it, i + 1);
+    const ps_model_batch batch = archs_batch(&v, tokens, labels);
+    ck_assert_double_eq_tol(model_step(beside_it, &batch).loss, model_step(whole, &batch).loss,
+                            1e-6);
+    for (size_t i = 0, a = layout->base; i < layout->base; i++) {
+        char name[PS_LM_NAME];
+        bool beside = a < layout->count &&
+                      ps_lora_name(layout->parameters[i].name, PS_LORA_A, name) &&
+                      !strcmp(name, layout->parameters[a].name);
+        ck_assert(!ps_tensor_present(ps_model_gradient(beside_it, i)));
+        if (beside)
+            check_against_whole(whole, beside_it, i, a);
+        a += beside ? 2 : 0;
+    }
+    ps_model_free(&whole);
+    ps_model_free(&beside_it);
+    ps_spec_model_free(&v.spec);
+    ps_test_device_close(&device);
+    (void)fclose(file);
+}
+END_TEST
+
 START_TEST(other_models_have_no_adapters)
 {
     static const int64_t layers[] = {4, 2};
@@ -333,6 +420,7 @@ static const ps_check_case tests[] = {
     {.test = &dropout_is_of_training_alone, .repeat = KINDS},
     {.test = &only_adapters_are_pushed, .repeat = KINDS},
     {.test = &what_means_no_product_is_refused, .repeat = KINDS},
+    {.test = &a_model_of_texts_has_them_beside_its_blocks},
     {.test = &other_models_have_no_adapters},
     {.test = &what_is_frozen_has_no_gradient, .repeat = KINDS},
     {.test = &what_makes_no_sense_is_not_frozen},
