@@ -327,7 +327,7 @@ def what_is_wrong_is_said_in_a_line(cluster):
     (cluster.dir / "gone.yaml").write_text(explain_job(cluster, "why", BESIDE.replace("[child, tiny]", "[gone, tiny]")))
     line = (cluster.dir / "gone.yaml").read_text()[:(cluster.dir / "gone.yaml").read_text().index("gone, ")].count("\n") + 1
     refused(5, "explain.influence[2].checkpoints[0]: model 'gone' does not exist", "submit", "--dry-run", cluster.dir / "gone.yaml")
-    refused(5, f"job:{line}: explain.influence[2].checkpoints[0]: model 'gone' does not exist", "submit", cluster.dir / "gone.yaml")
+    refused(5, f"{cluster.dir}/gone.yaml:{line}: explain.influence[2].checkpoints[0]: model 'gone' does not exist", "submit", cluster.dir / "gone.yaml")
     # another model under the name
     before = cluster.psctl_json("explain", "tiny", *files, "--rows", ":2")["job_id"]
     # who may not have weights reads what was found, and nothing else

@@ -401,6 +401,7 @@ static int go(const ps_spec_model *m, const char *folder)
         ps_spec_model *as = as_gguf(m);
         comes_back(m, as, gguf);
         ck_assert_int_eq(unlink(gguf), 0);
+        ps_spec_model_free(&as);
         went |= 2;
     }
     ps_free(&hf);
