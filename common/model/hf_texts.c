@@ -1,5 +1,5 @@
-/* Happy path: two keys of config.json are read once more, the class and its labels; and files
- * beside it, each an object of which a few keys count. */
+/* Happy path: keys of config.json are read once more, the class, its labels and what they are for;
+ * and files beside it, each an object of which a few keys count. */
 #include "common/model/hf_texts.h"
 
 #include "common/arch/arch.h"
@@ -17,10 +17,11 @@ enum { MOST_CLASSES = 4096, MOST_NAME = 255, MAX_FILE = 1 << 20 };
 /* ---- the class and its labels ---- */
 
 typedef struct labels {
-    char *names[MOST_CLASSES];
+    char *names[MOST_CLASSES]; /* by their ids, which may come in any order */
     int64_t n, num_labels;
     bool classifies; /* by its class */
     bool own;        /* a name is other than LABEL_0 */
+    bool several;    /* or none: a text need not be of one class */
 } labels;
 
 static ps_status take_class(ps_json_reader *r, labels *l)
@@ -40,9 +41,10 @@ static ps_status take_class(ps_json_reader *r, labels *l)
 
 static ps_status take_label(ps_json_reader *r, const ps_json_token *key, labels *l)
 {
-    char *end = NULL;
-    long id = strtol((const char *)key->text.data, &end, 10);
-    if (!key->text.len || *end || id != l->n || id >= MOST_CLASSES)
+    size_t digits = strspn((const char *)key->text.data, "0123456789");
+    bool known = digits && digits == key->text.len && digits < 6;
+    long id = known ? strtol((const char *)key->text.data, NULL, 10) : MOST_CLASSES;
+    if (id >= MOST_CLASSES)
         return ps_fail(PS_INVALID_ARGUMENT,
                        "id2label: key %.20s; classes are counted from 0 on, and at most %d",
                        (const char *)key->text.data, MOST_CLASSES);
@@ -54,10 +56,13 @@ static ps_status take_label(ps_json_reader *r, const ps_json_token *key, labels 
         strlen((const char *)name.text.data) != name.text.len)
         return ps_fail(PS_INVALID_ARGUMENT, "id2label: class %ld has no name of 1 to %d bytes", id,
                        MOST_NAME);
+    if (l->names[id])
+        return ps_fail(PS_INVALID_ARGUMENT, "id2label: class %ld is there twice", id);
     char usual[32];
     (void)snprintf(usual, sizeof usual, "LABEL_%ld", id);
     l->own |= strcmp((const char *)name.text.data, usual) != 0;
-    l->names[l->n++] = ps_strdup((const char *)name.text.data);
+    l->names[id] = ps_strdup((const char *)name.text.data);
+    l->n++;
     return PS_OK;
 }
 
@@ -85,6 +90,19 @@ static ps_status take_count(ps_json_reader *r, labels *l)
     return st;
 }
 
+/* Of several classes at once each has a probability of its own, and of a regression there are none:
+ * neither is what the classes' softmax says. */
+static ps_status take_problem(ps_json_reader *r, labels *l)
+{
+    ps_json_token token;
+    ps_status st = ps_json_next(r, &token);
+    if (!st && token.kind != PS_JSON_STRING && token.kind != PS_JSON_NULL)
+        return ps_fail(PS_INVALID_ARGUMENT, "problem_type must be a text");
+    l->several = !st && token.kind == PS_JSON_STRING &&
+                 strcmp((const char *)token.text.data, "single_label_classification") != 0;
+    return st;
+}
+
 static ps_status read_labels(ps_slice json, labels *l)
 {
     ps_json_reader r;
@@ -96,6 +114,7 @@ static ps_status read_labels(ps_slice json, labels *l)
         st = !strcmp(name, "architectures")       ? take_class(&r, l)
              : !strcmp(name, "id2label") && !l->n ? take_labels(&r, l)
              : !strcmp(name, "num_labels")        ? take_count(&r, l)
+             : !strcmp(name, "problem_type")      ? take_problem(&r, l)
                                                   : ps_json_skip(&r);
     }
     ps_json_reader_free(&r);
@@ -104,6 +123,10 @@ static ps_status read_labels(ps_slice json, labels *l)
 
 static ps_status check_names(const labels *l)
 {
+    for (int64_t i = 0; i < l->n; i++)
+        if (!l->names[i])
+            return ps_fail(PS_INVALID_ARGUMENT,
+                           "id2label: class %" PRId64 " is missing; they are counted from 0 on", i);
     for (int64_t i = 1; i < l->n; i++)
         for (int64_t k = 0; k < i; k++)
             if (!strcmp(l->names[i], l->names[k]))
@@ -115,6 +138,10 @@ static ps_status take_classes(labels *l, ps_spec_model *model)
 {
     int64_t n = l->n ? l->n : l->num_labels ? l->num_labels : 2;
     ps_status st = check_names(l);
+    if (!st && l->several)
+        st = ps_fail(PS_INVALID_ARGUMENT,
+                     "problem_type: only models of texts that are of one class each are known here "
+                     "(single_label_classification)");
     if (!st && n < 2)
         st =
             ps_fail(PS_INVALID_ARGUMENT,
@@ -138,7 +165,7 @@ ps_status ps_hf_texts_read(ps_slice json, ps_spec_model *model)
     ps_status st = read_labels(json, l);
     if (!st && l->classifies)
         st = take_classes(l, model);
-    for (int64_t i = 0; i < l->n; i++)
+    for (int64_t i = 0; i < MOST_CLASSES; i++)
         ps_free(&l->names[i]);
     ps_free(&l);
     return st;

@@ -10,7 +10,8 @@
 
 /* json: of config.json, hostile. Where its class is one of sequence classification, num_classes and
  * classes become what id2label says, or as many as transformers takes. PS_INVALID_ARGUMENT: ids
- * that are not counted from 0, names that are none or twice there; PS_CORRUPT. */
+ * that are not counted from 0, names that are none or twice there, classes of which a text may have
+ * several (problem_type); PS_CORRUPT. */
 PS_MUST_CHECK ps_status ps_hf_texts_read(ps_slice json, ps_spec_model *model);
 
 /* modules.json, 1_Pooling/config.json and sentence_bert_config.json of a folder, where they are:

@@ -43,6 +43,10 @@ START_TEST(classes_are_those_of_id2label)
     says("{\"id2label\":{\"0\":\"a\",\"1\":\"b\",\"2\":\"c\"}," CLASSIFIES "}", 3, "b");
     says("{\"id2label\":{\"0\":\"LABEL_0\",\"1\":\"LABEL_1\"}," CLASSIFIES "}", 2, NULL);
     says("{\"id2label\":null," CLASSIFIES "}", 2, NULL);
+    says("{\"id2label\":{\"2\":\"c\",\"0\":\"a\",\"1\":\"b\"}," CLASSIFIES "}", 3, "b");
+    says("{\"problem_type\":null," CLASSIFIES "}", 2, NULL);
+    says("{\"problem_type\":\"single_label_classification\"," CLASSIFIES "}", 2, NULL);
+    says("{\"problem_type\":\"regression\",\"architectures\":[\"BertModel\"]}", 0, NULL);
 }
 END_TEST
 
@@ -60,7 +64,17 @@ START_TEST(what_is_no_list_of_classes_is_told)
     refuses("{" CLASSIFIES ",\"num_labels\":1}", "none whose answer is a number (regression)");
     refuses("{" CLASSIFIES ",\"num_labels\":-3}", "num_labels must be a number up to 4096");
     refuses("{\"id2label\":{\"0\":\"a\",\"1\":\"a\"}," CLASSIFIES "}", "'a' is there twice");
-    refuses("{\"id2label\":{\"1\":\"a\"}," CLASSIFIES "}", "id2label: key 1; classes are counted");
+    refuses("{\"id2label\":{\"1\":\"a\"}," CLASSIFIES "}",
+            "id2label: class 0 is missing; they are");
+    refuses("{\"id2label\":{\"4096\":\"a\"}," CLASSIFIES "}", "key 4096; classes are counted");
+    refuses("{\"id2label\":{\"-1\":\"a\"}," CLASSIFIES "}", "key -1; classes are counted");
+    refuses("{\"id2label\":{\"0\":\"a\",\"0\":\"b\"}," CLASSIFIES "}", "class 0 is there twice");
+    refuses("{\"id2label\":{\"0\":\"a\",\"2\":\"b\"}," CLASSIFIES "}", "class 1 is missing");
+    refuses("{\"problem_type\":\"multi_label_classification\"," CLASSIFIES "}",
+            "of one class each");
+    refuses("{\"problem_type\":\"regression\"," CLASSIFIES ",\"num_labels\":3}",
+            "of one class each");
+    refuses("{\"problem_type\":3}", "problem_type must be a text");
     refuses("{\"id2label\":{\"\":\"a\"}," CLASSIFIES "}", "classes are counted from 0 on");
     refuses("{\"id2label\":{\"0\":\"\"}," CLASSIFIES "}", "class 0 has no name of 1 to 255 bytes");
     refuses("{\"id2label\":{\"0\":7}," CLASSIFIES "}", "class 0 has no name of 1 to 255 bytes");
