@@ -171,14 +171,20 @@ static uint32_t split(uint32_t marks, size_t n, int32_t *out, uint32_t *found)
     return highest;
 }
 
-static ps_status beyond(const ps_token_file *f, uint64_t first, const int32_t *tokens,
-                        uint32_t highest)
+/* Of n tokens as they stand in the file one is: the first of them is told. */
+static ps_status beyond(const ps_token_file *f, uint64_t first, const uint8_t *piece, size_t n)
 {
-    size_t i = 0;
-    while ((uint32_t)tokens[i] != highest)
-        i++;
+    int32_t id = 0;
+    for (size_t i = 0; i < n; i++, first++) {
+        uint32_t highest =
+            f->width == 2 ? widen_narrow(piece + 2 * i, 1, &id) : widen(piece + 4 * i, 1, &id);
+        if (f->info.marks)
+            highest = split(f->info.marks, 1, &id, NULL);
+        if (highest >= f->info.vocab_size)
+            break;
+    }
     return ps_fail(PS_CORRUPT, "%s: token %" PRIu64 " is %" PRIu32 ", the vocabulary has %" PRIu32,
-                   f->path, first + i, (uint32_t)tokens[i], f->info.vocab_size);
+                   f->path, first, (uint32_t)id, f->info.vocab_size);
 }
 
 /* Whoever writes another file in the place of this one begins with the header: tokens that were
@@ -210,7 +216,7 @@ static ps_status copy(const ps_token_file *f, uint64_t first, size_t n, int32_t 
             memset(marks, 0, part * sizeof *marks);
         marks = marks ? marks + part : NULL;
         if (highest >= f->info.vocab_size)
-            return beyond(f, first, out, highest);
+            return beyond(f, first, piece, part);
     }
     return check_same(f);
 }

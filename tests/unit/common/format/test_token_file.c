@@ -253,6 +253,34 @@ START_TEST(a_token_beyond_the_vocabulary_is_named)
 }
 END_TEST
 
+/* A class may be a larger number than the vocabulary has ids. */
+START_TEST(the_first_token_beyond_is_named_and_no_class)
+{
+    uint8_t bytes[] = "PSDTOKEN"
+                      "\2\0\0\0"
+                      "\4\0\0\0"
+                      "\4\0\0\0\0\0\0\0"
+                      "\5\0\0\0"
+                      "\0\0\0\x50"
+                      "\0\0\0\0\0\0\0\0"
+                      "bytes\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+                      "\x9\0\0\x50"
+                      "\4\0\0\0"
+                      "\7\0\0\0"
+                      "\x9\0\0\0";
+    char *name = ps_test_file(ps_slice_of(bytes, sizeof bytes - 1), false);
+    ps_token_file *f = NULL;
+    int32_t out[4];
+    ck_ok(ps_token_file_open(name, &f));
+    ck_ok(ps_token_file_copy(f, 0, 2, out, NULL));
+    ck_assert_int_eq(ps_token_file_copy(f, 0, 4, out, NULL), PS_CORRUPT);
+    ck_assert_msg(strstr(ps_error_message(), ": token 2 is 7, the vocabulary has 5"), "%s",
+                  ps_error_message());
+    ps_token_file_close(&f);
+    ps_test_file_drop(&name);
+}
+END_TEST
+
 static void refuses_to_copy(const ps_token_file *f, const char *message)
 {
     int32_t out[3];
@@ -302,6 +330,7 @@ static const ps_check_case tests[] = {
     {&a_file_that_is_there_is_kept},
     {&damaged_files_are_refused},
     {&a_token_beyond_the_vocabulary_is_named},
+    {&the_first_token_beyond_is_named_and_no_class},
     {&a_file_may_change_while_it_is_read},
     {0},
 };
