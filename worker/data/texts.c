@@ -166,15 +166,31 @@ static ps_status open_texts(const ps_dataset_options *o, ps_normaliser *normalis
 
 /* ---- reading ---- */
 
-/* How many tokens each text of a document keeps: of two, the longer loses first. What a tokenizer
- * puts around them, one token before them and one behind each, is none of their own. */
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How many tokens each text of a document keeps: of two, the longer loses first, and of an odd rest
+ * one more is the second's where both were as long, as tokenizers has it (longest_first). What a
+ * tokenizer puts around them, one token before them and one behind each, is none of their own. */
 static void shorten(size_t *first, size_t *second, size_t length)
 {
-    while (*first + *second > length)
-        if (*second == 0 || *first > *second + 1)
-            --*first;
-        else
-            --*second;
+    if (*first + *second <= length)
+        return;
+    if (*second == 0) {
+        *first = length;
+        return;
+    }
+    size_t around = least(*first, 2), own1 = *first - around, own2 = *second - 1;
+    size_t rest = length > around + 1 ? length - around - 1 : 0;
+    size_t shorter = least(least(own1, own2), rest / 2);
+    *first = around + (own1 > own2 ? rest - shorter : shorter);
+    *second = 1 + (own1 > own2 ? shorter : rest - shorter);
+    if (length <= around) { /* there is no room but for what is around them */
+        *first = length;
+        *second = 0;
+    }
 }
 
 /* n of the file's tokens from `at` on as `kept`: the last one stays. */

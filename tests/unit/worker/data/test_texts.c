@@ -58,19 +58,22 @@ START_TEST(a_row_is_a_document_with_its_class)
         BEGINS | CLASS | 2, 11, 12, 13,                                                /* short */
         BEGINS | CLASS | 0, 21, 22, 23, 24, 25, 26,          27,          28,          /* long */
         BEGINS | CLASS | 1, 31, 32, 33, 34, 35, SECOND | 36, SECOND | 37, SECOND | 38, /* a pair */
+        BEGINS | CLASS | 1, 41, 42, 43, 44, 45, SECOND | 46, SECOND | 47, SECOND | 48, SECOND | 49,
     };
-    static const int32_t rows[3][LENGTH] = {
+    static const int32_t rows[4][LENGTH] = {
         {11, 12, 13, -1, -1, -1},
         {21, 22, 23, 24, 25, 28}, /* its last token stays */
         /* of their own, without the one in front and those behind, 3 and 2 became 2 and 1 */
         {31, 32, 33, 35, SECOND | 36, SECOND | 38},
+        /* 3 and 3 became 1 and 2, as with tokenizers 0.23, enable_truncation(6) */
+        {41, 42, 45, SECOND | 46, SECOND | 47, SECOND | 49},
     };
-    static const int32_t classes[] = {2, 0, 1};
+    static const int32_t classes[] = {2, 0, 1, 1};
     char *path = make(BEGINS | SECOND | CLASS, tokens, sizeof tokens / sizeof *tokens);
     ps_dataset *ds = NULL;
     ck_ok(open_file(path, 3, 256, &ds));
-    ck_assert_uint_eq(ps_dataset_rows(ds), 3);
-    for (uint64_t row = 0; row < 3; row++) {
+    ck_assert_uint_eq(ps_dataset_rows(ds), 4);
+    for (uint64_t row = 0; row < 4; row++) {
         int32_t got[LENGTH], label = -1;
         ck_ok(ps_dataset_read(ds, &row, 1, got, &label));
         ck_assert_mem_eq(got, rows[row], sizeof got);
