@@ -242,7 +242,8 @@ void ps_transformer_attend_backward(ps_transformer *t, int64_t l);
 void ps_transformer_drop_bits(const ps_transformer *t, int64_t branch, uint64_t *seed,
                               uint64_t *offset);
 /* Dropout in place where the pass has it. branch 0: of the embedding; 1 + 2l and 2 + 2l: of what
- * block l adds; 1 + 2L: of what classes are made of, which encoder.c drops. */
+ * block l adds; behind them adapters' and attention's, and of what classes are made of the last,
+ * which encoder.c drops. */
 void ps_transformer_drop(ps_transformer *t, ps_tensor x, int64_t branch);
 /* The gradient of such a branch, of t->dx: in `room`, or t->dx itself where nothing is dropped and
  * nobody may write to it. */

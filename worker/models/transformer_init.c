@@ -81,6 +81,7 @@ static ps_parameter_role role_of(const ps_lm_tensor *tensor)
     switch (tensor->part) {
     case PS_PART_TOKENS:
     case PS_PART_POSITIONS:
+    case PS_PART_TYPES:
         return PS_ROLE_EMBEDDING;
     default:
         return tensor->bias ? PS_ROLE_BIAS : PS_ROLE_MATRIX;

@@ -2,8 +2,12 @@
 #include "worker/tasks/pass.h"
 
 #include "common/base/require.h"
+#include "common/format/token_file.h"
 
 #include <inttypes.h>
+
+/* What a file marks goes to the model as it is. */
+_Static_assert((uint32_t)PS_MODEL_SECOND == PS_TOKEN_SECOND, "a token of a second text");
 
 ps_model_batch ps_pass_model_batch(const ps_batch *batch)
 {
