@@ -23,6 +23,11 @@ ps_status ps_streams_check_output(ps_client *client, const char *path)
     return PS_OK;
 }
 
+bool ps_streams_same(const char *path, const char *input)
+{
+    return ps_target_same(path, strcmp(input, "-") != 0 ? input : "/dev/stdin");
+}
+
 void ps_streams_report(ps_client *client, const char *path)
 {
     if (takes_stdout(path) && ps_output_flush(&client->out, STDERR_FILENO) != PS_OK)

@@ -7,6 +7,9 @@
 
 /* A usage failure when path means standard output and that is a terminal. */
 PS_MUST_CHECK ps_status ps_streams_check_output(ps_client *client, const char *path);
+/* Is the output the input, which --force would replace? "-" is standard input: what that comes from
+ * has no name here, but may be the output all the same. */
+bool ps_streams_same(const char *path, const char *input);
 /* After the bytes: what a command has to say goes to standard error when they took the other. */
 void ps_streams_report(ps_client *client, const char *path);
 /* "-" becomes a path that can be opened; and this, or another descriptor of ours (a shell's <(…)),

@@ -303,6 +303,16 @@ static ps_status write_all(embed *e)
     return st;
 }
 
+static ps_status check_output(const embed *e)
+{
+    const char *path = e->options->path;
+    if (!path)
+        return PS_OK;
+    return ps_streams_same(path, e->input)
+               ? ps_client_usage(e->client, "%s is the input and the output", path)
+               : ps_streams_check_output(e->client, path);
+}
+
 static ps_status run(ps_client *client, const ps_args *args)
 {
     embed e = {.client = client,
@@ -310,8 +320,8 @@ static ps_status run(ps_client *client, const ps_args *args)
                .speaker = {.name = args->operands.at[0]},
                .input = args->operands.n > 1 ? args->operands.at[1] : "-"};
     ps_status st = ps_check_model_name(e.speaker.name);
-    if (!st && e.options->path)
-        st = ps_streams_check_output(client, e.options->path);
+    if (!st)
+        st = check_output(&e);
     if (!st)
         st = open_model(&e);
     if (!st)

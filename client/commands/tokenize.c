@@ -380,19 +380,13 @@ static void report(const job *j, uint64_t file_bytes)
     ps_buf_putc(&j->client->out, '\n');
 }
 
-/* What standard input comes from has no name here, but may be the output all the same. */
-static bool is_input(const char *path, const char *input)
-{
-    return ps_target_same(path, strcmp(input, "-") != 0 ? input : "/dev/stdin");
-}
-
 /* --force would replace a text, or the tokenizer, by its tokens. */
 static ps_status check_output(ps_client *client, const job *j)
 {
     const options *o = j->options;
     const char *same = o->tokenizer && ps_target_same(o->path, o->tokenizer) ? o->tokenizer : NULL;
     for (size_t i = 0; !same && i < j->inputs->n; i++)
-        same = is_input(o->path, j->inputs->at[i]) ? j->inputs->at[i] : NULL;
+        same = ps_streams_same(o->path, j->inputs->at[i]) ? j->inputs->at[i] : NULL;
     return same ? ps_client_usage(client, "%s is an input and the output", same)
                 : ps_streams_check_output(client, o->path);
 }

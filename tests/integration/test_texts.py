@@ -147,6 +147,7 @@ def bad_texts_are_told(cluster):
                   "{architecture: gpt2, vocab_size: 256, context_length: 8, hidden_size: 8, num_layers: 1, num_heads: 2, tokenizer: bytes}")
     for flags, why in ((("gpt2", bad), "model gpt2 is of architecture gpt2, which embeds no texts"),
                        (("nobody", bad), "model 'nobody' does not exist"),
+                       (("golden", bad, "-o", bad, "--force"), "is the input and the output"),
                        (("golden", bad, "--jsonl", "a"), "bad.txt: line 1: ")):
         done = cluster.psctl("embed", *flags, check=False)
         assert done.returncode and why in done.stderr and done.stderr.count("\n") == 1, done.stderr
