@@ -11,7 +11,7 @@
 #include "common/model/hf_part.h"
 #include "common/model/hf_places.h"
 #include "common/model/hf_rows.h"
-#include "common/model/hf_texts.h"
+#include "common/model/hf_sentence.h"
 #include "common/model/hf_unpack.h"
 #include "common/model/model_files.h"
 #include "common/model/model_in.h"
@@ -442,7 +442,7 @@ static ps_status hf_open(const char *folder, ps_model_in_about *about, ps_model_
     if (!st)
         st = ps_side_texts_read(about->options.disk, folder, &about->side, &about->remarks);
     if (!st)
-        st = ps_hf_texts_beside(about->options.disk, folder, about->model, &about->remarks);
+        st = ps_hf_sentence_read(about->options.disk, folder, about->model, &about->remarks);
     if (!st)
         st = ps_hf_shards_open(about->options.disk, folder, &r->shards);
     if (!st)

@@ -1,18 +1,16 @@
-/* Happy path: keys of config.json are read once more, the class, its labels and what they are for;
- * and files beside it, each an object of which a few keys count. */
+/* Happy path: keys of config.json are read once more: the class, its labels and what they are for. */
 #include "common/model/hf_texts.h"
 
 #include "common/arch/arch.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
-#include "common/json/json_file.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_CLASSES = 4096, MOST_NAME = 255, MAX_FILE = 1 << 20 };
+enum { MOST_CLASSES = 4096, MOST_NAME = 255 };
 
 /* ---- the class and its labels ---- */
 
@@ -193,100 +191,4 @@ void ps_hf_texts_write(const ps_spec_model *m, ps_json_writer *w)
         ps_json_put_int(w, m->n_classes ? m->classes[i] : key, i);
     }
     ps_json_object_end(w);
-}
-
-/* ---- files of sentence-transformers ---- */
-
-/* What such a file says of a key: a flag, or a number; -1: nothing. */
-typedef struct said {
-    const char *key;
-    int64_t value;
-} said;
-
-static ps_status read_value(ps_json_reader *r, int64_t *out)
-{
-    ps_json_token token;
-    ps_status st = ps_json_next(r, &token);
-    if (st)
-        return st;
-    if (token.kind == PS_JSON_TRUE || token.kind == PS_JSON_FALSE)
-        *out = token.kind == PS_JSON_TRUE;
-    else if (token.kind == PS_JSON_NUMBER && token.is_u64 && token.u64 <= INT64_MAX)
-        *out = (int64_t)token.u64;
-    else if (token.kind != PS_JSON_NULL && token.kind != PS_JSON_STRING)
-        st = ps_fail(PS_INVALID_ARGUMENT, "a value that is not known here");
-    return st;
-}
-
-static ps_status read_said(ps_slice json, said *wanted)
-{
-    ps_json_reader r;
-    ps_json_token key;
-    ps_json_reader_init(&r, json);
-    ps_status st = ps_json_expect(&r, PS_JSON_OBJECT, &key);
-    while (ps_json_member(&r, &key, &st)) {
-        said *s = wanted;
-        while (s->key && strcmp(s->key, (const char *)key.text.data) != 0)
-            s++;
-        st = s->key ? read_value(&r, &s->value) : ps_json_skip(&r);
-    }
-    ps_json_reader_free(&r);
-    return st;
-}
-
-static ps_status read_file(const ps_disk *disk, const char *folder, const char *name, said *wanted)
-{
-    ps_buf json = PS_BUF_EMPTY;
-    char *path = ps_asprintf("%s/%s", folder, name);
-    ps_status st = ps_json_file_read(disk, path, MAX_FILE, &json);
-    if (!st)
-        st = read_said(ps_buf_slice(&json), wanted);
-    if (st == PS_NOT_FOUND)
-        st = PS_OK;
-    else if (st)
-        st = ps_wrap(st, "%s", path);
-    ps_free(&path);
-    ps_buf_free(&json);
-    return st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;
-}
-
-static ps_status read_pooling(const ps_disk *disk, const char *folder, ps_spec_model *model,
-                              ps_buf *remarks)
-{
-    said s[] = {{"pooling_mode_mean_tokens", -1},
-                {"pooling_mode_cls_token", -1},
-                {"pooling_mode_max_tokens", -1},
-                {"pooling_mode_mean_sqrt_len_tokens", -1},
-                {"pooling_mode_weightedmean_tokens", -1},
-                {"pooling_mode_lasttoken", -1},
-                {NULL, 0}};
-    ps_status st = read_file(disk, folder, "1_Pooling/config.json", s);
-    if (st)
-        return st;
-    if (s[1].value == 1 && s[0].value != 1)
-        model->pooling = PS_SPEC_POOLING_CLS;
-    bool both = s[0].value == 1 && s[1].value == 1;
-    for (size_t i = 2; s[i].key; i++)
-        both |= s[i].value == 1;
-    if (both)
-        ps_buf_printf(
-            remarks,
-            "%s/1_Pooling/config.json pools in a way that psd does not: embeddings are the "
-            "mean of a text's tokens, or its first one\n",
-            folder);
-    return PS_OK;
-}
-
-ps_status ps_hf_texts_beside(const ps_disk *disk, const char *folder, ps_spec_model *model,
-                             ps_buf *remarks)
-{
-    said s[] = {{"max_seq_length", -1}, {NULL, 0}};
-    if (!ps_spec_model_is_encoder(model))
-        return PS_OK;
-    ps_status st = read_pooling(disk, folder, model, remarks);
-    if (!st)
-        st = read_file(disk, folder, "sentence_bert_config.json", s);
-    if (!st && s[0].value > 2 && s[0].value < model->context_length)
-        model->max_text_length = s[0].value;
-    return st;
 }

@@ -3,7 +3,8 @@
 #include "common/json/json.h"
 #include "common/tokenizer/tokenizer.h"
 
-/* The text of the first id of a role, when it is an added token; NULL. */
+/* The text of the first id of a role, when it is an added token, as it stands in the tokenizer;
+ * NULL. */
 static const char *text_of(const ps_tokenizer *t, const ps_model_about *about, ps_token_role role,
                            ps_buf *out)
 {
@@ -13,8 +14,9 @@ static const char *text_of(const ps_tokenizer *t, const ps_model_about *about, p
     ps_token_kind kind = ps_tokenizer_kind(t, id);
     if (kind != PS_TOKEN_SPECIAL && kind != PS_TOKEN_ADDED)
         return NULL;
+    ps_slice text = ps_tokenizer_text(t, id);
     ps_buf_clear(out);
-    ps_tokenizer_token(t, id, out);
+    ps_buf_append(out, text.data, text.len);
     return ps_buf_cstr(out);
 }
 
@@ -28,7 +30,9 @@ void ps_hf_tokenizer_config(const ps_model_about *about, ps_buf *out)
     ps_json_writer w = ps_json_writer_to(out);
     ps_json_object(&w);
     ps_json_put_string(&w, "tokenizer_class", "PreTrainedTokenizerFast");
-    ps_json_put_int(&w, "model_max_length", about->model->context_length);
+    const ps_spec_model *m = about->model;
+    ps_json_put_int(&w, "model_max_length",
+                    m->max_text_length ? m->max_text_length : m->context_length);
     ps_json_put_bool(&w, "clean_up_tokenization_spaces", false);
     for (ps_token_role role = 0; role < PS_TOKEN_ROLES; role++) {
         const char *word = text_of(t, about, role, &text);

@@ -15,6 +15,7 @@
 #include "common/model/hf_pack.h"
 #include "common/model/hf_quantization.h"
 #include "common/model/hf_rows.h"
+#include "common/model/hf_sentence.h"
 #include "common/model/hf_tokenizer_config.h"
 #include "common/model/out_folder.h"
 #include "common/model/side_files.h"
@@ -118,6 +119,7 @@ static ps_status write_beside(ps_model_out *o, const ps_model_about *about)
         st = write_tokenizer_config(o, about);
     for (size_t i = 0; !st && i < PS_SIDE_FILES; i++) {
         bool there = ps_side_bytes(about->file, &ps_side_files[i], &bytes);
+        there |= ps_hf_sentence_make(about->model, about->file, ps_side_files[i].name, &bytes);
         bool made = about->tokenizer && !strcmp(ps_side_files[i].name, "tokenizer_config.json");
         if (there && (about->tokenizer || !ps_side_files[i].tokenizer))
             st = write_text(o, ps_side_files[i].name, ps_buf_slice(&bytes));

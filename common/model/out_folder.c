@@ -67,8 +67,34 @@ static char *path_of(const ps_out_folder *f, const char *folder, const char *nam
     return ps_asprintf("%s/%s%s", folder, name, f->ending);
 }
 
+/* Of a name in a folder of the folder, that one, in `folder`; NULL: it is in none. */
+static char *inner_of(const char *folder, const char *name)
+{
+    const char *slash = strchr(name, '/');
+    return slash ? ps_asprintf("%s/%.*s", folder, (int)(slash - name), name) : NULL;
+}
+
+/* What cannot be made is told when its file is. */
+static void make_inner(const char *folder, const char *name)
+{
+    char *inner = inner_of(folder, name);
+    if (inner)
+        (void)mkdir(inner, 0777); /* less the umask */
+    ps_free(&inner);
+}
+
+/* Unless there is something in it. */
+static void remove_inner(const char *folder, const char *name)
+{
+    char *inner = inner_of(folder, name);
+    if (inner)
+        (void)rmdir(inner);
+    ps_free(&inner);
+}
+
 char *ps_out_folder_file(ps_out_folder *f, const char *name)
 {
+    make_inner(f->temporary, name);
     f->names = ps_realloc(f->names, (f->n + 1) * sizeof *f->names);
     f->names[f->n++] = ps_strdup(name);
     return path_of(f, f->temporary, name);
@@ -101,6 +127,8 @@ void ps_out_folder_drop(ps_out_folder **folder)
         char *path = f->temporary ? path_of(f, f->temporary, f->names[i]) : NULL;
         if (path)
             (void)unlink(path);
+        if (path)
+            remove_inner(f->temporary, f->names[i]);
         ps_free(&path);
         ps_free(&f->names[i]);
     }
@@ -114,10 +142,14 @@ void ps_out_folder_drop(ps_out_folder **folder)
 
 /* ---- in the place of files that are there ---- */
 
-/* Where the file that was there waits. */
+/* Where the file that was there waits: in no folder of the folder. */
 static char *old_of(const ps_out_folder *f, const char *name)
 {
-    return ps_asprintf("%s/old.%s%s", f->temporary, name, f->ending);
+    char *old = ps_asprintf("%s/old.%s%s", f->temporary, name, f->ending);
+    char *slash = strchr(name, '/') ? strrchr(old, '/') : NULL;
+    if (slash)
+        *slash = '.';
+    return old;
 }
 
 /* Whether something of that name is there; *folder: and it is one, which no file replaces. */
@@ -156,6 +188,7 @@ static ps_status put_aside(const ps_out_folder *f, const char *name)
 static ps_status put_in(const ps_out_folder *f, const char *name)
 {
     char *from = path_of(f, f->temporary, name), *to = path_of(f, f->path, name);
+    make_inner(f->path, name);
     ps_status st = ps_whole_file_name(&ps_disk_system, from, to, true);
     ps_free(&from);
     ps_free(&to);
@@ -172,8 +205,8 @@ static ps_status put_back(const ps_out_folder *f, bool all_aside, ps_status st)
         bool came = all_aside && access(made, F_OK) != 0, had = access(from, F_OK) == 0;
         if (had)
             whole &= rename(from, to) == 0;
-        else if (came)
-            (void)unlink(to);
+        else if (came && unlink(to) == 0)
+            remove_inner(f->path, f->names[i]);
         ps_free(&from);
         ps_free(&to);
         ps_free(&made);

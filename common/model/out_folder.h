@@ -16,7 +16,9 @@ typedef struct ps_out_folder ps_out_folder;
 PS_MUST_CHECK ps_status ps_out_folder_open(const ps_model_out_options *options,
                                            ps_out_folder **out);
 /* Where the file of that name, to which the ending comes, is written; it is one of the folder's
- * from here on. The caller's (ps_free). */
+ * from here on. "1_Pooling/config.json" is in a folder of it, which is made. The caller's
+ * (ps_free).
+ */
 char *ps_out_folder_file(ps_out_folder *folder, const char *name);
 const char *ps_out_folder_unnamed(const ps_out_folder *folder);
 /* Was there a file of that name, with the ending or without? */

@@ -18,6 +18,11 @@ const ps_side_file ps_side_files[PS_SIDE_FILES] = {
     {"added_tokens.json", true},
     {"tokenizer.model", .binary = true}, /* of SentencePiece, as is the next */
     {"spiece.model", .binary = true},
+    {"modules.json"}, /* of sentence-transformers (hf_sentence.h), as are the next */
+    {"sentence_bert_config.json"},
+    {"config_sentence_transformers.json"},
+    {"1_Pooling/config.json"},
+    {"2_Normalize/config.json"},
 };
 
 /* It becomes a text of a header: UTF-8 without zeros. */

@@ -8,10 +8,10 @@
 #include "common/base/disk.h"
 #include "common/format/safetensors.h"
 
-enum { PS_SIDE_FILES = 7, PS_SIDE_FILE_MAX = 4 << 20, PS_SIDE_BINARY_MAX = 16 << 20 };
+enum { PS_SIDE_FILES = 12, PS_SIDE_FILE_MAX = 4 << 20, PS_SIDE_BINARY_MAX = 16 << 20 };
 
 typedef struct ps_side_file {
-    const char *name; /* also of the metadata */
+    const char *name; /* also of the metadata; maybe in a folder of the folder */
     bool tokenizer;   /* of use only together with tokenizer.json */
     bool binary;      /* bytes that are no text: in base64 here, and in the metadata */
 } ps_side_file;

@@ -898,6 +898,15 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
         assert "rope_theta: 10000," in reads("llama", change=drop("llama.rope.freq_base"))["psd.model"]
         assert "num_kv_heads: 1," in reads("llama", change=put("llama.attention.head_count_kv", 1, i64))["psd.model"]
         assert "norm_epsilon: 1e-06" in reads("llama", change=put("llama.attention.layer_norm_rms_epsilon", 1e-6, f64))["psd.model"]
+        assert "pooling: cls" in reads("bert", types=(types.F16,))["psd.model"]
+        folder = cluster.dir / "texts"
+        for part in range(2):  # a new folder, and in the place of its files
+            cluster.psctl("export", "other", "-o", folder, "--format", "hf", *["--force"] * part)
+            assert sorted(str(f.relative_to(folder)) for f in folder.rglob("*")) == [
+                "1_Pooling", "1_Pooling/config.json", "config.json", "model.safetensors", "modules.json", "sentence_bert_config.json",
+                "tokenizer.json", "tokenizer_config.json"]
+        said = [json.loads((folder / name).read_text()) for name in ("1_Pooling/config.json", "tokenizer_config.json")]
+        assert said[0]["pooling_mode_cls_token"] is True and said[1]["pad_token"] == "[PAD]", said
         assert 'classes: ["class 0","class 1","class 2"]' in reads("bert", s=make_gguf.GOLDEN | {"classes": 3})["psd.model"]
         reads("gpt2", change=twice)
         reads("gpt2", types=(types.F16,), change=other_type)

@@ -3,6 +3,7 @@
 #include "common/model/hf_texts.h"
 
 #include "common/base/mem.h"
+#include "common/model/hf_sentence.h"
 #include "tests/lib/check_main.h"
 
 #include <stdio.h>
@@ -87,6 +88,8 @@ END_TEST
 
 static void put(const char *folder, const char *name, const char *text)
 {
+    if (!text)
+        return;
     char *path = ps_asprintf("%s/%s", folder, name);
     FILE *file = fopen(path, "w");
     ck_assert_ptr_nonnull(file);
@@ -95,18 +98,23 @@ static void put(const char *folder, const char *name, const char *text)
     ps_free(&path);
 }
 
-static void beside(const char *pooling, const char *sentence, unsigned pool, int64_t length,
-                   const char *remark)
+typedef struct files {
+    const char *pooling, *sentence, *modules, *words; /* NULL: is not there */
+} files;
+
+static void beside(files f, unsigned pool, int64_t length, const char *remark)
 {
     char folder[] = "/tmp/psd-hf-texts-XXXXXX";
     ck_assert_ptr_nonnull(mkdtemp(folder));
     char *inner = ps_asprintf("%s/1_Pooling", folder);
     ck_assert_int_eq(mkdir(inner, 0700), 0);
-    put(folder, "1_Pooling/config.json", pooling);
-    put(folder, "sentence_bert_config.json", sentence);
+    put(folder, "1_Pooling/config.json", f.pooling);
+    put(folder, "sentence_bert_config.json", f.sentence);
+    put(folder, "modules.json", f.modules);
+    put(folder, "tokenizer_config.json", f.words);
     ps_spec_model *m = bert();
     ps_buf remarks = PS_BUF_EMPTY;
-    ck_ok(ps_hf_texts_beside(&ps_disk_system, folder, m, &remarks));
+    ck_ok(ps_hf_sentence_read(&ps_disk_system, folder, m, &remarks));
     ck_assert_uint_eq(m->pooling, pool);
     ck_assert_int_eq(m->max_text_length, length);
     ck_assert_int_eq(remarks.len > 0, remark != NULL);
@@ -114,9 +122,10 @@ static void beside(const char *pooling, const char *sentence, unsigned pool, int
         ck_assert_ptr_nonnull(strstr(ps_buf_cstr(&remarks), remark));
     ps_buf_free(&remarks);
     ps_spec_model_free(&m);
-    char *paths[] = {ps_asprintf("%s/config.json", inner),
-                     ps_asprintf("%s/sentence_bert_config.json", folder)};
-    for (size_t i = 0; i < 2; i++) {
+    char *paths[] = {
+        ps_asprintf("%s/config.json", inner), ps_asprintf("%s/sentence_bert_config.json", folder),
+        ps_asprintf("%s/modules.json", folder), ps_asprintf("%s/tokenizer_config.json", folder)};
+    for (size_t i = 0; i < 4; i++) {
         (void)unlink(paths[i]);
         ps_free(&paths[i]);
     }
@@ -132,9 +141,101 @@ START_TEST(files_beside_say_how_texts_are_embedded)
     static const char cls[] =
         "{\"pooling_mode_cls_token\":true,\"pooling_mode_mean_tokens\":false}";
     static const char most[] = "{\"pooling_mode_max_tokens\":true}";
-    beside(mean, "{\"max_seq_length\":12,\"do_lower_case\":false}", PS_SPEC_POOLING_MEAN, 12, NULL);
-    beside(cls, "{\"max_seq_length\":16}", PS_SPEC_POOLING_CLS, 0, NULL);
-    beside(most, "{\"max_seq_length\":null}", PS_SPEC_POOLING_MEAN, 0, "pools in a way that psd");
+    beside((files){mean, "{\"max_seq_length\":12,\"do_lower_case\":false}"}, PS_SPEC_POOLING_MEAN,
+           12, NULL);
+    beside((files){cls, "{\"max_seq_length\":16}"}, PS_SPEC_POOLING_CLS, 0, NULL);
+    beside((files){most, "{\"max_seq_length\":null}"}, PS_SPEC_POOLING_MEAN, 0,
+           "pools in a way that psd");
+    beside((files){NULL}, PS_SPEC_POOLING_MEAN, 0, NULL);
+}
+END_TEST
+
+/* Version 6.2 of sentence-transformers has saved such ones. */
+START_TEST(so_do_those_of_version_6)
+{
+    static const char of_words[] = "{\"model_max_length\":9}",
+                      no_bound[] = "{\"model_max_length\":1000000000000000019884624838656}";
+    beside((files){"{\"embedding_dimension\":8,\"pooling_mode\":\"cls\"}", "{}", NULL, of_words},
+           PS_SPEC_POOLING_CLS, 9, NULL);
+    beside((files){"{\"pooling_mode\":[\"mean\"]}", "{\"max_seq_length\":5}", NULL, of_words},
+           PS_SPEC_POOLING_MEAN, 5, NULL);
+    beside((files){"{\"pooling_mode\":[\"cls\",\"mean\"]}", NULL, NULL, no_bound},
+           PS_SPEC_POOLING_MEAN, 0, "pools in a way that psd");
+    beside((files){"{\"pooling_mode\":\"lasttoken\"}"}, PS_SPEC_POOLING_MEAN, 0,
+           "pools in a way that psd");
+    beside((files){.modules = "[{\"path\":\"\",\"type\":\"a.b.Transformer\"},"
+                              "{\"path\":\"1_Pooling\",\"type\":\"a.Pooling\"},"
+                              "{\"idx\":2,\"path\":\"2_Normalize\",\"type\":\"Normalize\"}]"},
+           PS_SPEC_POOLING_MEAN, 0, NULL);
+    beside((files){.modules = "[{\"path\":\"\",\"type\":\"a.b.Transformer\"},"
+                              "{\"path\":\"2_Dense\",\"type\":\"a.Dense\"}]"},
+           PS_SPEC_POOLING_MEAN, 0, "modules.json has a module that psd does not, Dense: ");
+    beside((files){.modules = "[{\"path\":\"2_Pooling\",\"type\":\"a.Pooling\"}]"},
+           PS_SPEC_POOLING_MEAN, 0, "Pooling of another folder than 1_Pooling");
+}
+END_TEST
+
+/* ---- and back ---- */
+
+typedef struct made {
+    const char *more; /* of the section */
+    const char *kept; /* a file of what came, */
+    const char *text; /* or none; NULL: none came */
+    const char *name, *want;
+} made;
+
+/* want NULL: what came stays, if any did. */
+static const made back[] = {
+    {"", NULL, NULL, "1_Pooling/config.json", NULL}, /* sentence-transformers takes the mean */
+    {", pooling: cls", NULL, NULL, "1_Pooling/config.json",
+     "{\"word_embedding_dimension\":8,\"pooling_mode_cls_token\":true,"
+     "\"pooling_mode_mean_tokens\":false,\"pooling_mode_max_tokens\":false,"
+     "\"pooling_mode_mean_sqrt_len_tokens\":false}\n"},
+    {", max_text_length: 9", NULL, NULL, "sentence_bert_config.json",
+     "{\"max_seq_length\":9,\"do_lower_case\":false}\n"},
+    {", max_text_length: 9, num_classes: 2", NULL, NULL, "sentence_bert_config.json", NULL},
+    {", pooling: cls", NULL, NULL, "config_sentence_transformers.json", NULL},
+    {", pooling: cls", "1_Pooling/config.json", "{\"pooling_mode\":\"cls\"}",
+     "1_Pooling/config.json", NULL},
+    {"", "1_Pooling/config.json", "{\"pooling_mode\":\"lasttoken\"}", "1_Pooling/config.json",
+     NULL},
+    {"", "1_Pooling/config.json", "{\"pooling_mode\":\"cls\"}", "1_Pooling/config.json",
+     "{\"word_embedding_dimension\":8,\"pooling_mode_cls_token\":false,"
+     "\"pooling_mode_mean_tokens\":true,\"pooling_mode_max_tokens\":false,"
+     "\"pooling_mode_mean_sqrt_len_tokens\":false}\n"},
+    {"", "sentence_bert_config.json", "{\"max_seq_length\":9}", "sentence_bert_config.json",
+     "{\"max_seq_length\":16,\"do_lower_case\":false}\n"},
+    {"", "sentence_bert_config.json", "{\"max_seq_length\":16}", "sentence_bert_config.json", NULL},
+    {"", "modules.json", "[{\"type\":\"a.Normalize\",\"path\":\"\"}]", "modules.json", NULL},
+    {"", "modules.json", "[{\"type\":\"a.Dense\",\"path\":\"\"}]", "modules.json",
+     "[{\"idx\":0,\"name\":\"0\",\"path\":\"\","
+     "\"type\":\"sentence_transformers.models.Transformer\"},"
+     "{\"idx\":1,\"name\":\"1\",\"path\":\"1_Pooling\","
+     "\"type\":\"sentence_transformers.models.Pooling\"},"
+     "{\"idx\":2,\"name\":\"2\",\"path\":\"2_Normalize\","
+     "\"type\":\"sentence_transformers.models.Normalize\"}]\n"},
+    {"", "modules.json", "{", "1_Pooling/config.json", /* hostile; it stands for such files */
+     "{\"word_embedding_dimension\":8,\"pooling_mode_cls_token\":false,"
+     "\"pooling_mode_mean_tokens\":true,\"pooling_mode_max_tokens\":false,"
+     "\"pooling_mode_mean_sqrt_len_tokens\":false}\n"},
+};
+
+START_TEST(files_go_out_as_the_model_says)
+{
+    const made *row = &back[_i];
+    char *section = ps_asprintf("{architecture: bert, vocab_size: 9, context_length: 16, "
+                                "hidden_size: 8, num_layers: 1, num_heads: 2%s}",
+                                row->more);
+    ps_spec_model *m = NULL;
+    ps_buf out = PS_BUF_EMPTY;
+    ps_safetensors_pair kept = {row->kept, row->text};
+    const ps_safetensors file = {.metadata = &kept, .n_metadata = row->kept != NULL};
+    ck_ok(ps_spec_model_parse(ps_slice_str(section), "model", &m));
+    ck_assert(ps_hf_sentence_make(m, &file, row->name, &out) == (row->want != NULL));
+    ck_assert_str_eq(ps_buf_cstr(&out), row->want ? row->want : "");
+    ps_buf_free(&out);
+    ps_spec_model_free(&m);
+    ps_free(&section);
 }
 END_TEST
 
@@ -142,6 +243,8 @@ static const ps_check_case cases[] = {
     {&classes_are_those_of_id2label},
     {&what_is_no_list_of_classes_is_told},
     {&files_beside_say_how_texts_are_embedded},
+    {&so_do_those_of_version_6},
+    {&files_go_out_as_the_model_says, .repeat = sizeof back / sizeof *back},
     {0},
 };
 
