@@ -341,8 +341,7 @@ bool ps_hf_sentence_make(const ps_spec_model *m, const ps_safetensors *file, con
     size_t i = 0;
     while (i < MADE && strcmp(made[i].name, name) != 0)
         i++;
-    if (i == MADE || !ps_spec_model_is_encoder(m) ||
-        !has_files(m, file) || made[i].same(m, file))
+    if (i == MADE || !ps_spec_model_is_encoder(m) || !has_files(m, file) || made[i].same(m, file))
         return false;
     ps_buf_clear(out);
     made[i].make(m, out);

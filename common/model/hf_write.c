@@ -92,22 +92,6 @@ static void remark_plain(const ps_model_out *o, const ps_model_about *about)
         remark_if_plain(o, about, ps_side_files[i].name);
 }
 
-/* No class of transformers has a key of what stands for a text. */
-static void remark_texts(const ps_model_about *about)
-{
-    const ps_spec_model *m = about->model;
-    if (m->pooling)
-        ps_buf_printf(about->remarks,
-                      "pooling %s: only psd reads it, from psd_pooling of config.json; "
-                      "sentence-transformers takes the mean unless it is told\n",
-                      ps_spec_pooling_words[m->pooling]);
-    if (m->max_text_length)
-        ps_buf_printf(about->remarks,
-                      "max_text_length %lld: only psd reads it, from psd_max_text_length of "
-                      "config.json\n",
-                      (long long)m->max_text_length);
-}
-
 /* The files that came with the model, as they came; and what a tokenizer cannot be without. */
 static ps_status write_beside(ps_model_out *o, const ps_model_about *about)
 {
@@ -330,7 +314,6 @@ static ps_status open_as(const ps_packed_row *packed, const ps_model_out_options
         st = ps_out_folder_open(options, &o->folder);
     if (!st) {
         remark_plain(o, about);
-        remark_texts(about);
         st = write_beside(o, about);
     }
     if (!st)
