@@ -27,7 +27,22 @@ static ps_status replace(const ps_step *step, ps_edges edges, ps_slice text, ps_
     return st;
 }
 
-const ps_step_row ps_norm_replace = {.type = "Replace", .read = read_replace, .normalize = replace};
+/* What comes in stands where the last character of the match stood. */
+static size_t lead_of(const ps_step *step, const ps_spans *spans, size_t lead)
+{
+    size_t made = 0;
+    for (size_t i = 0; i < spans->n && spans->at[i].from < lead; i++) {
+        ps_span s = spans->at[i];
+        if (!s.match)
+            made += (s.to < lead ? s.to : lead) - s.from;
+        else if (s.to <= lead)
+            made += step->with.len;
+    }
+    return made;
+}
+
+const ps_step_row ps_norm_replace = {
+    .type = "Replace", .read = read_replace, .normalize = replace, .lead = lead_of};
 
 /* ---- Prepend: with goes before a text ---- */
 

@@ -32,6 +32,9 @@ typedef struct ps_step_row {
     /* Normalizers: appends what text becomes. spans: memory. */
     ps_status (*normalize)(const ps_step *step, ps_edges edges, ps_slice text, ps_spans *spans,
                            ps_buf *out);
+    /* What is left of lead (see cut) where that depends on what follows it, after normalize and
+     * with the spans that it left. NULL: what normalize makes of those bytes by themselves. */
+    size_t (*lead)(const ps_step *step, const ps_spans *spans, size_t lead);
     /* Pre-tokenizers: appends what a piece becomes. lead: how many of its bytes are of the
      * first character of the text that is encoded; 0: the text does not begin with it. spans:
      * memory. */

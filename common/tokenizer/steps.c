@@ -40,8 +40,24 @@ static ps_status name_part(ps_status st, const char *part)
     return st == PS_RESOURCE_EXHAUSTED ? ps_wrap(st, "the tokenizer's %s", part) : st;
 }
 
+/* After a step changed text. */
+static ps_status follow_lead(const ps_step *step, ps_edges edges, ps_slice text, ps_spans *spans,
+                             size_t *lead)
+{
+    if (step->row->lead) {
+        *lead = step->row->lead(step, spans, *lead);
+        return PS_OK;
+    }
+    ps_buf made = PS_BUF_EMPTY;
+    edges.ends &= *lead == text.len;
+    ps_status st = step->row->normalize(step, edges, ps_slice_of(text.data, *lead), spans, &made);
+    *lead = made.len;
+    ps_buf_free(&made);
+    return st;
+}
+
 ps_status ps_tokenizer_normalize(const ps_tokenizer *t, ps_edges edges, ps_slice text,
-                                 ps_buf *spare, ps_spans *spans, ps_buf *out)
+                                 ps_buf *spare, ps_spans *spans, size_t *lead, ps_buf *out)
 {
     ps_status st = PS_OK;
     ps_buf_clear(out);
@@ -53,6 +69,8 @@ ps_status ps_tokenizer_normalize(const ps_tokenizer *t, ps_edges edges, ps_slice
         *spare = was;
         ps_buf_clear(out);
         st = step->row->normalize(step, edges, ps_buf_slice(spare), spans, out);
+        if (!st && lead && *lead)
+            st = follow_lead(step, edges, ps_buf_slice(spare), spans, lead);
         if (!st)
             st = check_growth(out->len);
     }
@@ -126,26 +144,17 @@ static ps_status encode_with_added(const ps_tokenizer *t, ps_scratch *s, ps_slic
     return st;
 }
 
-/* Bytes of what the normalizer makes of the first character of a text, which may be none. */
-static ps_status lead_of(const ps_tokenizer *t, ps_scratch *s, const ps_block *block, size_t *lead)
-{
-    size_t n = 0;
-    (void)ps_step_char(block->text, &n);
-    ps_edges edges = {.begins = true, .ends = block->edges.ends && n == block->text.len};
-    ps_status st = ps_tokenizer_normalize(t, edges, ps_slice_of(block->text.data, n), &s->text[0],
-                                          &s->spans, &s->text[1]);
-    *lead = s->text[1].len;
-    return st;
-}
-
 static ps_status encode(const ps_tokenizer *t, ps_scratch *s, const ps_block *block, ps_ids *out)
 {
     size_t lead = 0;
-    ps_spans_restart(&s->spans);
-    ps_status st = block->first ? lead_of(t, s, block, &lead) : PS_OK;
+    ps_status st = PS_OK;
     ps_slice text = block->text;
-    if (!st && t->normalizer.n) {
-        st = ps_tokenizer_normalize(t, block->edges, text, &s->text[0], &s->spans, &s->text[1]);
+    ps_spans_restart(&s->spans);
+    if (block->first)
+        (void)ps_step_char(text, &lead);
+    if (t->normalizer.n) {
+        st = ps_tokenizer_normalize(t, block->edges, text, &s->text[0], &s->spans, &lead,
+                                    &s->text[1]);
         text = ps_buf_slice(&s->text[1]);
     }
     if (st)

@@ -149,9 +149,10 @@ PS_MUST_CHECK ps_status ps_tokenizer_make_gpt2(ps_tokenizer *tokenizer);
 /* The end of making: with PS_OK it is settled and given out, otherwise freed and st comes back. */
 PS_MUST_CHECK ps_status ps_tokenizer_made(ps_tokenizer *tokenizer, ps_status st,
                                           ps_tokenizer **out);
-/* The text of a token after the normalizer, appended. */
+/* The text after the normalizer, in out. lead: NULL, or how many of its first bytes are of one
+ * character, and then how many are of it afterwards. */
 PS_MUST_CHECK ps_status ps_tokenizer_normalize(const ps_tokenizer *tokenizer, ps_edges edges,
                                                ps_slice text, ps_buf *spare, ps_spans *spans,
-                                               ps_buf *out);
+                                               size_t *lead, ps_buf *out);
 
 #endif

@@ -102,8 +102,8 @@ static ps_status text_of(ps_tokenizer *t, ps_added_token *token, ps_spans *spans
     ps_status st = PS_OK;
     *out = ps_vocab_at(t->vocab, token->id);
     if (token->normalized && t->normalizer.n) {
-        st =
-            ps_tokenizer_normalize(t, (ps_edges){true, true}, *out, &spare, spans, &token->changed);
+        st = ps_tokenizer_normalize(t, (ps_edges){true, true}, *out, &spare, spans, NULL,
+                                    &token->changed);
         if (!st && token->changed.len > PS_TOKENIZER_MAX_TOKEN)
             st =
                 ps_fail(PS_INVALID_ARGUMENT,

@@ -247,6 +247,17 @@ def first():
     return tokenizer
 
 
+def longer():
+    """The same behind texts that become others: what comes in for several characters is no first one."""
+    tokenizer = first()
+    tokenizer.normalizer = normalizers.Sequence([
+        normalizers.Replace("ab", "cd"), normalizers.Replace("th", ""), normalizers.Replace("x", "yz"),
+        normalizers.Replace(Regex("^of|it+"), "the"), normalizers.Prepend("a "), normalizers.Replace("dd", "d")])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.FixedLength(length=1),
+                                                       pre_tokenizers.Metaspace(prepend_scheme="first", split=False)])
+    return tokenizer
+
+
 def threes():
     """Pieces of three characters, the first of them with a letter before it."""
     tokenizer = first()
@@ -322,11 +333,12 @@ def main():
     fixed = ["", " ", "  ", "\n", " a", "a ", "a  b", "<s>", " <s> x", "a\u0301", "\u0130I", "x" * 30, "\u2460\uff21\ufb01e\u0301"]
     starts = ["\ufb01", "xthe", "x the", "the xthe", "ythe", "y", "of", " of", "\u0301the", "  the", "<s>the", "x<s>the", "the<s>x the"]
     kinds = [" ab\u03b1 12\u3042\u30ab\u4e00 x", "\u0378 \u0378", "a\u0378b", "\u30fc\u30a2\uff71", "\U0001f600a\u0301\u0661"]
+    begins = ["abe", "the", "xe", "of", "ittt", "abab", "xab", "thab", "aitb", "add", "\u00e9ab", "ththe", "ab", "th", "x"]
     spoken = ["aab  bc<pad>c", "hello<pad>lo|| world", "don't  .", "a<pad><pad>a"]
     marks = [f"a{chr(c)}b" for c in (*range(0x20), 0x7f, 0x8f, 0x9f, 0x1680, *range(0x200a, 0x2011), 0x2028, 0x2029, 0x2581, 0xfeff, 0xfffd)]
     pairs = [a + b for a, b in zip(string.ascii_letters[::2], string.ascii_letters[1::2])]
     for make in (llama3, qwen2, smollm, roberta, clip, llama2, mistral, bert, unigram, t5, words, first, scores, threes,
-                 nmt, letters, scripts, wordlevel, ctc):
+                 nmt, letters, scripts, wordlevel, ctc, longer):
         if len(sys.argv) > 1 and make.__name__ not in sys.argv:
             continue
         tokenizer = make()
@@ -337,12 +349,12 @@ def main():
             (HERE / f"{make.__name__}.json").write_text(json.dumps(json.loads(tokenizer.to_str()), separators=(",", ":")) + "\n")
         draw = random.Random(7)
         lines = []
-        for one in fixed + {"first": starts, "scores": pairs, "nmt": marks, "scripts": kinds, "ctc": spoken}.get(make.__name__, []) + [text(draw) for _ in range(90)]:
+        for one in fixed + {"first": starts, "longer": begins, "scores": pairs, "nmt": marks, "scripts": kinds, "ctc": spoken}.get(make.__name__, []) + [text(draw) for _ in range(90)]:
             ids = tokenizer.encode(one, add_special_tokens=False).ids
             pair = tokenizer.encode(one, "of it")
             case = {"in": one, "ids": ids, "pair": pair.ids, "types": pair.type_ids}
             said = tokenizer.decode(ids, skip_special_tokens=False)
-            if (tokenizer.decoder or make in (first, scores, threes, nmt, letters, wordlevel)) and "\ufffd" not in said and make is not clip:
+            if (tokenizer.decoder or make in (first, scores, threes, nmt, letters, wordlevel, longer)) and "\ufffd" not in said and make is not clip:
                 case["out"] = said
             lines.append(json.dumps(case, separators=(",", ":")))
         (HERE / f"{make.__name__}.cases").write_text("\n".join(lines) + "\n")

@@ -129,7 +129,7 @@ START_TEST(ids_are_those_of_the_independent_library)
                  {"t5", "unigram"},     {"words", "unigram"},   {"first", "bpe"},
                  {"scores", "unigram"}, {"threes", "bpe"},      {"nmt", "bpe"},
                  {"letters", "bpe"},    {"scripts", "unigram"}, {"wordlevel", "wordlevel"},
-                 {"ctc", "wordlevel"}};
+                 {"ctc", "wordlevel"},  {"longer", "bpe"}};
     const char *name = files[_i].name;
     char path[128];
     (void)snprintf(path, sizeof path, GOLDEN "%s.json", name);
@@ -158,7 +158,7 @@ START_TEST(ids_are_those_of_the_independent_library)
 END_TEST
 
 static const ps_check_case tests[] = {
-    {&ids_are_those_of_the_independent_library, .timeout_s = 60, .repeat = 19},
+    {&ids_are_those_of_the_independent_library, .timeout_s = 60, .repeat = 20},
     {0},
 };
 
