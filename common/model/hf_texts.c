@@ -1,4 +1,5 @@
-/* Happy path: keys of config.json are read once more: the class, its labels and what they are for. */
+/* Happy path: keys of config.json are read once more: the class, its labels and what they are for.
+ */
 #include "common/model/hf_texts.h"
 
 #include "common/arch/arch.h"

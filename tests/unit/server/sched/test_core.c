@@ -214,6 +214,8 @@ START_TEST(many_threads_bring_all_jobs_to_their_end)
     town *t = ps_new(town);
     pthread_t threads[WORKERS + 2];
     worker workers[WORKERS];
+    ps_watch *first = NULL;
+    uint64_t id = 0;
     ps_log_set_level(PS_LOG_ERROR);
     ck_ok(ps_catalog_open(":memory:", &t->catalog));
     ps_sched_conf conf = {.max_running = 3,
@@ -226,16 +228,16 @@ START_TEST(many_threads_bring_all_jobs_to_their_end)
     ck_ok(ps_sched_recover(t->sched, NULL));
     for (size_t i = 0; i <= WORKERS; i++)
         pthread_mutex_init(&t->boxes[i].mutex, NULL);
+    ck_ok(ps_sched_submit(t->sched, "anna", ps_slice_str(job), NULL, NULL, &id));
+    ck_ok(ps_sched_watch(t->sched, id, notify_cb, &t->notified, &first)); /* before it is begun */
     for (size_t i = 0; i < WORKERS; i++) {
         workers[i] = (worker){.town = t, .session = i + 1};
         ck_assert_int_eq(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
     }
     ck_assert_int_eq(pthread_create(&threads[WORKERS], NULL, follow, t), 0);
     ck_assert_int_eq(pthread_create(&threads[WORKERS + 1], NULL, ticks, t), 0);
-    for (int i = 0; i < JOBS; i++) {
-        uint64_t id = 0;
+    for (int i = 1; i < JOBS; i++)
         ck_ok(ps_sched_submit(t->sched, "anna", ps_slice_str(job), NULL, NULL, &id));
-    }
     for (int i = 0; i < 30000 && atomic_load(&t->ended) < JOBS; i++)
         nap();
     atomic_store(&t->stop, true);
@@ -244,6 +246,7 @@ START_TEST(many_threads_bring_all_jobs_to_their_end)
     ck_assert_uint_eq(atomic_load(&t->ended), JOBS);
     ck_assert_uint_eq(atomic_load(&t->overlapping), 0);
     ck_assert_uint_gt(atomic_load(&t->notified), 0);
+    ps_watch_close(&first);
     ps_sched_free(&t->sched);
     ps_catalog_close(&t->catalog);
     free(t);
