@@ -135,7 +135,7 @@ bool ps_class_han(uint32_t cp)
 uint32_t ps_class_known(uint32_t cp)
 {
     if (cp == 0x180e)
-        return 0x2061; /* both are Cf; to PCRE2 the first is a space, which it was until 2013 */
+        return 0x206a; /* both are Cf; to PCRE2 the first is a space, which it was until 2013 */
     const new_range *in = cp >= 0x370 ? range_of(cp) : NULL;
     return in ? in->known : cp;
 }

@@ -7,6 +7,7 @@ The library's regular expressions are of Unicode 16, and each code point is aske
 table of new ones, as utf8proc 2.8 is of Unicode 15. But its Punctuation, BertPreTokenizer, BertNormalizer and
 StripAccents have tables of their own, of Unicode 8 and 9; here are the code points where these differ.
 """
+import bisect
 import pathlib
 import unicodedata
 
@@ -15,13 +16,14 @@ from tokenizers import Regex, normalizers, pre_tokenizers
 assert unicodedata.unidata_version == "14.0.0"
 ROOT = pathlib.Path(__file__).parents[3]
 NAMES = "Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf".split()
-# For PCRE2: one of the same category, of three bytes and of four.
-KNOWN = {"Lu": (0xa722, 0x10400), "Ll": (0xa723, 0x10428), "Lm": (0xa717, 0x16b40), "Lo": (0x3400, 0x10000),
-         "Mn": (0x0941, 0x1e130), "Mc": (0x0903, 0x1d165), "Nd": (0x0966, 0x104a0), "No": (0x09f4, 0x10107),
-         "Po": (0x0964, 0x10100), "Pd": (0x2010, 0x10ead), "Sm": (0x2201, 0x1d6c1), "So": (0x2300, 0x1f300),
-         "Cf": (0x2061, 0x110bd)}
-for name, points in KNOWN.items():
-    assert all(unicodedata.category(chr(point)) == name for point in points), name
+# Those of the scripts that Unicode 14 had and later ones added to.
+SCRIPTS = ("Arabic Balinese Common Cyrillic Devanagari Egyptian_Hieroglyphs Han Hiragana Inherited Kannada Katakana "
+           "Khitan_Small_Script Khojki Lao Latin Myanmar").split()
+
+
+# Those that Unicode 14 had, but not as alphabetic or lower case.
+RECENT = {*range(0x363, 0x370), 0xc04, 0xf82, 0xf83, *range(0x1dd3, 0x1de7), 0x11080, 0x11081,
+          0x10fc, 0xa7f2, 0xa7f3, 0xa7f4, 0xab69, 0x1171e}
 
 
 def members(name, points):
@@ -32,16 +34,33 @@ def members(name, points):
             yield from map(ord, piece)
 
 
-def new_ranges(new):
+def new_ranges(new, category):
+    """With each range, for PCRE2, the nearest that is as it is in all of this, or in the most important of it."""
+    script = {p: name for name in SCRIPTS for p in members(name, list(category))}
+    others = [set(members(name, list(category))) for name in ("Alphabetic", "Lowercase", "Math")]
+
+    def keys(point):
+        key = len(chr(point).encode()), category[point], *(point in other for other in others), script.get(point)
+        return [key[:n] for n in range(len(key), 1, -1)]
+
+    old = {}
+    for point in sorted(category.keys() - new.keys() - RECENT):
+        for key in keys(point):
+            old.setdefault(key, []).append(point)
+
+    def nearest(point):
+        like = next(old[key] for key in keys(point) if key in old)
+        at = bisect.bisect(like, point)
+        return min(like[max(at - 1, 0):at + 1], key=lambda known: abs(known - point))
+
     ranges = []
     for point in sorted(new):
-        name, size = new[point], point >= 0x10000
-        if ranges and ranges[-1][1] == point - 1 and ranges[-1][2:] == (name, size):
-            ranges[-1] = (ranges[-1][0], point, name, size)
+        if ranges and ranges[-1][1] == point - 1 and keys(ranges[-1][0]) == keys(point):
+            ranges[-1][1] = point
         else:
-            ranges.append((point, point, name, size))
-    return [f"    {{0x{first:x}, 0x{last:x}, UTF8PROC_CATEGORY_{name.upper()}, 0x{KNOWN[name][size]:x}}},"
-            for first, last, name, size in ranges]
+            ranges.append([point, point])
+    return [f"    {{0x{first:x}, 0x{last:x}, UTF8PROC_CATEGORY_{new[first].upper()}, 0x{nearest(first):x}}},"
+            for first, last in ranges]
 
 
 def ranges(name, points, assigned):
@@ -78,7 +97,7 @@ def main():
              and (p in new or any(unicodedata.normalize(f, chr(p)) != chr(p) for f in ("NFKC", "NFKD", "NFD")))}
     mn = {p for p, name in category.items() if name == "Mn"}
     assert all(category[p][0] in "PL" or category[p] == "So" or category[p] == "Mn" for p in punctuation - all_of("P"))
-    lines = ["static const new_range new_ranges[] = {", *new_ranges(new), "};", ""]
+    lines = ["static const new_range new_ranges[] = {", *new_ranges(new, category), "};", ""]
     lines += ranges("more_punctuation", punctuation - all_of("P"), category)
     lines += ranges("no_punctuation", {p for p in all_of("P") - punctuation if p >= 0x80}, category)
     lines += ranges("no_mark", all_of("M") - marks, category)
@@ -98,7 +117,7 @@ def main():
 typedef struct new_range {
     uint32_t first, last;
     uint8_t category;
-    uint32_t known; /* one of this category that Unicode 14 has */
+    uint32_t known; /* one that Unicode 14 has, as like it as there is */
 } new_range;
 
 typedef struct old_range {
