@@ -1,13 +1,14 @@
-/* Happy path: the text is made fit for PCRE2, character by character of the same length, and
- * matched from the end of one match on, in windows between which one looks at the clock. A pattern
- * that backtracks without end meets the limit of steps of one place, or the processor's time of all
- * of them. */
+/* Happy path: the pattern is put in the words of PCRE2, the text made fit for it, character by
+ * character of the same length, and matched from the end of one match on, in windows between which
+ * one looks at the clock. A pattern that backtracks without end meets the limit of steps of one
+ * place, or the processor's time of all of them. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "common/tokenizer/regex.h"
 
 #include "common/base/mem.h"
 #include "common/base/utf8.h"
 #include "common/tokenizer/classes.h"
+#include "common/tokenizer/onig.h"
 
 #include <pcre2.h>
 #include <time.h>
@@ -15,7 +16,7 @@
 enum {
     MAX_STEPS = 2000000,     /* from one place on */
     MAX_HEAP_KIB = 64 << 10, /* of one match: its backtracking */
-    MAX_NESTING = 100,       /* of parentheses */
+    MAX_NESTING = 500,       /* of parentheses; some are not the file's, see onig.h */
     MAX_COMPILED = 4 << 20,  /* bytes */
     LEAST_WINDOW = 64,       /* bytes that a match may begin in before one looks at the clock */
     MOST_WINDOW = 4096,
@@ -26,11 +27,11 @@ struct ps_regex {
     ps_buf pattern;
 };
 
-static ps_status fail_compile(int error, size_t at)
+static ps_status fail_compile(int error)
 {
     char why[128] = "";
     (void)pcre2_get_error_message(error, (PCRE2_UCHAR *)why, sizeof why);
-    return ps_fail(PS_INVALID_ARGUMENT, "the pattern is not understood at byte %zu: %s", at, why);
+    return ps_fail(PS_INVALID_ARGUMENT, "the pattern is not understood: %s", why);
 }
 
 static ps_status check_size(const pcre2_code *code)
@@ -43,23 +44,41 @@ static ps_status check_size(const pcre2_code *code)
                          MAX_COMPILED);
 }
 
+/* PCRE2 10.42 takes what is of a category for none of another, and of \P{N}+\P{L} gives nothing
+ * back. */
+static uint32_t without_faults(ps_slice words)
+{
+    return words.len && memmem(words.data, words.len, "\\P{", 3) ? PCRE2_NO_AUTO_POSSESS : 0;
+}
+
+/* words: of PCRE2. */
+static ps_status compile(ps_slice words, pcre2_code **out)
+{
+    pcre2_compile_context *context = pcre2_compile_context_create(NULL);
+    if (!context)
+        return ps_fail(PS_NO_MEMORY, "no memory for a pattern");
+    (void)pcre2_set_parens_nest_limit(context, MAX_NESTING);
+    (void)pcre2_set_newline(context, PCRE2_NEWLINE_LF);
+    (void)pcre2_set_bsr(context, PCRE2_BSR_UNICODE);
+    int error = 0;
+    size_t at = 0;
+    const uint32_t how = PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | PCRE2_USE_OFFSET_LIMIT;
+    *out = pcre2_compile(words.data, words.len, how | without_faults(words), &error, &at, context);
+    pcre2_compile_context_free(context);
+    return *out ? check_size(*out) : fail_compile(error);
+}
+
 ps_status ps_regex_new(ps_slice pattern, ps_regex **out)
 {
     if (pattern.len > PS_REGEX_MAX_PATTERN)
         return ps_fail(PS_INVALID_ARGUMENT, "a pattern of %zu bytes, allowed %d", pattern.len,
                        PS_REGEX_MAX_PATTERN);
-    pcre2_compile_context *context = pcre2_compile_context_create(NULL);
-    if (!context)
-        return ps_fail(PS_NO_MEMORY, "no memory for a pattern");
-    (void)pcre2_set_parens_nest_limit(context, MAX_NESTING);
-    int error = 0;
-    size_t at = 0;
-    pcre2_code *code =
-        pcre2_compile(pattern.data, pattern.len,
-                      PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | PCRE2_USE_OFFSET_LIMIT,
-                      &error, &at, context);
-    pcre2_compile_context_free(context);
-    ps_status st = code ? check_size(code) : fail_compile(error, at);
+    ps_buf words = PS_BUF_EMPTY;
+    pcre2_code *code = NULL;
+    ps_status st = ps_onig_translate(pattern, &words);
+    if (!st)
+        st = compile(ps_buf_slice(&words), &code);
+    ps_buf_free(&words);
     if (st) {
         pcre2_code_free(code);
         return st;

@@ -365,7 +365,7 @@ START_TEST(files_that_would_be_read_wrongly_are_refused)
             "normalizer.normalizers[1].normalizers[0]: type 'Foo' is not supported");
     refuses("\"normalizer\":null",
             "\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"a(\"},\"content\":\"\"}",
-            "normalizer.pattern: the pattern is not understood at byte 2: missing closing");
+            "normalizer.pattern: the pattern is not understood at byte 1: a ( without its )");
     refuses("\"normalizer\":null",
             "\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"/////w==\"}",
             "normalizer: precompiled_charsmap: its trie does not fit in it");

@@ -1,0 +1,106 @@
+/* What a character is behind a backslash, and which characters Oniguruma folds into several
+ * (Unicode's CaseFolding.txt, status F). */
+#include "common/tokenizer/onig_internal.h"
+
+#include <utf8proc.h>
+
+/* ---- escapes ---- */
+
+static int digit_of(uint8_t c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : 16;
+}
+
+/* Up to `most` digits; returns how many there are. */
+static int digits(ps_onig *o, uint32_t base, int most, uint32_t *c)
+{
+    int n = 0;
+    *c = 0;
+    for (; n < most && o->at < o->in.len; n++, o->at++) {
+        uint32_t digit = (uint32_t)digit_of(o->in.data[o->at]);
+        if (digit >= base || *c > UINT32_MAX / base - 1)
+            break;
+        *c = *c * base + digit;
+    }
+    return n;
+}
+
+static ps_status check_point(size_t from, uint32_t c, uint32_t most)
+{
+    return c <= most && (c < 0xd800 || c > 0xdfff)
+               ? PS_OK
+               : ps_onig_fail(from, "%x is no character, or a byte of one", c);
+}
+
+/* Between braces: one of them, where Oniguruma can have several. */
+static ps_status braced(ps_onig *o, size_t from, uint32_t base, uint32_t *c)
+{
+    if (!digits(o, base, 11, c) || !ps_onig_skip(o, "}"))
+        return ps_onig_fail(from, "one number is wanted between { and }");
+    return check_point(from, *c, 0x10ffff);
+}
+
+ps_status ps_onig_escaped(ps_onig *o, uint32_t *c)
+{
+    static const char names[] = "tnrfaevb", values[] = "\t\n\r\f\a\x1b\v\b";
+    size_t from = o->at - 1;
+    if (o->at == o->in.len)
+        return ps_onig_fail(from, "a backslash at the end");
+    if (ps_onig_skip(o, "x{"))
+        return braced(o, from, 16, c);
+    if (ps_onig_skip(o, "o{"))
+        return braced(o, from, 8, c);
+    if (ps_onig_skip(o, "x"))
+        return digits(o, 16, 2, c) ? check_point(from, *c, 0x7f)
+                                   : ps_onig_fail(from, "\\x wants two digits");
+    if (ps_onig_skip(o, "u"))
+        return digits(o, 16, 4, c) == 4 ? check_point(from, *c, 0xffff)
+                                        : ps_onig_fail(from, "\\u wants four digits");
+    if (o->in.data[o->at] >= '0' && o->in.data[o->at] <= '7')
+        return digits(o, 8, 3, c), check_point(from, *c, 0x7f);
+    *c = ps_onig_take(o);
+    if (*c == 'c' || *c == 'C' || *c == 'M')
+        return ps_onig_fail(from, "\\%c is not supported", (char)*c);
+    const char *name = *c && *c < 0x80 ? strchr(names, (int)*c) : NULL;
+    if (name)
+        *c = (uint32_t)values[name - names];
+    return PS_OK;
+}
+
+/* ---- what folds into several ---- */
+
+enum { MOST = 3 /* characters that one folds into */ };
+
+static int fold(uint32_t c, utf8proc_int32_t into[MOST])
+{
+    int class = 0;
+    return (int)utf8proc_decompose_char((utf8proc_int32_t)c, into, MOST, UTF8PROC_CASEFOLD, &class);
+}
+
+/* Whether one character folds into a and b, or begins so. */
+static bool begins_fold(uint32_t a, uint32_t b)
+{
+    static const uint32_t ranges[][2] = {{0xdf, 0x587}, {0x1e96, 0x1ffc}, {0xfb00, 0xfb17}};
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        for (uint32_t c = ranges[i][0]; c <= ranges[i][1]; c++) {
+            utf8proc_int32_t into[MOST];
+            if (fold(c, into) > 1 && (uint32_t)into[0] == a && (uint32_t)into[1] == b)
+                return true;
+        }
+    return false;
+}
+
+ps_status ps_onig_check_case(const ps_onig *o, size_t at, uint32_t c)
+{
+    utf8proc_int32_t now[MOST], before[MOST];
+    if (!o->any_case)
+        return PS_OK;
+    if (fold(c, now) > 1)
+        return ps_onig_fail(at, "with (?i), a character that is several in the other case");
+    if (o->last && fold(o->last, before) == 1 && begins_fold((uint32_t)before[0], (uint32_t)now[0]))
+        return ps_onig_fail(at, "with (?i), characters that are one in another case (as ss is)");
+    return PS_OK;
+}
