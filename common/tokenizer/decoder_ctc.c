@@ -16,7 +16,7 @@ static ps_status read_ctc(const ps_part *part, ps_step *step)
     return st ? st : ps_part_bool(part, "cleanup", &step->is[0]);
 }
 
-static void decode(const ps_step *step, bool first, ps_spans *spans, ps_buf *token)
+static void decode(const ps_step *step, ps_token_place place, ps_spans *spans, ps_buf *token)
 {
     ps_step_replace(token, ps_buf_slice(&step->text), ps_slice_str(""));
     if (!step->is[0])

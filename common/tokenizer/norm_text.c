@@ -46,9 +46,11 @@ const ps_step_row ps_norm_replace = {
 
 /* ---- Prepend: with goes before a text ---- */
 
+/* An empty one has `tokenizers` write the first character twice. */
 static ps_status read_prepend(const ps_part *part, ps_step *step)
 {
-    return ps_part_text(part, "prepend", &step->with);
+    ps_status st = ps_part_text(part, "prepend", &step->with);
+    return st || step->with.len ? st : ps_part_fail(part, "prepend is empty");
 }
 
 static ps_status prepend(const ps_step *step, ps_edges edges, ps_slice text, ps_spans *spans,

@@ -30,8 +30,10 @@ static ps_status add(const ps_step_row *row, const ps_part *part, ps_steps *step
                        row->once ? row->type : steps->at->row->type);
     if (!steps->at)
         steps->at = ps_alloc_array(PS_TOKENIZER_MAX_STEPS, sizeof *steps->at);
-    ps_step *step = &steps->at[steps->n++];
+    ps_step *step = &steps->at[steps->n];
     step->row = row;
+    step->fused = steps->n && (step[-1].fused || step[-1].row->fuses);
+    steps->n++;
     ps_status st = row->read ? row->read(part, step) : PS_OK;
     if (!st && step->with.len > PS_TOKENIZER_MAX_WORD)
         st = ps_fail(PS_INVALID_ARGUMENT, "%s: it puts in a text of %zu bytes, allowed %d",
@@ -124,7 +126,8 @@ static bool same_step(const ps_step *a, const ps_step *b)
     bool cuts = a->how == b->how && a->invert == b->invert;
     bool bytes = !strcmp(a->row->type, "ByteLevel"); /* its third says what the model knows */
     return a->row == b->row && same_text(x, y) && !memcmp(a->is, b->is, bytes ? 2 : 4) &&
-           a->number == b->number && (cuts || (x.len && isolates(a) && isolates(b))) &&
+           a->number == b->number && a->stop == b->stop &&
+           (cuts || (x.len && isolates(a) && isolates(b))) &&
            same_text(ps_buf_slice(&a->text), ps_buf_slice(&b->text)) &&
            same_text(ps_buf_slice(&a->with), ps_buf_slice(&b->with));
 }

@@ -25,6 +25,11 @@ typedef struct ps_edges {
     bool begins, ends;
 } ps_edges;
 
+/* Of the token of a text that is decoded. */
+typedef struct ps_token_place {
+    bool first, last;
+} ps_token_place;
+
 typedef struct ps_step_row {
     const char *type;
     /* The keys of the part; NULL: it has none. */
@@ -40,8 +45,9 @@ typedef struct ps_step_row {
      * memory. */
     ps_status (*cut)(const ps_step *step, ps_slice piece, size_t lead, ps_spans *spans,
                      ps_cut_pieces *out);
-    /* Decoders: changes the text of one token, the first or another. spans: memory. */
-    void (*decode)(const ps_step *step, bool first, ps_spans *spans, ps_buf *token);
+    /* Decoders: changes the text of one token. spans: memory. */
+    void (*decode)(const ps_step *step, ps_token_place place, ps_spans *spans, ps_buf *token);
+    bool fuses; /* Decoders: what follows is done to the whole text, and no longer to each token. */
     /* Decoders: a token that follows itself is no other one. Such a step is its decoder's only
      * one. */
     bool once;
@@ -54,7 +60,9 @@ struct ps_step {
     ps_regex *regex;
     ps_cut_how how;
     bool invert, is[4];
-    uint64_t number;
+    uint64_t number, stop;
+    bool fused; /* decoders: a step before it fuses */
+    bool waits; /* decoders: to the last token it does something else */
 };
 
 typedef struct ps_steps {

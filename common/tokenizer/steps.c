@@ -71,6 +71,8 @@ ps_status ps_tokenizer_normalize(const ps_tokenizer *t, ps_edges edges, ps_slice
         st = step->row->normalize(step, edges, ps_buf_slice(spare), spans, out);
         if (!st && lead && *lead)
             st = follow_lead(step, edges, ps_buf_slice(spare), spans, lead);
+        if (lead && *lead > out->len) /* what is by itself at no edge may be stripped with others */
+            *lead = out->len;
         if (!st)
             st = check_growth(out->len);
     }

@@ -9,6 +9,7 @@
 #include "common/json/json_file.h"
 #include "common/tokenizer/byte_text.h"
 #include "common/tokenizer/sentencepiece.h"
+#include "common/tokenizer/step_rows.h"
 #include "common/tokenizer/tokenizer_internal.h"
 
 #include <stdio.h>
@@ -197,23 +198,37 @@ static void put_byte_level(const ps_tokenizer *t, uint32_t id, ps_slice text, ps
         ps_buf_append(out, text.data, text.len);
 }
 
-/* What the decoder's steps make of a token, those that come before it is too long. */
-static void put_token(const ps_tokenizer *t, uint32_t id, bool first, ps_buf *out)
+/* A token's text; of an added one as it is looked for, which is what `tokenizers` decodes it to. */
+static ps_slice decoded_text(const ps_tokenizer *t, uint32_t id)
 {
-    ps_slice text = ps_vocab_at(t->vocab, id);
+    const ps_added_token *added = t->normalizer.n ? ps_tokenizer_find_added(t, id) : NULL;
+    return added && added->changed.len ? ps_buf_slice(&added->changed) : ps_vocab_at(t->vocab, id);
+}
+
+/* Whether its decoder, if there is one, does nothing but to join bytes. */
+static bool joins_bytes(const ps_tokenizer *t)
+{
+    return t->byte_level &&
+           (!t->decoder.n || (t->decoder.n == 1 && t->decoder.at->row == &ps_dec_byte_level));
+}
+
+/* What the decoder's steps make of a token, those that come before it is too long. */
+static void put_token(const ps_tokenizer *t, uint32_t id, ps_token_place place, ps_buf *out)
+{
+    ps_slice text = decoded_text(t, id);
     if (!text.len)
         return;
-    if (t->byte_level) {
+    if (joins_bytes(t)) {
         put_byte_level(t, id, text, out);
         return;
     }
     ps_buf token = PS_BUF_EMPTY;
-    if (!t->decoder.json && !first) /* `tokenizers` puts a space between the tokens */
+    if (!t->decoder.json && !place.first) /* `tokenizers` puts a space between the tokens */
         ps_buf_putc(&token, ' ');
     ps_buf_append(&token, text.data, text.len);
     ps_spans spans = {.seconds = DECODE_SECONDS};
     for (size_t i = 0; i < t->decoder.n && token.len <= DECODE_MOST; i++)
-        t->decoder.at[i].row->decode(&t->decoder.at[i], first, &spans, &token);
+        t->decoder.at[i].row->decode(&t->decoder.at[i], place, &spans, &token);
     ps_buf_append(out, token.data, token.len);
     ps_spans_free(&spans);
     ps_buf_free(&token);
@@ -222,7 +237,7 @@ static void put_token(const ps_tokenizer *t, uint32_t id, bool first, ps_buf *ou
 void ps_tokenizer_token(const ps_tokenizer *t, uint32_t id, ps_buf *out)
 {
     if (t->vocab)
-        put_token(t, id, false, out);
+        put_token(t, id, (ps_token_place){0}, out);
     else if (id < t->vocab_size)
         ps_buf_putc(out, (char)id);
 }
@@ -293,21 +308,42 @@ static bool is_again(const ps_decoder *d, uint32_t id)
     return id == d->last && steps->n && steps->at->row->once;
 }
 
+static void put(ps_decoder *d, uint32_t id, bool last)
+{
+    if (d->tokenizer->vocab)
+        put_token(d->tokenizer, id, (ps_token_place){.first = d->begins, .last = last}, &d->held);
+    else
+        ps_tokenizer_token(d->tokenizer, id, &d->held);
+    d->begins = false;
+}
+
+/* Whether the last token is decoded in another way than it is if more come. */
+static bool waits(const ps_tokenizer *t)
+{
+    bool any = false;
+    for (size_t i = 0; i < t->decoder.n; i++)
+        any |= t->decoder.at[i].waits;
+    return any;
+}
+
 void ps_decoder_put(ps_decoder *d, uint32_t id, ps_buf *out)
 {
     if (is_again(d, id))
         return;
+    if (d->waiting)
+        put(d, d->last, false);
     d->last = id;
-    if (d->begins && d->tokenizer->vocab)
-        put_token(d->tokenizer, id, true, &d->held);
-    else
-        ps_tokenizer_token(d->tokenizer, id, &d->held);
-    d->begins = false;
+    d->waiting = waits(d->tokenizer);
+    if (!d->waiting)
+        put(d, id, false);
     release(d, false, out);
 }
 
 void ps_decoder_finish(ps_decoder *d, ps_buf *out)
 {
+    if (d->waiting)
+        put(d, d->last, true);
+    d->waiting = false;
     release(d, true, out);
     ps_buf_free(&d->held);
 }

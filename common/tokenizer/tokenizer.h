@@ -123,6 +123,7 @@ typedef struct ps_decoder {
     const ps_tokenizer *tokenizer;
     bool begins;   /* no token came, and the text begins with it */
     uint32_t last; /* the token that came last; UINT32_MAX: none */
+    bool waiting;  /* it is decoded when it is known whether another one follows */
     ps_buf held;   /* the beginning of a character whose rest has not come */
 } ps_decoder;
 

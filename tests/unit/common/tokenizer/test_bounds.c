@@ -194,6 +194,22 @@ START_TEST(a_block_grows_only_so_far)
 }
 END_TEST
 
+/* What the first character becomes by itself may be more than the text. */
+START_TEST(a_text_of_spaces_is_stripped_to_nothing)
+{
+    ps_tokenizer *t = NULL;
+    ps_ids ids = PS_IDS_EMPTY;
+    ck_ok(make(LETTERS, "normalizer",
+               "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Strip\",\"strip_left\":false,"
+               "\"strip_right\":true},{\"type\":\"BertNormalizer\"}]}",
+               &t));
+    ck_ok(ps_tokenizer_encode(t, ps_slice_str("   "), true, &ids));
+    ck_assert_uint_eq(ids.n, 0);
+    ps_ids_free(&ids);
+    ps_tokenizer_free(&t);
+}
+END_TEST
+
 START_TEST(a_long_word_takes_time_as_its_length)
 {
     static const char *const models[] = {
@@ -255,6 +271,7 @@ static const ps_check_case tests[] = {
     {&parts_have_sizes},
     {&tokens_of_unigram_have_a_size},
     {&a_block_grows_only_so_far},
+    {&a_text_of_spaces_is_stripped_to_nothing},
     {&a_long_word_takes_time_as_its_length, .repeat = 3},
     {&a_text_that_may_have_no_added_tokens_has_no_special_one, .repeat = 3},
     {0},
