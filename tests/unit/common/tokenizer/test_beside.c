@@ -1,81 +1,34 @@
 /* What stands beside a tokenizer.model, against the ids of the independent library
  * (golden/vocabs/beside.cases); and what of it is refused. */
-#include "common/base/mem.h"
-#include "common/json/json.h"
-#include "common/tokenizer/tokenizer.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/conf_example.h"
+#include "tests/lib/tokenizer_folder.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-static const char *const names[] = {"tokenizer_config.json", "special_tokens_map.json",
-                                    "added_tokens.json", "tokenizer.model"};
-enum { FILES = 3 };
-
-static char folder[64];
-
-static void put(const char *name, const void *bytes, size_t len)
-{
-    char *path = ps_asprintf("%s/%s", folder, name);
-    FILE *f = fopen(path, "wb");
-    ck_assert_ptr_nonnull(f);
-    ck_assert_uint_eq(fwrite(bytes, 1, len, f), len);
-    ck_assert_int_eq(fclose(f), 0);
-    ps_free(&path);
-}
-
-/* files: texts; empty: there is none. */
-static ps_status open_with(const ps_buf *model, const ps_buf files[FILES], ps_tokenizer **out)
-{
-    strcpy(folder, "/tmp/psd-test-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    put(names[FILES], model->data, model->len);
-    for (size_t i = 0; i < FILES; i++)
-        if (files[i].len)
-            put(names[i], files[i].data, files[i].len);
-    ps_status st = ps_tokenizer_open(NULL, folder, out);
-    for (size_t i = 0; i <= FILES; i++) {
-        char *path = ps_asprintf("%s/%s", folder, names[i]);
-        (void)unlink(path);
-        ps_free(&path);
-    }
-    ck_assert_int_eq(rmdir(folder), 0);
-    return st;
-}
 
 typedef struct one {
-    ps_buf files[FILES], in;
+    ps_buf files[PS_TEST_BESIDE], in;
     ps_ids ids, around;
 } one;
 
-static void read_ids(ps_json_reader *r, ps_ids *out)
-{
-    ps_json_token token;
-    ck_ok(ps_json_expect(r, PS_JSON_ARRAY, &token));
-    while (ps_json_next(r, &token) == PS_OK && token.kind == PS_JSON_NUMBER)
-        ps_ids_add(out, (uint32_t)token.u64);
-}
-
 static void read_one(ps_slice line, one *c)
 {
-    static const char *const keys[] = {"config", "map", "added", "in"};
     ps_json_reader r;
     ps_json_token token;
     ps_json_reader_init(&r, line);
     ps_status st = ps_json_expect(&r, PS_JSON_OBJECT, &token);
     while (ps_json_member(&r, &token, &st)) {
         size_t i = 0;
-        while (i < 4 && !ps_slice_is(token.text, keys[i]))
+        bool in = ps_slice_is(token.text, "in");
+        while (i < PS_TEST_BESIDE && !ps_slice_is(token.text, ps_test_beside_keys[i]))
             i++;
-        if (i == 4) {
-            read_ids(&r, ps_slice_is(token.text, "ids") ? &c->ids : &c->around);
+        if (i == PS_TEST_BESIDE && !in) {
+            ps_test_read_ids(&r, ps_slice_is(token.text, "ids") ? &c->ids : &c->around);
             continue;
         }
         ck_ok(ps_json_expect(&r, PS_JSON_STRING, &token));
-        ps_buf_append(i < FILES ? &c->files[i] : &c->in, token.text.data, token.text.len);
+        ps_buf_append(in ? &c->in : &c->files[i], token.text.data, token.text.len);
     }
     ck_ok(st);
     ps_json_reader_free(&r);
@@ -94,7 +47,7 @@ static void check_one(const ps_buf *model, one *c)
 {
     ps_tokenizer *t = NULL;
     ps_ids ids = PS_IDS_EMPTY, around = PS_IDS_EMPTY;
-    ck_ok(open_with(model, c->files, &t));
+    ck_ok(ps_test_tokenizer_folder("tokenizer.model", ps_buf_slice(model), c->files, &t));
     ck_ok(ps_tokenizer_encode(t, ps_buf_slice(&c->in), true, &ids));
     same(&ids, &c->ids, c);
     ps_tokenizer_join(t, &ids, NULL, &around, NULL);
@@ -106,7 +59,7 @@ static void check_one(const ps_buf *model, one *c)
 
 static void free_one(one *c)
 {
-    for (size_t i = 0; i < FILES; i++)
+    for (size_t i = 0; i < PS_TEST_BESIDE; i++)
         ps_buf_free(&c->files[i]);
     ps_buf_free(&c->in);
     ps_ids_free(&c->ids);
@@ -136,7 +89,7 @@ END_TEST
 START_TEST(what_is_not_done_here_is_named)
 {
     static const struct {
-        const char *model, *files[FILES], *why;
+        const char *model, *files[PS_TEST_BESIDE], *why;
     } rows[] = {
         {"bpe", {"{\"tokenizer_class\":\"AlbertTokenizer\"}"}, "tokenizer_class 'AlbertTokenizer'"},
         {"bpe", {"{\"added_tokens_decoder\":{\"705\":\"<x>\"}}"}, "where 700 is the next"},
@@ -157,15 +110,17 @@ START_TEST(what_is_not_done_here_is_named)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char path[64];
-        ps_buf files[FILES] = {PS_BUF_EMPTY};
+        ps_buf files[PS_TEST_BESIDE] = {PS_BUF_EMPTY};
         ps_tokenizer *t = NULL;
         (void)snprintf(path, sizeof path, "tests/golden/vocabs/%s.model", rows[i].model);
         ps_buf model = ps_test_source_file(path);
-        for (size_t f = 0; f < FILES; f++)
+        for (size_t f = 0; f < PS_TEST_BESIDE; f++)
             ps_buf_puts(&files[f], rows[i].files[f] ? rows[i].files[f] : "");
-        ck_assert_int_eq(open_with(&model, files, &t), PS_INVALID_ARGUMENT);
+        ck_assert_int_eq(
+            ps_test_tokenizer_folder("tokenizer.model", ps_buf_slice(&model), files, &t),
+            PS_INVALID_ARGUMENT);
         ck_assert_msg(strstr(ps_error_message(), rows[i].why) != NULL, "%s", ps_error_message());
-        for (size_t f = 0; f < FILES; f++)
+        for (size_t f = 0; f < PS_TEST_BESIDE; f++)
             ps_buf_free(&files[f]);
         ps_buf_free(&model);
     }
