@@ -5,7 +5,8 @@
 
 #include <stdio.h>
 
-bool ps_part_find(const ps_part *part, const char *key, ps_slice *value)
+/* Of any value. */
+static bool find(const ps_part *part, const char *key, ps_slice *value)
 {
     ps_json_reader r;
     ps_json_token token;
@@ -19,7 +20,18 @@ bool ps_part_find(const ps_part *part, const char *key, ps_slice *value)
         st = ps_json_value(&r, value);
     }
     ps_json_reader_free(&r);
-    return found && !st && !ps_slice_is(*value, "null");
+    return found && !st;
+}
+
+bool ps_part_find(const ps_part *part, const char *key, ps_slice *value)
+{
+    return find(part, key, value) && !ps_slice_is(*value, "null");
+}
+
+bool ps_part_is_null(const ps_part *part, const char *key)
+{
+    ps_slice value;
+    return find(part, key, &value) && ps_slice_is(value, "null");
 }
 
 ps_part ps_part_below(const ps_part *part, const char *key, long index, ps_slice json)

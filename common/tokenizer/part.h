@@ -14,6 +14,8 @@ typedef struct ps_part {
 
 /* The bytes of the value of a key; false: it is not there, or null. */
 bool ps_part_find(const ps_part *part, const char *key, ps_slice *value);
+/* It is there, and null. */
+bool ps_part_is_null(const ps_part *part, const char *key);
 /* The part below, whatever its value is; index < 0: none. An absent one has no bytes. */
 ps_part ps_part_below(const ps_part *part, const char *key, long index, ps_slice json);
 /* What an absent key is stays as it was. PS_INVALID_ARGUMENT: the value is of another kind. */

@@ -8,7 +8,6 @@
 #include "common/conf/value.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Wire types of protobuf, and numbers of the fields that are read. */
@@ -228,24 +227,22 @@ static ps_status add_token(maker *m, ps_vocab *known, const ps_beside_token *tok
 {
     ps_slice text = ps_buf_slice(&token->text);
     uint32_t id = m->made;
-    bool said = token->id != UINT64_MAX, there = ps_vocab_find(known, text, &id);
-    char *bare = ps_asprintf("%.*s", (int)text.len, (const char *)text.data);
-    ps_conf_quoted name = ps_conf_quote(bare);
-    ps_free(&bare);
-    if (said && token->id != id)
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       there ? "the token %s has id %" PRIu64 " beside the model, and %" PRIu32
-                               " in it"
-                             : "the token %s has id %" PRIu64 " beside the model, where %" PRIu32
-                               " is the next that is free",
-                       name.text, token->id, id);
-    if (!said && !there && m->type == UNIGRAM) /* T5 has ids of its own there, which go down */
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "tokenizer_config.json has the token %s, and no added_tokens_decoder that "
-                       "says its id",
-                       name.text);
+    bool there = ps_vocab_find(known, text, &id);
+    ps_status st = ps_beside_check_id(token, "the model", there, id);
+    if (st)
+        return st;
+    if (token->id == UINT64_MAX && !there && m->type == UNIGRAM) { /* T5's own ids go down there */
+        char *bare = ps_asprintf("%.*s", (int)text.len, (const char *)text.data);
+        st =
+            ps_fail(PS_INVALID_ARGUMENT,
+                    "tokenizer_config.json has the token %s, and no added_tokens_decoder that says "
+                    "its id",
+                    ps_conf_quote(bare).text);
+        ps_free(&bare);
+        return st;
+    }
     if (!there) {
-        ps_status st = ps_vocab_add(known, text, id);
+        st = ps_vocab_add(known, text, id);
         if (st)
             return st;
         m->texts[id] = text;
@@ -257,26 +254,14 @@ static ps_status add_token(maker *m, ps_vocab *known, const ps_beside_token *tok
     return PS_OK;
 }
 
-static int by_id(const void *a, const void *b)
-{
-    const ps_beside_token *x = *(const ps_beside_token *const *)a;
-    const ps_beside_token *y = *(const ps_beside_token *const *)b;
-    return x->id != y->id ? (x->id > y->id) - (x->id < y->id) : (x > y) - (x < y);
-}
-
 static ps_status add_tokens(maker *m, ps_vocab *known, const ps_beside *b)
 {
-    const ps_beside_token **order = ps_alloc_array(b->n + 1, sizeof *order);
-    for (size_t i = 0; i < b->n; i++)
-        order[i] = &b->tokens[i];
-    qsort(order, b->n, sizeof *order, by_id); /* a file has them in any order */
     ps_status st = PS_OK;
     for (uint32_t id = 0; !st && id < m->n; id++)
         if (m->texts[id].len)
             st = ps_vocab_add(known, m->texts[id], id);
     for (size_t i = 0; !st && i < b->n; i++)
-        st = add_token(m, known, order[i]);
-    ps_free(&order);
+        st = add_token(m, known, &b->tokens[i]);
     return st;
 }
 
@@ -292,8 +277,8 @@ static ps_status take_beside(maker *m, const ps_beside *b)
     ps_token_lists *l = &m->lists;
     ps_vocab *known = ps_vocab_new();
     ps_status st = add_tokens(m, known, b);
-    find_end(known, &b->bos, &l->bos_id);
-    find_end(known, &b->eos, &l->eos_id);
+    find_end(known, &b->roles[PS_ROLE_BOS], &l->bos_id);
+    find_end(known, &b->roles[PS_ROLE_EOS], &l->eos_id);
     ps_vocab_free(&known);
     if (m->type == UNIGRAM) /* T5Tokenizer knows no such flags */
         return st;

@@ -69,7 +69,8 @@ static ps_status open_beside(const ps_disk *disk, const char *folder, ps_beside 
     if (!st)
         st = read_beside(disk, folder, "added_tokens.json", &added);
     if (!st) {
-        st = ps_beside_read(ps_buf_slice(&config), ps_buf_slice(&map), ps_buf_slice(&added), out);
+        st = ps_beside_read(PS_BESIDE_PIECES, ps_buf_slice(&config), ps_buf_slice(&map),
+                            ps_buf_slice(&added), out);
         if (st)
             st = ps_wrap(st, "%s", folder);
     }

@@ -16,10 +16,10 @@ static ps_status make_beside(ps_slice bytes, ps_tokenizer **out)
 {
     ps_beside beside;
     ps_slice none = {0};
-    ps_status st = ps_beside_read(bytes, none, none, &beside);
+    ps_status st = ps_beside_read(PS_BESIDE_PIECES, bytes, none, none, &beside);
     if (st) {
         ps_beside_clear(&beside);
-        st = ps_beside_read(none, bytes, bytes, &beside);
+        st = ps_beside_read(PS_BESIDE_PIECES, none, bytes, bytes, &beside);
     }
     if (!st)
         st = ps_tokenizer_from_sentencepiece(ps_slice_of(small, sizeof small - 1), &beside, out);
