@@ -55,8 +55,9 @@ static bool is_tokenizer(const ps_inspection *of)
     if (of->folder)
         return !ps_inspect_has(of, "config.json") &&
                (ps_inspect_has(of, "tokenizer.json") || ps_inspect_has(of, "vocab.json") ||
-                ps_inspect_has(of, "tokenizer.model") || ps_inspect_has(of, "spiece.model"));
-    return ps_inspect_ends(of, "tokenizer.json") ||
+                ps_inspect_has(of, "tokenizer.model") || ps_inspect_has(of, "spiece.model") ||
+                ps_inspect_has(of, "vocab.txt"));
+    return ps_inspect_ends(of, "tokenizer.json") || ps_inspect_ends(of, "vocab.txt") ||
            (ps_inspect_ends(of, ".model") && ps_inspect_begins(of, "\n", 1));
 }
 

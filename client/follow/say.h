@@ -36,8 +36,9 @@ typedef struct ps_say_how {
         PS_SAY_TEXT(options, "weights", weights, "stored|bf16",                                   \
                     "bf16: float32 matrices are held in half of the memory, and read twice as "   \
                     "fast"),                                                                      \
-        PS_SAY_TEXT(options, "tokenizer", tokenizer, "bytes|PATH",                                \
-                    "instead of the model's: tokenizer.json or .model, GGUF, or a folder")
+        PS_SAY_TEXT(                                                                              \
+            options, "tokenizer", tokenizer, "bytes|PATH",                                        \
+            "instead of the model's: tokenizer.json, vocab.txt, .model, GGUF, or a folder")
 
 /* The keys that the flags give, checked as the job file's are, so that what is wrong is said of the
  * flag; and which seed it is. */

@@ -214,7 +214,9 @@ static ps_status read_tokenizer_text(ps_model_in_about *about, const char *folde
 static void say_what_it_is(ps_model_in_about *about, const ps_tokenizer *t, const char *folder)
 {
     if (!t)
-        ps_buf_printf(&about->remarks, "the tokenizer is kept, but psd cannot use it: %s\n",
+        ps_buf_printf(&about->remarks, "%s: %s\n",
+                      about->tokenizer.len ? "the tokenizer is kept, but psd cannot use it"
+                                           : "psd cannot use the tokenizer",
                       ps_error_message());
     else if (ps_tokenizer_vocab_size(t) > about->model->vocab_size)
         ps_buf_printf(&about->remarks,
@@ -226,18 +228,17 @@ static void say_what_it_is(ps_model_in_about *about, const ps_tokenizer *t, cons
 /* A part of a tokenizer, or one of a kind that is not read here, is not left behind in silence. */
 static void say_what_is_there(ps_model_in_about *about, const char *folder)
 {
-    static const char *const names[] = {"vocab.json", "merges.txt", "sentencepiece.bpe.model",
-                                        "vocab.txt"};
+    static const char *const names[] = {"vocab.json", "merges.txt", "sentencepiece.bpe.model"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char *path = ps_asprintf("%s/%s", folder, names[i]);
         bool there = ps_model_file_there(about->options.disk, path);
         ps_free(&path);
         if (!there)
             continue;
-        ps_buf_printf(&about->remarks, "the model has no tokenizer: %s/%s is there, and %s\n",
-                      folder, names[i],
-                      "tokenizer.json, vocab.json and merges.txt, tokenizer.model or spiece.model "
-                      "are read");
+        ps_buf_printf(&about->remarks,
+                      "the model has no tokenizer: %s/%s is there, and " PS_TOKENIZER_FILES
+                      " are read\n",
+                      folder, names[i]);
         return;
     }
 }
@@ -253,7 +254,7 @@ static ps_status read_tokenizer(ps_model_in_about *about, const char *folder)
     }
     if (st && st != PS_NOT_FOUND)
         return st;
-    bool made = st == PS_NOT_FOUND; /* of vocab.json and merges.txt, if they are there */
+    bool made = st == PS_NOT_FOUND; /* of the other files, if they are there */
     st = ps_tokenizer_open(about->options.disk, folder, &t);
     if (st == PS_NOT_FOUND) {
         say_what_is_there(about, folder);

@@ -11,11 +11,26 @@
 #include "common/tokenizer/sentencepiece.h"
 #include "common/tokenizer/step_rows.h"
 #include "common/tokenizer/tokenizer_internal.h"
+#include "common/tokenizer/words.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
 
-static const char *const piece_files[] = {"tokenizer.model", "spiece.model", NULL};
+/* A file that is a tokenizer with what stands beside it, or alone; in the order of a folder. */
+typedef struct alone {
+    const char *name;
+    const char *ending; /* of a path that is such a file */
+    ps_beside_kind kind;
+    ps_status (*make)(ps_slice bytes, const ps_beside *beside, ps_tokenizer **out);
+} alone;
+
+static const alone alones[] = {
+    {"tokenizer.model", ".model", PS_BESIDE_PIECES, ps_tokenizer_from_sentencepiece},
+    {"spiece.model", ".model", PS_BESIDE_PIECES, ps_tokenizer_from_sentencepiece},
+    {"vocab.txt", "vocab.txt", PS_BESIDE_WORDS, ps_tokenizer_from_words},
+};
+enum { ALONES = sizeof alones / sizeof *alones };
+
 #define DECODE_SECONDS 0.1 /* for the patterns of one token */
 enum { DECODE_MOST = 64 << 10 };
 
@@ -59,8 +74,9 @@ static ps_status read_beside(const ps_disk *disk, const char *folder, const char
     return st == PS_NOT_FOUND ? PS_OK : st;
 }
 
-/* What is in the same folder as the model. */
-static ps_status open_beside(const ps_disk *disk, const char *folder, ps_beside *out)
+/* What is in the same folder as the file. */
+static ps_status open_beside(const ps_disk *disk, const char *folder, ps_beside_kind kind,
+                             ps_beside *out)
 {
     ps_buf config = PS_BUF_EMPTY, map = PS_BUF_EMPTY, added = PS_BUF_EMPTY;
     ps_status st = read_beside(disk, folder, "tokenizer_config.json", &config);
@@ -69,8 +85,8 @@ static ps_status open_beside(const ps_disk *disk, const char *folder, ps_beside 
     if (!st)
         st = read_beside(disk, folder, "added_tokens.json", &added);
     if (!st) {
-        st = ps_beside_read(PS_BESIDE_PIECES, ps_buf_slice(&config), ps_buf_slice(&map),
-                            ps_buf_slice(&added), out);
+        st = ps_beside_read(kind, ps_buf_slice(&config), ps_buf_slice(&map), ps_buf_slice(&added),
+                            out);
         if (st)
             st = ps_wrap(st, "%s", folder);
     }
@@ -80,26 +96,46 @@ static ps_status open_beside(const ps_disk *disk, const char *folder, ps_beside 
     return st;
 }
 
-/* name: "": the path is the file's, and what stands beside it is not looked at. */
-static ps_status open_sentencepiece(const ps_disk *disk, const char *folder, const char *name,
-                                    ps_tokenizer **out)
+/* path: of a file; folder: NULL: what stands beside it is not looked at. */
+static ps_status open_alone(const ps_disk *disk, const alone *which, const char *path,
+                            const char *folder, ps_tokenizer **out)
 {
     ps_buf bytes = PS_BUF_EMPTY;
     ps_beside beside = {0};
-    char *path = ps_asprintf("%s%s%s", folder, *name ? "/" : "", name);
     ps_status st =
         ps_disk_read_file(disk ? disk : &ps_disk_system, path, PS_TOKENIZER_MAX_FILE, &bytes);
-    if (!st && *name)
-        st = open_beside(disk, folder, &beside);
+    if (!st)
+        st = ps_foreign_check(path, ps_buf_slice(&bytes));
+    if (!st && folder)
+        st = open_beside(disk, folder, which->kind, &beside);
     if (!st) {
-        st = ps_tokenizer_from_sentencepiece(ps_buf_slice(&bytes), *name ? &beside : NULL, out);
+        st = which->make(ps_buf_slice(&bytes), folder ? &beside : NULL, out);
         if (st)
             st = ps_wrap(st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st, "%s", path);
     }
     ps_beside_clear(&beside);
     ps_buf_free(&bytes);
-    ps_free(&path);
     return st;
+}
+
+/* In a folder. */
+static ps_status find_alone(const ps_disk *disk, const char *folder, ps_tokenizer **out)
+{
+    ps_status st = PS_NOT_FOUND;
+    for (size_t i = 0; st == PS_NOT_FOUND && i < ALONES; i++) {
+        char *path = ps_asprintf("%s/%s", folder, alones[i].name);
+        st = open_alone(disk, &alones[i], path, folder, out);
+        ps_free(&path);
+    }
+    return st;
+}
+
+static ps_status open_file(const ps_disk *disk, const char *path, ps_tokenizer **out)
+{
+    for (size_t i = 0; i < ALONES; i++)
+        if (ps_text_ends(path, alones[i].ending))
+            return open_alone(disk, &alones[i], path, NULL, out);
+    return open_json(disk, path, "", out);
 }
 
 static ps_status open_vocab(const ps_disk *disk, const char *folder, ps_tokenizer **out)
@@ -126,19 +162,15 @@ ps_status ps_tokenizer_open(const ps_disk *disk, const char *source, ps_tokenize
     }
     struct stat about;
     if (stat(source, &about) != 0 || !S_ISDIR(about.st_mode))
-        return ps_text_ends(source, ".model") ? open_sentencepiece(disk, source, "", out)
-                                              : open_json(disk, source, "", out);
+        return open_file(disk, source, out);
     ps_status st = open_json(disk, source, "tokenizer.json", out);
     if (st != PS_NOT_FOUND)
         return st;
     st = open_vocab(disk, source, out);
-    for (size_t i = 0; st == PS_NOT_FOUND && piece_files[i]; i++)
-        st = open_sentencepiece(disk, source, piece_files[i], out);
     if (st == PS_NOT_FOUND)
-        return ps_fail(PS_NOT_FOUND,
-                       "%s has no tokenizer: tokenizer.json, vocab.json and merges.txt, "
-                       "tokenizer.model or spiece.model",
-                       source);
+        st = find_alone(disk, source, out);
+    if (st == PS_NOT_FOUND)
+        return ps_fail(PS_NOT_FOUND, "%s has no tokenizer: " PS_TOKENIZER_FILES, source);
     return st;
 }
 

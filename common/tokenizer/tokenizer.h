@@ -1,7 +1,8 @@
 /* tokenizer: text to numbers and back: bytes (256 ids, one a byte), or what the tokenizer.json of
  * Hugging Face composes: a normalizer, a pre-tokenizer, a model (BPE, Unigram, WordPiece or
  * WordLevel), a post-processor and a decoder, each a row of its table (step.h, post.c, models.c);
- * or vocab.json and merges.txt (byte-level BPE; Sennrich et al. 2016, Radford et al. 2019).
+ * or vocab.json and merges.txt (byte-level BPE; Sennrich et al. 2016, Radford et al. 2019), or
+ * vocab.txt (WordPiece as of BERT; Devlin et al. 2018).
  *
  * Texts are encoded as the `tokenizers` library does it with add_special_tokens=False; bytes that
  * are no UTF-8, which that library cannot be given, count as symbols. Byte-level ones take any
@@ -34,9 +35,13 @@ enum {
 
 typedef struct ps_tokenizer ps_tokenizer;
 
-/* "bytes", the path of a tokenizer.json, or of a tokenizer.model of SentencePiece (any name that
- * ends with .model); or of a folder with tokenizer.json, with vocab.json and merges.txt, or with
- * tokenizer.model or spiece.model. disk: where the files are; NULL: the system's. PS_NOT_FOUND;
+/* What a folder may have, for messages; the first that is there is read. */
+#define PS_TOKENIZER_FILES \
+    "tokenizer.json, vocab.json and merges.txt, tokenizer.model, spiece.model or vocab.txt"
+
+/* "bytes", the path of a tokenizer.json, of a tokenizer.model of SentencePiece (any name that ends
+ * with .model) or of a vocab.txt of BERT (any that ends so), alone; or of a folder with
+ * PS_TOKENIZER_FILES. disk: where the files are; NULL: the system's. PS_NOT_FOUND;
  * PS_INVALID_ARGUMENT: what in the file is not supported or wrong. */
 PS_MUST_CHECK ps_status ps_tokenizer_open(const ps_disk *disk, const char *source,
                                           ps_tokenizer **out);

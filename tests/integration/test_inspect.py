@@ -111,6 +111,15 @@ def data_and_what_else_has_a_name():
         assert inspect(folder / "b.tok")["tokenizer_hash"] == found["tokenizer_hash"] != "", found
         hf.write(folder / "hf", "llama", tokenizer=TOKENIZER)
         assert inspect(folder / "hf")["tokenizer_hash"] == found["tokenizer_hash"]
+        words = folder / "words"
+        words.mkdir()
+        (words / "vocab.txt").write_text("[UNK]\n[CLS]\n[SEP]\na\n##b\n")
+        for path in (words, words / "vocab.txt"):
+            found = inspect(path)
+            assert (found["kind"], found["tokenizer"], found["vocab_size"]) == ("tokenizer", "wordpiece", 7), found # and [PAD], [MASK]
+            assert found["use"] == f"psctl tokenize --tokenizer {path}", found
+        (words / "vocab.txt").write_text("a\n##b\n")
+        assert "vocab.txt: no line is '[UNK]'" in inspect(words, status=6)["reason"]
         vocabulary = GOLDEN / "vocabs/gpt-2.gguf" # no tensors
         found = inspect(vocabulary)
         assert found["kind"] == "tokenizer" and found["usable"] and found["tokenizer"] == "gpt2", found

@@ -477,7 +477,7 @@ def folders_that_do_not_fit_are_refused_in_one_line():
         means, got, _ = imports("", change=lambda f: hf.change(f / "model.safetensors", {"wte.weight": (wide.tobytes(), wide.shape, "F64")}))
         same(got, means | {"wte.weight": wide.astype("f4")})
         imports("good/generation_config.json: byte 1: expected a key", change=lambda f: (f / "generation_config.json").write_text("{"))
-        imports("good/vocab.json is there, and tokenizer.json, vocab.json and merges.txt, tokenizer.model or",
+        imports("good/vocab.json is there, and tokenizer.json, vocab.json and merges.txt, tokenizer.model, ",
                 change=lambda f: (f / "vocab.json").write_text("{}"))
         imports("the index beside it is passed over", change=lambda f: (f / "model.safetensors.index.json").write_text("{}"))
         cluster.psctl("delete", "good")

@@ -2,6 +2,7 @@
 two workers teach one without classes to tell some apart; and texts that none can be made of."""
 import json
 import pathlib
+import shutil
 import sys
 
 import numpy as np
@@ -134,6 +135,34 @@ def embeds_as_transformers(cluster):
     assert np.array_equal(rows[0], rows[1])
 
 
+def a_vocab_txt_is_its_tokenizer(cluster):
+    """Of a folder without a tokenizer.json: texts get [CLS] and [SEP], tokens 2 and 3 of the same model by another name."""
+    folder = cluster.dir / "vocab"
+    shutil.copytree(cluster.dir / "golden", folder)
+    (folder / "tokenizer.json").rename(cluster.dir / "other.json")
+    (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(f"w{i}" for i in range(4, VOCAB - 1)), "[MASK]"]))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "MPNetTokenizer"}))
+    said = cluster.psctl("import", folder, "vocab").stderr
+    assert "psd cannot use the tokenizer: " in said and "tokenizer_class 'MPNetTokenizer'" in said, said
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer", "do_lower_case": True}))
+    cluster.psctl("import", folder, "vocab", "--replace")
+    lines, out = cluster.dir / "vocab.in", cluster.dir / "vocab.npy"
+    lines.write_text("W7 w8\nw9[MASK]\n")
+    cluster.psctl("embed", "vocab", lines, "-o", out)
+    got = np.load(out)
+    lines.write_text(words([2, 7, 8, 3]) + "\n" + words([2, 9, VOCAB - 1, 3]) + "\n")
+    cluster.psctl("embed", "golden", lines, "-o", out, "--force")
+    assert np.array_equal(np.load(out), got)
+    # what goes out has the tokenizer.json that it became, which wins over a vocab.txt
+    cluster.psctl("export", "vocab", "-o", cluster.dir / "vocab-out", "--format", "hf")
+    said = cluster.psctl("inspect", cluster.dir / "vocab-out").stdout
+    assert json.loads((cluster.dir / "vocab-out/tokenizer.json").read_text())["model"]["type"] == "WordPiece" and "wordpiece" in said, said
+    (cluster.dir / "other.json").rename(folder / "tokenizer.json")
+    cluster.psctl("import", folder, "vocab", "--replace")
+    cluster.psctl("embed", "vocab", lines, "-o", out, "--force")
+    assert np.array_equal(np.load(out), got)
+
+
 def bad_texts_are_told(cluster):
     bad = cluster.dir / "bad.txt"
     for content, why in ((b"w1\nw2 gr\xfc\xdfe\n", "bad.txt: line 2: it is no UTF-8"), (b"", "bad.txt has no texts"),
@@ -232,6 +261,7 @@ def texts_are_embedded_and_classes_told_apart():
         for name in ("w1", "w2"):
             cluster.start_worker(name, data=cluster.dir)
         embeds_as_transformers(cluster)
+        a_vocab_txt_is_its_tokenizer(cluster)
         small = {"wte.weight": (256, 8), "wpe.weight": (8, 8), "ln_f.weight": (8,), "ln_f.bias": (8,)}
         small |= {f"h.0.{name}": shape for name, shape in {
             "ln_1.weight": (8,), "ln_1.bias": (8,), "attn.c_attn.weight": (8, 24), "attn.c_attn.bias": (24,), "attn.c_proj.weight": (8, 8),

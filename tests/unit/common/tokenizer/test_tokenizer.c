@@ -403,7 +403,7 @@ START_TEST(a_missing_tokenizer_says_what_was_looked_for)
     ck_assert_int_eq(ps_tokenizer_open(NULL, "/", &t), PS_NOT_FOUND);
     ck_assert_str_eq(ps_error_message(),
                      "/ has no tokenizer: tokenizer.json, vocab.json and merges.txt, "
-                     "tokenizer.model or spiece.model");
+                     "tokenizer.model, spiece.model or vocab.txt");
     ck_ok(ps_tokenizer_open(NULL, "bytes", &t));
     ck_assert_str_eq(ps_tokenizer_name(t), "bytes");
     ck_assert_uint_eq(ps_tokenizer_vocab_size(t), 256);
