@@ -7,7 +7,6 @@
 #include "common/model/side_files.h"
 
 #include <string.h>
-#include <time.h>
 
 static void find_token(const ps_asked *a, const ps_side_texts *texts, const char *key, char **text,
                        uint32_t *id)
@@ -35,16 +34,9 @@ static ps_status read_own(const char *folder, const ps_side_texts *texts, ps_cha
 
 bool ps_asked_has_own(const char *folder)
 {
-    ps_side_texts texts = {0};
-    ps_buf text = PS_BUF_EMPTY, remarks = PS_BUF_EMPTY;
     bool is_folder = false;
-    bool has = !ps_model_file_kind(NULL, folder, &is_folder) && is_folder &&
-               !ps_side_texts_read(NULL, folder, &texts, &remarks) &&
-               ps_side_texts_template(&texts, &text);
-    ps_side_texts_free(&texts);
-    ps_buf_free(&text);
-    ps_buf_free(&remarks);
-    return has;
+    return !ps_model_file_kind(NULL, folder, &is_folder) && is_folder &&
+           ps_side_folder_has_template(NULL, folder);
 }
 
 static ps_status find_end(ps_asked *a)
@@ -65,12 +57,8 @@ ps_status ps_asked_open(const char *folder, const char *name, const ps_tokenizer
 {
     ps_side_texts texts = {0};
     ps_buf remarks = PS_BUF_EMPTY;
-    struct tm tm;
-    time_t now = time(NULL);
     bool is_folder = false;
-    *out = (ps_asked){.tokenizer = tokenizer};
-    if (localtime_r(&now, &tm))
-        (void)strftime(out->today, sizeof out->today, "%d %b %Y", &tm);
+    *out = (ps_asked){.tokenizer = tokenizer, .today = ps_chat_today()};
     ps_status st = ps_model_file_kind(NULL, folder, &is_folder);
     if (!st && !is_folder)
         st = ps_fail(PS_INVALID_ARGUMENT,
@@ -104,7 +92,7 @@ ps_status ps_asked_put(const ps_asked *a, ps_slice question, ps_ids *out)
     const ps_chat_ends ends = {a->bos, a->eos, a->bos_id, a->eos_id};
     const ps_chat_message message = {PS_CHAT_ROLE_USER, question};
     ps_chat_text text;
-    ps_status st = ps_chat_write(a->chat, &ends, a->today, &message, 1, &text);
+    ps_status st = ps_chat_write(a->chat, &ends, a->today.text, &message, 1, &text);
     if (!st)
         st = ps_chat_encode(&text, a->tokenizer, false, out);
     ps_chat_text_free(&text);

@@ -13,7 +13,7 @@ typedef struct ps_asked {
     char *bos, *eos;               /* as the folder names them; NULL: it does not */
     uint32_t bos_id, eos_id;
     uint32_t end; /* the token that ends an answer */
-    char today[32];
+    ps_chat_day today;
 } ps_asked;
 
 /* folder: of a model or a tokenizer of Hugging Face. name: a template's, or "own", the folder's.

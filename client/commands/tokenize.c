@@ -115,12 +115,17 @@ static ps_status put(job *j, bool given)
     return st;
 }
 
+static void take_bytes(job *j, uint64_t bytes)
+{
+    j->each[j->at].bytes += bytes;
+    j->all.bytes += bytes;
+}
+
 static ps_status feed(job *j, ps_slice text, bool given)
 {
     ps_status st = ps_encoder_feed(j->encoder, text, &j->ids);
-    j->each[j->at].bytes += text.len;
+    take_bytes(j, text.len);
     ps_text_look_feed(&j->each[j->at].look, text);
-    j->all.bytes += text.len;
     if (!st)
         st = put(j, given);
     show(j, false);
@@ -174,8 +179,7 @@ static ps_status put_question(job *j, ps_slice line)
     ps_status st = ps_json_text_at(line, j->options->prompt, &j->text);
     if (st)
         return st;
-    j->each[j->at].bytes += j->text.len;
-    j->all.bytes += j->text.len;
+    take_bytes(j, j->text.len);
     st = ps_asked_put(&j->asked, ps_buf_slice(&j->text), &j->ids);
     return st ? st : put(j, true);
 }
@@ -184,11 +188,10 @@ static ps_status put_text(job *j, ps_slice line)
 {
     ps_labelled_text before = j->labelled;
     ps_status st = ps_labelled_text_put(&j->labelled, line);
-    uint64_t bytes = j->labelled.bytes - before.bytes, tokens = j->labelled.tokens - before.tokens;
+    uint64_t tokens = j->labelled.tokens - before.tokens;
     j->each[j->at].documents++;
     j->all.documents++;
-    j->each[j->at].bytes += bytes;
-    j->all.bytes += bytes;
+    take_bytes(j, j->labelled.bytes - before.bytes);
     j->each[j->at].tokens += tokens;
     j->all.tokens += tokens;
     show(j, false);

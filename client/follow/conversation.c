@@ -10,7 +10,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 /* ---- the template ---- */
 
@@ -105,22 +104,18 @@ static void drop_last(ps_conversation *c)
 /* The turns from `from` on, as tokens. */
 static ps_status encode(const ps_conversation *c, size_t from, ps_ids *out)
 {
-    char today[32] = "";
-    struct tm tm;
-    time_t now = time(NULL);
+    const ps_chat_day today = ps_chat_today();
     const ps_chat_ends ends = {c->bos, c->eos, c->bos_id, c->eos_id};
     ps_chat_message *messages = ps_alloc_array(c->n + 1, sizeof *messages);
     size_t n = 0;
     ps_chat_text text;
-    if (localtime_r(&now, &tm))
-        (void)strftime(today, sizeof today, "%d %b %Y", &tm);
     if (c->system)
         messages[n++] = (ps_chat_message){PS_CHAT_ROLE_SYSTEM, ps_slice_str(c->system)};
     for (size_t i = from; i < c->n; i++)
         messages[n++] =
             (ps_chat_message){c->turns[i].by_model ? PS_CHAT_ROLE_ANSWER : PS_CHAT_ROLE_USER,
                               ps_slice_str(c->turns[i].text)};
-    ps_status st = ps_chat_write(c->chat, &ends, today, messages, n, &text);
+    ps_status st = ps_chat_write(c->chat, &ends, today.text, messages, n, &text);
     if (!st)
         st = ps_chat_encode(&text, c->speaker->tokenizer, c->special, out);
     ps_chat_text_free(&text);

@@ -64,9 +64,14 @@ typedef struct ps_chat_text {
     size_t n, capacity;
 } ps_chat_text;
 
+typedef struct ps_chat_day {
+    char text[32];
+} ps_chat_day;
+ps_chat_day ps_chat_today(void); /* "02 Dec 2026", of the local clock; "": it has none */
+
 /* messages: perhaps one of the system's, then the user's and the model's by turns, the user's last.
- * today: "02 Dec 2026", for templates that write the day. PS_INVALID_ARGUMENT: the template takes
- * no system prompt. *out is the caller's: ps_chat_text_free, in any case. */
+ * today: as ps_chat_today has it, for templates that write the day. PS_INVALID_ARGUMENT: the
+ * template takes no system prompt. *out is the caller's: ps_chat_text_free, in any case. */
 PS_MUST_CHECK ps_status ps_chat_write(const ps_chat *chat, const ps_chat_ends *ends,
                                       const char *today, const ps_chat_message *messages, size_t n,
                                       ps_chat_text *out);

@@ -7,6 +7,7 @@
 #include "common/chat/rows.h"
 
 #include <string.h>
+#include <time.h>
 
 typedef struct writer {
     const ps_chat *chat;
@@ -142,6 +143,16 @@ static void put_user(writer *w, const ps_slice *system, ps_slice text)
     put_said(w, v->trims_both ? said(w, PS_CHAT_USER, ps_buf_slice(&both)) : ps_buf_slice(&both));
     ps_buf_free(&both);
     put_own(w, v->user.after);
+}
+
+ps_chat_day ps_chat_today(void)
+{
+    ps_chat_day day = {""};
+    struct tm tm;
+    time_t now = time(NULL);
+    if (localtime_r(&now, &tm))
+        (void)strftime(day.text, sizeof day.text, "%d %b %Y", &tm);
+    return day;
 }
 
 ps_status ps_chat_write(const ps_chat *chat, const ps_chat_ends *ends, const char *today,

@@ -114,23 +114,12 @@ static void look_for_tokenizer(const char *folder, ps_model_look *look)
     }
 }
 
-static void look_for_template(const char *folder, ps_model_look *look)
-{
-    ps_side_texts side = {0};
-    ps_buf remarks = PS_BUF_EMPTY, text = PS_BUF_EMPTY;
-    if (!ps_side_texts_read(look->disk, folder, &side, &remarks))
-        look->chat_template = ps_side_texts_template(&side, &text);
-    ps_buf_free(&text);
-    ps_buf_free(&remarks);
-    ps_side_texts_free(&side);
-}
-
 ps_status ps_model_look_hf(const char *folder, ps_model_look *look)
 {
     ps_hf_shards shards;
     ps_status st = look_at_config(folder, look);
     look_for_tokenizer(folder, look);
-    look_for_template(folder, look);
+    look->chat_template = ps_side_folder_has_template(look->disk, folder);
     if (!st)
         st = ps_hf_shards_open(look->disk, folder, &shards);
     else

@@ -187,6 +187,18 @@ bool ps_side_texts_template(const ps_side_texts *texts, ps_buf *out)
                        ps_buf_slice(&texts->text[PS_SIDE_TOKENIZER]), out);
 }
 
+bool ps_side_folder_has_template(const ps_disk *disk, const char *folder)
+{
+    ps_side_texts texts = {0};
+    ps_buf text = PS_BUF_EMPTY, remarks = PS_BUF_EMPTY;
+    bool has = !ps_side_texts_read(disk, folder, &texts, &remarks) &&
+               ps_side_texts_template(&texts, &text);
+    ps_side_texts_free(&texts);
+    ps_buf_free(&text);
+    ps_buf_free(&remarks);
+    return has;
+}
+
 /* ---- tokens ---- */
 
 /* "</s>", or {"content": "</s>", …}; else nothing is appended. */

@@ -36,6 +36,8 @@ void ps_side_texts_free(ps_side_texts *texts);
 bool ps_side_chat_template(const ps_safetensors *file, ps_buf *out);
 /* The same of a folder's texts. */
 bool ps_side_texts_template(const ps_side_texts *texts, ps_buf *out);
+/* Has a folder one? What cannot be read says none. */
+bool ps_side_folder_has_template(const ps_disk *disk, const char *folder);
 /* The text of a token that tokenizer_config.json names: "bos_token", "eos_token". false: it names
  * none, or there is no such file. */
 bool ps_side_token(const ps_safetensors *file, const char *key, ps_buf *out);
