@@ -244,9 +244,6 @@ static ps_status parse(ps_slice json, const ps_arch *arch, ps_spec_model **out)
 {
     ps_hf_values values = {.n = 0};
     ps_status st = ps_hf_values_read(json, &values);
-    if (!st && *values.type && strcmp(values.type, ps_arch_model_type(arch)) != 0)
-        st = ps_fail(PS_INVALID_ARGUMENT, "model_type is '%s', only '%s' is known here",
-                     values.type, ps_arch_model_type(arch));
     return st ? st : understand(&values, arch, out);
 }
 

@@ -58,6 +58,17 @@ static const ps_arch *inner_arch(const char *type)
     return NULL;
 }
 
+/* It need not say its type again. */
+static ps_status check_inner(ps_slice json, const ps_arch *arch)
+{
+    found f = {.type = ""};
+    ps_status st = look(json, &f);
+    if (!st && *f.type && strcmp(f.type, ps_arch_model_type(arch)) != 0)
+        st = ps_fail(PS_INVALID_ARGUMENT, "model_type is '%s', only '%s' is known here", f.type,
+                     ps_arch_model_type(arch));
+    return st ? ps_wrap(st, "text_config") : PS_OK;
+}
+
 ps_status ps_hf_part_find(ps_slice json, ps_hf_part *out)
 {
     found f = {.type = ""};
@@ -80,5 +91,5 @@ ps_status ps_hf_part_find(ps_slice json, ps_hf_part *out)
                        f.type);
     out->json = f.text;
     out->inner = true;
-    return PS_OK;
+    return check_inner(f.text, out->arch);
 }

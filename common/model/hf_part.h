@@ -17,7 +17,8 @@ typedef struct ps_hf_part {
 } ps_hf_part;
 
 /* json is hostile; no more of it is looked at than model_type and where text_config is.
- * PS_INVALID_ARGUMENT, PS_CORRUPT: no object, a type that is none of ps_archs. */
+ * PS_INVALID_ARGUMENT, PS_CORRUPT: no object, a type that is none of ps_archs, or text_config has
+ * another than its own. */
 PS_MUST_CHECK ps_status ps_hf_part_find(ps_slice json, ps_hf_part *out);
 
 #endif

@@ -222,8 +222,8 @@ static ps_status read_rope_key(reader *r, const char *key, object which)
 
 static ps_status read_key(reader *r, const char *key)
 {
-    if (!strcmp(key, "model_type"))
-        return read_value(r, key, r->values->type, sizeof r->values->type);
+    if (!strcmp(key, "model_type")) /* hf_part.c reads it */
+        return ps_json_skip(&r->json);
     if (!strcmp(key, "rope_scaling") || !strcmp(key, "rope_parameters"))
         return read_rope(r, key, OF_ROPE);
     const char *name = ps_hf_key_name(key);

@@ -17,7 +17,6 @@ typedef struct ps_hf_value {
 } ps_hf_value;
 
 typedef struct ps_hf_values {
-    char type[64]; /* model_type; "": it does not say */
     ps_hf_value at[PS_HF_VALUES];
     size_t n;
     long long layers; /* entries of layer_types; 0: no such list */

@@ -307,7 +307,6 @@ static void put_around(maker *m, const ps_beside *b)
 static ps_status make(maker *m, const ps_beside *b, ps_tokenizer **out)
 {
     ps_token_lists *l = &m->lists;
-    memset(m->rules, 0, m->n);
     ps_status st = b ? take_beside(m, b) : PS_OK;
     if (st)
         return st;

@@ -59,11 +59,11 @@ static void pool(embedding *e, const float *rows, size_t n)
 
 /* ---- passes ---- */
 
-/* As many of the texts that come as there is room for; how many, and the tokens of the longest. */
-static ps_status gather(embedding *e, size_t *n, size_t *longest)
+/* As many of the texts that come, *n, as there is room for. */
+static ps_status gather(embedding *e, size_t *n)
 {
     size_t context = (size_t)e->about->context_length, all = 0;
-    *n = *longest = 0;
+    *n = 0;
     while (*n < PS_SERVED_TEXTS && e->done + *n < e->how->n_texts) {
         int32_t *to = e->tokens + *n * context;
         size_t length = 0;
@@ -72,11 +72,10 @@ static ps_status gather(embedding *e, size_t *n, size_t *longest)
             return st;
         if (all + length > e->most)
             break;
-        for (size_t i = length; i < context; i++)
-            to[i] = -1;
+        if (length < context)
+            to[length] = -1;
         all += length;
         e->lengths[*n] = length;
-        *longest = length > *longest ? length : *longest;
         ++*n;
     }
     return PS_OK;
@@ -84,8 +83,8 @@ static ps_status gather(embedding *e, size_t *n, size_t *longest)
 
 static ps_status embed_some(embedding *e)
 {
-    size_t n = 0, longest = 0, width = (size_t)e->about->hidden_size;
-    ps_status st = gather(e, &n, &longest);
+    size_t n = 0, width = (size_t)e->about->hidden_size;
+    ps_status st = gather(e, &n);
     const ps_model_batch batch = {
         .rows = (int64_t)n, .tokens = e->tokens, .length = e->about->context_length};
     if (!st)
