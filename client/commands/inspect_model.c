@@ -88,8 +88,8 @@ static void add_model(ps_inspection *of, const ps_spec_model *model, bool tokeni
     ps_buf_free(&text);
 }
 
-/* As token files have it, to be held against theirs. */
-static void add_tokenizer_hash(ps_inspection *of, ps_slice json)
+/* Of psd's own file, which is looked at by its header alone. */
+static void add_own_hash(ps_inspection *of, ps_slice json)
 {
     ps_tokenizer *t = NULL;
     if (!json.len || ps_tokenizer_from_json(json, &t)) /* what is wrong with it is a remark */
@@ -123,7 +123,7 @@ static ps_status describe_other(ps_inspection *of)
     if (about->model) {
         ps_facts_count(&of->facts, "parameters", "parameters", parameters_of(about));
         add_model(of, about->model, about->tokenizer.len > 0, &about->ids);
-        add_tokenizer_hash(of, ps_buf_slice(&about->tokenizer));
+        ps_inspect_tokenizer_hash(of, about->tokenizer_hash);
     }
     ps_buf_puts(&of->remarks, ps_model_in_remarks(in));
     add_use(of, ps_model_in_knows_model(in) ? "" : " --model CONFIG");
@@ -150,7 +150,7 @@ static ps_status describe_own(ps_inspection *of)
         ps_token_ids_of_file(one.at[0].header, &ids);
         const char *its = ps_safetensors_metadata(one.at[0].header, PS_MODEL_META_TOKENIZER);
         add_model(of, model, its != NULL, &ids);
-        add_tokenizer_hash(of, ps_slice_str(its ? its : ""));
+        add_own_hash(of, ps_slice_str(its ? its : ""));
     }
     if (!st)
         add_use(of, model ? "" : " --model CONFIG");

@@ -273,6 +273,7 @@ static ps_status read_tokenizer(const ps_gguf *file, ps_model_in_about *about)
     if (!st) {
         ps_free(&about->model->tokenizer);
         about->model->tokenizer = ps_strdup(ps_tokenizer_name(t));
+        about->tokenizer_hash = ps_tokenizer_hash(t);
     }
     ps_tokenizer_free(&t);
     if (!st || st == PS_NO_MEMORY)

@@ -69,6 +69,7 @@ typedef struct ps_model_in_about {
                                   * follows is not used; NULL: a language model */
     ps_spec_model *model;        /* of a language */
     ps_buf tokenizer;            /* the text of tokenizer.json; empty: there is none */
+    uint64_t tokenizer_hash;     /* as token files have it; 0: there is none that psd can use */
     ps_token_ids ids;
     ps_side_texts side;
     ps_buf hf_config, gguf; /* what else its config, or its keys, say (hf_kept.h, gguf_kept.h) */
