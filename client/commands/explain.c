@@ -1,21 +1,23 @@
 /* explain: why a stored model answers as it does: rows of a file, or a prompt, become a job of kind
  * explain, and what it finds is shown. */
 #include "client/call/explanation.h"
-#include "client/call/model_tokenizer.h"
+#include "client/call/prompt.h"
 #include "client/call/support.h"
 #include "client/commands/commands.h"
 #include "client/follow/run_job.h"
+#include "client/follow/say.h"
 #include "common/base/mem.h"
 #include "common/conf/explain_rows.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-enum { PROMPT_MAX = 1 << 20, ROWS_SHOWN = 8 };
+enum { ROWS_SHOWN = 8 };
 
 typedef struct options {
     ps_run_job_options how;
     const char *method, *rows, *sample, *target, *score, *baseline, *prompt, *seed, *tokenizer;
+    ps_prompt_how as;
     bool show;
 } options;
 
@@ -65,6 +67,7 @@ static const ps_flag flags[] = {
      .offset = offsetof(options, tokenizer),
      .value = "bytes|PATH",
      .help = "instead of the model's, for --prompt"},
+    PS_PROMPT_FLAGS(options, as),
     {.name = "seed",
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, seed),
@@ -210,67 +213,37 @@ static ps_status put_section(ps_client *client, const options *o, ps_buf *spec)
 
 /* ---- a prompt ---- */
 
-static ps_status read_prompt(ps_client *client, const options *o, ps_buf *text)
+static ps_status encode(ps_client *client, const options *o, const ps_speaker *speaker, ps_ids *ids)
 {
-    if (!strcmp(o->prompt, "@"))
-        return ps_client_usage(client, "--prompt @ needs a file's name; a text that begins with @ "
-                                       "is written with @@");
-    if (*o->prompt == '@' && o->prompt[1] != '@')
-        return ps_read_small_file(o->prompt + 1, PROMPT_MAX, text);
-    ps_buf_puts(text, o->prompt + (*o->prompt == '@'));
-    return PS_OK;
-}
-
-static ps_status encode(ps_client *client, const char *name, const options *o,
-                        const Psd__V1__Model *record, ps_ids *ids)
-{
-    ps_spec_model *model = NULL;
-    ps_tokenizer *tokenizer = NULL;
-    ps_token_ids marks = {0};
     ps_buf text = PS_BUF_EMPTY;
-    ps_status st = ps_spec_model_parse(ps_slice_str(record->config), "its config", &model);
-    if (st)
-        return ps_wrap(st, "model %s", name);
-    if (!ps_spec_model_is_language(model))
-        st =
-            ps_client_usage(client, "--prompt: model %s is of architecture %s, which takes no text",
-                            name, model->architecture);
+    ps_status st = ps_say_text(client, "--prompt", o->prompt, &text);
     if (!st)
-        st = ps_model_tokenizer(client, name, record->version, model, o->tokenizer, &tokenizer,
-                                &marks);
-    if (!st)
-        st = read_prompt(client, o, &text);
-    if (!st)
-        st = ps_tokenizer_encode(tokenizer, ps_buf_slice(&text), true, ids);
-    if (!st && !ids->n)
-        st = ps_fail(PS_INVALID_ARGUMENT, "the prompt is empty");
-    ps_spec_model_free(&model);
-    if (tokenizer)
-        ps_tokenizer_free(&tokenizer);
+        st = ps_prompt_encode(speaker, ps_buf_slice(&text), &o->as, ids);
     ps_buf_free(&text);
     return st;
 }
 
 static ps_status put_prompt(ps_client *client, const char *name, const options *o, ps_buf *spec)
 {
-    Psd__V1__Model *record = NULL;
+    ps_speaker speaker = {0};
     ps_ids ids = PS_IDS_EMPTY;
     ps_status st = ps_check_model_name(name);
     if (!st)
-        st = ps_get_model(client, name, NULL, &record);
-    if (st)
-        return st;
-    st = encode(client, name, o, record, &ids);
-    ps_buf_printf(spec, "kind: explain\nname: explain-%.50s\nmodel_name: %s\nmodel_version: '%s'\n",
-                  name, name, record->version);
-    ps_reply_free(&record);
+        st = ps_speaker_open(client, name, o->tokenizer, &speaker);
     if (!st)
+        st = encode(client, o, &speaker, &ids);
+    if (!st) {
+        ps_buf_printf(spec,
+                      "kind: explain\nname: explain-%.50s\nmodel_name: %s\nmodel_version: '%s'\n",
+                      name, name, speaker.version);
         st = put_section(client, o, spec);
+    }
     ps_buf_puts(spec, "  prompts: [[");
     for (size_t i = 0; i < ids.n; i++)
         ps_buf_printf(spec, "%s%" PRIu32, i ? "," : "", ids.at[i]);
     ps_buf_puts(spec, "]]\n");
     ps_ids_free(&ids);
+    ps_speaker_free(&speaker);
     return st;
 }
 

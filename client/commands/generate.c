@@ -1,7 +1,7 @@
 /* generate: a prompt becomes tokens, a generate job, and text on standard output as the worker says
  * it. Whoever interrupts it, or closes its output, ends the job. */
 #include "client/call/client.h"
-#include "client/call/speaker.h"
+#include "client/call/prompt.h"
 #include "client/call/support.h"
 #include "client/commands/commands.h"
 #include "client/follow/say.h"
@@ -13,7 +13,7 @@
 typedef struct options {
     const char *prompt;
     ps_say_how how;
-    bool no_added, no_special;
+    ps_prompt_how as;
 } options;
 
 static const ps_flag flags[] = {
@@ -30,45 +30,20 @@ static const ps_flag flags[] = {
      .value = "N",
      .help = "say at most so many (default: 128)"},
     PS_SAY_FLAGS(options, "1", "0, all", "1"),
-    {.name = "no-added",
-     .type = PS_FLAG_SWITCH,
-     .offset = offsetof(options, no_added),
-     .help = "added tokens that stand in the prompt are text like any other"},
-    {.name = "no-special",
-     .type = PS_FLAG_SWITCH,
-     .offset = offsetof(options, no_special),
-     .help = "put no special tokens around the prompt"},
+    PS_PROMPT_FLAGS(options, as),
     {.name = NULL},
 };
-
-/* Around the prompt stands what the tokenizer puts around a text, as its models were trained. */
-static void join(const options *o, const ps_speaker *speaker, const ps_ids *text, ps_ids *prompt)
-{
-    uint32_t begin;
-    if (!o->no_special)
-        ps_tokenizer_join(speaker->tokenizer, text, NULL, prompt, NULL);
-    for (size_t i = 0; o->no_special && i < text->n; i++)
-        ps_ids_add(prompt, text->at[i]);
-    if (!prompt->n && ps_speaker_mark(speaker, PS_TOKEN_BOS, 0, &begin))
-        ps_ids_add(prompt, begin);
-}
 
 static ps_status encode(ps_client *client, const options *o, const ps_speaker *speaker,
                         ps_ids *prompt)
 {
     ps_buf text = PS_BUF_EMPTY;
-    ps_ids ids = PS_IDS_EMPTY;
     if (!o->prompt)
         return ps_client_usage(client, "--prompt is missing: the text to go on from");
     ps_status st = ps_say_text(client, "--prompt", o->prompt, &text);
     if (!st)
-        st = ps_tokenizer_encode(speaker->tokenizer, ps_buf_slice(&text), !o->no_added, &ids);
-    if (!st)
-        join(o, speaker, &ids, prompt);
-    if (!st && !prompt->n)
-        st = ps_fail(PS_INVALID_ARGUMENT, "the prompt is empty");
+        st = ps_prompt_encode(speaker, ps_buf_slice(&text), &o->as, prompt);
     ps_buf_free(&text);
-    ps_ids_free(&ids);
     return st;
 }
 

@@ -5,6 +5,7 @@
 #include "client/call/asked.h"
 #include "client/call/client.h"
 #include "client/call/labelled_text.h"
+#include "client/call/prompt.h"
 #include "client/call/streams.h"
 #include "client/call/support.h"
 #include "client/commands/commands.h"
@@ -121,15 +122,18 @@ static void take_bytes(job *j, uint64_t bytes)
     j->all.bytes += bytes;
 }
 
-static ps_status feed(job *j, ps_slice text, bool given)
+static void take_text(job *j, ps_slice text)
 {
-    ps_status st = ps_encoder_feed(j->encoder, text, &j->ids);
     take_bytes(j, text.len);
     ps_text_look_feed(&j->each[j->at].look, text);
-    if (!st)
-        st = put(j, given);
     show(j, false);
-    return st;
+}
+
+static ps_status feed(job *j, ps_slice text)
+{
+    ps_status st = ps_encoder_feed(j->encoder, text, &j->ids);
+    take_text(j, text);
+    return st ? st : put(j, false);
 }
 
 static void begin_document(job *j)
@@ -153,7 +157,7 @@ static ps_status read_text(job *j, ps_source *source)
     do {
         ps_status st = ps_source_read(source, j->piece, PIECE, &got);
         if (!st)
-            st = feed(j, ps_slice_of(j->piece, got), false);
+            st = feed(j, ps_slice_of(j->piece, got));
         if (st)
             return st;
     } while (got && !interrupted);
@@ -161,16 +165,27 @@ static ps_status read_text(job *j, ps_source *source)
     return st ? st : end_document(j);
 }
 
-/* A text by itself, as psctl generate --no-special makes tokens of a prompt: where a response is
- * joined to it, no token is of both. */
-static ps_status put_key(job *j, ps_slice line, const char *key, bool given)
+/* A text by itself: where a response follows a prompt, no token is of both. */
+static ps_status put_key(job *j, ps_slice line, const char *key)
 {
     ps_status st = ps_json_text_at(line, key, &j->text);
     if (!st)
-        st = feed(j, ps_buf_slice(&j->text), given);
+        st = feed(j, ps_buf_slice(&j->text));
     if (!st)
         st = ps_encoder_finish(j->encoder, &j->ids);
-    return st ? st : put(j, given);
+    return st ? st : put(j, false);
+}
+
+/* What psctl generate would make of it. */
+static ps_status put_prompt(job *j, ps_slice line)
+{
+    const options *o = j->options;
+    ps_status st = ps_json_text_at(line, o->prompt, &j->text);
+    if (st)
+        return st;
+    take_text(j, ps_buf_slice(&j->text));
+    st = ps_prompt_put(j->encoder, j->tokenizer, ps_buf_slice(&j->text), !o->no_special, &j->ids);
+    return st ? st : put(j, true);
 }
 
 /* What psctl chat would write of it. */
@@ -179,7 +194,7 @@ static ps_status put_question(job *j, ps_slice line)
     ps_status st = ps_json_text_at(line, j->options->prompt, &j->text);
     if (st)
         return st;
-    take_bytes(j, j->text.len);
+    take_text(j, ps_buf_slice(&j->text));
     st = ps_asked_put(&j->asked, ps_buf_slice(&j->text), &j->ids);
     return st ? st : put(j, true);
 }
@@ -204,11 +219,9 @@ static ps_status put_line(job *j, ps_slice line)
     if (ps_tokenize_is_texts(o))
         return put_text(j, line);
     begin_document(j);
-    ps_status st = o->template ? put_question(j, line)
-                   : o->prompt ? put_key(j, line, o->prompt, true)
-                               : PS_OK;
+    ps_status st = o->template ? put_question(j, line) : o->prompt ? put_prompt(j, line) : PS_OK;
     if (!st)
-        st = put_key(j, line, o->prompt ? o->response : o->key, false);
+        st = put_key(j, line, o->prompt ? o->response : o->key);
     return st ? st : end_document(j);
 }
 

@@ -15,6 +15,7 @@ typedef struct ps_tokenize_options {
     bool documents;
     bool texts; /* for models of texts */
     bool added;
+    bool no_special;
     bool binary;
     bool force;
 } ps_tokenize_options;

@@ -68,6 +68,10 @@ const ps_flag ps_tokenize_flags[] = {
      .type = PS_FLAG_SWITCH,
      .offset = offsetof(options, added),
      .help = "added tokens that stand in the text become their ids"},
+    {.name = "no-special",
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(options, no_special),
+     .help = "put no special tokens around prompts, as psctl generate --no-special has them"},
     {.name = "binary",
      .type = PS_FLAG_SWITCH,
      .offset = offsetof(options, binary),
@@ -95,6 +99,9 @@ ps_status ps_tokenize_check(ps_client *client, const options *o)
     if (o->template && (!o->prompt || o->end))
         return ps_client_usage(client, "--template is for --prompt and --response, and brings the "
                                        "token that ends an answer: it goes without --end");
+    if (o->no_special && (!o->prompt || o->template))
+        return ps_client_usage(client, "--no-special is for --prompt and --response, and goes "
+                                       "without --template");
     if (o->prompt && o->key)
         return ps_client_usage(client, "--jsonl names the one text of a line, --prompt and "
                                        "--response the two of it");

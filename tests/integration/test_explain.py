@@ -311,7 +311,7 @@ def what_is_wrong_is_said_in_a_line(cluster):
     refused(6, "explain.target.class: 4, but model tiny has 4 outputs", "explain", "tiny", *files, "--target", "4")
     refused(6, "'lime' is not a method", "explain", "tiny", *files, "--method", "lime")
     refused(2, "which rows?", "explain", "tiny")
-    refused(2, "takes no text", "explain", "tiny", "--prompt", "why")
+    refused(7, "model tiny is of architecture mlp, which says no text", "explain", "tiny", "--prompt", "why")
     refused(6, "explain.target: label: data.test.labels names no file", "explain", "tiny", files[0], "--target", "label")
     (cluster.dir / "why.yaml").write_text(explain_job(cluster, "why"))
     cluster.make_client("observer", "eve")

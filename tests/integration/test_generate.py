@@ -295,6 +295,41 @@ def decode(tokens):
     return b"".join(words.get(id, b"") for id in tokens).decode(errors="replace")
 
 
+def explained(cluster, *arguments):
+    """The ids of the prompt of an explain job, as it keeps them."""
+    job = cluster.psctl_json("explain", "bare", "--method", "gxi", "--baseline", "zero", *arguments)["job_id"]
+    path = cluster.dir / f"explain-{job}.safetensors"
+    cluster.psctl("fetch", job, "explain.safetensors", "-o", path)
+    return [int(id) for id in read_safetensors(path)[1]["rows/tokens"].ravel()]
+
+
+def taught(cluster, *arguments):
+    """Those of a prompt in a token file, where bit 31 marks what is given."""
+    path = cluster.dir / "taught.tokens"
+    cluster.psctl("tokenize", "--force", "--prompt", "q", "--response", "a", "-o", path, *arguments)
+    words = np.frombuffer(path.read_bytes()[64:], "<u4")
+    return [int(word & 0xfffffff) for word in words if word >> 31]
+
+
+def a_prompt_is_the_same_ids_for_every_command(cluster, begin):
+    """What a post_processor puts around a text stands there for explain and in training data as it does for generate."""
+    text = "the quick brown<|endoftext|>"
+    (cluster.dir / "pairs.jsonl").write_text(json.dumps({"q": text, "a": " fox"}))
+    plain, around = ("--tokenizer", GOLDEN / "tokenizer/tokenizer.json"), ("--tokenizer", cluster.dir / "around.json")
+    bare = explained(cluster, "--prompt", text, *plain)
+    assert bare[-1] == begin and len(bare) > 3, bare
+    for flags, want in ((around, [begin, *bare]), ((*around, "--no-special"), bare)):
+        said = say(cluster, "bare", text, *flags, "--tokens", 1)
+        assert said["prompt_tokens"] == len(want), said
+        assert explained(cluster, "--prompt", text, *flags) == want
+        assert taught(cluster, "--added", *flags, cluster.dir / "pairs.jsonl") == want
+    spelled = explained(cluster, "--prompt", text, *around, "--no-added")
+    assert spelled == taught(cluster, *around, cluster.dir / "pairs.jsonl") != [begin, *bare], spelled
+    assert explained(cluster, "--prompt", "", *around) == [begin]
+    assert "is for --prompt and --response" in cluster.psctl("tokenize", "--no-special", "-o", cluster.dir / "taught.tokens",
+                                                            cluster.dir / "pairs.jsonl", check=False).stderr
+
+
 def a_tokenizer_stays_with_the_models_made_of_it():
     with Cluster() as cluster:
         start(cluster)
@@ -328,6 +363,7 @@ train: {{epochs: 1, batch_size: 8, optimizer: {{name: adamw, learning_rate: 0.00
         assert begun["prompt_tokens"] == bare["prompt_tokens"] + 1 and begun["tokens"] == written["tokens"], begun
         alone = say(cluster, "bare", "the quick", "--tokenizer", cluster.dir / "around.json", "--no-special", *how)
         assert alone["tokens"] == bare["tokens"], alone
+        a_prompt_is_the_same_ids_for_every_command(cluster, begin["id"])
 
         cluster.psctl("export", "bare", "-o", cluster.dir / "bare.safetensors")
         metadata, tensors = read_safetensors(cluster.dir / "bare.safetensors")
