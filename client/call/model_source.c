@@ -5,7 +5,9 @@
 #include "client/call/streams.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/model/hf_shards.h"
 #include "common/model/model_files.h"
+#include "common/model/model_in.h"
 
 #include <string.h>
 
@@ -35,6 +37,29 @@ ps_status ps_model_source_open(const char *path, const char *identity, ps_model_
     ps_status st = ps_streams_input(&path);
     out->path = ps_strdup(path);
     return st || !identity ? st : open_identities(out, identity);
+}
+
+/* false: it does say, or cannot be read. */
+static bool says_no_model(const ps_model_source *s)
+{
+    ps_hf_shards one;
+    bool says = ps_hf_shards_open_file(s->disk, s->path, &one) ||
+                ps_safetensors_metadata(one.at[0].header, PS_MODEL_META_CONFIG);
+    ps_hf_shards_clear(&one);
+    return !says;
+}
+
+char *ps_model_source_folder(const ps_model_source *s)
+{
+    const char *slash = strrchr(s->path, '/');
+    if (!ps_text_ends(s->path, ".safetensors"))
+        return NULL;
+    char *folder = slash ? ps_asprintf("%.*s", (int)(slash - s->path), s->path) : ps_strdup(".");
+    char *config = ps_asprintf("%s/config.json", folder);
+    if (!ps_model_file_there(s->disk, config) || !says_no_model(s))
+        ps_free(&folder);
+    ps_free(&config);
+    return folder;
 }
 
 void ps_model_source_clear(ps_model_source *s)

@@ -19,6 +19,9 @@ typedef struct ps_model_source {
 /* identity: NULL for none. Always followed by clear. */
 PS_MUST_CHECK ps_status ps_model_source_open(const char *path, const char *identity,
                                              ps_model_source *out);
+/* The folder, the caller's, whose config.json says which model this file of safetensors, which does
+ * not, is the weights of. NULL: it is no such file, or there is none. */
+char *ps_model_source_folder(const ps_model_source *source);
 void ps_model_source_clear(ps_model_source *source);
 
 #endif

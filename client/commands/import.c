@@ -139,6 +139,16 @@ static ps_status check_usage(ps_client *client, const source *s, const options *
     if (s->model && ps_model_in_knows_model(s->model) && o->config)
         return ps_client_usage(client, "--model is for a safetensors file; folders and GGUF files "
                                        "say what they are");
+    char *folder = o->config ? NULL : ps_model_source_folder(&s->given);
+    ps_status st = PS_OK;
+    if (folder)
+        st = ps_fail(PS_INVALID_ARGUMENT,
+                     "%s has a model's weights, and not which model it is; the folder that it is "
+                     "in has both: psctl import %s NAME (or say it by --model CONFIG)",
+                     s->given.path, folder);
+    ps_free(&folder);
+    if (st)
+        return st;
     if (!s->model && (o->float32 || o->float_activations))
         return ps_client_usage(client, "--float32 and --float-activations are for GGUF files and "
                                        "folders; psd's own file is taken as it is");

@@ -106,10 +106,20 @@ static uint64_t parameters_of(const ps_model_in_about *about)
     return n;
 }
 
-static void add_use(ps_inspection *of, const char *more)
+/* knows: its files say which model it is. */
+static void add_use(ps_inspection *of, bool knows)
 {
-    ps_buf_printf(&of->use, "psctl import %s%s NAME%s", of->identity ? "--identity FILE " : "",
-                  of->given, more);
+    const char *identity = of->identity ? "--identity FILE " : "";
+    char *folder = knows ? NULL : ps_model_source_folder(&of->source);
+    if (folder)
+        ps_buf_printf(&of->use,
+                      "psctl import %s%s NAME, the folder, whose config.json says what these "
+                      "weights are of",
+                      identity, folder);
+    else
+        ps_buf_printf(&of->use, "psctl import %s%s NAME%s", identity, of->given,
+                      knows ? "" : " --model CONFIG");
+    ps_free(&folder);
 }
 
 static ps_status describe_other(ps_inspection *of)
@@ -126,7 +136,7 @@ static ps_status describe_other(ps_inspection *of)
         ps_inspect_tokenizer_hash(of, about->tokenizer_hash);
     }
     ps_buf_puts(&of->remarks, ps_model_in_remarks(in));
-    add_use(of, ps_model_in_knows_model(in) ? "" : " --model CONFIG");
+    add_use(of, ps_model_in_knows_model(in));
     ps_model_in_close(&in);
     return PS_OK;
 }
@@ -153,7 +163,7 @@ static ps_status describe_own(ps_inspection *of)
         add_own_hash(of, ps_slice_str(its ? its : ""));
     }
     if (!st)
-        add_use(of, model ? "" : " --model CONFIG");
+        add_use(of, model != NULL);
     if (model)
         ps_spec_model_free(&model);
     ps_free(&stored);

@@ -346,7 +346,9 @@ static void remark_bytes(const job *j)
     for (size_t i = 0; i < j->inputs->n && !j->options->binary; i++) {
         const ps_text_look *look = &j->each[i].look;
         const char *given = j->inputs->at[i], *name = strcmp(given, "-") ? given : "standard input";
-        if (look->zeros)
+        if (!j->each[i].bytes)
+            ps_remark("%s is empty", name);
+        else if (look->zeros)
             ps_remark("%s has %" PRIu64 " zero byte%s; is it text, and in UTF-8?", name,
                       look->zeros, look->zeros == 1 ? "" : "s");
         else if (look->foreign)

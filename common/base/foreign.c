@@ -79,9 +79,18 @@ static const row rows[] = {
     MARK(0, "\xfe\xff", "text in UTF-16", TO_UTF8("UTF-16")),
 };
 
+static const ps_foreign safetensors = {"weights in safetensors", "psctl import reads them"};
+
 static bool stands_in(const row *r, ps_slice first)
 {
     return first.len >= r->at + r->len && !memcmp(first.data + r->at, r->bytes, r->len);
+}
+
+bool ps_foreign_is_safetensors(ps_slice first)
+{
+    static const uint8_t zeros[4];
+    return first.len >= 10 && !memcmp(first.data + 4, zeros, sizeof zeros) &&
+           !memcmp(first.data + 8, "{\"", 2);
 }
 
 const ps_foreign *ps_foreign_find(ps_slice first)
@@ -89,7 +98,7 @@ const ps_foreign *ps_foreign_find(ps_slice first)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (stands_in(&rows[i], first))
             return &rows[i].is;
-    return NULL;
+    return ps_foreign_is_safetensors(first) ? &safetensors : NULL;
 }
 
 ps_status ps_foreign_check(const char *path, ps_slice first)

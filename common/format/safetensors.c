@@ -306,6 +306,11 @@ static ps_status check_layout(ps_safetensors *f, uint64_t file_bytes)
     f->data_bytes = at;
     if (at > INT64_MAX - f->data_start)
         return ps_fail(PS_CORRUPT, "its data is too large");
+    if (file_bytes < f->data_start + at)
+        return ps_fail(PS_CORRUPT,
+                       "the file is cut off: it has %" PRIu64 " of %" PRIu64
+                       " bytes; fetch it anew",
+                       file_bytes, f->data_start + at);
     if (file_bytes != UINT64_MAX && file_bytes != f->data_start + at)
         return ps_fail(PS_CORRUPT, "the file has %" PRIu64 " bytes, its header says %" PRIu64,
                        file_bytes, f->data_start + at);

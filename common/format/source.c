@@ -4,6 +4,7 @@
  * something else, and when the file has changed by the time its end is reached. */
 #include "common/format/source.h"
 
+#include "common/base/elsewhere.h"
 #include "common/base/fifo.h"
 #include "common/base/foreign.h"
 #include "common/base/mem.h"
@@ -244,7 +245,7 @@ ps_status ps_source_open_any(const char *path, ps_source **out)
     int fd = input ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
                    : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
-        return ps_fail_errno(errno, "%s", name);
+        return ps_elsewhere(path, ps_fail_errno(errno, "%s", name));
     ps_status st = input ? PS_OK : wait_for_input(fd, name);
     if (!st)
         return read_from(fd, name, out);

@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 
+#define CUT "; the file is cut off or damaged, fetch it anew"
 enum { LEAST_KEY = 8 + 1 + 4 + 1, LEAST_TENSOR = 8 + 1 + 4 + 8 + 4 + 8, MAX_ALIGNMENT = 1 << 20 };
 
 /* Bytes of a value; 0: it says so itself. */
@@ -36,7 +37,8 @@ static ps_status check_cut(const parser *p)
         return PS_OK;
     if (p->head.len < p->file_bytes)
         return ps_fail(PS_AGAIN, "the header is longer than %zu bytes", p->head.len);
-    return ps_fail(PS_CORRUPT, "the file ends within the header, at byte %" PRIu64, p->file_bytes);
+    return ps_fail(PS_CORRUPT, "the file ends within the header, at byte %" PRIu64 CUT,
+                   p->file_bytes);
 }
 
 static ps_status read_text(parser *p, ps_slice *out)
@@ -46,7 +48,7 @@ static ps_status read_text(parser *p, ps_slice *out)
     if (st)
         return st;
     if (len > left(p))
-        return ps_fail(PS_CORRUPT, "a text of %" PRIu64 " bytes, %" PRIu64 " are left", len,
+        return ps_fail(PS_CORRUPT, "a text of %" PRIu64 " bytes, %" PRIu64 " are left" CUT, len,
                        left(p));
     *out = ps_read_bytes(&p->c, (size_t)len);
     return check_cut(p);
@@ -86,7 +88,7 @@ static ps_status skip_items(parser *p, unsigned depth, ps_gguf_value item, uint6
     uint64_t bytes = 0;
     if (__builtin_mul_overflow(n, sizes[item] ? sizes[item] : (uint64_t)8, &bytes) ||
         bytes > left(p))
-        return ps_fail(PS_CORRUPT, "an array of %" PRIu64 ", %" PRIu64 " bytes are left", n,
+        return ps_fail(PS_CORRUPT, "an array of %" PRIu64 ", %" PRIu64 " bytes are left" CUT, n,
                        left(p));
     if (sizes[item]) {
         (void)ps_read_bytes(&p->c, (size_t)bytes);
@@ -135,7 +137,8 @@ static ps_status read_value(parser *p, ps_gguf_key *key)
 static ps_status read_keys(parser *p, uint64_t n)
 {
     if (n > PS_GGUF_MAX_KEYS || n > left(p) / LEAST_KEY)
-        return ps_fail(PS_CORRUPT, "%" PRIu64 " keys in a file of %" PRIu64 " bytes, allowed %d", n,
+        return ps_fail(PS_CORRUPT,
+                       "%" PRIu64 " keys in a file of %" PRIu64 " bytes, allowed %d" CUT, n,
                        p->file_bytes, PS_GGUF_MAX_KEYS);
     ps_gguf *f = p->file;
     f->keys = ps_try_alloc((n + 1) * sizeof *f->keys);
@@ -227,8 +230,9 @@ static ps_status read_tensor(parser *p, ps_gguf_tensor *t)
 static ps_status read_tensors(parser *p, uint64_t n)
 {
     if (n > PS_GGUF_MAX_TENSORS || n > left(p) / LEAST_TENSOR)
-        return ps_fail(PS_CORRUPT, "%" PRIu64 " tensors in a file of %" PRIu64 " bytes, allowed %d",
-                       n, p->file_bytes, PS_GGUF_MAX_TENSORS);
+        return ps_fail(PS_CORRUPT,
+                       "%" PRIu64 " tensors in a file of %" PRIu64 " bytes, allowed %d" CUT, n,
+                       p->file_bytes, PS_GGUF_MAX_TENSORS);
     ps_gguf *f = p->file;
     f->tensors = ps_try_alloc((n + 1) * sizeof *f->tensors);
     if (!f->tensors)
@@ -290,21 +294,32 @@ ps_status ps_gguf_sort_tensors(ps_gguf *f)
     return PS_OK;
 }
 
+/* Behind the header's end is room for the data of all. */
+static ps_status place_tensors(parser *p, uint64_t end)
+{
+    ps_gguf *f = p->file;
+    uint64_t whole = f->data_start = (end + f->alignment - 1) / f->alignment * f->alignment;
+    for (size_t i = 0; i < f->n_tensors; i++) {
+        ps_gguf_tensor *t = &f->tensors[i];
+        if (__builtin_add_overflow(t->end, f->data_start, &t->end))
+            return ps_fail(PS_CORRUPT, "tensor %.*s: it ends beyond any file",
+                           PS_GGUF_NAME(t->name));
+        t->begin += f->data_start;
+        whole = t->end > whole ? t->end : whole;
+    }
+    return f->n_tensors && whole > p->file_bytes ? ps_fail(PS_CORRUPT,
+                                                           "the file is cut off: it has %" PRIu64
+                                                           " of %" PRIu64 " bytes; fetch it anew",
+                                                           p->file_bytes, whole)
+                                                 : PS_OK;
+}
+
 static ps_status settle_tensors(parser *p)
 {
     ps_gguf *f = p->file;
-    uint64_t end = (uint64_t)(p->c.at - p->head.data);
-    f->data_start = (end + f->alignment - 1) / f->alignment * f->alignment;
-    for (size_t i = 0; i < f->n_tensors; i++) {
-        ps_gguf_tensor *t = &f->tensors[i];
-        if (f->data_start > p->file_bytes || t->end > p->file_bytes - f->data_start)
-            return ps_fail(PS_CORRUPT,
-                           "tensor %.*s: its data ends at byte %" PRIu64 " behind the header, and "
-                           "the file, of %" PRIu64 " bytes, before",
-                           PS_GGUF_NAME(t->name), t->end, p->file_bytes);
-        t->begin += f->data_start;
-        t->end += f->data_start;
-    }
+    ps_status st = place_tensors(p, (uint64_t)(p->c.at - p->head.data));
+    if (st)
+        return st;
     qsort(f->tensors, f->n_tensors, sizeof *f->tensors, compare_begins);
     for (size_t i = 1; i < f->n_tensors; i++)
         if (f->tensors[i].begin < f->tensors[i - 1].end)

@@ -27,7 +27,10 @@ static ps_status read_header_of(const ps_disk *disk, int fd, const char *path, u
     if (!st)
         st = ps_safetensors_header_bytes(ps_slice_of(first, sizeof first), &head);
     if (!st && head > size)
-        st = ps_fail(PS_CORRUPT, "header of %" PRIu64 " bytes in a file of %" PRIu64, head, size);
+        st = ps_fail(PS_CORRUPT,
+                     "the file is cut off: it has %" PRIu64 " bytes, and its header alone %" PRIu64
+                     "; fetch it anew",
+                     size, head);
     if (st)
         return st;
     uint8_t *bytes = ps_try_alloc_raw((size_t)head);

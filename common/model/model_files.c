@@ -1,6 +1,7 @@
 /* Happy path: the system's files as regular_file has them, a row's by its own functions. */
 #include "common/model/model_files.h"
 
+#include "common/base/elsewhere.h"
 #include "common/format/regular_file.h"
 
 #include <errno.h>
@@ -40,7 +41,9 @@ ps_status ps_model_file_kind(const ps_disk *disk, const char *path, bool *folder
         return PS_OK;
     }
     int error = errno;
-    return disk && ps_model_file_there(disk, path) ? PS_OK : ps_fail_errno(error, "%s", path);
+    return disk && ps_model_file_there(disk, path)
+               ? PS_OK
+               : ps_elsewhere(path, ps_fail_errno(error, "%s", path));
 }
 
 ps_status ps_model_input_open(const ps_disk *disk, const char *path, int *file, uint64_t *size)

@@ -60,7 +60,7 @@ ps_status ps_not_a_model(const char *path, ps_slice first)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (first.len >= rows[i].len && !memcmp(first.data, rows[i].bytes, rows[i].len))
             return ps_fail(PS_INVALID_ARGUMENT, "%s is %s", path, rows[i].what);
-    if (ps_foreign_check(path, first))
+    if (!ps_foreign_is_safetensors(first) && ps_foreign_check(path, first))
         return PS_INVALID_ARGUMENT;
     if (is_text(first))
         return ps_fail(PS_INVALID_ARGUMENT,

@@ -308,7 +308,8 @@ static ps_status settle_keys(maker *m)
     uint32_t id = 0;
     t->scores = m->scores; /* which are the tokenizer's, also when it comes to nothing */
     if (!m->seen_model || !m->seen_vocab)
-        return ps_fail(PS_INVALID_ARGUMENT, "it has no model with a vocab");
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "it is no tokenizer.json: it has no model with a vocab");
     if (!t->model) /* files of before 2020 do not say */
         t->model = &ps_model_bpe;
     if (t->model->scores != (m->scores != NULL))

@@ -282,7 +282,7 @@ def a_model_of_other_shapes_is_not_overwritten():
             text = head.replace(old, new, 1)
             return struct.pack("<Q", len(text)) + text + body
         files = [
-            ("cut", good[:-4], "bytes, its header says"),
+            ("cut", good[:-4], f"is cut off: it has {len(good) - 4} of {len(good)} bytes; fetch it anew"),
             ("longer", good + b"1234", "bytes, its header says"),
             ("empty", b"", "model.safetensors is empty"),
             ("huge header", b"\xff" * 8 + good[8:], "a header of 18446744073709551615 bytes, allowed 2 to 100000000"),

@@ -76,11 +76,19 @@ def gguf_and_safetensors():
         assert "gpt2-00002-of-00003.gguf" in inspect(folder / "gpt2-00001-of-00003.gguf", status=5)["reason"]
         cut = folder / "cut.gguf"
         cut.write_bytes((GOLDEN / "gguf/gpt2.gguf").read_bytes()[:1000])
-        assert "cut.gguf: " in inspect(cut, status=6)["reason"]
+        assert "cut.gguf: key" in (reason := inspect(cut, status=6)["reason"]) and "cut off or damaged, fetch it anew" in reason, reason
+        cut.write_bytes((GOLDEN / "gguf/gpt2.gguf").read_bytes()[:-1])
+        assert f"has {whole['bytes'] - 1} of {whole['bytes']} bytes; fetch it anew" in inspect(cut, status=6)["reason"]
         model = {"w": (b"\0" * 8, (2, 2))}
         hf.write_safetensors(folder / "half.safetensors", model, "F16")
         found = inspect(folder / "half.safetensors")
         assert found["types"][0]["type"] == "F16" and found["use"].endswith("--model CONFIG"), found
+        (folder / "config.json").write_text("{}")
+        hf.write_safetensors(folder / "plain.safetensors", {"w": (b"\0" * 8, (2,))}, "F32")
+        for path in (folder / "half.safetensors", folder / "plain.safetensors"):
+            assert inspect(path)["use"].startswith(f"psctl import {folder} NAME, the folder"), path
+            refused = subprocess.run([PSCTL, "import", path, "m"], capture_output=True, text=True, check=False)
+            assert refused.returncode == 6 and f"psctl import {folder} NAME" in refused.stderr, refused.stderr
         hf.write_safetensors(folder / "whole.safetensors", {"w": (b"\0" * 8, (2,))}, "I32")
         assert "tensor w is I32" in inspect(folder / "whole.safetensors", status=6)["reason"]
 
@@ -135,6 +143,8 @@ def data_and_what_else_has_a_name():
             (folder / name).write_bytes(first)
             assert reason in inspect(folder / name, status=6)["reason"], name
         assert "No such file" in inspect(folder / "none", status=5)
+        for name in ("org/name", "https://huggingface.co/org/name"):
+            assert "hf download org/name --local-dir name, and give that folder" in inspect(name, status=5)
         done = subprocess.run([PSCTL, "inspect", idx], capture_output=True, text=True, check=True)
         assert "usable  yes: as data of format idx" in done.stdout, done.stdout
 

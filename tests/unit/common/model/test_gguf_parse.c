@@ -271,9 +271,10 @@ START_TEST(tensors_that_lie_are_refused)
     refuses_tensor(2, (uint64_t[]){4, 0}, 0, 0, bad, "tensor t: a dimension of 0");
     refuses_tensor(2, (uint64_t[]){4, big}, 0, 0, bad, "tensor t: its dimensions are beyond");
     refuses_tensor(1, (uint64_t[]){big}, 0, 0, bad, "tensor t: its dimensions are beyond");
-    refuses_tensor(1, (uint64_t[]){17}, 0, 0, bad, "tensor t: its data ends at byte 68");
-    refuses_tensor(1, (uint64_t[]){16}, 0, 32, bad, "tensor t: its data ends at byte 96");
-    refuses_tensor(1, (uint64_t[]){4}, 0, 0ull - 32, bad, "tensor t: its data ends at byte 1844");
+    refuses_tensor(1, (uint64_t[]){17}, 0, 0, bad,
+                   "the file is cut off: it has 128 of 132 bytes; fetch it anew");
+    refuses_tensor(1, (uint64_t[]){16}, 0, 32, bad, "it has 128 of 160 bytes");
+    refuses_tensor(1, (uint64_t[]){4}, 0, 0ull - 32, bad, "tensor t: it ends beyond any");
     refuses_tensor(1, (uint64_t[]){8}, 0, 0ull - 32, bad, "tensor t: offset 18446744073709551584");
     refuses_tensor(1, (uint64_t[]){4}, 0, 4, bad, "tensor t: offset 4 is no multiple of");
     refuses_tensor(1, (uint64_t[]){31}, 8, 0, bad, "tensor t: rows of 31, no multiple of the 32");

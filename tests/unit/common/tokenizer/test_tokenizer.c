@@ -391,7 +391,7 @@ START_TEST(files_that_would_be_read_wrongly_are_refused)
     refuses("\"id\":998", "\"id\":997", "added_tokens[1]: token id 997 is there twice");
     refuses("\"content\":\"<xx>\"", "\"content\":\"<x>\"", "added_tokens[2]: its text has another");
     refuses("\"merges\":[", "\"joins\":[", "model has no merges");
-    refuses("\"vocab\":{", "\"words\":{", "it has no model with a vocab");
+    refuses("\"vocab\":{", "\"words\":{", "it is no tokenizer.json: it has no model with a vocab");
     refuses("{\"version\"", "{\"versio", "byte ");
 }
 END_TEST
