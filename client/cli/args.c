@@ -57,6 +57,16 @@ static void add_flags(word_list *words, const ps_flag *flags)
         add_word(words, f->name);
 }
 
+/* "json" of --output json: the flag whose word it is. */
+static const ps_flag *flag_of_word(const ps_flag *flags, const char *word, size_t len)
+{
+    for (const ps_flag *f = flags; f && f->name; f++)
+        for (const char *const *w = f->words; w && *w; w++)
+            if (strlen(*w) == len && !memcmp(*w, word, len))
+                return f;
+    return NULL;
+}
+
 static ps_status unknown_flag(const parser *p, const char *arg, const char *name, size_t len)
 {
     const ps_command *command = p->line->command;
@@ -65,6 +75,11 @@ static ps_status unknown_flag(const parser *p, const char *arg, const char *name
             if (find_flag((*c)->flags, name, len, 0))
                 return ps_fail(PS_INVALID_ARGUMENT, "--%.*s goes after the command", (int)len,
                                name);
+    const ps_flag *has = flag_of_word(command ? command->flags : NULL, name, len);
+    has = has ? has : flag_of_word(p->global_flags, name, len);
+    if (has)
+        return ps_fail(PS_INVALID_ARGUMENT, "unknown flag %s; did you mean --%s %.*s?", arg,
+                       has->name, (int)len, name);
     word_list words = {0};
     add_flags(&words, command ? command->flags : NULL);
     add_flags(&words, p->global_flags);
@@ -277,6 +292,25 @@ static const char *operand_name(const ps_command *c, size_t i)
     return name;
 }
 
+/* Of a command that takes a text, the flag that it comes with; NULL: it takes none. */
+static const ps_flag *text_flag(const ps_command *c)
+{
+    for (const ps_flag *f = c->flags; f && f->name; f++)
+        if (f->value && !strcmp(f->value, "TEXT|@FILE"))
+            return f;
+    return NULL;
+}
+
+static ps_status too_many(const ps_command *c, const char *first)
+{
+    const ps_flag *text = text_flag(c);
+    char *meant = text ? ps_asprintf(" did you mean --%s '%s'?", text->name, first) : ps_strdup("");
+    ps_status st = ps_fail(PS_INVALID_ARGUMENT, "too many arguments: '%s';%s usage: psctl %s%s%s",
+                           first, meant, c->name, *c->operands ? " " : "", c->operands);
+    ps_free(&meant);
+    return st;
+}
+
 static ps_status check_count(const ps_command_line *line)
 {
     const ps_command *c = line->command;
@@ -285,8 +319,7 @@ static ps_status check_count(const ps_command_line *line)
         return PS_OK;
     const char *gap = *c->operands ? " " : "";
     if (n > c->most)
-        return ps_fail(PS_INVALID_ARGUMENT, "too many arguments: '%s'; usage: psctl %s%s%s",
-                       line->args.operands.at[c->most], c->name, gap, c->operands);
+        return too_many(c, line->args.operands.at[c->most]);
     const char *missing = operand_name(c, n);
     return ps_fail(PS_INVALID_ARGUMENT, "%.*s is missing; usage: psctl %s%s%s",
                    (int)strcspn(missing, " "), missing, c->name, gap, c->operands);

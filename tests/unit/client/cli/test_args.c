@@ -100,6 +100,9 @@ START_TEST(a_misspelt_name_gets_the_one_that_was_meant)
     refuses("frobnicate", "unknown command 'frobnicate'; 'psctl help' lists them");
     refuses("submit x --folow", "unknown flag --folow; did you mean --follow?");
     refuses("submit x --sever=a", "unknown flag --sever=a; did you mean --server?");
+    refuses("jobs --json", "unknown flag --json; did you mean --output json?");
+    refuses("--json jobs", "unknown flag --json; did you mean --output json?");
+    refuses("embed m --cls", "unknown flag --cls; did you mean --pool cls?");
     refuses("submit x -q", "unknown flag -q; 'psctl help submit' lists them");
     refuses("--follow submit x", "--follow goes after the command");
 }
@@ -132,6 +135,11 @@ START_TEST(operands_are_counted)
     refuses("frob", "unknown command 'frob'; 'psctl help' lists them");
     refuses("job 1 2", "too many arguments: '2'; usage: psctl job JOB");
     refuses("jobs 1", "too many arguments: '1'; usage: psctl jobs");
+    refuses("chat m hi",
+            "too many arguments: 'hi'; did you mean --message 'hi'? usage: psctl chat NAME");
+    refuses("generate m hello world",
+            "too many arguments: 'hello'; did you mean --prompt 'hello'? usage: psctl generate "
+            "NAME");
 }
 END_TEST
 
