@@ -47,6 +47,8 @@ ps_status ps_gguf_files_open(const ps_model_out_options *options, size_t n, ps_g
         f->stem = ps_strdup(options->name);
         st = ps_out_folder_open(options, &f->folder);
         if (!st)
+            ps_out_folder_takes_parts_away(f->folder, f->stem, ".gguf");
+        if (!st)
             st = open_part(f);
     }
     if (st)

@@ -208,15 +208,13 @@ static ps_status end_file(ps_model_out *o)
     return st ? st : ps_new_file_finish(&o->file);
 }
 
-/* Whoever looks for the one looks for it first. */
-static ps_status check_other(const ps_model_out *o)
+/* Weights that were there, in one file or in as many as it was: some readers look for the one
+ * first, and some for the index. */
+static void take_weights_away(const ps_model_out *o)
 {
-    if (o->n_files == 1 || !ps_out_folder_had(o->folder, "model.safetensors", o->ending))
-        return PS_OK;
-    return ps_fail(PS_ALREADY_EXISTS,
-                   "%s/model.safetensors%s is there, and would be read in place of the model's %zu "
-                   "files; remove it first",
-                   ps_out_folder_path(o->folder), o->ending, o->n_files);
+    ps_out_folder_takes_away(o->folder, "model.safetensors");
+    ps_out_folder_takes_away(o->folder, "model.safetensors.index.json");
+    ps_out_folder_takes_parts_away(o->folder, "model", ".safetensors");
 }
 
 static ps_status begin_tensors(ps_model_out *o, uint64_t most)
@@ -229,8 +227,8 @@ static ps_status begin_tensors(ps_model_out *o, uint64_t most)
     }
     o->n_files = ps_out_parts(bytes, o->n, most ? most : UINT64_MAX, o->part);
     ps_free(&bytes);
-    ps_status st = check_other(o);
-    return st ? st : begin_file(o, 0);
+    take_weights_away(o);
+    return begin_file(o, 0);
 }
 
 /* Which file has which tensor, where there are several. */

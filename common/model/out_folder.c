@@ -6,6 +6,7 @@
 #include "common/base/target.h"
 #include "common/base/whole_file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,9 +17,9 @@
 struct ps_out_folder {
     char *path, *temporary; /* temporary NULL: it has got its name */
     const char *ending;
-    bool there; /* the folder was */
-    char **names;
-    size_t n;
+    bool there;           /* the folder was */
+    char **names, **away; /* that come, and that go */
+    size_t n, n_away;
 };
 
 static ps_status make(ps_out_folder *f, bool force)
@@ -92,11 +93,16 @@ static void remove_inner(const char *folder, const char *name)
     ps_free(&inner);
 }
 
+static void add_name(char ***names, size_t *n, const char *name)
+{
+    *names = ps_realloc(*names, (*n + 1) * sizeof **names);
+    (*names)[(*n)++] = ps_strdup(name);
+}
+
 char *ps_out_folder_file(ps_out_folder *f, const char *name)
 {
     make_inner(f->temporary, name);
-    f->names = ps_realloc(f->names, (f->n + 1) * sizeof *f->names);
-    f->names[f->n++] = ps_strdup(name);
+    add_name(&f->names, &f->n, name);
     return path_of(f, f->temporary, name);
 }
 
@@ -118,6 +124,39 @@ bool ps_out_folder_had(const ps_out_folder *f, const char *name, const char *end
     return had;
 }
 
+void ps_out_folder_takes_away(ps_out_folder *f, const char *name)
+{
+    if (ps_out_folder_had(f, name, f->ending))
+        add_name(&f->away, &f->n_away, name);
+}
+
+/* STEM-NNNNN-of-NNNNN, and what is left of the name behind it; NULL: it is no part. */
+static const char *behind_part(const char *name, const char *stem)
+{
+    static const char digits[] = "0123456789";
+    size_t len = strlen(stem);
+    if (strncmp(name, stem, len) != 0 || name[len] != '-' || strspn(name + len + 1, digits) != 5)
+        return NULL;
+    name += len + 6;
+    return !strncmp(name, "-of-", 4) && strspn(name + 4, digits) == 5 ? name + 9 : NULL;
+}
+
+void ps_out_folder_takes_parts_away(ps_out_folder *f, const char *stem, const char *end)
+{
+    char *ends = ps_asprintf("%s%s", end, f->ending);
+    DIR *entries = f->there ? opendir(f->path) : NULL;
+    for (struct dirent *e; entries && (e = readdir(entries));) {
+        const char *behind = behind_part(e->d_name, stem);
+        if (!behind || strcmp(behind, ends) != 0)
+            continue;
+        e->d_name[strlen(e->d_name) - strlen(f->ending)] = '\0';
+        add_name(&f->away, &f->n_away, e->d_name);
+    }
+    if (entries)
+        (void)closedir(entries);
+    ps_free(&ends);
+}
+
 void ps_out_folder_drop(ps_out_folder **folder)
 {
     ps_out_folder *f = *folder;
@@ -134,6 +173,9 @@ void ps_out_folder_drop(ps_out_folder **folder)
     }
     if (f->temporary)
         (void)rmdir(f->temporary);
+    for (size_t i = 0; i < f->n_away; i++)
+        ps_free(&f->away[i]);
+    ps_free(&f->away);
     ps_free(&f->names);
     ps_free(&f->temporary);
     ps_free(&f->path);
@@ -176,7 +218,7 @@ static ps_status check(const ps_out_folder *f)
 static ps_status put_aside(const ps_out_folder *f, const char *name)
 {
     bool folder = false;
-    if (!stands(f, name, &folder))
+    if (!stands(f, name, &folder) || folder) /* a file that comes has no folder's name */
         return PS_OK;
     char *from = path_of(f, f->path, name), *to = old_of(f, name);
     ps_status st = ps_whole_file_name(&ps_disk_system, from, to, true);
@@ -195,22 +237,33 @@ static ps_status put_in(const ps_out_folder *f, const char *name)
     return st;
 }
 
+/* false: it cannot be. */
+static bool bring_back(const ps_out_folder *f, const char *name, bool *had)
+{
+    char *from = old_of(f, name), *to = path_of(f, f->path, name);
+    *had = access(from, F_OK) == 0;
+    bool back = !*had || rename(from, to) == 0;
+    ps_free(&from);
+    ps_free(&to);
+    return back;
+}
+
 /* After a failure: what was there is there again, in the place of what came. The message stays. */
 static ps_status put_back(const ps_out_folder *f, bool all_aside, ps_status st)
 {
-    bool whole = true;
+    bool whole = true, had = false;
     for (size_t i = 0; i < f->n; i++) {
-        char *from = old_of(f, f->names[i]), *to = path_of(f, f->path, f->names[i]);
+        char *to = path_of(f, f->path, f->names[i]);
         char *made = path_of(f, f->temporary, f->names[i]);
-        bool came = all_aside && access(made, F_OK) != 0, had = access(from, F_OK) == 0;
-        if (had)
-            whole &= rename(from, to) == 0;
-        else if (came && unlink(to) == 0)
+        bool came = all_aside && access(made, F_OK) != 0;
+        whole &= bring_back(f, f->names[i], &had);
+        if (!had && came && unlink(to) == 0)
             remove_inner(f->path, f->names[i]);
-        ps_free(&from);
         ps_free(&to);
         ps_free(&made);
     }
+    for (size_t i = 0; i < f->n_away; i++)
+        whole &= bring_back(f, f->away[i], &had);
     return whole ? st
                  : ps_wrap(st, "the files that were in %s are in %s now, as old.*", f->path,
                            f->temporary);
@@ -218,8 +271,8 @@ static ps_status put_back(const ps_out_folder *f, bool all_aside, ps_status st)
 
 static void forget(const ps_out_folder *f)
 {
-    for (size_t i = 0; i < f->n; i++) {
-        char *old = old_of(f, f->names[i]);
+    for (size_t i = 0; i < f->n + f->n_away; i++) {
+        char *old = old_of(f, i < f->n ? f->names[i] : f->away[i - f->n]);
         (void)unlink(old);
         ps_free(&old);
     }
@@ -234,6 +287,8 @@ static ps_status replace(const ps_out_folder *f)
         return st;
     for (size_t i = 0; !st && i < f->n; i++)
         st = put_aside(f, f->names[i]);
+    for (size_t i = 0; !st && i < f->n_away; i++)
+        st = put_aside(f, f->away[i]); /* one that comes, too, is aside by now */
     bool all_aside = !st;
     for (size_t i = f->n; !st && i-- > 0;)
         st = put_in(f, f->names[i]);

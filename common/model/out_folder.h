@@ -20,6 +20,11 @@ PS_MUST_CHECK ps_status ps_out_folder_open(const ps_model_out_options *options,
  * (ps_free).
  */
 char *ps_out_folder_file(ps_out_folder *folder, const char *name);
+/* What is there under such a name, and is none of its files, goes when they come, as those do that
+ * are replaced: `name` itself, and each STEM-00001-of-00003 with `end` behind it. Readers would
+ * take it for a part of what came. */
+void ps_out_folder_takes_away(ps_out_folder *folder, const char *name);
+void ps_out_folder_takes_parts_away(ps_out_folder *folder, const char *stem, const char *end);
 const char *ps_out_folder_unnamed(const ps_out_folder *folder);
 /* Was there a file of that name, with the ending or without? */
 bool ps_out_folder_had(const ps_out_folder *folder, const char *name, const char *ending);

@@ -752,8 +752,20 @@ def several_are_as_one(cluster, name, one, means):
         cluster.psctl("export", "parts", "-o", cluster.dir / "parts.gguf", "--format", "gguf", "--dtype", "f32", "--force")
         assert (cluster.dir / "parts.gguf").read_bytes() == one.read_bytes() or format == "hf", name
     same(widened(parts), means)
-    done = cluster.psctl("export", name, "-o", cluster.dir / f"{name}-out", "--format", "hf", "--split", "100KiB", "--force", check=False)
-    assert done.returncode and "model.safetensors is there, and would be read in place of" in done.stderr, done.stderr
+    # in as many files as before, or in one: of those that were there none is left, and what is not the model's stays
+    other = parts / "model-00001-of-00002.txt"
+    other.write_text("")
+    for split, n in ((("--split", "200KiB"), 1), ((), 0), (("--split", "100KiB"), 1)):
+        cluster.psctl("export", name, "-o", parts, "--format", "hf", "--dtype", "f32", "--force", *split)
+        shards = sorted(file.name for file in parts.glob("model-*.safetensors"))
+        index = parts / "model.safetensors.index.json"
+        listed = sorted({*json.loads(index.read_text())["weight_map"].values()}) if index.exists() else []
+        assert shards == listed and bool(shards) == bool(n) != (parts / "model.safetensors").exists() and other.exists(), shards
+        same(widened(parts), means)
+    gguf = cluster.dir / f"{name}-parts"
+    cluster.psctl("export", name, "-o", gguf, "--format", "gguf", "--dtype", "f32", "--force", "--split", "200KiB")
+    files = sorted(file.name for file in gguf.iterdir())
+    assert files == [f"{name}-{i + 1:05}-of-{len(files):05}.gguf" for i in range(len(files))], files
 
 
 def gguf_files_come_back_bit_for_bit():

@@ -101,6 +101,52 @@ START_TEST(all_files_replace_those_of_their_names)
 }
 END_TEST
 
+/* Parts, of which one comes anew, beside what is named in nearly the same way. */
+static ps_out_folder *begin_away(void)
+{
+    ps_out_folder *f = begin();
+    put(path_in("w-00001-of-00003.x"), "part");
+    put(path_in("w-00002-of-00003.x"), "part");
+    put(path_in("w-00002-of-00003.y"), "of nobody");
+    put(path_in("w-2-of-3.x"), "of nobody");
+    put(path_in("gone"), "old");
+    ps_out_folder_takes_away(f, "gone");
+    ps_out_folder_takes_away(f, "never there");
+    ps_out_folder_takes_parts_away(f, "w", ".x");
+    put(ps_out_folder_file(f, "w-00001-of-00003.x"), "new part");
+    return f;
+}
+
+START_TEST(parts_of_before_go_with_those_that_are_replaced)
+{
+    ps_out_folder *f = begin_away();
+    ck_ok(ps_out_folder_finish(&f));
+    is("config", "new config");
+    is("w-00001-of-00003.x", "new part");
+    is("w-00002-of-00003.x", NULL);
+    is("gone", NULL);
+    is("w-00002-of-00003.y", "of nobody");
+    is("w-2-of-3.x", "of nobody");
+    ck_assert_uint_eq(count(), 7);
+    end();
+}
+END_TEST
+
+START_TEST(parts_of_before_stay_after_a_failure)
+{
+    ps_out_folder *f = begin_away();
+    char *path = ps_asprintf("%s/config", ps_out_folder_unnamed(f));
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_ne(ps_out_folder_finish(&f), PS_OK);
+    is("w-00001-of-00003.x", "part");
+    is("w-00002-of-00003.x", "part");
+    is("gone", "old");
+    is_as_before(8);
+    ps_free(&path);
+    end();
+}
+END_TEST
+
 START_TEST(a_folder_in_the_place_of_a_file_is_told_before_anything_changes)
 {
     ps_out_folder *f = begin();
@@ -143,6 +189,8 @@ END_TEST
 
 static const ps_check_case tests[] = {
     {&all_files_replace_those_of_their_names},
+    {&parts_of_before_go_with_those_that_are_replaced},
+    {&parts_of_before_stay_after_a_failure},
     {&a_folder_in_the_place_of_a_file_is_told_before_anything_changes},
     {&what_cannot_be_put_aside_leaves_all_as_it_was},
     {&what_does_not_come_in_leaves_all_as_it_was},
