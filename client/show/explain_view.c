@@ -5,9 +5,11 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
-enum { BAR = 20, NAME = 24, LAYERS = 64 };
+enum { BAR = 20, NAME = 24, LAYERS = 64, COLUMNS = 80 };
 
 /* ---- arrays ---- */
 
@@ -191,18 +193,40 @@ static void put_row(ps_buf *out, const ps_style *style, const ps_explain_view *v
 
 /* ---- what holds of all ---- */
 
+/* A line that goes on below, further in, where a part does not fit. */
+typedef struct line {
+    ps_buf *out;
+    size_t begin;          /* of it, in out */
+    const char *separator; /* between parts, besides a blank */
+} line;
+
+__attribute__((format(printf, 2, 3))) static void put_part(line *l, const char *format, ...)
+{
+    char part[128];
+    va_list values;
+    va_start(values, format);
+    (void)vsnprintf(part, sizeof part, format, values);
+    va_end(values);
+    ps_buf_puts(l->out, l->separator);
+    bool fits = l->out->len - l->begin + 1 + strlen(part) <= COLUMNS;
+    if (!fits)
+        l->begin = l->out->len + 1;
+    ps_buf_printf(l->out, "%s%s", fits ? " " : "\n    ", part);
+}
+
 static void put_method(ps_buf *out, const ps_style *style, const ps_explanation_result *r)
 {
+    line l = {.out = out, .begin = out->len, .separator = ","};
     ps_put_text(out, style, PS_COLOR_NONE, r->method);
     ps_buf_printf(out, ": %" PRIu64 " evaluations, %s of workers", r->evaluations,
                   ps_human_duration(r->seconds).text);
     if (isfinite(r->steps_max))
-        ps_buf_printf(out, ", steps %.0f (at most %.0f)", r->steps_median, r->steps_max);
+        put_part(&l, "steps %.0f (at most %.0f)", r->steps_median, r->steps_max);
     if (r->has_residual)
-        ps_buf_printf(out, ", residual %.2g (largest %.2g)%s", r->relative_median, r->relative_max,
-                      r->tolerance > 0 && r->unmet ? ", above the tolerance" : "");
+        put_part(&l, "residual %.2g (largest %.2g)%s", r->relative_median, r->relative_max,
+                 r->tolerance > 0 && r->unmet ? ", above the tolerance" : "");
     if (isfinite(r->standard_error))
-        ps_buf_printf(out, ", standard error %.2g", r->standard_error);
+        put_part(&l, "standard error %.2g", r->standard_error);
     ps_buf_putc(out, '\n');
 }
 
@@ -214,6 +238,7 @@ static void put_divergence(ps_buf *out, const ps_explain_view *v, const ps_expla
     matrix m = a && lens ? matrix_of(v, a->array) : (matrix){NULL};
     if (!m.data || !m.columns)
         return;
+    line l = {.out = out, .begin = out->len, .separator = ""};
     ps_buf_puts(out, "  from the answer, by layer:");
     for (uint64_t layer = 0; layer < m.columns && layer < LAYERS; layer++) {
         double sum = 0, n = 0;
@@ -223,9 +248,9 @@ static void put_divergence(ps_buf *out, const ps_explain_view *v, const ps_expla
             n += isfinite(value);
         }
         if (n > 0)
-            ps_buf_printf(out, " %.3g", sum / n);
+            put_part(&l, "%.3g", sum / n);
         else
-            ps_buf_puts(out, " -");
+            put_part(&l, "-");
     }
     ps_buf_puts(out, m.columns > LAYERS ? " and so on\n" : "\n");
 }

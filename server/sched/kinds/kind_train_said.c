@@ -50,9 +50,8 @@ void ps_train_say_planned(ps_job *job, const ps_data_plan *plan)
     ps_core_require_locked(job->sched);
     const ps_train *w = job->work;
     ps_job_say(job, PS_LOG_INFO, "psd",
-               "planned: %" PRIu64 " rows to train, %" PRIu64 " to test, %zu tensors, %" PRIu64
-               " rows a task",
-               plan->train_rows, w->test_rows, plan->n_tensors, w->rows.per_task);
+               "planned: %" PRIu64 " rows, %" PRIu64 " a task, %" PRIu64 " to test, %zu tensors",
+               plan->train_rows, w->rows.per_task, w->test_rows, plan->n_tensors);
     warn_of_warmup(job, plan->train_rows);
     say_forms(job, plan);
 }

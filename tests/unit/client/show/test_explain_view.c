@@ -74,8 +74,8 @@ START_TEST(the_strongest_features_come_first_with_their_sign)
     ck_assert_ptr_null(strstr(text, "feature 0"));
     has(text, "and 1 rows more");
     has(text, "explained  logit of predicted, against zero\nrows       2, seed 1\n");
-    has(text, "ig: 12 evaluations, 2s of workers, residual 0.25 (largest 0.5), above the "
-              "tolerance\n");
+    has(text, "ig: 12 evaluations, 2s of workers,\n    residual 0.25 (largest 0.5), above the "
+              "tolerance\n"); /* 83 columns in one line */
     has(text, "warning: be?ware\n");
     ck_assert_ptr_null(strchr(text, '\x1b'));
     free(text);
