@@ -43,6 +43,8 @@ static ps_status describe_token_file(ps_inspection *of)
     ps_inspect_tokenizer_hash(of, about->tokenizer_hash);
     ps_facts_truth(&of->facts, "given", "prompts are marked", about->marks & PS_TOKEN_GIVEN);
     ps_facts_truth(&of->facts, "documents", "documents are marked", about->marks & PS_TOKEN_BEGINS);
+    ps_facts_truth(&of->facts, "classes", "classes are there", about->marks & PS_TOKEN_CLASS);
+    ps_facts_truth(&of->facts, "pairs", "second texts are there", about->marks & PS_TOKEN_SECOND);
     ps_buf_puts(&of->use, "as data of format tokens");
     ps_token_file_close(&file);
     return PS_OK;

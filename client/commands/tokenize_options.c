@@ -2,6 +2,8 @@
 #include "client/call/support.h"
 #include "client/commands/tokenize.h"
 
+#include <string.h>
+
 typedef ps_tokenize_options options;
 
 const ps_flag ps_tokenize_flags[] = {
@@ -88,6 +90,29 @@ bool ps_tokenize_is_texts(const options *o)
     return o->texts || o->pair || o->label;
 }
 
+static const char *after(const char *name)
+{
+    const char *end = name + strcspn(name, ",");
+    return *end ? end + 1 : NULL;
+}
+
+/* Each of "noun,verb" is one, and another than those before. */
+static ps_status check_classes(ps_client *client, const char *classes)
+{
+    unsigned number = 0;
+    for (const char *name = classes; name; name = after(name)) {
+        size_t len = strcspn(name, ",");
+        number++;
+        if (!len)
+            return ps_client_usage(client, "--classes %s: name %u is empty", classes, number);
+        for (const char *other = classes; other < name; other = after(other))
+            if (strcspn(other, ",") == len && !memcmp(other, name, len))
+                return ps_client_usage(client, "--classes %s: '%.*s' is there twice", classes,
+                                       (int)len, name);
+    }
+    return PS_OK;
+}
+
 ps_status ps_tokenize_check(ps_client *client, const options *o)
 {
     if (!o->path)
@@ -117,5 +142,5 @@ ps_status ps_tokenize_check(ps_client *client, const options *o)
         return ps_client_usage(client, "--classes says what the classes of --label are called");
     if (o->binary && (o->key || o->prompt))
         return ps_client_usage(client, "--binary is for other inputs than JSON Lines");
-    return PS_OK;
+    return o->classes ? check_classes(client, o->classes) : PS_OK;
 }

@@ -107,6 +107,11 @@ def data_and_what_else_has_a_name():
                        capture_output=True, check=True)
         found = inspect(tokens)
         assert (found["kind"], found["tokens"], found["vocab_size"], found["given"]) == ("tokens", 5, 256, True), found
+        assert (found["classes"], found["pairs"]) == (False, False), found
+        lines.write_text('{"a": "x", "b": "y", "l": 1}')
+        for flags, want in ((["--pair", "b"], (False, True)), (["--label", "l"], (True, False)), (["--pair", "b", "--label", "l"], (True, True))):
+            subprocess.run([PSCTL, "tokenize", "--jsonl", "a", *flags, lines, "-o", folder / "texts.tok", "--force"], capture_output=True, check=True)
+            assert ((marked := inspect(folder / "texts.tok"))["classes"], marked["pairs"]) == want, (flags, marked)
         tokens.write_bytes(tokens.read_bytes()[:-1])
         assert "are not 83 bytes" in inspect(tokens, status=6)["reason"]
         idx = folder / "images.gz"

@@ -180,10 +180,22 @@ def bad_texts_are_told(cluster):
                        (("golden", bad, "--jsonl", "a"), "bad.txt: line 1: ")):
         done = cluster.psctl("embed", *flags, check=False)
         assert done.returncode and why in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    for classes, why in (("noun,noun", "--classes noun,noun: 'noun' is there twice"), ("noun,,verb", "--classes noun,,verb: name 2 is empty"),
+                         ("noun,", "name 2 is empty"), ("", "name 1 is empty")):
+        done = cluster.psctl("tokenize", "--jsonl", "a", "--label", "class", "--classes", classes, "-o", cluster.dir / "none", bad, check=False)
+        assert done.returncode == 2 and why in done.stderr and done.stderr.count("\n") == 1, done.stderr
     tokens = tokenize(cluster, cluster.dir / "golden", [("w1", "", "noun")], "one", "--classes", "noun,verb")
     for command in ("evaluate", "predict"):
         done = cluster.psctl(command, "golden", tokens, check=False)
         assert done.returncode and "model golden tells no classes apart" in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    pairs = tokenize(cluster, cluster.dir / "golden", [("w1", "w2", "noun")], "twos", "--classes", "noun,verb", "--pair", "b")
+    job = cluster.submit(f"""kind: train
+name: short
+model: {MODEL}
+data: {{format: tokens, sequence_length: 3, train: {{tokens: {pairs}}}}}
+train: {{epochs: 1, batch_size: 1, optimizer: {{name: adamw, learning_rate: 0.002}}}}
+""")
+    assert "twos.tokens has pairs of texts, and data.sequence_length is 3: " in cluster.wait_job(job, ("failed",))["reason"]
     done = cluster.psctl("generate", "golden", "--prompt", "w1", check=False)
     assert "model golden is of architecture bert, which says no text" in done.stderr, done.stderr
 

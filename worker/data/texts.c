@@ -9,7 +9,7 @@
 
 #include <inttypes.h>
 
-enum { PIECE = 4096 };
+enum { PIECE = 4096, PAIR = 5 }; /* PAIR: [CLS], one of each text, [SEP] behind either */
 
 typedef struct texts {
     ps_token_file *file;
@@ -127,6 +127,11 @@ static ps_status check(const ps_dataset_options *o, const texts *t)
         return ps_fail(PS_INVALID_ARGUMENT,
                        "%s has no classes of its texts; psctl tokenize --label KEY puts them in",
                        t->path);
+    if (marks & PS_TOKEN_SECOND && t->length < PAIR)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "%s has pairs of texts, and data.sequence_length is %zu: with what stands "
+                       "around them a pair takes %d tokens at least",
+                       t->path, t->length, PAIR);
     return PS_OK;
 }
 

@@ -36,7 +36,8 @@ static char *make(uint32_t marks, const uint32_t *tokens, size_t n)
     return path;
 }
 
-static ps_status open_file(char *path, int64_t classes, int64_t vocab, ps_dataset **out)
+static ps_status open_rows(char *path, int64_t classes, int64_t vocab, int64_t length,
+                           ps_dataset **out)
 {
     static char format[] = "tokens", none[] = "";
     ps_spec_data data = {.format = format, .normalise = {.scale = 1, .std = 1}};
@@ -48,8 +49,13 @@ static ps_status open_file(char *path, int64_t classes, int64_t vocab, ps_datase
                               .classes = classes,
                               .vocab = vocab,
                               .texts = true,
-                              .features = LENGTH},
+                              .features = length},
         out);
+}
+
+static ps_status open_file(char *path, int64_t classes, int64_t vocab, ps_dataset **out)
+{
+    return open_rows(path, classes, vocab, LENGTH, out);
 }
 
 START_TEST(a_row_is_a_document_with_its_class)
@@ -121,9 +127,25 @@ START_TEST(what_is_no_file_of_texts_is_told)
 }
 END_TEST
 
+START_TEST(rows_without_room_for_a_pair_are_told)
+{
+    static const uint32_t tokens[] = {BEGINS | 1, 2, 3, SECOND | 4, SECOND | 5};
+    char *path = make(BEGINS | SECOND, tokens, sizeof tokens / sizeof *tokens);
+    ps_dataset *ds = NULL;
+    for (int64_t length = 1; length < 5; length++) {
+        ck_assert_int_eq(open_rows(path, 0, 256, length, &ds), PS_INVALID_ARGUMENT);
+        ck_assert_ptr_nonnull(strstr(ps_error_message(), "a pair takes 5 tokens at least"));
+    }
+    ck_ok(open_rows(path, 0, 256, 5, &ds));
+    ps_dataset_close(&ds);
+    ps_test_file_drop(&path);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&a_row_is_a_document_with_its_class},
     {&what_is_no_file_of_texts_is_told},
+    {&rows_without_room_for_a_pair_are_told},
     {0},
 };
 
