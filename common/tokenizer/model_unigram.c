@@ -80,8 +80,8 @@ static void go_on_from(const ps_tokenizer *t, const ps_scratch *s, ps_slice piec
               w.found->value == t->keys.unk_id);
         single |= i + 1 - at == n;
     }
-    if (!single)
-        offer(&ends[at + n], score + t->worst + UNKNOWN, at, true);
+    if (!single) /* added in this order, as the last bit counts */
+        offer(&ends[at + n], score + (t->worst + UNKNOWN), at, true);
 }
 
 static void put(const ps_tokenizer *t, const ps_scratch *s, ps_slice text, ps_ids *out)

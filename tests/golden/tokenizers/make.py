@@ -336,7 +336,7 @@ def main():
     begins = ["abe", "the", "xe", "of", "ittt", "abab", "xab", "thab", "aitb", "add", "\u00e9ab", "ththe", "ab", "th", "x"]
     spoken = ["aab  bc<pad>c", "hello<pad>lo|| world", "don't  .", "a<pad><pad>a"]
     marks = [f"a{chr(c)}b" for c in (*range(0x20), 0x7f, 0x8f, 0x9f, 0x1680, *range(0x200a, 0x2011), 0x2028, 0x2029, 0x2581, 0xfeff, 0xfffd)]
-    pairs = [a + b for a, b in zip(string.ascii_letters[::2], string.ascii_letters[1::2])]
+    pairs = [before + a + b for before in ("", "void,", ". copy ,, a") for a, b in zip(string.ascii_letters[::2], string.ascii_letters[1::2])]
     for make in (llama3, qwen2, smollm, roberta, clip, llama2, mistral, bert, unigram, t5, words, first, scores, threes,
                  nmt, letters, scripts, wordlevel, ctc, longer):
         if len(sys.argv) > 1 and make.__name__ not in sys.argv:
