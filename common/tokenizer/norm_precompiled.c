@@ -131,4 +131,4 @@ static ps_status precompiled(const ps_step *step, ps_edges edges, ps_slice text,
 }
 
 const ps_step_row ps_norm_precompiled = {
-    .type = "Precompiled", .read = read_precompiled, .normalize = precompiled};
+    .type = "Precompiled", .read = read_precompiled, .normalize = precompiled, .hands_on = true};

@@ -40,6 +40,8 @@ typedef struct ps_step_row {
     /* What is left of lead (see cut) where that depends on what follows it, after normalize and
      * with the spans that it left. NULL: what normalize makes of those bytes by themselves. */
     size_t (*lead)(const ps_step *step, const ps_spans *spans, size_t lead);
+    /* Normalizers without lead: where the first character goes, the next one is the first. */
+    bool hands_on;
     /* Pre-tokenizers: appends what a piece becomes. lead: how many of its bytes are of the
      * first character of the text that is encoded; 0: the text does not begin with it. spans:
      * memory. */

@@ -40,9 +40,9 @@ static ps_status name_part(ps_status st, const char *part)
     return st == PS_RESOURCE_EXHAUSTED ? ps_wrap(st, "the tokenizer's %s", part) : st;
 }
 
-/* After a step changed text. */
-static ps_status follow_lead(const ps_step *step, ps_edges edges, ps_slice text, ps_spans *spans,
-                             size_t *lead)
+/* After a step changed text to `after`. */
+static ps_status follow_lead(const ps_step *step, ps_edges edges, ps_slice text, ps_slice after,
+                             ps_spans *spans, size_t *lead)
 {
     if (step->row->lead) {
         *lead = step->row->lead(step, spans, *lead);
@@ -52,6 +52,8 @@ static ps_status follow_lead(const ps_step *step, ps_edges edges, ps_slice text,
     edges.ends &= *lead == text.len;
     ps_status st = step->row->normalize(step, edges, ps_slice_of(text.data, *lead), spans, &made);
     *lead = made.len;
+    if (!st && !made.len && after.len && step->row->hands_on)
+        (void)ps_step_char(after, lead);
     ps_buf_free(&made);
     return st;
 }
@@ -70,7 +72,7 @@ ps_status ps_tokenizer_normalize(const ps_tokenizer *t, ps_edges edges, ps_slice
         ps_buf_clear(out);
         st = step->row->normalize(step, edges, ps_buf_slice(spare), spans, out);
         if (!st && lead && *lead)
-            st = follow_lead(step, edges, ps_buf_slice(spare), spans, lead);
+            st = follow_lead(step, edges, ps_buf_slice(spare), ps_buf_slice(out), spans, lead);
         if (lead && *lead > out->len) /* what is by itself at no edge may be stripped with others */
             *lead = out->len;
         if (!st)

@@ -335,6 +335,7 @@ def main():
     kinds = [" ab\u03b1 12\u3042\u30ab\u4e00 x", "\u0378 \u0378", "a\u0378b", "\u30fc\u30a2\uff71", "\U0001f600a\u0301\u0661"]
     begins = ["abe", "the", "xe", "of", "ittt", "abab", "xab", "thab", "aitb", "add", "\u00e9ab", "ththe", "ab", "th", "x"]
     spoken = ["aab  bc<pad>c", "hello<pad>lo|| world", "don't  .", "a<pad><pad>a"]
+    gone = ["\u0301the", "\u0301the of", "\u0301<s>the"]
     marks = [f"a{chr(c)}b" for c in (*range(0x20), 0x7f, 0x8f, 0x9f, 0x1680, *range(0x200a, 0x2011), 0x2028, 0x2029, 0x2581, 0xfeff, 0xfffd)]
     pairs = [before + a + b for before in ("", "void,", ". copy ,, a") for a, b in zip(string.ascii_letters[::2], string.ascii_letters[1::2])]
     for make in (llama3, qwen2, smollm, roberta, clip, llama2, mistral, bert, unigram, t5, words, first, scores, threes,
@@ -349,7 +350,7 @@ def main():
             (HERE / f"{make.__name__}.json").write_text(json.dumps(json.loads(tokenizer.to_str()), separators=(",", ":")) + "\n")
         draw = random.Random(7)
         lines = []
-        for one in fixed + {"first": starts, "longer": begins, "scores": pairs, "nmt": marks, "scripts": kinds, "ctc": spoken}.get(make.__name__, []) + [text(draw) for _ in range(90)]:
+        for one in fixed + {"t5": gone, "first": starts, "longer": begins, "scores": pairs, "nmt": marks, "scripts": kinds, "ctc": spoken}.get(make.__name__, []) + [text(draw) for _ in range(90)]:
             ids = tokenizer.encode(one, add_special_tokens=False).ids
             pair = tokenizer.encode(one, "of it")
             case = {"in": one, "ids": ids, "pair": pair.ids, "types": pair.type_ids}
