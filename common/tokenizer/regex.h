@@ -1,9 +1,8 @@
 /* regex: the patterns of tokenizer files, matched by PCRE2 (UTF and UCP, no JIT) within limits of
  * steps, depth, memory and time; patterns are hostile. Private to common/tokenizer; any thread.
  *
- * Files are written for Oniguruma; of what both know the meaning is the same but for the version of
- * Unicode: a character that PCRE2's does not know yet is matched as one of its category that it
- * does. A byte that is no UTF-8 is matched as a control character. */
+ * They are Oniguruma's, in the words of PCRE2 (onig.h). A character that is newer than PCRE2's
+ * Unicode is matched as one like it. A byte that is no UTF-8 is matched as a control character. */
 #ifndef PS_TOKENIZER_REGEX_H
 #define PS_TOKENIZER_REGEX_H
 
