@@ -82,14 +82,14 @@ bool ps_job_done_of(ps_client *client, const char *text, uint64_t *out)
            find_job(client, text, PSD__V1__JOB_STATE__JOB_STATE_DONE, out) == PS_OK;
 }
 
-ps_status ps_cancel_interrupted(ps_client *client, uint64_t job_id, ps_status st)
+ps_status ps_cancel_job(ps_client *client, uint64_t job_id, const char *reason, ps_status st)
 {
     ps_error error;
     ps_error_save(&error, st);
     Psd__V1__CancelJobRequest request = PSD__V1__CANCEL_JOB_REQUEST__INIT;
     ProtobufCMessage *reply = NULL;
     request.job_id = job_id;
-    request.reason = ps_borrow("interrupted");
+    request.reason = ps_borrow(reason);
     if (ps_client_unary(client, "/psd.v1.Jobs/Cancel", &request.base, &psd__v1__job__descriptor,
                         &reply) == PS_OK)
         ps_reply_free(&reply);

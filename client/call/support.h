@@ -25,7 +25,7 @@ PS_MUST_CHECK ps_status ps_job_of(ps_client *client, const char *text, uint64_t 
 /* The newest job of that name that is done, for hints. Replaces this thread's message. */
 bool ps_job_done_of(ps_client *client, const char *text, uint64_t *out);
 /* Nobody waits for the job any more: it is cancelled. Returns st, and its message. */
-ps_status ps_cancel_interrupted(ps_client *client, uint64_t job_id, ps_status st);
+ps_status ps_cancel_job(ps_client *client, uint64_t job_id, const char *reason, ps_status st);
 /* PS_INVALID_ARGUMENT unless each could be the name of a file that is fetched: psd, too, may say
  * anything. */
 PS_MUST_CHECK ps_status ps_check_artifacts(const Psd__V1__ListArtifactsResponse *list);

@@ -1,6 +1,7 @@
 /* embed: texts, one a line or what lines of JSON have at a key, become numbers: each is made tokens
- * of here, as many at a time as a job file holds go to a worker in an embed job, and what it leaves
- * goes on to standard output or into an array of NumPy's. */
+ * of here, as many at a time as a job file holds go to a worker in an embed job, some jobs ahead of
+ * the one that is waited for, and what each leaves goes on in order to standard output or into an
+ * array of NumPy's. */
 #include "client/call/artifact.h"
 #include "client/call/client.h"
 #include "client/call/speaker.h"
@@ -22,7 +23,7 @@
 #include <unistd.h>
 
 /* JOB_BYTES and the rest of a job file are less than PS_CONF_MAX_BYTES. */
-enum { JOB_BYTES = 192 * 1024, JOB_TEXTS = 4096 };
+enum { JOB_BYTES = 192 * 1024, JOB_TEXTS = 4096, AHEAD = 4 /* jobs that wait or run */ };
 
 typedef struct options {
     const char *pool, *key, *path, *tokenizer;
@@ -69,6 +70,11 @@ static const ps_flag flags[] = {
     {.name = NULL},
 };
 
+typedef struct sent {
+    uint64_t job_id;
+    size_t n; /* texts */
+} sent;
+
 typedef struct embed {
     ps_client *client;
     const options *options;
@@ -82,6 +88,8 @@ typedef struct embed {
     ps_buf line;       /* of the input, or its text */
     ps_new_file *file; /* NULL: numbers go to standard output */
     size_t done;
+    sent ahead[AHEAD]; /* the oldest first */
+    size_t n_ahead;
 } embed;
 
 /* ---- texts to tokens ---- */
@@ -235,17 +243,21 @@ static ps_status take_numbers(embed *e, ps_slice npy, size_t n)
     return st;
 }
 
-static ps_status run_one(embed *e, ps_buf *spec, size_t n)
+/* Waits for the oldest job. */
+static ps_status take_one(embed *e)
 {
     Psd__V1__Job *job = NULL;
     ps_artifact npy = {0};
-    ps_status st = ps_run_job(e->client, ps_buf_cstr(spec), &job);
+    sent one = e->ahead[0];
+    e->n_ahead--;
+    memmove(&e->ahead[0], &e->ahead[1], e->n_ahead * sizeof *e->ahead);
+    ps_status st = ps_run_job_finish(e->client, one.job_id, &job);
     if (st)
         return st;
     st = ps_artifact_fetch(e->client, job->id, "embeddings.npy", &npy);
     ps_reply_free(&job);
     if (!st)
-        st = take_numbers(e, npy.bytes, n);
+        st = take_numbers(e, npy.bytes, one.n);
     ps_artifact_free(&npy);
     return st;
 }
@@ -269,16 +281,40 @@ static size_t put_job(const embed *e, const char **at, const char *end, ps_buf *
     return n;
 }
 
+static ps_status send_one(embed *e, const char **at, const char *end)
+{
+    ps_buf spec = PS_BUF_EMPTY;
+    sent *one = &e->ahead[e->n_ahead];
+    const char *next = *at;
+    one->n = put_job(e, &next, end, &spec);
+    ps_status st = ps_run_job_submit(e->client, ps_buf_cstr(&spec), &one->job_id);
+    if (!st) {
+        *at = next;
+        e->n_ahead++;
+    }
+    ps_buf_free(&spec);
+    return st;
+}
+
 static ps_status run_all(embed *e)
 {
     const char *at = ps_buf_cstr(&e->texts), *end = at + e->texts.len;
+    size_t most = AHEAD;
     ps_status st = PS_OK;
-    while (!st && at < end) {
-        ps_buf spec = PS_BUF_EMPTY;
-        size_t n = put_job(e, &at, end, &spec);
-        st = run_one(e, &spec, n);
-        ps_buf_free(&spec);
+    while (!st && (at < end || e->n_ahead)) {
+        if (at == end || e->n_ahead >= most) {
+            st = take_one(e);
+            continue;
+        }
+        st = send_one(e, &at, end);
+        if (st == PS_RESOURCE_EXHAUSTED && e->n_ahead) { /* psd lets fewer wait */
+            most = e->n_ahead;
+            st = PS_OK;
+        }
     }
+    const char *why = e->client->interrupted ? "interrupted" : "psctl embed ended before it";
+    for (size_t i = 0; st && i < e->n_ahead; i++)
+        st = ps_cancel_job(e->client, e->ahead[i].job_id, why, st);
     return st;
 }
 

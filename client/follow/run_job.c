@@ -245,25 +245,34 @@ static ps_status by_flag(ps_status st)
     return st;
 }
 
-ps_status ps_run_job(ps_client *client, const char *spec, Psd__V1__Job **job)
+ps_status ps_run_job_submit(ps_client *client, const char *spec, uint64_t *id)
 {
     ps_job_spec *checked = NULL;
     ps_status st = ps_job_spec_parse(ps_slice_str(spec), "job", &checked);
     if (st)
         return by_flag(st);
     ps_job_spec_free(&checked);
-    uint64_t id = 0;
-    st = ps_submit_spec(client, spec, &id);
-    if (st)
-        return by_flag(st);
+    st = ps_submit_spec(client, spec, id);
+    return st ? by_flag(st) : PS_OK;
+}
+
+ps_status ps_run_job_finish(ps_client *client, uint64_t id, Psd__V1__Job **job)
+{
     ps_follow_options how = {
         .form = PS_FOLLOW_QUIET, .fd = STDERR_FILENO, .patient = true, .ends = true};
-    st = ps_follow(client, id, &how, job);
+    ps_status st = ps_follow(client, id, &how, job);
     if (st && client->interrupted)
-        return ps_cancel_interrupted(client, id, st);
+        return ps_cancel_job(client, id, "interrupted", st);
     if (!st)
         st = ps_follow_verdict(*job);
     if (st)
         ps_reply_free(job);
     return st;
+}
+
+ps_status ps_run_job(ps_client *client, const char *spec, Psd__V1__Job **job)
+{
+    uint64_t id = 0;
+    ps_status st = ps_run_job_submit(client, spec, &id);
+    return st ? st : ps_run_job_finish(client, id, job);
 }

@@ -63,5 +63,8 @@ PS_MUST_CHECK ps_status ps_run_job_spec(ps_client *client, const ps_run_job_opti
 /* Submits it and waits until it is done, with a bar on standard error if that is a terminal. *job
  * is the caller's. PS_ABORTED when the job failed. Ctrl-C ends the job, too. */
 PS_MUST_CHECK ps_status ps_run_job(ps_client *client, const char *spec, Psd__V1__Job **job);
+/* The two halves of it, for who has other jobs to submit in between. */
+PS_MUST_CHECK ps_status ps_run_job_submit(ps_client *client, const char *spec, uint64_t *id);
+PS_MUST_CHECK ps_status ps_run_job_finish(ps_client *client, uint64_t id, Psd__V1__Job **job);
 
 #endif

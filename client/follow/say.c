@@ -129,7 +129,7 @@ static ps_status follow(ps_say *s)
     Psd__V1__Job *job = NULL;
     ps_status st = ps_follow(s->client, s->job_id, &how, &job);
     if (st && (s->client->interrupted || s->unwritten))
-        return ps_cancel_interrupted(s->client, s->job_id, st);
+        return ps_cancel_job(s->client, s->job_id, "interrupted", st);
     if (st)
         return st;
     st = ps_follow_verdict(job);

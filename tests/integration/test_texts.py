@@ -126,6 +126,16 @@ def embeds_as_transformers(cluster):
     cluster.psctl("embed", "golden", lines, "--pool", "cls", "-o", out, "--force")
     same = [bool(np.allclose(a, b, atol=1e-6)) for a, b in zip(np.load(out), got)]
     assert same == [len(texts[i][2]) == 1 for i in alone], same
+    # more than a job holds: several are on their way, and rows come in order
+    lines.write_text("".join(words(texts[i][2]) + "\n" for i in alone) * 3000)
+    before = len(cluster.psctl_json("jobs")["jobs"])
+    cluster.psctl("embed", "golden", lines, "-o", out, "--force")
+    rows = np.load(out)
+    assert rows.shape == (3000 * len(alone), got.shape[1]) and np.abs(rows - np.tile(got, (3000, 1))).max() < 1e-6, rows.shape
+    jobs = cluster.psctl_json("jobs")["jobs"]
+    jobs = jobs[:len(jobs) - before]
+    assert len(jobs) > 2 and all(job["state"] == "done" for job in jobs), jobs
+    assert any(a["started_ms"] < b["ended_ms"] for a, b in zip(jobs, jobs[1:])), jobs
     # of a text that is too long the rest is left out
     long = list(range(1, CONTEXT + 20))
     lines.write_text(words(long) + "\n" + words(long[:CONTEXT]) + "\n")
