@@ -20,6 +20,22 @@ static const char *text_of(const ps_tokenizer *t, const ps_model_about *about, p
     return ps_buf_cstr(out);
 }
 
+/* The roles that a model has no ids of, by how their tokens are spelt everywhere: without its mask
+ * a tokenizer of BERT's fills none. */
+static void put_spelt(const ps_tokenizer *t, ps_json_writer *w)
+{
+    static const struct {
+        const char *key, *text;
+    } spelt[] = {{"cls_token", "[CLS]"},
+                 {"sep_token", "[SEP]"},
+                 {"mask_token", "[MASK]"},
+                 {"unk_token", "[UNK]"}};
+    uint32_t id = 0;
+    for (size_t i = 0; t && i < sizeof spelt / sizeof *spelt; i++)
+        if (ps_tokenizer_added(t, spelt[i].text, &id))
+            ps_json_put_string(w, spelt[i].key, spelt[i].text);
+}
+
 void ps_hf_tokenizer_config(const ps_model_about *about, ps_buf *out)
 {
     static const char *const names[PS_TOKEN_ROLES] = {"bos_token", "eos_token", "pad_token"};
@@ -39,6 +55,7 @@ void ps_hf_tokenizer_config(const ps_model_about *about, ps_buf *out)
         if (word)
             ps_json_put_string(&w, names[role], word);
     }
+    put_spelt(t, &w);
     ps_json_object_end(&w);
     ps_buf_putc(out, '\n');
     ps_tokenizer_free(&t);

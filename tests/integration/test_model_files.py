@@ -950,6 +950,7 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
                 "tokenizer.json", "tokenizer_config.json"]
         said = [json.loads((folder / name).read_text()) for name in ("1_Pooling/config.json", "tokenizer_config.json")]
         assert said[0]["pooling_mode_cls_token"] is True and said[1]["pad_token"] == "[PAD]", said
+        assert [said[1][f"{role}_token"] for role in ("cls", "sep", "mask")] == ["[CLS]", "[SEP]", "[MASK]"], said
         assert 'classes: ["class 0","class 1","class 2"]' in reads("bert", s=make_gguf.GOLDEN | {"classes": 3})["psd.model"]
         reads("gpt2", change=twice)
         reads("gpt2", types=(types.F16,), change=other_type)
