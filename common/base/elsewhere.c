@@ -1,5 +1,6 @@
 #include "common/base/elsewhere.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -35,12 +36,21 @@ static const char *on_hub(const char *path)
     return NULL;
 }
 
+/* As of a file: "texts.jsonl". What is behind the last point of a model's name is a number
+ * ("Phi-3.5") or more than letters and digits ("v1.5-GGUF"). */
+static bool has_ending(const char *name)
+{
+    const char *end = strrchr(name, '.');
+    return end && isalpha((unsigned char)end[1]) && !strpbrk(end, "-_");
+}
+
 /* ORG/NAME and no more, where nothing says that it is meant as a path. */
 static bool is_name(const char *path)
 {
     char folder[256];
     size_t org, name;
-    if (!is_repository(path, &org, &name) || path[org + 1 + name] || org >= sizeof folder)
+    if (!is_repository(path, &org, &name) || path[org + 1 + name] || org >= sizeof folder ||
+        has_ending(path + org + 1))
         return false;
     memcpy(folder, path, org);
     folder[org] = '\0';

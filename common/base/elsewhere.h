@@ -6,7 +6,8 @@
 #include "common/base/status.h"
 
 /* st, which looking for path has failed with. Where that is PS_NOT_FOUND and path is an address
- * (https://…), or ORG/NAME and there is no folder ORG, its message says how to come by it. */
+ * (https://…), or ORG/NAME, no file's name by its ending, and there is no folder ORG, its message
+ * says how to come by it. */
 ps_status ps_elsewhere(const char *path, ps_status st);
 
 #endif

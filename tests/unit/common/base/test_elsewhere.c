@@ -27,6 +27,8 @@ START_TEST(a_model_of_a_hub_is_one_to_download)
     check("https://huggingface.co/org/some-Model_1.5", want);
     check("https://huggingface.co/org/some-Model_1.5/resolve/main/model.safetensors", want);
     check("huggingface.co/org/some-Model_1.5", want);
+    check("Qwen/Qwen2.5-0.5B", "hf download Qwen/Qwen2.5-0.5B --local-dir Qwen2.5-0.5B, and");
+    check("org/Model-v1.x-GGUF", "hf download org/Model-v1.x-GGUF --local-dir");
 }
 END_TEST
 
@@ -40,9 +42,20 @@ END_TEST
 
 START_TEST(a_path_is_a_path)
 {
-    static const char *const paths[] = {
-        "model",   "./org/name",     "/org/name", "org/name/", "org/name/it",
-        "../name", "org/model.\x01", "~/name",    "",          "/"};
+    static const char *const paths[] = {"model",
+                                        "./org/name",
+                                        "/org/name",
+                                        "org/name/",
+                                        "org/name/it",
+                                        "../name",
+                                        "org/model.\x01",
+                                        "~/name",
+                                        "",
+                                        "/",
+                                        "data/texts.jsonl",
+                                        "models/model.gguf",
+                                        "models/model.Q4.gguf",
+                                        "data/train.gz"};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
         check(paths[i], NULL);
     ck_assert_int_eq(mkdir("org", 0700), 0);
