@@ -72,8 +72,8 @@ static ps_status not_one(const ps_disk *disk, const char *path, ps_status st)
     st = ps_error_raise(&error);
     if (what)
         st = ps_fail(PS_INVALID_ARGUMENT,
-                     "%s is %s; a tokenizer is read from a tokenizer.json, a .model of "
-                     "SentencePiece, a GGUF file, or a folder with one",
+                     "%s is %s; a tokenizer is read from a tokenizer.json, a vocab.txt, a .model "
+                     "of SentencePiece, a GGUF file, or a folder with one",
                      path, what);
     if (other)
         st = ps_fail(st, "%s; %s lies beside it", ps_error_message(), other);
@@ -86,7 +86,8 @@ static ps_status open_own(const ps_disk *disk, const char *source, ps_tokenizer 
 {
     bool folder = false;
     ps_status st = ps_tokenizer_open(disk, source, out);
-    bool named = ps_text_ends(source, "tokenizer.json") || ps_text_ends(source, ".model");
+    bool named = ps_text_ends(source, "tokenizer.json") || ps_text_ends(source, "vocab.txt") ||
+                 ps_text_ends(source, ".model");
     if ((st != PS_INVALID_ARGUMENT && st != PS_CORRUPT) || named)
         return st;
     ps_error error;

@@ -127,7 +127,7 @@ def another_kind_of_file_is_told_as_what_it_is():
         beside.mkdir()
         shutil.copy(folder / "config.json", beside)
         shutil.copy(GOLDEN / "tokenizer/tokenizer.json", beside)
-        read = "; a tokenizer is read from a tokenizer.json, a .model of SentencePiece, a GGUF file, or a folder with one"
+        read = "; a tokenizer is read from a tokenizer.json, a vocab.txt, a .model of SentencePiece, a GGUF file, or a folder with one"
         for given, words, status in (("a.pdf", "a.pdf is a PDF document" + read, 6), ("a.txt", "a.txt is text, and no tokenizer.json" + read, 6),
                                      ("a.safetensors", "a.safetensors is weights in safetensors" + read, 6),
                                      ("config.json", "config.json: it is no tokenizer.json: it has no model with a vocab", 6),

@@ -425,6 +425,22 @@ START_TEST(what_is_not_known_is_named)
 }
 END_TEST
 
+/* A file of these bytes, whose name ends so. */
+static void refuses(const char *ending, ps_slice bytes, const char *why)
+{
+    ps_tokenizer *t = NULL;
+    char path[64] = "";
+    (void)snprintf(path, sizeof path, "/tmp/psd-test-XXXXXX%s", ending);
+    int fd = mkstemps(path, (int)strlen(ending));
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, bytes.data, bytes.len), (ssize_t)bytes.len);
+    (void)close(fd);
+    ck_assert_int_eq(ps_model_tokenizer_open(NULL, path, &t), PS_INVALID_ARGUMENT);
+    ck_assert_msg(strstr(ps_error_message(), why) != NULL, "%s", ps_error_message());
+    ck_assert_int_eq(strncmp(ps_error_message(), path, strlen(path)), 0);
+    (void)unlink(path);
+}
+
 START_TEST(other_models_of_sentencepiece_are_refused)
 {
     static const struct {
@@ -453,18 +469,14 @@ START_TEST(other_models_of_sentencepiece_are_refused)
          "a\x18\x07",
          7, "type 7"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        ps_tokenizer *t = NULL;
-        char path[] = "/tmp/psd-test-XXXXXX.model";
-        int fd = mkstemps(path, 6);
-        ck_assert_int_ge(fd, 0);
-        ck_assert_int_eq(write(fd, rows[i].bytes, rows[i].len), (ssize_t)rows[i].len);
-        (void)close(fd);
-        ck_assert_int_eq(ps_model_tokenizer_open(NULL, path, &t), PS_INVALID_ARGUMENT);
-        ck_assert_msg(strstr(ps_error_message(), rows[i].why) != NULL, "%s", ps_error_message());
-        ck_assert_int_eq(strncmp(ps_error_message(), path, strlen(path)), 0);
-        (void)unlink(path);
-    }
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        refuses(".model", ps_slice_of(rows[i].bytes, rows[i].len), rows[i].why);
+}
+END_TEST
+
+START_TEST(a_vocab_txt_is_told_what_is_wrong_with_it)
+{
+    refuses("-vocab.txt", ps_slice_str("[CLS]\n[SEP]\na\n"), "-vocab.txt: no line is '[UNK]'");
 }
 END_TEST
 
@@ -478,6 +490,7 @@ static const ps_check_case tests[] = {
     {&inputs_of_llama_cpp_give_its_outputs, .timeout_s = 600},
     {&what_is_not_known_is_named},
     {&other_models_of_sentencepiece_are_refused},
+    {&a_vocab_txt_is_told_what_is_wrong_with_it},
     {0},
 };
 
