@@ -63,7 +63,9 @@ static ps_status compile(ps_slice words, pcre2_code **out)
     int error = 0;
     size_t at = 0;
     const uint32_t how = PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | PCRE2_USE_OFFSET_LIMIT;
-    *out = pcre2_compile(words.data, words.len, how | without_faults(words), &error, &at, context);
+    /* 10.42 takes no NULL, which a pattern of comments alone comes to. */
+    PCRE2_SPTR text = words.len ? words.data : (PCRE2_SPTR) "";
+    *out = pcre2_compile(text, words.len, how | without_faults(words), &error, &at, context);
     pcre2_compile_context_free(context);
     return *out ? check_size(*out) : fail_compile(error);
 }
