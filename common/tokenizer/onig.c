@@ -340,7 +340,8 @@ ps_status ps_onig_translate(ps_slice pattern, ps_buf *out)
 {
     if (!ps_utf8_is(pattern))
         return ps_fail(PS_INVALID_ARGUMENT, "the pattern is no UTF-8");
-    ps_onig o = {.in = pattern, .out = out};
+    ps_onig_folds folds = {.n = 0};
+    ps_onig o = {.in = pattern, .out = out, .folds = &folds};
     ps_status st = alternatives(&o);
     if (!st && o.at < pattern.len)
         st = ps_onig_fail(o.at, "a ) without its (");

@@ -72,35 +72,42 @@ ps_status ps_onig_escaped(ps_onig *o, uint32_t *c)
 
 /* ---- what folds into several ---- */
 
-enum { MOST = 3 /* characters that one folds into */ };
-
-static int fold(uint32_t c, utf8proc_int32_t into[MOST])
+static int fold(uint32_t c, int32_t into[PS_ONIG_FOLD])
 {
     int class = 0;
-    return (int)utf8proc_decompose_char((utf8proc_int32_t)c, into, MOST, UTF8PROC_CASEFOLD, &class);
+    return (int)utf8proc_decompose_char((utf8proc_int32_t)c, into, PS_ONIG_FOLD, UTF8PROC_CASEFOLD,
+                                        &class);
 }
 
-/* Whether one character folds into a and b, or begins so. */
-static bool begins_fold(uint32_t a, uint32_t b)
+static void gather(ps_onig_folds *folds)
 {
     static const uint32_t ranges[][2] = {{0xdf, 0x587}, {0x1e96, 0x1ffc}, {0xfb00, 0xfb17}};
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
-        for (uint32_t c = ranges[i][0]; c <= ranges[i][1]; c++) {
-            utf8proc_int32_t into[MOST];
-            if (fold(c, into) > 1 && (uint32_t)into[0] == a && (uint32_t)into[1] == b)
-                return true;
-        }
+        for (uint32_t c = ranges[i][0]; c <= ranges[i][1]; c++)
+            if (folds->n < sizeof folds->into / sizeof *folds->into &&
+                fold(c, folds->into[folds->n]) > 1)
+                folds->n++;
+}
+
+/* Whether one character folds into a and b, or begins so. */
+static bool begins_fold(ps_onig_folds *folds, int32_t a, int32_t b)
+{
+    if (!folds->n)
+        gather(folds);
+    for (size_t i = 0; i < folds->n; i++)
+        if (folds->into[i][0] == a && folds->into[i][1] == b)
+            return true;
     return false;
 }
 
 ps_status ps_onig_check_case(const ps_onig *o, size_t at, uint32_t c)
 {
-    utf8proc_int32_t now[MOST], before[MOST];
+    int32_t now[PS_ONIG_FOLD], before[PS_ONIG_FOLD];
     if (!o->any_case)
         return PS_OK;
     if (fold(c, now) > 1)
         return ps_onig_fail(at, "with (?i), a character that is several in the other case");
-    if (o->last && fold(o->last, before) == 1 && begins_fold((uint32_t)before[0], (uint32_t)now[0]))
+    if (o->last && fold(o->last, before) == 1 && begins_fold(o->folds, before[0], now[0]))
         return ps_onig_fail(at, "with (?i), characters that are one in another case (as ss is)");
     return PS_OK;
 }

@@ -11,6 +11,15 @@
 
 enum { PS_ONIG_MAX_DEPTH = 100 /* of groups, of sets; PCRE2 is let do more */ };
 
+enum { PS_ONIG_FOLD = 3 /* characters that one folds into, at most */ };
+
+/* The characters that fold into several (104 of Unicode 16): n is 0 until option i asks for them.
+ */
+typedef struct ps_onig_folds {
+    size_t n;
+    int32_t into[128][PS_ONIG_FOLD];
+} ps_onig_folds;
+
 typedef struct ps_onig {
     ps_slice in; /* UTF-8 */
     size_t at;
@@ -21,6 +30,7 @@ typedef struct ps_onig {
     uint32_t last;                   /* the character that stands right before; 0: none does */
     bool place;                      /* what stands right before has no length (as ^ has not) */
     bool any_case, any_char, spaced; /* options i, m and x, here */
+    ps_onig_folds *folds;
 } ps_onig;
 
 /* A set of characters: those of `[flat]`, and what one of the others matches. Clear it with

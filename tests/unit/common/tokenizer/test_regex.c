@@ -2,6 +2,7 @@
  * are refused by name. */
 #include "common/json/json.h"
 #include "common/tokenizer/regex.h"
+#include "common/tokenizer/step.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/conf_example.h"
 
@@ -169,10 +170,27 @@ START_TEST(sets_and_groups_nest_to_a_limit)
 }
 END_TEST
 
+/* As many as a tokenizer has steps: what a letter may be part of is not looked for anew. */
+START_TEST(long_patterns_with_option_i_are_read_in_seconds)
+{
+    ps_buf pattern = PS_BUF_EMPTY;
+    ps_buf_puts(&pattern, "(?i)");
+    for (int i = 0; i < 30000; i++)
+        ps_buf_puts(&pattern, "x");
+    for (int i = 0; i < PS_TOKENIZER_MAX_STEPS; i++) {
+        ps_regex *regex = NULL;
+        ck_ok(ps_regex_new(ps_buf_slice(&pattern), &regex));
+        ps_regex_free(&regex);
+    }
+    ps_buf_free(&pattern);
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&patterns_match_what_those_of_the_independent_library_match},
     {&what_has_no_words_in_pcre2_is_refused_by_name, .repeat = sizeof refused / sizeof *refused},
     {&sets_and_groups_nest_to_a_limit},
+    {&long_patterns_with_option_i_are_read_in_seconds},
     {0},
 };
 
