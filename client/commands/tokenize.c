@@ -343,11 +343,12 @@ static void report_json(const job *j, uint64_t file_bytes)
 /* They are tokens like others, but whoever has a text does not expect them. */
 static void remark_bytes(const job *j)
 {
+    bool lines = j->options->key || j->options->prompt;
     for (size_t i = 0; i < j->inputs->n && !j->options->binary; i++) {
         const ps_text_look *look = &j->each[i].look;
         const char *given = j->inputs->at[i], *name = strcmp(given, "-") ? given : "standard input";
         if (!j->each[i].bytes)
-            ps_remark("%s is empty", name);
+            ps_remark("%s %s", name, lines && j->each[i].documents ? "has no text" : "is empty");
         else if (look->zeros)
             ps_remark("%s has %" PRIu64 " zero byte%s; is it text, and in UTF-8?", name,
                       look->zeros, look->zeros == 1 ? "" : "s");

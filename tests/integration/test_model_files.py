@@ -142,6 +142,9 @@ def another_kind_of_file_is_told_as_what_it_is():
         text.write_text("")
         done = subprocess.run([PSCTL, "tokenize", "-o", out, text], capture_output=True, text=True, check=True)
         assert done.stdout == f"0 tokens of 0 B are in {out} (64 B)\n" and done.stderr == f"psctl: {text} is empty\n", done
+        text.write_text('{"a": ""}\n')
+        done = subprocess.run([PSCTL, "tokenize", "--jsonl", "a", "--force", "-o", out, text], capture_output=True, text=True, check=True)
+        assert done.stderr == f"psctl: {text} has no text\n", done
 
 
 def texts_and_token_files_go_through_pipes():
