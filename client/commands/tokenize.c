@@ -65,9 +65,11 @@ typedef struct job {
 
 static volatile sig_atomic_t interrupted;
 
+/* One that comes right before a read breaks nothing off: it comes again each second. */
 static void interrupt_cb(int number)
 {
     interrupted = 1;
+    (void)alarm(1);
 }
 
 static void hear_interrupts(void)
@@ -76,6 +78,7 @@ static void hear_interrupts(void)
     interrupted = 0;
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGALRM, &action, NULL);
 }
 
 /* ---- the line on a terminal ---- */
