@@ -25,6 +25,7 @@
 #include "psd/v1/models.pb-c.h"
 
 #include <string.h>
+#include <strings.h>
 
 typedef struct options {
     const char *path;
@@ -203,6 +204,23 @@ static ps_status find_model(ps_client *client, const char *name, bool lineage, s
     return st ? st : ps_export_way_settle(client, s->model, &s->way);
 }
 
+/* A name that ends as files of another format do, and no word of it: it would hold what nobody who
+ * goes by the name can read. */
+static ps_status check_ending(ps_client *client, const options *o)
+{
+    const size_t len = o->path && !o->format ? strlen(o->path) : 0;
+    for (const ps_model_format *const *f = ps_model_formats; *f; f++) {
+        const size_t ending = strlen((*f)->ending);
+        if ((*f)->out && ending && len >= ending &&
+            !strcasecmp(o->path + len - ending, (*f)->ending))
+            return ps_client_usage(client,
+                                   "--to %s: without --format it is %s that is written; "
+                                   "did you mean --format %s?",
+                                   o->path, ps_model_formats[0]->name, (*f)->name);
+    }
+    return PS_OK;
+}
+
 static ps_status check_usage(ps_client *client, const ps_model_format *format, const options *o)
 {
     if (o->sign && format->sums)
@@ -367,6 +385,8 @@ static ps_status run(ps_client *client, const ps_args *args)
     ps_status st = ps_check_model_name(name);
     if (!st)
         st = check_usage(client, format, o);
+    if (!st)
+        st = check_ending(client, o);
     if (!st)
         st = ps_export_way_begin(client, &o->recipients, &s.way);
     if (!st)
