@@ -21,7 +21,6 @@ typedef struct row {
 #define OLD   "a GGML file of before GGUF; convert the model anew"
 
 static const row rows[] = {
-    MARK("PK\3\4", PS_PICKLE),
     MARK("\x80\2", PS_PICKLE),
     MARK("\x80\3", PS_PICKLE),
     MARK("\x80\4", PS_PICKLE),
@@ -38,6 +37,26 @@ static const row rows[] = {
     MARK("tjgg", OLD),
     MARK("lmgg", OLD),
 };
+
+/* A zip archive, as torch.save writes it: its first entry is NAME/data.pkl (APPNOTE 4.3.7: the name
+ * is at 30, its length at 26). One that is called as checkpoints are counts as one, too. */
+static bool is_zipped_pickle(const char *path, ps_slice first)
+{
+    static const char *const endings[] = {".pt", ".pth", ".bin", ".ckpt"};
+    static const char pickle[] = "/data.pkl";
+    const size_t len = sizeof pickle - 1, from = strlen(path);
+    if (first.len < 30 || memcmp(first.data, "PK\3\4", 4) != 0)
+        return false;
+    const size_t end = 30 + (first.data[26] | (size_t)first.data[27] << 8);
+    if (end >= 30 + len && end <= first.len && !memcmp(first.data + end - len, pickle, len))
+        return true;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        const size_t n = strlen(endings[i]);
+        if (from > n && !strcmp(path + from - n, endings[i]))
+            return true;
+    }
+    return false;
+}
 
 /* A header's length has zeros in its eight bytes, for it is no longer than
  * PS_SAFETENSORS_MAX_HEADER; text has none. */
@@ -60,6 +79,8 @@ ps_status ps_not_a_model(const char *path, ps_slice first)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (first.len >= rows[i].len && !memcmp(first.data, rows[i].bytes, rows[i].len))
             return ps_fail(PS_INVALID_ARGUMENT, "%s is %s", path, rows[i].what);
+    if (is_zipped_pickle(path, first))
+        return ps_fail(PS_INVALID_ARGUMENT, "%s is %s", path, PS_PICKLE);
     if (!ps_foreign_is_safetensors(first) && ps_foreign_check(path, first))
         return PS_INVALID_ARGUMENT;
     if (is_text(first))

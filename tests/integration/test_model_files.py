@@ -1,5 +1,6 @@
 """Files of other tools: texts become tokens; models of Hugging Face come and go, and leave as GGUF."""
 import gzip
+import io
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 
 import numpy as np
 from harness import PSCTL, SLOW, SOURCE, Cluster, as_it_ships, run, wait_until
@@ -541,6 +543,7 @@ def folders_that_do_not_fit_are_refused_in_one_line():
 
         no_export("format hf has no dtype q8_0", "odd", "-o", cluster.dir / "x", "--format", "hf", "--dtype", "q8_0")
         no_export("--dtype is for", "odd", "-o", cluster.dir / "x", "--dtype", "f16")
+        no_export("without --format it is safetensors that is written; did you mean --format gguf?", "odd", "-o", cluster.dir / "x.GGUF")
         no_export("is there already", "odd", "-o", cluster.dir / "odd-out", "--format", "hf", status=7)
         cluster.psctl("export", "odd", "-o", cluster.dir / "odd-out", "--format", "hf", "--dtype", "f16", "--force")
         assert json.loads((cluster.dir / "odd-out/config.json").read_text())["torch_dtype"] == "float16"
@@ -566,7 +569,13 @@ def folders_that_do_not_fit_are_refused_in_one_line():
         hf.write_safetensors(shard, raw, dtype)
         hf.write(cluster.dir / "none", "gpt2")
         (cluster.dir / "none/model.safetensors").rename(cluster.dir / "none/pytorch_model.bin")
+        pickled, zipped = io.BytesIO(), io.BytesIO()  # torch.save's first entry; a wheel's
+        for into, entry in ((pickled, "archive/data.pkl"), (zipped, "package/__init__.py")):
+            with zipfile.ZipFile(into, "w") as archive:
+                archive.writestr(entry, bytes(300))
         for name, data, text in (("a.pt", b"PK\3\4" + bytes(60), "is a checkpoint of PyTorch, a pickle"),
+                                 ("a.any", pickled.getvalue(), "is a checkpoint of PyTorch, a pickle"),
+                                 ("a.whl", zipped.getvalue(), "a.whl is a zip archive; unpack it (unzip)"),
                                  ("b.bin", b"\x80\2}q\0", "safetensors.torch.save_file"), ("c.safetensors", b"", "is empty"),
                                  ("config.json", b'{"model_type": "gpt2"}', "is JSON, of which a model's folder has several; give the folder"),
                                  ("d.safetensors", b"version https://git-lfs.github.com/spec/v1", "is a pointer of Git LFS"),
