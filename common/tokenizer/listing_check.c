@@ -176,6 +176,13 @@ static bool same_places(const ps_post_place *a, size_t n, const ps_post_place *b
     return same;
 }
 
+/* One text behind the other and nothing around them, as llama.cpp has them, too. Transformers
+ * writes it for tokenizers of which nobody has said anything of pairs. */
+static bool bare_pair(const ps_post *p)
+{
+    return p->n_two == 2 && p->two[0].what == PS_POST_TEXT && p->two[1].what == PS_POST_SECOND;
+}
+
 static ps_status check_post(const ps_tokenizer *t, const ps_tokenizer *back,
                             ps_token_listing *listing)
 {
@@ -188,7 +195,7 @@ static ps_status check_post(const ps_tokenizer *t, const ps_tokenizer *back,
         return ps_fail(PS_INVALID_ARGUMENT,
                        "llama.cpp has no word for its post_processor, which adds more to a text "
                        "than one token before it and one behind it");
-    if (a->two && !same_places(a->two, a->n_two, b->two, b->n_two))
+    if (a->two && !bare_pair(a) && !same_places(a->two, a->n_two, b->two, b->n_two))
         ps_buf_puts(&listing->remarks, "llama.cpp has no word for what the post_processor puts "
                                        "around two texts\n");
     return PS_OK;
