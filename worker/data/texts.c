@@ -121,7 +121,7 @@ static ps_status check(const ps_dataset_options *o, const texts *t)
     uint32_t marks = ps_token_file_about(t->file)->marks;
     if (!(marks & PS_TOKEN_BEGINS))
         return ps_fail(PS_INVALID_ARGUMENT,
-                       "%s does not mark where each text begins; psctl tokenize --documents does",
+                       "%s does not mark where each text begins; psctl tokenize --texts does",
                        t->path);
     if (o->labels == PS_LABELS_CLASSES && !t->classes)
         return ps_fail(PS_INVALID_ARGUMENT,

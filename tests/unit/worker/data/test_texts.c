@@ -112,7 +112,7 @@ static void refuses(uint32_t marks, const uint32_t *tokens, size_t n, int64_t cl
 
 START_TEST(what_is_no_file_of_texts_is_told)
 {
-    REFUSES(GIVEN, 0, 256, "does not mark where each text begins", 1, 2);
+    REFUSES(GIVEN, 0, 256, "psctl tokenize --texts does", 1, 2);
     REFUSES(BEGINS, 2, 256, "has no classes of its texts", BEGINS | 1, 2);
     REFUSES(BEGINS, 0, 256, "tokens of no text, at token 0", 1, BEGINS | 2);
     REFUSES(BEGINS | CLASS, 2, 256, "a text without tokens ends", BEGINS | CLASS | 1,
