@@ -177,6 +177,34 @@ static ps_status find_in(ps_json_reader *r, const char *rest, search *s)
     return st;
 }
 
+/* "; it has a, b, c" of an object that is whole: what the key may have been meant to be. */
+static void put_keys(ps_slice object, ps_buf *out)
+{
+    enum { MOST = 200 };
+    ps_json_reader r;
+    ps_json_token token;
+    ps_status st = PS_OK;
+    ps_json_reader_init(&r, object);
+    if (!ps_json_next(&r, &token))
+        while (out->len < MOST && ps_json_member(&r, &token, &st)) {
+            const bool fits = out->len + token.text.len < MOST;
+            ps_buf_puts(out, out->len ? ", " : "; it has ");
+            ps_buf_append(out, fits ? token.text.data : (const uint8_t *)"...",
+                          fits ? token.text.len : 3);
+            st = fits ? ps_json_skip(&r) : PS_END;
+        }
+    ps_json_reader_free(&r);
+}
+
+static ps_status no_key(const char *key, ps_slice object)
+{
+    ps_buf has = PS_BUF_EMPTY;
+    put_keys(object, &has);
+    ps_status st = ps_fail(PS_CORRUPT, "it has no key '%s'%s", key, ps_buf_cstr(&has));
+    ps_buf_free(&has);
+    return st;
+}
+
 static ps_status find(ps_slice object, search *wanted)
 {
     search s = *wanted;
@@ -196,7 +224,7 @@ static ps_status find(ps_slice object, search *wanted)
     if (!st)
         st = ps_json_expect(&r, PS_JSON_END, &token);
     if (!st && !s.found)
-        st = ps_fail(PS_CORRUPT, "it has no key '%s'", s.key);
+        st = no_key(s.key, object);
     ps_json_reader_free(&r);
     return st;
 }

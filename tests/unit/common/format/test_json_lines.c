@@ -72,8 +72,9 @@ END_TEST
 
 START_TEST(what_is_no_text_is_told)
 {
-    refuses("{\"texts\":\"a\"}", "text", "it has no key 'text'");
-    refuses("{\"a\":{\"c\":\"x\"},\"b\":\"y\"}", "a.b", "it has no key 'a.b'");
+    refuses("{\"texts\":\"a\"}", "text", "it has no key 'text'; it has texts");
+    refuses("{\"a\":{\"c\":\"x\"},\"b\":\"y\"}", "a.b", "it has no key 'a.b'; it has a, b");
+    refuses("{}", "a", "it has no key 'a'");
     refuses("{\"text\":null}", "text", "key 'text' is null, not a text");
     refuses("{\"text\":[\"a\"]}", "text", "key 'text' is a list, not a text");
     refuses("{\"text\":{\"a\":\"b\"}}", "text", "key 'text' is an object, not a text");
