@@ -67,6 +67,16 @@ static const ps_flag *flag_of_word(const ps_flag *flags, const char *word, size_
     return NULL;
 }
 
+/* What other programs have a flag for, and psctl takes without one. */
+static bool is_operand(const char *name, size_t len)
+{
+    static const char *const words[] = {"model", "name", "file", "input", "path"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strlen(words[i]) == len && !memcmp(words[i], name, len))
+            return true;
+    return false;
+}
+
 static ps_status unknown_flag(const parser *p, const char *arg, const char *name, size_t len)
 {
     const ps_command *command = p->line->command;
@@ -88,6 +98,9 @@ static ps_status unknown_flag(const parser *p, const char *arg, const char *name
     ps_free(&wanted);
     if (near)
         return ps_fail(PS_INVALID_ARGUMENT, "unknown flag %s; did you mean --%s?", arg, near);
+    if (command && *command->operands && is_operand(name, len))
+        return ps_fail(PS_INVALID_ARGUMENT, "unknown flag %s; usage: psctl %s %s", arg,
+                       command->name, command->operands);
     return ps_fail(PS_INVALID_ARGUMENT, "unknown flag %s; 'psctl help%s%s' lists them", arg,
                    command ? " " : "", command ? command->name : "");
 }
@@ -208,6 +221,24 @@ static ps_status short_flags(parser *p, const char *arg)
     return PS_OK;
 }
 
+/* What others call a command by; of a word that is not here the spelling is looked at. */
+static const char *called_elsewhere(const char *word)
+{
+    static const struct {
+        const char *word, *meant;
+    } rows[] = {
+        {"train", "submit"},    {"fit", "submit"},       {"run", "submit"},
+        {"finetune", "submit"}, {"fine-tune", "submit"}, {"ls", "models"},
+        {"list", "models"},     {"ps", "jobs"},          {"rm", "delete"},
+        {"pull", "import"},     {"download", "import"},  {"encode", "embed"},
+        {"logs", "watch"},      {"info", "inspect"},     {"man", "help"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (!strcmp(rows[i].word, word))
+            return rows[i].meant;
+    return NULL;
+}
+
 static ps_status unknown_command(const char *group, const char *word)
 {
     word_list words = {0};
@@ -216,7 +247,8 @@ static ps_status unknown_command(const char *group, const char *word)
         if (!(*c)->hidden &&
             (!group || (!strncmp((*c)->name, group, skip - 1) && (*c)->name[skip - 1] == ' ')))
             add_word(&words, (*c)->name + skip);
-    const char *near = ps_conf_nearest(word, nth_word, &words);
+    const char *near = group ? NULL : called_elsewhere(word);
+    near = near ? near : ps_conf_nearest(word, nth_word, &words);
     const char *before = group ? group : "", *space = group ? " " : "";
     if (near)
         return ps_fail(PS_INVALID_ARGUMENT, "unknown command '%s%s%s'; did you mean '%s%s%s'?",

@@ -103,6 +103,10 @@ START_TEST(a_misspelt_name_gets_the_one_that_was_meant)
     refuses("jobs --json", "unknown flag --json; did you mean --output json?");
     refuses("--json jobs", "unknown flag --json; did you mean --output json?");
     refuses("embed m --cls", "unknown flag --cls; did you mean --pool cls?");
+    refuses("chat --model m", "unknown flag --model; usage: psctl chat NAME");
+    refuses("jobs --model m", "unknown flag --model; 'psctl help jobs' lists them");
+    refuses("train x", "unknown command 'train'; did you mean 'submit'?");
+    refuses("context train", "unknown command 'context train'; 'psctl help context' lists them");
     refuses("submit x -q", "unknown flag -q; 'psctl help submit' lists them");
     refuses("--follow submit x", "--follow goes after the command");
 }
