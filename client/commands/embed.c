@@ -158,6 +158,9 @@ static ps_status read_texts(embed *e)
 {
     ps_source *source = NULL;
     ps_status st = ps_source_open_any(e->input, &source);
+    if (st == PS_NOT_FOUND && strchr(e->input, ' ')) /* a text, then, not the name of its file */
+        st = ps_fail(st, "%s; a text itself comes on standard input: echo TEXT | psctl embed %s",
+                     ps_error_message(), e->speaker.name);
     if (!st)
         st = ps_source_check_foreign(source);
     if (!st)

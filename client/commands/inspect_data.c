@@ -19,7 +19,7 @@ void ps_inspect_tokenizer_hash(ps_inspection *of, uint64_t hash)
     char text[17];
     (void)snprintf(text, sizeof text, "%016" PRIx64, hash);
     if (hash) /* 0: of a file whose maker did not say it */
-        ps_facts_text(&of->facts, "tokenizer_hash", "its hash", ps_slice_str(text));
+        ps_facts_text(&of->facts, "tokenizer_hash", "tokenizer hash", ps_slice_str(text));
 }
 
 /* ---- token files ---- */

@@ -306,7 +306,9 @@ static ps_status check_language(const ps_job_spec *s, const ps_conf_doc *doc)
                             s->data.sequence_length, s->model->context_length);
     if (s->train && encoder && !s->model->choices.num_classes)
         return ps_conf_fail(doc, "model.num_classes",
-                            "missing; a training of architecture %s learns to tell classes apart",
+                            "missing; a training of architecture %s learns to tell classes apart; "
+                            "write section model with classes: [A, B, …], and with the rest as "
+                            "psctl model shows it of a stored one",
                             s->model->architecture);
     if (s->train && s->train->precision == PS_SPEC_BF16 && s->model && !language)
         return ps_conf_fail(doc, "train.precision", "bf16 is for models that read tokens");

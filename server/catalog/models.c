@@ -295,7 +295,10 @@ ps_status ps_catalog_model_get(ps_catalog *catalog, const char *name, ps_model_r
 {
     ps_status st = get(catalog, "SELECT " VALUES " FROM model_version WHERE name=?1 AND current",
                        name, NULL, out);
-    return st == PS_END ? ps_fail(PS_NOT_FOUND, "model '%s' does not exist", name) : st;
+    return st == PS_END
+               ? ps_fail(PS_NOT_FOUND,
+                         "model '%s' does not exist; psctl models lists those that do", name)
+               : st;
 }
 
 ps_status ps_catalog_model_version(ps_catalog *catalog, const char *name, const char *version,
@@ -361,7 +364,8 @@ ps_status ps_catalog_model_delete(ps_catalog *catalog, const char *name)
         st = unname(catalog, name, &changed);
     while (ps_db_made_room(catalog, st));
     if (!st && changed == 0)
-        return ps_fail(PS_NOT_FOUND, "model '%s' does not exist", name);
+        return ps_fail(PS_NOT_FOUND, "model '%s' does not exist; psctl models lists those that do",
+                       name);
     return st;
 }
 
