@@ -1,11 +1,13 @@
-"""Prints what meson's tests of some suites need built, for ninja: test_targets.py BUILD_FOLDER SUITE...
-or, with "all --but SUITE...", all that is built by default but what only tests of those suites need."""
+"""Prints what meson's tests of some suites need built, for ninja: test_targets.py BUILD_FOLDER SUITE... [--but SUITE...],
+all: what is built by default. --but: less what only tests of these suites need."""
 import json
 import os
 import subprocess
 import sys
 
-folder, suites = sys.argv[1], set(sys.argv[2:])
+folder, suites = sys.argv[1], sys.argv[2:]
+but = suites.index("--but") if "--but" in suites else len(suites)
+suites, left_out = set(suites[:but]), set(suites[but + 1:])
 
 
 def introspect(what):
@@ -16,14 +18,16 @@ def needed_by(tests):
     return {target for test in tests for target in test["depends"]}
 
 
-def of_suites(test):
+def any_of(suites, test):
     return bool(suites & {suite.split(":")[-1] for suite in test["suite"]})
 
 
 targets, tests = introspect("targets"), introspect("tests")
-wanted = needed_by(test for test in tests if of_suites(test))
-if "--but" in suites:
-    wanted -= needed_by(test for test in tests if not of_suites(test))
-    wanted = {target["id"] for target in targets if target["build_by_default"]} - wanted
+kept = [test for test in tests if not any_of(left_out, test)]
+if "all" in suites:
+    wanted = {target["id"] for target in targets if target["build_by_default"]}
+    wanted -= needed_by(test for test in tests if any_of(left_out, test)) - needed_by(kept)
+else:
+    wanted = needed_by(test for test in kept if any_of(suites, test))
 print("\n".join(sorted({os.path.relpath(file, os.path.abspath(folder))
                         for target in targets if target["id"] in wanted for file in target["filename"]})))
