@@ -53,11 +53,14 @@ static void open_remote(ps_test_remote_rig *r, const ps_rpc_service *services, s
 void ps_test_remote_rig_open_on(ps_test_remote_rig *r, ps_test_where where,
                                 const ps_rpc_service *services, size_t n)
 {
-    open_remote(r, services, n);
+    /* It changes the environment, which no thread may read meanwhile: before there are any. */
+    ps_backend *backend = NULL;
     if (where == PS_TEST_LAZY)
-        ps_test_lazy_open(&r->backend);
+        ps_test_lazy_open(&backend);
     else
-        ck_ok(ps_backend_open("cpu", &(ps_backend_options){.threads = 1}, &r->backend));
+        ck_ok(ps_backend_open("cpu", &(ps_backend_options){.threads = 1}, &backend));
+    open_remote(r, services, n);
+    r->backend = backend;
 }
 
 void ps_test_remote_rig_open(ps_test_remote_rig *r, const ps_rpc_service *services, size_t n)
