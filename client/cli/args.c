@@ -77,6 +77,36 @@ static bool is_operand(const char *name, size_t len)
     return false;
 }
 
+/* What other programs, or other commands, call a flag by; NULL: nothing that the command has. */
+static const ps_flag *flag_elsewhere(const ps_flag *flags, const char *name, size_t len)
+{
+    static const struct {
+        const char *word, *meant;
+    } rows[] = {
+        {"force", "replace"},
+        {"overwrite", "replace"},
+        {"overwrite", "force"},
+        {"replace", "force"},
+        {"out", "to"},
+        {"outfile", "to"},
+        {"out-file", "to"},
+        {"quantize", "dtype"},
+        {"outtype", "dtype"},
+        {"n-predict", "tokens"},
+        {"max-new-tokens", "tokens"},
+        {"max_new_tokens", "tokens"},
+        {"system-prompt", "system"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (strlen(rows[i].word) == len && !memcmp(rows[i].word, name, len)) {
+            const char *meant = rows[i].meant;
+            const ps_flag *f = find_flag(flags, meant, strlen(meant), 0);
+            if (f)
+                return f;
+        }
+    return NULL;
+}
+
 static ps_status unknown_flag(const parser *p, const char *arg, const char *name, size_t len)
 {
     const ps_command *command = p->line->command;
@@ -90,6 +120,9 @@ static ps_status unknown_flag(const parser *p, const char *arg, const char *name
     if (has)
         return ps_fail(PS_INVALID_ARGUMENT, "unknown flag %s; did you mean --%s %.*s?", arg,
                        has->name, (int)len, name);
+    has = flag_elsewhere(command ? command->flags : NULL, name, len);
+    if (has)
+        return ps_fail(PS_INVALID_ARGUMENT, "unknown flag %s; did you mean --%s?", arg, has->name);
     word_list words = {0};
     add_flags(&words, command ? command->flags : NULL);
     add_flags(&words, p->global_flags);
@@ -181,7 +214,11 @@ static ps_status take_flag(parser *p, const ps_flag *flag, void *options, const 
             return ps_fail(PS_INVALID_ARGUMENT, "--%s needs a value: %s", flag->name, flag->value);
         value = p->argv[p->at++];
     }
-    return store(flag, options, value);
+    ps_status st = store(flag, options, value);
+    const ps_command *command = p->line->command;
+    if (st && !strcmp(flag->name, "output") && command && find_flag(command->flags, "to", 2, 0))
+        st = ps_fail(st, "%s; --to (-o) names a file", ps_error_message());
+    return st;
 }
 
 static ps_status long_flag(parser *p, const char *arg)

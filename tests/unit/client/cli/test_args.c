@@ -103,6 +103,13 @@ START_TEST(a_misspelt_name_gets_the_one_that_was_meant)
     refuses("jobs --json", "unknown flag --json; did you mean --output json?");
     refuses("--json jobs", "unknown flag --json; did you mean --output json?");
     refuses("embed m --cls", "unknown flag --cls; did you mean --pool cls?");
+    refuses("import x y --force", "unknown flag --force; did you mean --replace?");
+    refuses("export m --overwrite", "unknown flag --overwrite; did you mean --force?");
+    refuses("export m --out x", "unknown flag --out; did you mean --to?");
+    refuses("generate m --max-new-tokens 3",
+            "unknown flag --max-new-tokens; did you mean --tokens?");
+    refuses("export m --output x", "--output: 'x' is none of text, json; --to (-o) names a file");
+    refuses("jobs --output x", "--output: 'x' is none of text, json");
     refuses("chat --model m", "unknown flag --model; usage: psctl chat NAME");
     refuses("jobs --model m", "unknown flag --model; 'psctl help jobs' lists them");
     refuses("train x", "unknown command 'train'; did you mean 'submit'?");
