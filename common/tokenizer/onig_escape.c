@@ -79,10 +79,13 @@ static int fold(uint32_t c, int32_t into[PS_ONIG_FOLD])
                                         &class);
 }
 
+/* Where those are that do. */
+static const uint32_t ranges[][2] = {{0xdf, 0x587}, {0x1e96, 0x1ffc}, {0xfb00, 0xfb17}};
+enum { RANGES = sizeof ranges / sizeof *ranges };
+
 static void gather(ps_onig_folds *folds)
 {
-    static const uint32_t ranges[][2] = {{0xdf, 0x587}, {0x1e96, 0x1ffc}, {0xfb00, 0xfb17}};
-    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+    for (size_t i = 0; i < RANGES; i++)
         for (uint32_t c = ranges[i][0]; c <= ranges[i][1]; c++)
             if (folds->n < sizeof folds->into / sizeof *folds->into &&
                 fold(c, folds->into[folds->n]) > 1)
@@ -98,6 +101,17 @@ static bool begins_fold(ps_onig_folds *folds, int32_t a, int32_t b)
         if (folds->into[i][0] == a && folds->into[i][1] == b)
             return true;
     return false;
+}
+
+ps_status ps_onig_check_range(const ps_onig *o, size_t at, uint32_t first, uint32_t last)
+{
+    int32_t into[PS_ONIG_FOLD];
+    for (size_t i = 0; o->any_case && i < RANGES; i++)
+        for (uint32_t c = ranges[i][0]; c <= ranges[i][1]; c++)
+            if (c >= first && c <= last && fold(c, into) > 1)
+                return ps_onig_fail(
+                    at, "with (?i), a range with a character that is several in the other case");
+    return PS_OK;
 }
 
 ps_status ps_onig_check_case(const ps_onig *o, size_t at, uint32_t c)

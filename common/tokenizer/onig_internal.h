@@ -51,6 +51,10 @@ void ps_onig_literal(ps_buf *out, uint32_t c); /* as itself, in a set or not */
 /* With option i, Oniguruma takes the German sharp s for ss and the ligature fi for f and i, PCRE2
  * does not: PS_INVALID_ARGUMENT where c, behind o->last, is of such. */
 PS_MUST_CHECK ps_status ps_onig_check_case(const ps_onig *o, size_t at, uint32_t c);
+/* The same of a range of a set that is not negated: Oniguruma takes (?i)[\x{c0}-\x{ff}] for ss,
+ * too. */
+PS_MUST_CHECK ps_status ps_onig_check_range(const ps_onig *o, size_t at, uint32_t first,
+                                            uint32_t last);
 
 /* Behind a backslash: the character that is meant, in a set or not. */
 PS_MUST_CHECK ps_status ps_onig_escaped(ps_onig *o, uint32_t *c);

@@ -56,6 +56,7 @@ typedef struct reading {
     ps_buf ands;     /* the operands before it, as lookaheads */
     before before;
     uint32_t last; /* where a character is before */
+    bool negated;
 } reading;
 
 static bool ends_here(const ps_onig *o)
@@ -97,7 +98,7 @@ static ps_status add_range(reading *r)
     ps_buf_putc(&r->set.flat, '-');
     ps_onig_literal(&r->set.flat, c);
     r->before = WHOLE;
-    return PS_OK;
+    return r->negated ? PS_OK : ps_onig_check_range(o, at, r->last, c);
 }
 
 /* Behind a -. */
@@ -177,19 +178,19 @@ static ps_status take_class(ps_onig *o, bool inner, ps_buf *out)
     reading r = {.o = o, .from = o->at - 1};
     if (++o->depth > PS_ONIG_MAX_DEPTH)
         return ps_onig_fail(r.from, "sets nested more than %d times", PS_ONIG_MAX_DEPTH);
-    bool negated = ps_onig_skip(o, "^");
+    r.negated = ps_onig_skip(o, "^");
     ps_status st = read_set(&r);
     /* Oniguruma adds the other case to what comes out, PCRE2 to what goes in. */
-    if (!st && o->any_case && (r.ands.len || (negated && inner)))
+    if (!st && o->any_case && (r.ands.len || (r.negated && inner)))
         st = ps_onig_fail(r.from, "with (?i), a set that is made of others");
     o->depth--;
     if (!st && !r.ands.len)
-        ps_onig_set_put(&r.set, negated, out);
+        ps_onig_set_put(&r.set, r.negated, out);
     else if (!st) {
-        ps_buf_puts(out, negated ? "(?:(?!" : "(?:");
+        ps_buf_puts(out, r.negated ? "(?:(?!" : "(?:");
         put_slice(out, &r.ands);
         ps_onig_set_put(&r.set, false, out);
-        ps_buf_puts(out, negated ? ")(?s:.))" : ")");
+        ps_buf_puts(out, r.negated ? ")(?s:.))" : ")");
     }
     ps_onig_set_clear(&r.set);
     ps_buf_free(&r.ands);

@@ -10,7 +10,7 @@ import pathlib
 from tokenizers import Tokenizer
 
 HERE = pathlib.Path(__file__).parent
-WORDS = ["<unk>", "a", "ab", "aab", "b</w>", "\u2581a", "##b", "\u0120b", " ", "aa", "<0xC3>", "<0xA9>", "\u2581", "n't", "."]
+WORDS = ["<unk>", "a", "ab", "aab", "b</w>", "\u2581a", "##b", "\u0120b", " ", "aa", "<0xC3>", "<0xa9>", "\u2581", "n't", "."]
 IDS = [[1], [2, 2], [3, 9, 2, 3], [4, 4], [1, 4, 4], [5, 5, 1], [12, 5, 12], [1, 6, 6], [7, 7, 1], [10, 11, 1], [8, 8, 1, 8],
        [9, 9], [1, 13, 14, 8, 14], [15, 1, 15], [16, 16], [2, 16, 1]]
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}

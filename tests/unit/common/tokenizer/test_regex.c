@@ -131,6 +131,8 @@ static const struct {
     {"(?i)ss", "at byte 5: with (?i), characters that are one in another case (as ss is)"},
     {"(?i)\xc3\x9f", "at byte 4: with (?i), a character that is several in the other case"},
     {"(?i)[\xc3\x9f]", "at byte 5: with (?i), a character that is several in the other case"},
+    {"(?i)[\\x{c0}-\\x{ff}]",
+     "at byte 12: with (?i), a range with a character that is several in the other case"},
     {"(?i)[\\p{Lu}]", "at byte 5: with (?i), a set with lu in it"},
     {"(?i)[[:upper:]]", "at byte 5: with (?i), a set with upper in it"},
     {"(?i)[a[^b]]", "at byte 6: with (?i), a set that is made of others"},
