@@ -62,7 +62,7 @@ static const ps_flag *flag_of_word(const ps_flag *flags, const char *word, size_
 {
     for (const ps_flag *f = flags; f && f->name; f++)
         for (const char *const *w = f->words; w && *w; w++)
-            if (strlen(*w) == len && !memcmp(*w, word, len))
+            if (ps_slice_is(ps_slice_of(word, len), *w))
                 return f;
     return NULL;
 }
@@ -72,7 +72,7 @@ static bool is_operand(const char *name, size_t len)
 {
     static const char *const words[] = {"model", "name", "file", "input", "path"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (strlen(words[i]) == len && !memcmp(words[i], name, len))
+        if (ps_slice_is(ps_slice_of(name, len), words[i]))
             return true;
     return false;
 }
@@ -98,7 +98,7 @@ static const ps_flag *flag_elsewhere(const ps_flag *flags, const char *name, siz
         {"system-prompt", "system"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (strlen(rows[i].word) == len && !memcmp(rows[i].word, name, len)) {
+        if (ps_slice_is(ps_slice_of(name, len), rows[i].word)) {
             const char *meant = rows[i].meant;
             const ps_flag *f = find_flag(flags, meant, strlen(meant), 0);
             if (f)
