@@ -35,6 +35,7 @@ static ps_status add(const ps_step_row *row, const ps_part *part, ps_steps *step
     step->fused = steps->n && (step[-1].fused || step[-1].row->fuses);
     steps->n++;
     ps_status st = row->read ? row->read(part, step) : PS_OK;
+    steps->waits |= step->waits;
     if (!st && step->with.len > PS_TOKENIZER_MAX_WORD)
         st = ps_fail(PS_INVALID_ARGUMENT, "%s: it puts in a text of %zu bytes, allowed %d",
                      part->path, step->with.len, PS_TOKENIZER_MAX_WORD);

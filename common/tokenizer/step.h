@@ -70,6 +70,7 @@ struct ps_step {
 typedef struct ps_steps {
     ps_step *at;
     size_t n;
+    bool waits;    /* one of them does */
     uint64_t hash; /* of the part, blanks apart */
     char *json;    /* the part; NULL: there is none */
 } ps_steps;

@@ -350,15 +350,6 @@ static void put(ps_decoder *d, uint32_t id, bool last)
     d->begins = false;
 }
 
-/* Whether the last token is decoded in another way than it is if more come. */
-static bool waits(const ps_tokenizer *t)
-{
-    bool any = false;
-    for (size_t i = 0; i < t->decoder.n; i++)
-        any |= t->decoder.at[i].waits;
-    return any;
-}
-
 void ps_decoder_put(ps_decoder *d, uint32_t id, ps_buf *out)
 {
     if (is_again(d, id))
@@ -366,7 +357,7 @@ void ps_decoder_put(ps_decoder *d, uint32_t id, ps_buf *out)
     if (d->waiting)
         put(d, d->last, false);
     d->last = id;
-    d->waiting = waits(d->tokenizer);
+    d->waiting = d->tokenizer->decoder.waits;
     if (!d->waiting)
         put(d, id, false);
     release(d, false, out);
