@@ -8,16 +8,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The same bytes are each of the files beside. */
 static ps_status make(ps_slice beside, ps_slice lines, ps_tokenizer **out)
 {
     ps_beside read;
-    ps_slice none = {0};
-    ps_status st = ps_beside_read(PS_BESIDE_WORDS, beside, none, none, &read);
-    if (st) {
-        ps_beside_clear(&read);
-        st = ps_beside_read(PS_BESIDE_WORDS, none, beside, beside, &read);
-    }
+    ps_status st = ps_fuzz_read_beside(PS_BESIDE_WORDS, beside, &read);
     if (!st)
         st = ps_tokenizer_from_words(lines, &read, out);
     ps_beside_clear(&read);

@@ -12,6 +12,16 @@ static void require(bool condition)
         abort();
 }
 
+ps_status ps_fuzz_read_beside(ps_beside_kind kind, ps_slice bytes, ps_beside *out)
+{
+    ps_slice none = {0};
+    ps_status st = ps_beside_read(kind, bytes, none, none, out);
+    if (!st)
+        return PS_OK;
+    ps_beside_clear(out);
+    return ps_beside_read(kind, none, bytes, bytes, out);
+}
+
 void ps_fuzz_check_encoding(const ps_tokenizer *t, ps_slice text, bool added)
 {
     ps_ids whole = PS_IDS_EMPTY, pieces = PS_IDS_EMPTY;
